@@ -1,0 +1,140 @@
+"""A page of recognised lines, and the forms it is handed out in: JSON and plain text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Point = tuple[float, float]
+Points = tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a line.
+
+    Attributes
+    ----------
+    text : str
+    confidence : float
+        Between 0 and 1.
+    polygon : tuple of (x, y)
+        Outline in pixels of the image, closed implicitly.
+    """
+
+    text: str
+    confidence: float
+    polygon: Points
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a page.
+
+    Attributes
+    ----------
+    text : str
+    confidence : float
+        Between 0 and 1.
+    polygon : tuple of (x, y)
+        Outline in pixels of the image, closed implicitly.
+    baseline : tuple of (x, y)
+        The curve the letters stand on, from the first to the last.
+    words : tuple of Word
+    """
+
+    text: str
+    confidence: float
+    polygon: Points
+    baseline: Points
+    words: tuple[Word, ...]
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The polygon's bounds: left, top, right, bottom."""
+        xs, ys = zip(*self.polygon, strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+
+@dataclass(frozen=True)
+class Page:
+    """An image that has been read.
+
+    Attributes
+    ----------
+    image : str
+        Name or path, as the caller gave it.
+    page : int
+        Number of the page in its file, from 1.
+    width, height : int
+        Pixels of the image after its EXIF orientation; all coordinates are in these.
+    rotation : int
+        Degrees by which the page had to be turned for reading.
+    lines : tuple of Line
+        In reading order.
+    model : mapping of str to str
+        ``name@version`` of the detector and of the recogniser.
+    timings_ms : mapping of str to float
+        Milliseconds spent in each step and in all.
+    """
+
+    image: str
+    page: int
+    width: int
+    height: int
+    rotation: int
+    lines: tuple[Line, ...]
+    model: Mapping[str, str]
+    timings_ms: Mapping[str, float]
+
+    @property
+    def text(self) -> str:
+        """The lines' text, a line each."""
+        return "\n".join(line.text for line in self.lines)
+
+    @property
+    def confidence(self) -> float:
+        """Mean of the lines' confidence, weighted by their length; 0 where there is no text."""
+        characters = sum(len(line.text) for line in self.lines)
+        if not characters:
+            return 0.0
+        return sum(line.confidence * len(line.text) for line in self.lines) / characters
+
+    def to_text(self) -> str:
+        """Return the text with every line ended."""
+        return "".join(f"{line.text}\n" for line in self.lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the page as JSON has it, coordinates to a tenth of a pixel."""
+        return {
+            "image": self.image,
+            "page": self.page,
+            "width": self.width,
+            "height": self.height,
+            "rotation": self.rotation,
+            "text": self.text,
+            "confidence": round(self.confidence, 4),
+            "lines": [
+                {
+                    "text": line.text,
+                    "confidence": round(line.confidence, 4),
+                    "polygon": _rounded(line.polygon),
+                    "baseline": _rounded(line.baseline),
+                    "box": [round(value, 1) for value in line.box],
+                    "words": [
+                        {
+                            "text": word.text,
+                            "confidence": round(word.confidence, 4),
+                            "polygon": _rounded(word.polygon),
+                        }
+                        for word in line.words
+                    ],
+                }
+                for line in self.lines
+            ],
+            "model": dict(self.model),
+            "timings_ms": {step: round(value, 1) for step, value in self.timings_ms.items()},
+        }
+
+
+def _rounded(points: Points) -> list[list[float]]:
+    return [[round(x, 1), round(y, 1)] for x, y in points]

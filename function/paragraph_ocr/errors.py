@@ -1,0 +1,77 @@
+"""What can go wrong with a request or an image: one class a failure, each with its HTTP status (RFC 9457)."""
+
+from typing import ClassVar
+
+
+class OcrError(Exception):
+    """Base of all failures that the caller can mend; ``str(error)`` says how.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status code.
+    type : str
+        URI that names the kind of problem.
+    title : str
+        The kind of problem in words, the same at every occurrence.
+    """
+
+    status: ClassVar[int]
+    type: ClassVar[str]
+    title: ClassVar[str]
+
+
+class MalformedRequest(OcrError):
+    """The request is not what the route asks for."""
+
+    status = 400
+    type = "urn:paragraph-ocr:malformed-request"
+    title = "The request is malformed"
+
+
+class RouteNotFound(OcrError):
+    """No route has this path."""
+
+    status = 404
+    type = "urn:paragraph-ocr:route-not-found"
+    title = "There is no such route"
+
+
+class MethodNotAllowed(OcrError):
+    """The path exists, but not with this method."""
+
+    status = 405
+    type = "urn:paragraph-ocr:method-not-allowed"
+    title = "The route does not take this method"
+
+
+class TooLarge(OcrError):
+    """More bytes or pixels than the limits allow."""
+
+    status = 413
+    type = "urn:paragraph-ocr:too-large"
+    title = "The image is too large"
+
+
+class UnsupportedContentType(OcrError):
+    """The request's content type is not on the list."""
+
+    status = 415
+    type = "urn:paragraph-ocr:unsupported-content-type"
+    title = "The content type is not supported"
+
+
+class UnsupportedFormat(OcrError):
+    """The bytes are of no image format on the list."""
+
+    status = 415
+    type = "urn:paragraph-ocr:unsupported-format"
+    title = "The image format is not supported"
+
+
+class BrokenImage(OcrError):
+    """The bytes claim a format on the list and do not decode."""
+
+    status = 422
+    type = "urn:paragraph-ocr:broken-image"
+    title = "The image does not decode"
