@@ -55,7 +55,7 @@ class Face:
     style : str
         ``hand``, ``script`` (formal calligraphy), ``print`` or ``typewriter``.
     paths : tuple of str
-        Font files; a character is drawn from the first that has it.
+        Font files; a character is drawn from the first that has it, see `files_of`.
     caps_only : bool
         Its lower case looks like capitals, so only upper case is drawn.
     """
@@ -64,10 +64,6 @@ class Face:
     style: str
     paths: tuple[str, ...]
     caps_only: bool = False
-
-    def path_of(self, character: str) -> str | None:
-        """The file that draws `character`; None where none does."""
-        return next((path for path in self.paths if character == " " or character in coverage(path)), None)
 
 
 @lru_cache(maxsize=256)
@@ -83,6 +79,15 @@ def coverage(path: str) -> frozenset[str]:
     missing = bytes(font.getmask("\uffff"))
     masks = ((character, font.getmask(character)) for character in CHARSET)
     return frozenset(character for character, mask in masks if mask.getbbox() and bytes(mask) != missing)
+
+
+@lru_cache(maxsize=None)
+def files_of(face: Face) -> dict[str, str]:
+    """Each character that a face can draw, and the file that draws it; the space is always there."""
+    found = {" ": face.paths[0]}
+    for path in reversed(face.paths):
+        found |= dict.fromkeys(coverage(path), path)
+    return found
 
 
 def read_table(name: str) -> list[dict[str, str]]:

@@ -1,0 +1,836 @@
+"""Faces and texts in; a folder of made-up pages, handwritten, printed and typed, with the place and text of every line out.
+
+The folder has the format that `training.pages` reads. Each page depends on the seed and its index alone:
+``python -m training.synthesis --assets build/assets --out DIR --pages 900 --seed 1 --split train``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from tqdm import tqdm
+
+from training.corpus import STRAIGHT, Block, Composer, Corpus
+from training.fonts import Face, files_of, load_faces, open_font
+
+Array = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+STYLES = {"hand": 0.6, "print": 0.2, "typewriter": 0.2}
+MAX_SIDE = 1800
+LIGATURES = {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss"}
+INK = 40  # the palest grey, out of 255, that counts as ink when a polygon is drawn around it
+
+
+# --- what a page looks like -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hand:
+    """How one page is written: the face and what the writer does with it. Lengths without a unit are shares of `height`.
+
+    Attributes
+    ----------
+    height : float
+        Ascender to descender, pixels.
+    wander, swell, slant, slant_wander, stretch : float
+        How far the baseline, the letter size, the slope of the stems (tangent) and the letter spacing stray.
+    slope : float
+        How much the lines' slopes differ, tangent.
+    gap : float
+        Space between words, as a factor of the face's own.
+    loose : float
+        How much each letter strays by itself; 0 sets whole words, with the joins that the face has between letters.
+    uneven : float
+        How much the ink of one letter differs from the next (a typewriter's ribbon).
+    """
+
+    face: Face
+    height: float
+    wander: float = 0.0
+    swell: float = 0.0
+    slant: float = 0.0
+    slant_wander: float = 0.0
+    stretch: float = 0.0
+    slope: float = 0.0
+    gap: float = 1.0
+    loose: float = 0.0
+    uneven: float = 0.0
+    thickness: float = 0.0
+    curly: bool = False
+
+
+@dataclass
+class Sheet:
+    """Ink on paper that is still flat: ink uint8 (H, W), 255 is full, and the lines so far."""
+
+    ink: Pixels
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+
+def make_hand(rng: Generator, face: Face) -> Hand:
+    """Draw the habits of a writer, a printer or a typist."""
+    height = float(np.clip(rng.lognormal(math.log(48 if face.style != "typewriter" else 42), 0.25), 30, 75))
+    curly = bool(rng.random() < 0.5)
+    if face.style == "print":
+        return Hand(face, height, curly=curly, gap=rng.uniform(0.9, 1.2), thickness=rng.choice([0, 0, 0.01]))
+    if face.style == "typewriter":
+        loose = rng.choice([0.0, rng.uniform(0.005, 0.03)], p=[0.3, 0.7])
+        return Hand(
+            face,
+            height,
+            loose=loose,
+            uneven=rng.uniform(0, 0.6),
+            thickness=rng.uniform(0, 0.02),
+            curly=curly and loose == 0,
+        )
+    calm = rng.uniform(0.3, 1.3)
+    joined = face.style == "script" or rng.random() < 0.6
+    return Hand(
+        face, height, wander=calm * rng.uniform(0.01, 0.09), swell=calm * rng.uniform(0.02, 0.12),
+        slant=rng.normal(0, 0.12), slant_wander=calm * rng.uniform(0.02, 0.1), stretch=calm * rng.uniform(0.01, 0.04),
+        slope=rng.choice([0.003, 0.008, 0.02]), gap=rng.uniform(0.9, 1.9), loose=0 if joined else rng.uniform(0.01, 0.05),
+        uneven=rng.uniform(0, 0.2), thickness=rng.choice([0, rng.uniform(0, 0.03)]), curly=curly,
+    )  # fmt: skip
+
+
+def noise_line(rng: Generator, count: int, period: float) -> Array:
+    """Smooth noise along a line, about unit variance, float32 (count,); `period` is the distance of its knots."""
+    knots = rng.standard_normal(max(4, math.ceil(count / max(period, 2)) + 3)).astype(np.float32)
+    at = np.arange(count, dtype=np.float32) / max(period, 2) + np.float32(rng.random())
+    low = np.minimum(at.astype(int), len(knots) - 2)
+    part = at - low
+    blend = part * part * (3 - 2 * part)
+    return knots[low] * (1 - blend) + knots[low + 1] * blend
+
+
+def noise_field(rng: Generator, height: int, width: int, period: float) -> Array:
+    """Smooth noise over a page, float32 (height, width), about unit variance."""
+    grid = rng.standard_normal((max(2, math.ceil(height / period) + 1), max(2, math.ceil(width / period) + 1)))
+    small = cv2.resize(grid.astype(np.float32), (width // 4 + 1, height // 4 + 1), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(small, (width, height))
+
+
+def grain(rng: Generator, height: int, width: int) -> Array:
+    """White noise over a page, float32 (height, width): one tile of noise, rolled from copy to copy."""
+    tile = rng.standard_normal((512, 768), dtype=np.float32)
+    rows = [np.roll(tile, int(rng.integers(768)), axis=1) for _ in range(math.ceil(height / 512))]
+    return np.tile(np.concatenate(rows), (1, math.ceil(width / 768)))[:height, :width]
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def drawable(face: Face, text: str) -> str:
+    """`text` with each character the face lacks replaced by its base letter, or left out; upper case for caps-only faces."""
+    text = text.upper() if face.caps_only else text
+    files = files_of(face)
+    kept = [
+        character if character in files else LIGATURES.get(character, unicodedata.normalize("NFD", character)[0])
+        for character in text
+    ]
+    return " ".join("".join(character for character in "".join(kept) if character in files).split())
+
+
+def typographic(face: Face, text: str) -> str:
+    """`text` with curly marks where the face has them; the opening quotation mark after a space or bracket."""
+    if not set("‘’“”") <= files_of(face).keys():
+        return text
+    marks = []
+    for before, character in zip(" " + text, text, strict=False):
+        opening = before in " (["
+        marks.append({"'": "‘" if opening else "’", '"': "“" if opening else "”"}.get(character, character))
+    return "".join(marks)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """A face at the size that gives a hand's height: font size, height, ascent, descent and x-height in pixels."""
+
+    size: int
+    height: float
+    ascent: float
+    descent: float
+    x_height: float
+
+
+@lru_cache(maxsize=1024)
+def measure(face: Face, height: float) -> Metrics:
+    """Find the font size at which ascenders and descenders together are `height` pixels."""
+    font = open_font(face.paths[0], 100)
+    letters = "HILT" if face.caps_only else "bdhkl"
+    ascent = -font.getbbox(letters, anchor="ls")[1]
+    descent = font.getbbox("gpqy" if not face.caps_only else "Q,;", anchor="ls")[3]
+    x_height = -font.getbbox("HE" if face.caps_only else "xnoe", anchor="ls")[1]
+    scale = height / (ascent + descent)
+    return Metrics(max(8, round(100 * scale)), height, ascent * scale, descent * scale, x_height * scale)
+
+
+def runs(face: Face, word: str) -> list[tuple[str, str]]:
+    """Stretches of a word with the file that draws each."""
+    return [("".join(group), path) for path, group in groupby(word, key=files_of(face).__getitem__)]
+
+
+@lru_cache(maxsize=8192)
+def word_width(face: Face, size: int, word: str) -> float:
+    return sum(open_font(path, size).getlength(text) for text, path in runs(face, word))
+
+
+def wrap(rng: Generator, face: Face, size: int, gap: float, text: str, width: float, hyphens: bool) -> list[str]:
+    """Lines of `text` no wider than `width` pixels; with `hyphens`, long words may be divided at line ends."""
+    lines: list[list[str]] = [[]]
+    filled = 0.0
+    words = text.split()[::-1]
+    while words:
+        word = words.pop()
+        needed = word_width(face, size, word)
+        if lines[-1] and filled + needed > width or needed > width and len(word) > 2:
+            room = width - filled
+            cut = int(len(word) * room / max(needed, 1)) - 1
+            if len(word) > 2 and (
+                needed > width or hyphens and word.isalpha() and 2 <= cut <= len(word) - 3 and rng.random() < 0.5
+            ):
+                cut = min(max(cut, 1), len(word) - 1)
+                mark = "-" if word.isalpha() and "-" in files_of(face) else ""
+                if not lines[-1] or room > needed / 4:
+                    lines[-1].append(word[:cut] + mark)
+                    word = word[cut:]
+            lines.append([])
+            filled = 0.0
+            words.append(word)
+            continue
+        lines[-1].append(word)
+        filled += needed + gap
+    return [" ".join(line) for line in lines if line]
+
+
+# --- ink --------------------------------------------------------------------------------------------------------------
+
+
+def write_line(
+    sheet: Sheet,
+    rng: Generator,
+    hand: Hand,
+    text: str,
+    x: float,
+    y: float,
+    scale: float = 1.0,
+    justify: float = 0.0,
+    underline: bool = False,
+) -> float:
+    """Write one line on the sheet and note its text, baseline and polygon.
+
+    Parameters
+    ----------
+    text : str
+        Characters that the face has.
+    x, y : float
+        Start of the baseline, sheet pixels.
+    scale : float
+        Letter size as a factor of the hand's.
+    justify : float
+        Extra width of every space, pixels.
+
+    Returns
+    -------
+    float
+        Where the line ends, x in sheet pixels.
+    """
+    face, height = hand.face, hand.height * scale
+    metrics = measure(face, height)
+    drawn = typographic(face, text) if hand.curly else text
+    gap = word_width(face, metrics.size, " ") * hand.gap + justify
+    words = drawn.split(" ")
+    widths = [word_width(face, metrics.size, word) for word in words]
+    gaps = np.maximum(
+        gap
+        * (1 + (0.15 * rng.standard_normal(len(words)) if face.style in ("hand", "script") else np.zeros(len(words)))),
+        0.2 * height,
+    )
+    pad = int(0.8 * height) + 4
+    width = int(sum(widths) + gaps.sum()) + 2 * pad
+    wander = (
+        height * hand.wander * (0.8 * noise_line(rng, width, 6 * height) + 0.3 * noise_line(rng, width, 1.2 * height))
+    )
+    wander += np.float32(hand.slope * rng.normal()) * (np.arange(width, dtype=np.float32) - width / 2)
+    above = math.ceil(2 * metrics.ascent + np.abs(wander).max()) + 4
+    below = math.ceil(2 * metrics.descent + np.abs(wander).max() + 0.3 * height) + 4
+    image = Image.new("L", (width, above + below))
+    pen = ImageDraw.Draw(image)
+    at = float(pad)
+    for word, length, space in zip(words, widths, gaps, strict=True):
+        draw_word(pen, rng, hand, metrics, word, at, above)
+        at += length + float(space)
+    if underline:
+        level = above + 0.18 * height
+        pen.line(
+            [(pad, level), (at - float(gaps[-1]), level + rng.uniform(-0.05, 0.05) * height)],
+            fill=220,
+            width=max(1, round(0.04 * height)),
+        )
+    strip = np.array(image)
+    columns = np.arange(width, dtype=np.float32)
+    if hand.wander:
+        strip = bend(strip, rng, hand, height, wander, above)
+    else:
+        wander = np.zeros(width, np.float32)
+    place_x, place_y = round(x) - pad, round(y) - above
+    strip, left, top = clip(strip, place_x, place_y, sheet.ink.shape)
+    outline = surround(strip, above - top, wander[left : left + strip.shape[1]], metrics, height)
+    if outline is None:
+        return x
+    start, end, polygon = outline
+    spot = sheet.ink[place_y + top : place_y + top + strip.shape[0], place_x + left : place_x + left + strip.shape[1]]
+    np.maximum(spot, strip, out=spot)
+    knots = np.unique(np.append(np.arange(start, end, max(8, int(height / 2))), end))
+    baseline = np.stack([columns[left + knots] + place_x, above + wander[left + knots] + place_y], 1)
+    sheet.lines.append({"text": drawn.translate(STRAIGHT), "raw_text": drawn, "baseline": baseline,
+                        "polygon": polygon + np.float32([place_x + left, place_y + top])})  # fmt: skip
+    return place_x + left + float(end)
+
+
+def draw_word(
+    pen: ImageDraw.ImageDraw, rng: Generator, hand: Hand, metrics: Metrics, word: str, x: float, y: float
+) -> None:
+    """Draw a word with its baseline starting at (x, y): in one piece, or letter by letter where the hand is loose."""
+    stroke = hand.thickness * metrics.height / 2
+    for text, path in runs(hand.face, word):
+        font = open_font(path, metrics.size)
+        if not hand.loose:
+            fill = int(255 * (1 - hand.uneven * rng.random()))
+            pen.text((x, y), text, fill=fill, font=font, anchor="ls", stroke_width=stroke)
+            x += font.getlength(text)
+            continue
+        fixed = hand.face.style == "typewriter"
+        for index, letter in enumerate(text):
+            offset = font.getlength(text[: index + 1]) - font.getlength(letter)
+            own = (
+                font if fixed else open_font(path, max(8, round(metrics.size * (1 + 1.5 * hand.loose * rng.normal()))))
+            )
+            dx, dy = hand.loose * metrics.height * rng.standard_normal(2)
+            fill = int(255 * (1 - hand.uneven * rng.random() ** 1.5))
+            for again in range(2 if fixed and rng.random() < 0.03 else 1):
+                pen.text(
+                    (x + offset + dx + again * rng.normal(), y + dy),
+                    letter,
+                    fill=fill,
+                    font=own,
+                    anchor="ls",
+                    stroke_width=stroke,
+                )
+        x += font.getlength(text)
+
+
+def bend(strip: Pixels, rng: Generator, hand: Hand, height: float, wander: Array, base: int) -> Pixels:
+    """Warp a straight line of writing, uint8 (H, W): the baseline at row `base` follows `wander`, letters lean and swell."""
+    rows, width = strip.shape
+    swell = 1 + hand.swell * (0.7 * noise_line(rng, width, 2 * height) + 0.5 * noise_line(rng, width, 0.5 * height))
+    lean = hand.slant + hand.slant_wander * noise_line(rng, width, 0.7 * height)
+    shift = np.arange(width, dtype=np.float32) + hand.stretch * height * noise_line(rng, width, 0.9 * height)
+    up = np.arange(rows, dtype=np.float32)[:, None] - base - wander
+    map_x = shift + np.clip(lean, -0.6, 0.6).astype(np.float32) * up
+    map_y = base + up / np.clip(swell, 0.6, 1.5).astype(np.float32)
+    return cv2.remap(strip, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR)
+
+
+def clip(strip: Pixels, x: int, y: int, shape: tuple[int, ...]) -> tuple[Pixels, int, int]:
+    """The part of a strip placed at (x, y) that lies on the sheet, and how much was cut at the left and the top."""
+    left, top = max(0, -x), max(0, -y)
+    return strip[top : max(top, shape[0] - y), left : max(left, shape[1] - x)], left, top
+
+
+def surround(
+    strip: Pixels, base: float, wander: Array, metrics: Metrics, height: float
+) -> tuple[int, int, Array] | None:
+    """A polygon around the ink of a strip, never lower than the x-height.
+
+    Returns
+    -------
+    tuple of int, int, ndarray or None
+        First and last column with ink, and the polygon float32 (M, 2) in strip pixels; None without ink.
+    """
+    inked = strip > INK
+    columns = np.flatnonzero(inked.any(0))
+    if not len(columns):
+        return None
+    start, end = int(columns[0]), int(columns[-1])
+    first = np.where(inked.any(0), inked.argmax(0), strip.shape[0]).astype(np.float32)
+    last = np.where(inked.any(0), strip.shape[0] - 1 - inked[::-1].argmax(0), -1).astype(np.float32)
+    line = base + wander
+    first, last = np.minimum(first, line - metrics.x_height), np.maximum(last, line + 0.08 * height)
+    margin = 0.04 * height + 1.5
+    edges = np.unique(np.append(np.arange(start, end + 1, max(6, int(height / 3))), end + 1))
+    highest = np.array([first[a:b].min() for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    lowest = np.array([last[a:b].max() for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    over = np.minimum(np.append(highest, highest[-1]), np.append(highest[0], highest)) - margin
+    under = np.maximum(np.append(lowest, lowest[-1]), np.append(lowest[0], lowest)) + margin + 1
+    x = edges.astype(np.float32)
+    x[0] -= margin
+    x[-1] += margin
+    return start, end, np.concatenate([np.stack([x, over], 1), np.stack([x, under], 1)[::-1]]).astype(np.float32)
+
+
+# --- layout -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the text of a sheet goes, pixels: columns as (x, width), the first baseline, the last row, the line pitch."""
+
+    columns: list[tuple[float, float]]
+    top: float
+    bottom: float
+    pitch: float
+
+
+def make_layout(rng: Generator, hand: Hand) -> tuple[Layout, int, int]:
+    """Draw the size of a sheet, height and width in pixels, and its columns."""
+    lines = int(rng.choice([rng.integers(1, 4), rng.integers(4, 13), rng.integers(13, 46)], p=[0.07, 0.33, 0.6]))
+    tight = {"print": (0.95, 1.5), "typewriter": (1.0, 1.9)}.get(hand.face.style, (0.8, 1.7))
+    pitch = hand.height * rng.uniform(*tight)
+    width = int(np.clip(hand.height * rng.uniform(12, 36), 600, MAX_SIDE))
+    margins = rng.uniform(0.02, 0.14, 4) * width
+    margins[2:] = np.minimum(margins[2:], 90 + margins[2:] * 0.3)
+    lines = min(lines, max(1, int((min(MAX_SIDE, 1.75 * width) - 1.2 * hand.height - margins[2] - margins[3]) / pitch)))
+    height = int(
+        margins[2] + margins[3] + 1.5 * hand.height + (lines - 1) * pitch + rng.choice([0, rng.uniform(0, 0.4) * width])
+    )
+    height = min(height, MAX_SIDE)
+    left, right = margins[0], width - margins[1]
+    columns = [(left, right - left)]
+    if width > 22 * hand.height and rng.random() < (0.5 if hand.face.style == "print" else 0.2):
+        middle = left + (right - left) * rng.choice([0.5, rng.uniform(0.35, 0.65)])
+        gutter = hand.height * rng.uniform(0.5, 1.5)
+        columns = [(left, middle - left - gutter), (middle + gutter, right - middle - gutter)]
+    elif lines > 3 and rng.random() < 0.12:
+        note = (right - left) * rng.uniform(0.22, 0.34)
+        columns = [(left + note + 0.4 * hand.height, right - left - note - 0.4 * hand.height), (left, note)]
+    return Layout(columns, margins[2] + hand.height, height - 0.5 * hand.height, pitch), height, width
+
+
+def fill_sheet(
+    sheet: Sheet, rng: Generator, hand: Hand, heading: Hand, layout: Layout, composer: Composer
+) -> list[float]:
+    """Write text into the columns of a sheet; returns the rows of the baselines, for the ruling."""
+    rows = []
+    shout = rng.random() < 0.04
+    hyphens, justified = bool(rng.random() < 0.4), hand.face.style == "print" and rng.random() < 0.6
+    indent = rng.choice([0, rng.uniform(0.5, 2.0)]) * hand.height
+    for number, (x, width) in enumerate(layout.columns):
+        aside = number > 0 and width < 0.35 * layout.columns[0][1]
+        scale = rng.uniform(0.6, 0.85) if aside else 1.0
+        metrics = measure(hand.face, hand.height * scale)
+        gap = word_width(hand.face, metrics.size, " ") * hand.gap
+        letter = max(word_width(hand.face, metrics.size, "the quick brown fox jumps") / 25, 1)
+        y, pitch = layout.top, layout.pitch * max(scale, 0.75 if aside else 1)
+        if aside:
+            y += rng.uniform(0, 0.7) * (layout.bottom - layout.top)
+        count = max(1, int((layout.bottom - y) / pitch) + 1)
+        count = min(count, int(rng.integers(1, 8))) if aside else count
+        bottom = min(layout.bottom, y + (count - 0.5) * pitch) if aside else layout.bottom
+        blocks = composer.document(count, max(8, int(width / letter)))
+        if rng.random() < 0.12 and not aside:
+            blocks.insert(0, Block("right", str(int(rng.integers(1, 900)))))
+        for block in blocks:
+            writer = heading if block.kind == "heading" and not aside else hand
+            size = scale * (rng.choice([1.0, rng.uniform(1.1, 1.5)]) if block.kind == "heading" else 1.0)
+            fit = measure(writer.face, writer.height * size)
+            upper = (shout or rng.random() < 0.05) and writer.face.style != "script"
+            text = block.text.upper() if upper else block.text
+            wide = word_width(writer.face, fit.size, " ") * writer.gap
+            if block.kind == "row" and "\t" in text:
+                label, figure = (drawable(writer.face, cell) for cell in text.split("\t"))
+                if y <= bottom and label and figure:
+                    end = word_width(writer.face, fit.size, figure) + wide
+                    label = wrap(rng, writer.face, fit.size, wide, label, max(width - end, width / 3), False)[0]
+                    write_line(sheet, rng, writer, label, x, y, size)
+                    write_line(sheet, rng, writer, figure, max(x + width - end, x + width / 3 + wide), y, size)
+                rows.append(y)
+                y += pitch
+                continue
+            first = indent if block.kind == "prose" else 0.0
+            lines = wrap(rng, writer.face, fit.size, wide, drawable(writer.face, text), width - first, hyphens)
+            if block.kind != "prose":
+                lines = lines[:2]
+            extra = (size - 1) * writer.height * 0.8
+            y += max(0.0, extra)
+            for index, line in enumerate(lines):
+                if y > bottom:
+                    break
+                length = sum(word_width(writer.face, fit.size, word) for word in line.split()) + wide * line.count(" ")
+                spare = max(0.0, width - first - length)
+                start = {"right": spare, "heading": spare * rng.choice([0, 0.5])}.get(
+                    block.kind, first if index == 0 else 0.0
+                )
+                loose = (
+                    spare / max(line.count(" "), 1)
+                    if justified and block.kind == "prose" and index < len(lines) - 1
+                    else 0.0
+                )
+                jitter = 0.0 if hand.face.style == "print" else 0.15 * hand.height * rng.normal()
+                underline = bool(rng.random() < (0.3 if block.kind == "heading" else 0.015))
+                write_line(
+                    sheet, rng, writer, line, max(2, x + start + jitter), y, size, min(loose, 3 * wide), underline
+                )
+                rows.append(y)
+                y += pitch
+            y += rng.choice([0, 0, 0.5]) * pitch if block.kind in ("prose", "heading") else 0
+    return rows
+
+
+# --- paper ------------------------------------------------------------------------------------------------------------
+
+
+def make_paper(rng: Generator, height: int, width: int, hand: Hand, rows: Sequence[float], pitch: float) -> Array:
+    """Blank, ruled or squared paper with what time does to it: float32 (height, width), 1 is white."""
+    paper = np.full((height, width), rng.uniform(0.78, 1.0), np.float32)
+    if rng.random() < 0.75:
+        paper += rng.uniform(0.005, 0.04) * noise_field(rng, height, width, rng.uniform(150, 700))
+    if rng.random() < 0.5:
+        fibre = cv2.GaussianBlur(grain(rng, height, width), (0, 0), rng.uniform(0.6, 2.0), sigmaY=rng.uniform(0.6, 2.0))
+        paper += rng.uniform(0.01, 0.04) * fibre
+    ruling = rng.random()
+    strength, thick = rng.uniform(0.05, 0.4), int(rng.choice([1, 1, 2]))
+    if hand.face.style in ("hand", "script") and ruling < 0.55 and rows:
+        fits = rng.random() < 0.7
+        step = pitch if fits else pitch * rng.uniform(0.5, 1.3)
+        if ruling > 0.38:
+            step /= rng.choice([1, 2, 3])
+        step = max(step, 12.0)
+        start = (min(rows) + rng.uniform(-0.05, 0.12) * pitch) % step
+        mask = np.zeros((height, width), np.uint8)
+        for level in np.arange(start, height, step):
+            cv2.line(mask, (0, round(level)), (width, round(level)), 255, thick)
+        if ruling > 0.38:
+            for level in np.arange(rng.uniform(0, step), width, step):
+                cv2.line(mask, (round(level), 0), (round(level), height), 255, thick)
+        if rng.random() < 0.4:
+            edge = round(rng.uniform(0.05, 0.2) * width)
+            cv2.line(mask, (edge, 0), (edge, height), 255, thick + 1)
+        paper *= 1 - strength * (mask.astype(np.float32) / 255)
+    for _ in range(int(rng.poisson(0.6))):
+        stain(paper, rng)
+    if rng.random() < 0.12:
+        fold = rng.uniform(0.2, 0.8) * height + rng.normal(0, 1) + np.zeros(width)
+        distance = np.arange(height, dtype=np.float32)[:, None] - fold.astype(np.float32)
+        paper -= rng.uniform(0.03, 0.15) * np.exp(-np.abs(distance) / rng.uniform(1, 8)) * np.sign(distance + 0.1)
+    return paper
+
+
+def stain(paper: Array, rng: Generator) -> None:
+    """Put a blot, a ring, a hole or a stamp on the paper, in place."""
+    height, width = paper.shape
+    radius = int(rng.uniform(0.01, 0.12) * width) + 3
+    centre = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
+    x0, y0 = max(0, centre[0] - 2 * radius), max(0, centre[1] - 2 * radius)
+    spot = paper[y0 : centre[1] + 2 * radius, x0 : centre[0] + 2 * radius]
+    if not spot.size:
+        return
+    mask = np.zeros(spot.shape, np.uint8)
+    axes = (radius, max(2, int(radius * rng.uniform(0.6, 1))))
+    kind = rng.choice(["blot", "ring", "hole"], p=[0.5, 0.35, 0.15])
+    if kind == "hole":
+        axes = (max(4, radius // 6),) * 2
+    rim = -1 if kind != "ring" else max(1, int(radius * rng.uniform(0.02, 0.12)))
+    cv2.ellipse(mask, (centre[0] - x0, centre[1] - y0), axes, float(rng.uniform(0, 180)), 0, 360, 255, rim, cv2.LINE_AA)
+    soft = (
+        cv2.GaussianBlur(mask, (0, 0), radius * rng.uniform(0.05, 0.5) if kind == "blot" else 0.8).astype(np.float32)
+        / 255
+    )
+    spot *= 1 - soft * (0.9 if kind == "hole" else rng.uniform(0.03, 0.25))
+
+
+def ink_alpha(ink: Pixels, rng: Generator, hand: Hand) -> Array:
+    """How much ink hides the paper, float32 (H, W): strokes of varying width and strength from drawn shapes."""
+    height, width = ink.shape
+    alpha = ink.astype(np.float32) / 255
+    if hand.face.style != "print" or rng.random() < 0.5:
+        spread = rng.uniform(0.45, 0.9)
+        alpha = cv2.GaussianBlur(alpha, (0, 0), spread)
+        sample = alpha[::3][ink[::3] > 128]
+        full = float(np.percentile(sample, 70)) if len(sample) else 1.0
+        level = full * (rng.uniform(0.35, 0.6) + 0.06 * noise_field(rng, height, width, rng.uniform(60, 400)))
+        alpha = np.clip((alpha - level) * (rng.uniform(1.2, 3.0) / full) + 0.5, 0, 1) * np.clip(
+            alpha * (4 / full), 0, 1
+        )
+    flow = 1 + rng.uniform(0, 0.15) * noise_field(rng, height, width, rng.uniform(20, 120))
+    if rng.random() < 0.45:
+        flow += rng.uniform(0.05, 0.4) * cv2.GaussianBlur(grain(rng, height, width), (0, 0), rng.uniform(0.5, 1.2))
+    return alpha * np.clip(flow, 0.25, 1)
+
+
+# --- camera -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class View:
+    """How the flat sheet lands in the picture: a bulge down each column, then a homography.
+
+    A sheet point (x, y) moves to (x, y + bulge[x]) and then through `matrix`, so both directions are exact.
+    """
+
+    bulge: Array
+    matrix: NDArray[np.float64]
+    size: tuple[int, int]
+
+    def forward(self, points: Array) -> Array:
+        """Sheet points float32 (N, 2) to picture points."""
+        bent = points.astype(np.float64)
+        bent[:, 1] += np.interp(points[:, 0], np.arange(len(self.bulge)), self.bulge)
+        return cv2.perspectiveTransform(bent[None], self.matrix)[0].astype(np.float32)
+
+    def maps(self) -> tuple[Array, Array]:
+        """For each picture pixel the sheet point it shows, as `cv2.remap` takes it."""
+        width, height = self.size
+        inverse = np.linalg.inv(self.matrix)
+        x = np.arange(width, dtype=np.float32)[None]
+        y = np.arange(height, dtype=np.float32)[:, None]
+        (a, b, c), (d, e, f), (g, h, i) = inverse.astype(np.float32)
+        scale = 1 / (g * x + h * y + i)
+        map_x = (a * x + b * y + c) * scale
+        map_y = (d * x + e * y + f) * scale
+        along = np.clip(map_x, 0, len(self.bulge) - 1).astype(np.int32)
+        return map_x, map_y - self.bulge[along]
+
+    def take(self, layer: Array, border: int) -> Array:
+        """A layer of the sheet, float32 (H, W), as it looks in the picture."""
+        if not self.bulge.any():
+            return cv2.warpPerspective(layer, self.matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=border)
+        return cv2.remap(layer, *self.maps(), cv2.INTER_LINEAR, borderMode=border)
+
+
+def make_view(rng: Generator, height: int, width: int, lines: Sequence[dict[str, Any]], table: bool) -> View:
+    """Draw skew, perspective and curvature, and frame the picture so that every line is in it."""
+    bulge = np.zeros(width, np.float32)
+    if rng.random() < 0.3:
+        x = np.linspace(-1, 1, width, dtype=np.float32)
+        bulge = (
+            rng.normal(0, 0.012)
+            * width
+            * (x**2 if rng.random() < 0.5 else np.sin(2 * x + rng.uniform(-1, 1)))
+            * np.float32(1)
+        )
+        bulge = bulge.astype(np.float32)
+    angle = math.radians(rng.choice([rng.normal(0, 0.4), rng.uniform(-3, 3), rng.uniform(-8, 8)], p=[0.55, 0.4, 0.05]))
+    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    turn = np.float32([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    moved = (corners - corners.mean(0)) @ turn.T
+    if rng.random() < 0.25:
+        moved += (rng.normal(0, 0.012, (4, 2)) * min(height, width)).astype(np.float32)
+    matrix = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
+    rough = View(bulge, matrix, (1, 1))
+    outline = np.concatenate([rough.forward(corners)] if table else [rough.forward(line["polygon"]) for line in lines])
+    low, high = outline.min(0), outline.max(0)
+    if table:
+        low, high = low - rng.uniform(0, 0.06, 2) * width, high + rng.uniform(0, 0.06, 2) * width
+    else:
+        sheet = rough.forward(corners)
+        room = np.stack([np.maximum(low - sheet.min(0), 6), np.maximum(sheet.max(0) - high, 6)])
+        share = rng.uniform(0.1, 1, (2, 2)) ** 0.7
+        low, high = low - np.maximum(6, room[0] * share[0]), high + np.maximum(6, room[1] * share[1])
+    scale = min(1.0, MAX_SIDE / float((high - low).max()))
+    shrink = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]])
+    size = (max(32, int((high[0] - low[0]) * scale)), max(32, int((high[1] - low[1]) * scale)))
+    return View(bulge, shrink @ matrix, size)
+
+
+def photograph(rng: Generator, sheet: Sheet, hand: Hand, rows: Sequence[float], pitch: float) -> tuple[Pixels, View]:
+    """Put the ink on paper and take a picture: uint8 (H, W) and the view it was taken with."""
+    height, width = sheet.ink.shape
+    paper = make_paper(rng, height, width, hand, rows, pitch)
+    alpha = ink_alpha(sheet.ink, rng, hand)
+    table = bool(rng.random() < 0.2)
+    view = make_view(rng, height, width, sheet.lines, table)
+    if rng.random() < 0.25:
+        back = cv2.GaussianBlur(alpha[:, ::-1], (0, 0), rng.uniform(1, 3))
+        back = np.roll(back, (int(rng.integers(-60, 60)), int(rng.integers(-60, 60))), (0, 1))
+        paper -= rng.uniform(0.04, 0.22) * back
+    alpha = view.take(alpha, cv2.BORDER_CONSTANT)
+    page = view.take(paper, cv2.BORDER_REFLECT)
+    darkness = rng.choice([rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.55)], p=[0.75, 0.25])
+    strength = rng.choice([1.0, rng.uniform(0.65, 1.0)])
+    page += (darkness * page - page) * alpha * np.float32(strength)
+    if table:
+        around(page, rng, view, (height, width))
+    return develop(page, rng), view
+
+
+def around(page: Array, rng: Generator, view: View, sheet_size: tuple[int, int]) -> None:
+    """Show a table, or the pages beneath, wherever the picture looks beside the sheet; in place."""
+    height, width = sheet_size
+    map_x, map_y = view.maps()
+    outside = np.maximum(np.maximum(-map_x, map_x - width + 1), np.maximum(-map_y, map_y - height + 1))
+    level = rng.choice([rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.95)])
+    ground = level + rng.uniform(0, 0.05) * noise_field(rng, *page.shape, period=40)
+    shadow = 1 - rng.uniform(0.1, 0.6) * np.exp(-np.maximum(outside, 0) / rng.uniform(3, 25))
+    np.copyto(page, ground * shadow, where=outside > 0)
+
+
+def develop(page: Array, rng: Generator) -> Pixels:
+    """Light, lens, sensor and scanner: float32 (H, W) to uint8."""
+    height, width = page.shape
+    if rng.random() < 0.5:
+        slope = rng.normal(0, 0.1, 2).astype(np.float32)
+        page *= (
+            1
+            + slope[0] * np.linspace(-1, 1, width, dtype=np.float32)
+            + slope[1] * np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+        )
+    if rng.random() < 0.12:
+        gutter = rng.uniform(0.3, 0.7) * np.exp(-np.arange(width, dtype=np.float32) / rng.uniform(10, 70))
+        page *= 1 - (gutter if rng.random() < 0.5 else gutter[::-1])
+    if rng.random() < 0.1:
+        page *= np.float32(1) - np.float32(rng.uniform(0.1, 0.35)) / (
+            1 + np.exp(-6 * noise_field(rng, height, width, 700))
+        )
+    blur = rng.choice([0, rng.uniform(0.3, 0.7), rng.uniform(0.7, 1.3)], p=[0.4, 0.45, 0.15])
+    if blur:
+        page = cv2.GaussianBlur(page, (0, 0), blur)
+    if rng.random() < 0.6:
+        page = page + rng.uniform(0.004, 0.04) * grain(rng, height, width)
+    if rng.random() < 0.15:
+        white, black = float(np.median(page)) - rng.uniform(0.02, 0.12), rng.uniform(0.1, 0.4)
+        page = (page - black * white) / max(white * (1 - black), 0.05)
+    elif rng.random() < 0.15:
+        page = rng.uniform(0.1, 0.4) + page * rng.uniform(0.4, 0.7)
+    if rng.random() < 0.02:
+        page = 1.05 - page
+    return np.clip(page * 255, 0, 255).astype(np.uint8)
+
+
+# --- pages and folders ------------------------------------------------------------------------------------------------
+
+
+def choose_face(rng: Generator, faces: Sequence[Face], style: str) -> Face:
+    """A face of a style, every family equally likely, calligraphy and capitals less so."""
+    families: dict[str, list[Face]] = {}
+    for face in faces:
+        if face.style == style or style == "hand" and face.style == "script":
+            families.setdefault(face.family, []).append(face)
+    weights = np.array(
+        [
+            (0.25 if found[0].style == "script" else 1.0) * (0.4 if found[0].caps_only else 1.0)
+            for found in families.values()
+        ]
+    )
+    chosen = list(families.values())[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    return chosen[int(rng.integers(len(chosen)))]
+
+
+def make_page(
+    seed: int, index: int, faces: Sequence[Face], corpus: Corpus, split: str, style: str
+) -> tuple[Pixels, dict[str, Any]]:
+    """Make one page.
+
+    Parameters
+    ----------
+    seed, index : int
+        The same pair gives the same page.
+    faces : sequence of Face
+        Of one split.
+    style : str
+        ``mixed``, ``hand``, ``print`` or ``typewriter``.
+
+    Returns
+    -------
+    pixels : uint8 (H, W)
+    record : dict
+        A row of ``pages.jsonl``, without the size of the JPEG's quality.
+    """
+    rng = np.random.default_rng([seed, index])
+    kind = str(rng.choice(list(STYLES), p=list(STYLES.values()))) if style == "mixed" else style
+    hand = make_hand(rng, choose_face(rng, faces, kind))
+    heading = hand
+    if kind == "hand" and rng.random() < 0.08 and any(face.style == "print" for face in faces):
+        heading = Hand(choose_face(rng, faces, "print"), hand.height)
+    french = rng.random() < 0.3 and set("éèêàçùœîôÉ") <= files_of(hand.face).keys()
+    composer = Composer(corpus, rng, "fr" if french else "en")
+    layout, height, width = make_layout(rng, hand)
+    sheet = Sheet(np.zeros((height, width), np.uint8))
+    rows: list[float] = []
+    while not sheet.lines:
+        rows = fill_sheet(sheet, rng, hand, heading, layout, composer)
+    pixels, view = photograph(rng, sheet, hand, rows, layout.pitch)
+    page_id, source = f"{split}_{seed}_{index:06d}", f"synth_{kind}"
+    limit = np.float32([pixels.shape[1] - 1, pixels.shape[0] - 1])
+    lines = [
+        {"text": line["text"], "raw_text": line["raw_text"], "struck": False}
+        | {name: np.clip(view.forward(line[name]), 0, limit).round(1).tolist() for name in ("baseline", "polygon")}
+        for line in sheet.lines
+    ]
+    record = {
+        "page_id": page_id, "source": source, "writer": hand.face.family, "split": split,
+        "image": f"pages/{source}/{page_id}.jpg", "width": pixels.shape[1], "height": pixels.shape[0], "lines": lines,
+    }  # fmt: skip
+    return pixels, record
+
+
+class Worker:
+    """What a process keeps between pages."""
+
+    def __init__(self, assets: Path, french: Path | None, out: Path, seed: int, split: str, style: str) -> None:
+        cv2.setNumThreads(1)
+        self.faces, self.corpus = load_faces(assets, split), Corpus.load(assets, split, french)
+        self.out, self.seed, self.split, self.style = out, seed, split, style
+
+    def write(self, index: int) -> str:
+        """Write the picture of one page; returns its row of ``pages.jsonl``."""
+        pixels, record = make_page(self.seed, index, self.faces, self.corpus, self.split, self.style)
+        quality = int(np.random.default_rng([self.seed, index, 1]).integers(40, 96))
+        path = self.out / record["image"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+        return json.dumps(record, ensure_ascii=False)
+
+
+_worker: Worker
+
+
+def _start(*arguments: Any) -> None:
+    global _worker
+    _worker = Worker(*arguments)
+
+
+def _write(index: int) -> str:
+    return _worker.write(index)
+
+
+def main() -> None:
+    """Write a folder of pages."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--assets", type=Path, default=Path("build/assets"), help="folder written by training.fonts")
+    parser.add_argument("--french", type=Path, help="folder of annotated pages whose lines serve as French prose")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--pages", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--split", choices=("train", "val"), default="train")
+    parser.add_argument("--style", choices=("mixed", *STYLES), default="mixed")
+    parser.add_argument("--jobs", type=int, default=1)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    setting = (arguments.assets, arguments.french, arguments.out, arguments.seed, arguments.split, arguments.style)
+    with (
+        multiprocessing.get_context("spawn").Pool(arguments.jobs, _start, setting) as pool,
+        (arguments.out / "pages.jsonl").open("w", encoding="utf-8") as file,
+    ):
+        for row in tqdm(pool.imap(_write, range(arguments.pages)), total=arguments.pages, unit="page"):
+            file.write(row + "\n")
+
+
+if __name__ == "__main__":
+    main()
