@@ -31,11 +31,11 @@ def draw_overlay(page_image: NDArray[np.uint8], page: Page) -> NDArray[np.uint8]
     uint8 (H, W, 3)
         Red, green and blue.
     """
-    picture = cv2.cvtColor(page_image, cv2.COLOR_GRAY2RGB)
-    tinted = picture.copy()
+    tinted = cv2.cvtColor(page_image, cv2.COLOR_GRAY2RGB)
     for line in page.lines:
         cv2.fillPoly(tinted, [_fixed(line.polygon)], _tint(line), cv2.LINE_AA, _FRACTION_BITS)
-    picture = cv2.addWeighted(picture, 0.75, tinted, 0.25, 0)
+    mixed = cv2.addWeighted(cv2.cvtColor(page_image, cv2.COLOR_GRAY2RGB), 0.75, tinted, 0.25, 0)
+    picture = np.asarray(mixed, np.uint8)
     heights = [line.box[3] - line.box[1] for line in page.lines]
     size = int(np.clip(0.32 * np.median(heights), 11, 32)) if heights else 0
     thickness = max(1, round(size / 14))
@@ -45,7 +45,7 @@ def draw_overlay(page_image: NDArray[np.uint8], page: Page) -> NDArray[np.uint8]
     font = cv2.FontFace("sans")
     for number, line in enumerate(page.lines, 1):
         _label(picture, font, size, number, line)
-    return np.asarray(picture, np.uint8)
+    return picture
 
 
 def _label(picture: NDArray[np.uint8], font: cv2.FontFace, size: int, number: int, line: Line) -> None:
@@ -70,4 +70,4 @@ def _tint(line: Line) -> tuple[float, ...]:
 
 
 def _fixed(points: Points) -> NDArray[np.int32]:
-    return np.round(np.array(points, np.float64) * 2**_FRACTION_BITS).astype(np.int32)
+    return np.asarray(np.round(np.array(points) * 2**_FRACTION_BITS), np.int32)

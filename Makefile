@@ -1,0 +1,42 @@
+# run and test need Python 3.11 or later and make, nothing else.
+
+PYTHON ?= python3
+# Where torch has builds without CUDA; skipped where it cannot be reached.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+IMAGE ?= samples/letter.jpg
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test lint lock
+
+run: .venv/serving
+	$(BIN)/python samples/run.py $(IMAGE)
+
+test: .venv/development
+	$(BIN)/python -m pytest
+
+lint: .venv/development
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yaml
+
+lock: .venv/serving
+	$(PIP) install uv==0.13.8
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
+		--custom-compile-command 'make lock' --output-file function/requirements.txt pyproject.toml
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+.venv/serving: function/requirements.txt | .venv/bin/python
+	$(PIP) install --only-binary=:all: --require-hashes -r function/requirements.txt
+	@touch $@
+
+.venv/development: pyproject.toml | .venv/serving
+	$(PIP) install --retries 1 --extra-index-url $(TORCH_INDEX) "$$(sed -n 's/^ *"\(torch==[^"]*\)",/\1/p' pyproject.toml)"
+	$(PIP) install --editable '.[train,dev]'
+	# Only for the Lambda emulator in its wheel: what it depends on is not needed, and some pins would clash.
+	$(PIP) install --no-deps aws-sam-cli==1.170.0
+	@touch $@

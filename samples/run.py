@@ -1,0 +1,51 @@
+"""A picture goes through the handler as a request would; its text, the timings and an overlay picture come out."""
+
+import base64
+import json
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "function"))
+
+
+def main(image: Path) -> None:
+    """Read an image and say how long each step took."""
+    start = time.perf_counter()
+    import app
+
+    loading = (time.perf_counter() - start) * 1000
+    event = json.loads((ROOT / "events" / "ocr.json").read_text())
+    encoded = base64.b64encode(image.read_bytes()).decode()
+    event["body"] = json.dumps({"image_base64": encoded, "image_name": image.name})
+    context = SimpleNamespace(function_name="", memory_limit_in_mb=0, invoked_function_arn="", aws_request_id="")
+    answer = app.handler(event, context)
+    body = json.loads(answer["body"])
+    if answer["statusCode"] != 200:
+        sys.exit(f"{answer['statusCode']} {body['title']}: {body['detail']}")
+    print(f"\n{body['text']}\n")
+    for step, milliseconds in {"load": loading, **body["timings_ms"]}.items():
+        print(f"{step:>10} {milliseconds:8.1f} ms")
+    write_overlay(image, Path(f"{image.stem}.overlay.jpg"), body)
+
+
+def write_overlay(image: Path, target: Path, body: dict) -> None:
+    """Draw the answer over the image."""
+    from paragraph_ocr import imaging
+    from paragraph_ocr.document import Line, Page
+    from paragraph_ocr.overlay import draw_overlay
+
+    lines = tuple(
+        Line(line["text"], line["confidence"], line["polygon"], line["baseline"], words=()) for line in body["lines"]
+    )
+    page = Page(body["image"], 1, body["width"], body["height"], 0, lines, body["model"], body["timings_ms"])
+    Image.fromarray(draw_overlay(imaging.decode(image.read_bytes()), page)).save(target, quality=90)
+    print(f"\nThe lines found are drawn in {target}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
