@@ -1,0 +1,210 @@
+"""A page and one line's baseline and heights in; the recogniser's fixed-height strip out, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float32]
+Grey = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What part of the page a strip shows, and how large.
+
+    Attributes
+    ----------
+    height, width : int
+        Rows of every strip, and the most columns that one may have.
+    window : float
+        How many times the line's height (ascender to descender) the strip shows, so that letters which the detector
+        measured short still stand inside.
+    baseline : float
+        Share of the strip's height at which the baseline lies.
+    """
+
+    height: int
+    width: int
+    window: float = 1.3
+    baseline: float = 0.7
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How grey levels become ink.
+
+    Attributes
+    ----------
+    dark, paper : float
+        Percentiles of the grey levels that count as full ink and as bare paper.
+    contrast : float
+        Smallest span between the two: what has less is taken to be blank, not stretched until its noise looks like ink.
+    """
+
+    dark: float = 2.0
+    paper: float = 70.0
+    contrast: float = 32.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The curved coordinate frame of one line: where each strip column stands on the page.
+
+    Attributes
+    ----------
+    origins : float32 (W, 2)
+        Page position (x, y, pixels) of the baseline under each column.
+    downs : float32 (W, 2)
+        Page vector of one strip pixel downwards at each column.
+    baseline_row : float
+        The strip row on which the baseline lies.
+    height : int
+        Rows of the strip.
+    """
+
+    origins: Points
+    downs: Points
+    baseline_row: float
+    height: int
+
+    def to_page(self, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Points:
+        """Page positions of strip positions.
+
+        Parameters
+        ----------
+        columns, rows : float (N,)
+
+        Returns
+        -------
+        float32 (N, 2), pixels of the page
+        """
+        at = np.clip(columns, 0, len(self.origins) - 1)
+        index = np.arange(len(self.origins))
+        axes = [
+            np.interp(at, index, self.origins[:, axis])
+            + (rows - self.baseline_row) * np.interp(at, index, self.downs[:, axis])
+            for axis in (0, 1)
+        ]
+        return np.stack(axes, axis=1).astype(np.float32)
+
+
+def resample(line: Points, step: float) -> Points:
+    """Points every `step` pixels of arc length along a polyline, both ends included.
+
+    Parameters
+    ----------
+    line : float32 (K, 2), K at least 2
+    step : float, pixels
+    """
+    lengths = np.hypot(*np.diff(line, axis=0).T)
+    arc = np.concatenate([[0.0], np.cumsum(lengths)])
+    count = max(2, round(float(arc[-1]) / step) + 1)
+    at = np.linspace(0.0, arc[-1], count)
+    return np.stack([np.interp(at, arc, line[:, 0]), np.interp(at, arc, line[:, 1])], axis=1).astype(np.float32)
+
+
+def smooth(line: Points, window: int) -> Points:
+    """A polyline of evenly spaced points, each the mean of `window` neighbours; the ends are continued straight."""
+    half = min(window, len(line) - 1) // 2
+    if half < 1:
+        return line
+    before = 2 * line[0] - line[half:0:-1]
+    after = 2 * line[-1] - line[-2 : -half - 2 : -1]
+    padded = np.concatenate([before, line, after])
+    kernel = np.full(2 * half + 1, 1.0 / (2 * half + 1))
+    return np.stack([np.convolve(padded[:, axis], kernel, mode="valid") for axis in (0, 1)], axis=1).astype(np.float32)
+
+
+def frame(baseline: Points, ascender: float, descender: float, geometry: Geometry) -> Frame:
+    """The strip frame of a line.
+
+    Lines longer than the strip at the natural scale are squeezed along the baseline to fit.
+
+    Parameters
+    ----------
+    baseline : float32 (K, 2)
+        Left to right, pixels of the page.
+    ascender, descender : float
+        Heights above and below the baseline, pixels of the page.
+    geometry : Geometry
+    """
+    line_height = max(ascender + descender, 1.0)
+    scale = geometry.height / (geometry.window * line_height)
+    sampled = resample(baseline, max(1.0, line_height / 8))
+    line = smooth(sampled, 16)
+    # Half a line height of context at both ends: first and last strokes often reach past the baseline.
+    start, end = line[0] - line[min(8, len(line) - 1)], line[-1] - line[-min(9, len(line))]
+    reach = 0.25 * line_height
+    line = np.concatenate(
+        [
+            [line[0] + start * (reach / max(float(np.hypot(*start)), 1e-3))],
+            line,
+            [line[-1] + end * (reach / max(float(np.hypot(*end)), 1e-3))],
+        ]
+    ).astype(np.float32)
+    length = float(np.hypot(*np.diff(line, axis=0).T).sum())
+    columns = int(np.clip(round(length * scale), 8, geometry.width))
+    origins = resample(line, length / (columns - 1))
+    if len(origins) != columns:
+        at = np.linspace(0, len(origins) - 1, columns)
+        origins = np.stack([np.interp(at, np.arange(len(origins)), origins[:, axis]) for axis in (0, 1)], axis=1)
+    tangents = np.gradient(smooth(origins.astype(np.float32), max(3, geometry.height)), axis=0)
+    tangents /= np.maximum(np.linalg.norm(tangents, axis=1, keepdims=True), 1e-6)
+    downs = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1) / scale
+    row = geometry.baseline * geometry.height
+    return Frame(origins.astype(np.float32), downs.astype(np.float32), row, geometry.height)
+
+
+def cut(page: Grey, line: Frame) -> Grey:
+    """The strip of a frame, in the page's grey levels.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+    line : Frame
+
+    Returns
+    -------
+    uint8 (line.height, columns); what lies beyond the page repeats its edge
+    """
+    rows = (np.arange(line.height, dtype=np.float32) - line.baseline_row)[:, None, None]
+    grid = line.origins[None] + rows * line.downs[None]
+    left, top = np.floor(grid.min(axis=(0, 1))).astype(int) - 2
+    right, bottom = np.ceil(grid.max(axis=(0, 1))).astype(int) + 3
+    left, top = np.clip([left, top], 0, [page.shape[1] - 1, page.shape[0] - 1])
+    right, bottom = np.clip([right, bottom], [left + 1, top + 1], [page.shape[1], page.shape[0]])
+    part = page[top:bottom, left:right]
+    # Remapping samples points: shrink the part first where a strip pixel covers more than one of the page.
+    shrink = float(np.hypot(*line.downs[len(line.downs) // 2]))
+    if shrink > 1.3:
+        size = (max(1, round(part.shape[1] / shrink)), max(1, round(part.shape[0] / shrink)))
+        part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+        factor = np.array([size[0] / (right - left), size[1] / (bottom - top)], np.float32)
+    else:
+        factor = np.ones(2, np.float32)
+    grid = (grid - np.array([left, top], np.float32) + 0.5) * factor - 0.5
+    grid = grid.astype(np.float32)
+    strip = cv2.remap(part, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(strip, np.uint8)
+
+
+def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:
+    """Ink between 0 (paper) and about 1 (the darkest strokes), whatever the paper's tone and the ink's strength.
+
+    Parameters
+    ----------
+    image : uint8 (H, W)
+    normalisation : Normalisation
+
+    Returns
+    -------
+    float32 (H, W)
+    """
+    dark, paper = np.percentile(image[::2, ::2], (normalisation.dark, normalisation.paper))
+    span = max(float(paper - dark), normalisation.contrast)
+    ink = (float(paper) - image.astype(np.float32)) / span
+    return np.asarray(np.clip(ink, -0.3, 1.3), np.float32)

@@ -1,0 +1,82 @@
+import cv2
+import numpy as np
+import pytest
+
+from paragraph_ocr.rectification import Geometry, Normalisation, cut, frame, resample, smooth, to_ink
+
+GEOMETRY = Geometry(height=48, width=1024)
+
+
+def arc(radius: float, width: float) -> np.ndarray:
+    x = np.linspace(0, width, 40)
+    return np.stack([50 + x, 300 + radius - np.sqrt(radius**2 - (x - width / 2) ** 2)], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("angle", [-15, 0, 8])
+def test_a_sloping_baseline_comes_out_level_at_its_row(angle: float) -> None:
+    page = np.full((500, 700), 255, np.uint8)
+    slope = np.tan(np.deg2rad(angle))
+    baseline = np.array([[80, 250], [600, 250 + 520 * slope]], np.float32)
+    cv2.line(page, (80, 250), (600, round(250 + 520 * slope)), 0, 2, cv2.LINE_AA)
+    strip = cut(page, frame(baseline, 30, 12, GEOMETRY))
+    darkest = strip[:, 20:-20].argmin(axis=0)
+    assert np.abs(darkest - GEOMETRY.baseline * GEOMETRY.height).max() <= 1.5
+
+
+def test_a_curved_baseline_comes_out_straight() -> None:
+    page = np.full((600, 800), 255, np.uint8)
+    baseline = arc(900, 600)
+    cv2.polylines(page, [np.int32(baseline)], False, 0, 2, cv2.LINE_AA)
+    strip = cut(page, frame(baseline, 30, 12, GEOMETRY))
+    darkest = strip[:, 20:-20].argmin(axis=0)
+    assert np.abs(darkest - GEOMETRY.baseline * GEOMETRY.height).max() <= 2
+
+
+def test_positions_in_the_strip_lead_back_to_the_page() -> None:
+    page = np.full((600, 800), 255, np.uint8)
+    cv2.circle(page, (400, 300), 4, 0, -1)
+    baseline = np.array([[100, 280], [700, 340]], np.float32)
+    line = frame(baseline, 36, 14, GEOMETRY)
+    strip = cut(page, line)
+    row, column = np.argwhere(strip < 60).mean(axis=0)
+    assert np.allclose(line.to_page(np.array([column]), np.array([row])), [[400, 300]], atol=1.5)
+
+
+def test_long_lines_are_squeezed_and_short_ones_keep_their_scale() -> None:
+    long = frame(np.array([[0, 50], [6000, 50]], np.float32), 30, 10, GEOMETRY)
+    short = frame(np.array([[0, 50], [200, 50]], np.float32), 30, 10, GEOMETRY)
+    assert len(long.origins) == GEOMETRY.width
+    assert len(short.origins) == pytest.approx(220 * 48 / (1.3 * 40), abs=2)
+
+
+def test_a_frame_beyond_the_page_repeats_its_edge() -> None:
+    page = np.full((40, 60), 200, np.uint8)
+    strip = cut(page, frame(np.array([[-30, 5], [400, 5]], np.float32), 30, 10, GEOMETRY))
+    assert (strip == 200).all()
+
+
+def test_ink_does_not_depend_on_paper_tone_or_ink_strength() -> None:
+    rng = np.random.default_rng(0)
+    drawing = (rng.random((48, 400)) < 0.1).astype(np.float32)
+    dark = (250 - 240 * drawing).astype(np.uint8)
+    light = (180 - 80 * drawing).astype(np.uint8)
+    assert np.allclose(to_ink(dark, Normalisation()), to_ink(light, Normalisation()), atol=0.02)
+
+
+def test_blank_paper_stays_blank() -> None:
+    rng = np.random.default_rng(0)
+    paper = np.clip(rng.normal(220, 2, (48, 400)), 0, 255).astype(np.uint8)
+    assert np.abs(to_ink(paper, Normalisation())).max() < 0.35
+
+
+def test_resampled_points_are_evenly_spaced_and_keep_the_ends() -> None:
+    line = np.array([[0, 0], [30, 40], [30, 100]], np.float32)
+    points = resample(line, 5)
+    gaps = np.hypot(*np.diff(points, axis=0).T)
+    assert np.allclose([points[0], points[-1]], [line[0], line[-1]])
+    assert gaps.max() <= 5.01
+
+
+def test_smoothing_keeps_a_straight_line() -> None:
+    line = np.stack([np.arange(20), 2 * np.arange(20)], axis=1).astype(np.float32)
+    assert np.allclose(smooth(line, 8), line, atol=1e-4)
