@@ -1,0 +1,158 @@
+"""The bytes of an image in; its page of text lines out: the one place that knows the order of the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.ctc import Character
+from paragraph_ocr.detection import Detector, TextLine
+from paragraph_ocr.document import Line, Page, Word
+from paragraph_ocr.document import Points as DocumentPoints
+from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, decode
+from paragraph_ocr.models import FOLDER, Model
+from paragraph_ocr.recognition import Recognizer
+from paragraph_ocr.rectification import Frame, Points, cut, frame
+
+
+class PageReader:
+    """Finds and reads the lines of images.
+
+    Parameters
+    ----------
+    detector : Detector
+    recognizer : Recognizer
+    limits : Limits
+        The largest image that is decoded.
+    """
+
+    def __init__(self, detector: Detector, recognizer: Recognizer, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.detector = detector
+        self.recognizer = recognizer
+        self.limits = limits
+        self.models: Mapping[str, str] = {
+            "detector": detector.model.card.label,
+            "recognizer": recognizer.model.card.label,
+        }
+
+    @classmethod
+    def load(cls, models: Path = FOLDER, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> PageReader:
+        """A reader with the models of a folder, each run once so that the first page does not pay for it.
+
+        Raises
+        ------
+        ModelError
+            A model is missing or not the one its card describes.
+        """
+        detector = Detector(Model(models / "detector.onnx", threads))
+        recognizer = Recognizer(Model(models / "recognizer.onnx", threads))
+        for model in (detector.model, recognizer.model):
+            model.run(np.zeros(model.input_shape, np.float32))
+        return cls(detector, recognizer, limits)
+
+    def read(self, data: bytes, image: str) -> Page:
+        """The page in an image file.
+
+        Parameters
+        ----------
+        data : bytes
+            As `imaging.decode` takes them.
+        image : str
+            The name that the page carries.
+
+        Raises
+        ------
+        OcrError
+            The image is refused or does not decode.
+        """
+        start = perf_counter()
+        pixels = decode(data, self.limits)
+        return self.read_image(pixels, image, 1000 * (perf_counter() - start))
+
+    def read_image(self, pixels: NDArray[np.uint8], image: str, decode_ms: float = 0.0) -> Page:
+        """The page in an upright grey image.
+
+        Parameters
+        ----------
+        pixels : uint8 (H, W)
+        image : str
+            The name that the page carries.
+        decode_ms : float
+            Milliseconds that decoding took, for the page's timings.
+        """
+        start = perf_counter()
+        found = self.detector.find(pixels)
+        middle = perf_counter()
+        lines = self.read_lines(pixels, found)
+        end = perf_counter()
+        return Page(
+            image=image,
+            page=1,
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+            rotation=0,
+            lines=tuple(line for line in lines if line.text),
+            model=self.models,
+            timings_ms={
+                "decode": decode_ms,
+                "detect": 1000 * (middle - start),
+                "recognize": 1000 * (end - middle),
+                "total": decode_ms + 1000 * (end - start),
+            },
+        )
+
+    def read_lines(self, pixels: NDArray[np.uint8], lines: list[TextLine]) -> list[Line]:
+        """Each line of a page read, in the order given; the text is empty where nothing was read.
+
+        Parameters
+        ----------
+        pixels : uint8 (H, W)
+        lines : list of TextLine
+        """
+        frames = [frame(line.baseline, line.ascender, line.descender, self.recognizer.geometry) for line in lines]
+        readings = self.recognizer.read([cut(pixels, each) for each in frames])
+        step = self.recognizer.columns_a_step
+        return [
+            _line(found, each, characters, step)
+            for found, each, characters in zip(lines, frames, readings, strict=True)
+        ]
+
+
+def _line(found: TextLine, within: Frame, characters: list[Character], step: float) -> Line:
+    words = []
+    start = 0
+    for end in [index for index, character in enumerate(characters) if character.text == " "] + [len(characters)]:
+        if end > start:
+            words.append(_word(found, within, characters, start, end, step))
+        start = end + 1
+    return Line(
+        text=" ".join(word.text for word in words),
+        confidence=float(np.mean([c.confidence for c in characters])) if words else 0.0,
+        polygon=_points(found.polygon),
+        baseline=_points(found.baseline),
+        words=tuple(words),
+    )
+
+
+def _word(found: TextLine, within: Frame, characters: list[Character], start: int, end: int, step: float) -> Word:
+    """Characters `start` to `end` as a word; its sides lie half-way to the spaces beside it."""
+    first, last = characters[start].first, characters[end - 1].last + 1
+    before = (characters[start - 1].last + 1 + first) / 2 if start else first - 1
+    after = (characters[end].first + last) / 2 if end < len(characters) else last + 1
+    columns = np.linspace(before * step, after * step, max(2, round((after - before) * step / within.height) + 1))
+    pixel = max(float(np.hypot(*within.downs[0])), 1e-6)
+    upper = within.to_page(columns, np.full(len(columns), within.baseline_row - found.ascender / pixel))
+    lower = within.to_page(columns, np.full(len(columns), within.baseline_row + found.descender / pixel))
+    return Word(
+        text="".join(character.text for character in characters[start:end]),
+        confidence=float(np.mean([character.confidence for character in characters[start:end]])),
+        polygon=_points(np.concatenate([upper, lower[::-1]])),
+    )
+
+
+def _points(points: Points) -> DocumentPoints:
+    return tuple((float(x), float(y)) for x, y in points)

@@ -1,0 +1,44 @@
+"""Strips of text lines in; the characters of each, with confidence and place, out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.ctc import Character, greedy
+from paragraph_ocr.models import Model
+from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
+
+
+class Recognizer:
+    """The line recogniser: a loaded model and what its card says about strips and classes."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        preprocessing = model.card.preprocessing
+        _, _, height, width = model.input_shape
+        self.geometry = Geometry(height, width, **preprocessing["geometry"])
+        self.normalisation = Normalisation(**preprocessing["normalisation"])
+        self.columns_a_step = width / model.card.output_shape[1]
+
+    def read(self, strips: Sequence[NDArray[np.uint8]]) -> list[list[Character]]:
+        """The characters of each strip, left to right; their steps are `columns_a_step` strip columns wide.
+
+        Parameters
+        ----------
+        strips : sequence of uint8 (H, W)
+            Cut with this recogniser's `geometry`.
+        """
+        card = self.model.card
+        size = card.input_shape[0]
+        readings: list[list[Character]] = []
+        for start in range(0, len(strips), size):
+            part = strips[start : start + size]
+            batch = np.zeros(card.input_shape, np.float32)
+            for row, strip in zip(batch, part, strict=False):
+                row[0, :, : strip.shape[1]] = to_ink(strip, self.normalisation)
+            outputs = self.model.run(batch)
+            readings.extend(greedy(output, card.charset, card.blank) for output in outputs[: len(part)])
+        return readings
