@@ -1,0 +1,52 @@
+"""Small folders of annotated pages for the tests, written with Pillow's own font."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+WORDS = "the quick brown fox jumps over a lazy dog while nine grey geese watch from the old stone bridge".split()
+
+
+def draw_page(texts: list[str], size: int = 34, width: int = 900) -> tuple[Image.Image, list[dict[str, object]]]:
+    """A page with a line a text, and the lines as `pages.jsonl` has them."""
+    font = ImageFont.load_default(size)
+    step = round(1.9 * size)
+    image = Image.new("L", (width, step * (len(texts) + 2)), 245)
+    draw = ImageDraw.Draw(image)
+    lines = []
+    for row, text in enumerate(texts):
+        baseline = step * (row + 1) + size
+        draw.text((60, baseline), text, fill=30, font=font, anchor="ls")
+        left, top, right, bottom = draw.textbbox((60, baseline), text, font=font, anchor="ls")
+        polygon = [[left, top - 2], [right, top - 2], [right, bottom + 2], [left, bottom + 2]]
+        lines.append(
+            {"text": text, "baseline": [[left, baseline], [right, baseline]], "polygon": polygon, "struck": False}
+        )
+    return image, lines
+
+
+def write_folder(folder: Path, writers: dict[str, str], lines: int = 4) -> Path:
+    """A folder of one page a writer; `writers` gives the split of each."""
+    rng = np.random.default_rng(0)
+    (folder / "pages").mkdir(parents=True)
+    rows = []
+    for number, (writer, split) in enumerate(writers.items()):
+        texts = [" ".join(rng.choice(WORDS, 4)) for _ in range(lines)]
+        image, records = draw_page(texts)
+        image.save(folder / "pages" / f"{number}.png")
+        rows.append(
+            {
+                "page_id": f"page{number}",
+                "source": "test",
+                "writer": writer.split("/")[0],
+                "split": split,
+                "image": f"pages/{number}.png",
+                "width": image.width,
+                "height": image.height,
+                "lines": records,
+            }
+        )
+    (folder / "pages.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
