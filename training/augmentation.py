@@ -1,0 +1,106 @@
+"""A strip or page as it was scanned in; the same text as another pen, hand or camera might have left it out."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+
+
+def _field(rng: np.random.Generator, shape: tuple[int, int], cell: float, amplitude: float) -> NDArray[np.float32]:
+    """A smooth random field, float32 (H, W), of the given cell size and standard deviation in pixels."""
+    coarse = (max(2, round(shape[0] / cell) + 1), max(2, round(shape[1] / cell) + 1))
+    noise = rng.normal(0.0, amplitude, coarse).astype(np.float32)
+    return np.asarray(cv2.resize(noise, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def warp_strip(strip: Grey, height: int, max_width: int, margin: float, rng: np.random.Generator) -> Grey:
+    """A cached strip cut down to the recogniser's height, sheared, scaled, shifted and bent at random.
+
+    Parameters
+    ----------
+    strip : uint8 (round(height * margin), W)
+    height, max_width : int
+        Size of the recogniser's input.
+    margin : float
+        How much taller the cached strip is than the recogniser's input.
+
+    Returns
+    -------
+    uint8 (height, W'), W' at most max_width
+    """
+    rows, columns = strip.shape
+    shear = rng.normal(0.0, 0.18)
+    scale_y = float(np.exp(rng.normal(0.0, 0.09)))
+    scale_x = float(np.exp(rng.normal(0.0, 0.12)))
+    baseline, shift = 0.7 * rows, rng.normal(0.0, 0.035 * height)
+    ends = rng.normal(0.0, 0.05 * height, 2)
+    width = int(np.clip(round(columns * scale_x), 16, max_width))
+    scale_x = width / columns
+    slope = rng.normal(0.0, 0.012)
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    across = y - (0.7 * height + shift)
+    source_x = x / scale_x + shear * across + ends[0] + (ends[1] - ends[0]) * x / width
+    source_y = across / scale_y + baseline + slope * (x - width / 2)
+    if rng.random() < 0.6:
+        source_x += _field(rng, (height, width), 0.75 * height, rng.uniform(0.3, 1.6))
+        source_y += _field(rng, (height, width), 0.75 * height, rng.uniform(0.3, 1.3))
+    warped = cv2.remap(
+        strip,
+        source_x.astype(np.float32),
+        source_y.astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(warped, np.uint8)
+
+
+def degrade(image: Grey, rng: np.random.Generator) -> Grey:
+    """Stroke thickness, blur, low resolution, noise, contrast, shading, ruled lines and JPEG at random.
+
+    Parameters
+    ----------
+    image : uint8 (H, W)
+
+    Returns
+    -------
+    uint8 (H, W)
+    """
+    height, width = image.shape
+    if rng.random() < 0.25:
+        kernel = np.ones((2, 2) if rng.random() < 0.7 else (1, 2), np.uint8)
+        changed = cv2.erode(image, kernel) if rng.random() < 0.6 else cv2.dilate(image, kernel)
+        image = np.asarray(cv2.addWeighted(image, 0.35, changed, 0.65, 0), np.uint8)
+    if rng.random() < 0.2:
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2)), np.uint8)
+    if rng.random() < 0.12:
+        factor = rng.uniform(0.45, 0.85)
+        small = cv2.resize(
+            image, (max(8, int(width * factor)), max(8, int(height * factor))), interpolation=cv2.INTER_AREA
+        )
+        image = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    if rng.random() < 0.08:
+        grey, spacing = rng.uniform(120, 220), rng.uniform(0.2, 1.0) * height
+        image = image.copy()
+        for row in np.arange(rng.uniform(0, spacing), height, spacing):
+            row = int(row)
+            image[row : row + 1] = np.minimum(image[row : row + 1], grey).astype(np.uint8)
+        if rng.random() < 0.4:
+            for column in np.arange(rng.uniform(0, spacing), width, spacing):
+                column = int(column)
+                image[:, column : column + 1] = np.minimum(image[:, column : column + 1], grey).astype(np.uint8)
+    if rng.random() < 0.5:
+        light = image.astype(np.float32)
+        if rng.random() < 0.5:
+            light += _field(rng, (height, width), 2.0 * height, rng.uniform(2, 18))
+        if rng.random() < 0.6:
+            light += rng.normal(0.0, rng.uniform(1, 11), (height, width)).astype(np.float32)
+        if rng.random() < 0.5:
+            light = 255 - (255 - light) * rng.uniform(0.35, 1.1)
+        image = np.clip(light, 0, 255).astype(np.uint8)
+    if rng.random() < 0.1:
+        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(18, 60))])
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
+    return image

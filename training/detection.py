@@ -1,0 +1,228 @@
+"""Fitting a line detector: annotated pages in; batches of line maps, their loss and validation F1 out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset
+
+from paragraph_ocr.detection import DISTANCE_UNIT, find_lines, letterbox
+from paragraph_ocr.rectification import Normalisation, Points, resample, smooth, to_ink
+from training.augmentation import degrade
+from training.batches import leave_signals
+from training.matching import match_lines
+from training.networks.unet import UNet
+from training.pages import TruePage, load_pages, refuse_shared_writers
+
+NETWORKS: dict[str, type[UNet]] = {"unet": UNet}
+THRESHOLD = 0.5
+
+# A line's core is this part of its ascender height above the baseline, and this part below.
+CORE = (0.42, 0.05)
+
+
+@dataclass(frozen=True)
+class DetectionOptions:
+    """What an experiment file says under [data].
+
+    `size` is the side of the input, `batch` pages a step, `zoom` the smallest and largest enlargement over the whole
+    page, `weights` how often a page of a source is drawn (1 where it is not named), `same_writer` the sources whose one
+    writer may stand in both splits.
+    """
+
+    size: int = 768
+    batch: int = 2
+    zoom: tuple[float, float] = (0.75, 2.2)
+    validation_pages: int = 40
+    same_writer: tuple[str, ...] = ()
+    weights: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SmallPage:
+    """A page shrunk for training: pixels uint8 (H, W) and the factor from the page's own pixels."""
+
+    page: TruePage
+    pixels: NDArray[np.uint8]
+    factor: float
+
+
+def shrink(page: TruePage, longest: int) -> SmallPage:
+    """The page with its longest side at most `longest` pixels."""
+    pixels = page.pixels()
+    factor = min(1.0, longest / max(pixels.shape))
+    size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
+    return SmallPage(page, np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8), factor)
+
+
+def draw_maps(page: TruePage, matrix: NDArray[np.float64], size: int, stride: int) -> NDArray[np.float32]:
+    """The maps a detector should give for a page seen through an affine transform.
+
+    Parameters
+    ----------
+    page : TruePage
+    matrix : float (2, 3)
+        Page pixels to input pixels.
+    size, stride : int
+        Side of the input, and input pixels a map pixel.
+
+    Returns
+    -------
+    float32 (5, size / stride, size / stride)
+        Core (0 or 1), the three distances, and the weight of each pixel (0 where the page says nothing).
+    """
+    side = size // stride
+    maps = np.zeros((5, side, side), np.float32)
+    maps[4] = 1.0
+    enlarge = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+    def place(points: Points) -> Points:
+        return np.asarray((points @ matrix[:, :2].T + matrix[:, 2]) / stride - 0.5, np.float32)
+
+    def fill(target: NDArray[np.float32], polygon: Points, value: float) -> None:
+        cv2.fillPoly(target, [np.round(polygon * 16).astype(np.int32)], value, shift=4)
+
+    for polygon in page.ignore:
+        fill(maps[4], place(polygon), 0.0)
+    columns, rows = np.meshgrid(np.arange(side, dtype=np.float32), np.arange(side, dtype=np.float32))
+    for line in page.lines:
+        ascender, descender = line.ascender * enlarge / stride, line.descender * enlarge / stride
+        baseline = place(smooth(resample(line.baseline, max(2.0, line.ascender / 3)), 8))
+        tangents = np.gradient(baseline, axis=0)
+        tangents /= np.maximum(np.linalg.norm(tangents, axis=1, keepdims=True), 1e-6)
+        downs = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1)
+        core = np.concatenate([baseline - downs * ascender * CORE[0], (baseline + downs * ascender * CORE[1])[::-1]])
+        low = np.clip(np.floor(core.min(axis=0)).astype(int) - 1, 0, side)
+        high = np.clip(np.ceil(core.max(axis=0)).astype(int) + 2, 0, side)
+        if (high - low).min() < 1:
+            continue
+        part = np.s_[low[1] : high[1], low[0] : high[0]]
+        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+        cv2.fillPoly(mask, [np.round((core - low) * 16).astype(np.int32)], 1, shift=4)
+        inside = mask.astype(bool)
+        # Distance along the normal, from the height of the baseline in the line's own direction.
+        direction = baseline[-1] - baseline[0]
+        direction = direction / max(float(np.hypot(*direction)), 1e-6)
+        across = baseline @ np.array([-direction[1], direction[0]], np.float32)
+        along = baseline @ direction
+        x, y = columns[part][inside], rows[part][inside]
+        level = np.interp(x * direction[0] + y * direction[1], along, across)
+        maps[0][part][inside] = 1.0
+        maps[1][part][inside] = (level - (-x * direction[1] + y * direction[0])) * stride / DISTANCE_UNIT
+        maps[2][part][inside] = ascender * stride / DISTANCE_UNIT
+        maps[3][part][inside] = descender * stride / DISTANCE_UNIT
+    return maps
+
+
+class AugmentedPages(IterableDataset[tuple[Tensor, Tensor]]):
+    """Endless batches of pages seen through random transforms: ink (N, 1, S, S) and maps (N, 5, S / 2, S / 2)."""
+
+    def __init__(self, pages: list[SmallPage], options: DetectionOptions, stride: int, seed: int) -> None:
+        self.pages = pages
+        self.options = options
+        self.stride = stride
+        self.seed = seed
+        weights = np.array([options.weights.get(small.page.source, 1.0) for small in pages])
+        self.probability = weights / weights.sum()
+
+    def sample(self, small: SmallPage, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """One page zoomed, turned a little, sheared and shifted, with its maps."""
+        size = self.options.size
+        height, width = small.pixels.shape
+        zoom = size / max(height, width) * float(np.exp(rng.uniform(*np.log(self.options.zoom))))
+        aspect = float(np.exp(rng.normal(0.0, 0.08)))
+        angle = np.deg2rad(rng.normal(0.0, 1.5) if rng.random() < 0.8 else rng.uniform(-12, 12))
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        linear = turn @ np.array([[zoom * aspect, rng.normal(0.0, 0.02) * zoom], [0.0, zoom / aspect]])
+        corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ linear.T
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        # Where the page is larger than the input a random part is seen; where it is smaller it stands anywhere.
+        shift = -low + rng.random(2) * (size - (high - low))
+        matrix = np.concatenate([linear, shift[:, None]], axis=1)
+        paper = float(np.median(small.pixels))
+        seen = cv2.warpAffine(
+            small.pixels, matrix, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_CONSTANT, borderValue=paper
+        )
+        own = np.concatenate([linear * small.factor, shift[:, None]], axis=1)
+        ink = to_ink(degrade(np.asarray(seen, np.uint8), rng), Normalisation())
+        return ink, draw_maps(small.page, own, size, self.stride)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        worker = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
+        while True:
+            chosen = rng.choice(len(self.pages), self.options.batch, p=self.probability)
+            seen = [self.sample(self.pages[index], rng) for index in chosen]
+            yield (
+                torch.from_numpy(np.stack([ink[None] for ink, _ in seen])),
+                torch.from_numpy(np.stack([maps for _, maps in seen])),
+            )
+
+
+class Detection:
+    """The detector's side of `training.fit`."""
+
+    def __init__(self, folders: list[Path], cache: Path, options: dict[str, Any], network: dict[str, Any]) -> None:
+        del cache
+        self.options = DetectionOptions(**options)
+        kind = NETWORKS[network.pop("name")]
+        self.network: nn.Module = kind(**network)
+        self.stride = kind.stride
+        longest = round(1.5 * self.options.size)
+        pages = [page for folder in folders for page in load_pages(folder) if page.whole]
+        refuse_shared_writers(
+            [(page.source, page.writer) for page in pages if page.split == "train"],
+            [(page.source, page.writer) for page in pages if page.split == "val"],
+            self.options.same_writer,
+        )
+        self.train = [shrink(page, longest) for page in pages if page.split == "train"]
+        self.sources = sorted({page.source for page in pages if page.split == "train"})
+        self.validation = [page for page in pages if page.split == "val"]
+
+    def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Endless training batches."""
+        pages = AugmentedPages(self.train, self.options, self.stride, seed)
+        return iter(DataLoader(pages, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor], device: torch.device) -> Tensor:
+        """Cross entropy and Dice loss of the cores, and smooth L1 of the distances inside them."""
+        ink, target = (part.to(device, non_blocking=True) for part in batch)
+        output = network(ink.contiguous(memory_format=torch.channels_last)).float()
+        core, weight = target[:, 0], target[:, 4]
+        entropy = functional.binary_cross_entropy_with_logits(output[:, 0], core, reduction="none")
+        probability = output[:, 0].sigmoid() * weight
+        overlap = 2 * (probability * core).sum() / ((probability + core * weight).sum() + 1.0)
+        inside = core * weight
+        difference = functional.smooth_l1_loss(output[:, 1:], target[:, 1:4], beta=0.1, reduction="none").sum(1)
+        distances = (difference * inside).sum() / (inside.sum() + 1.0)
+        total: Tensor = 3 * (entropy * weight).mean() + (1 - overlap) + distances
+        return total
+
+    def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+        """Line F1 at IoU 0.5 for each source; "score" is one minus the mean over the sources."""
+        rng = np.random.default_rng(0)
+        count = min(self.options.validation_pages, len(self.validation))
+        counts: dict[str, NDArray[np.int64]] = {}
+        for index in sorted(rng.choice(len(self.validation), count, replace=False)):
+            page = self.validation[index]
+            square, scale = letterbox(page.pixels(), self.options.size, Normalisation())
+            with torch.inference_mode():
+                maps = network(torch.from_numpy(square).to(device)).float().cpu().numpy()[0]
+            found = [line.polygon / scale for line in find_lines(maps, self.stride, THRESHOLD)]
+            matches = match_lines([line.polygon for line in page.lines], found, list(page.ignore))
+            counts.setdefault(page.source, np.zeros(3, np.int64))
+            counts[page.source] += [len(matches.pairs), len(page.lines), len(found) - len(matches.ignored)]
+        figures = {
+            f"f1 {name}": 2 * float(hit) / max(int(true + found), 1)
+            for name, (hit, true, found) in sorted(counts.items())
+        }
+        return {"score": 1.0 - float(np.mean(list(figures.values())))} | figures

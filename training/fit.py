@@ -1,0 +1,229 @@
+"""An experiment file and folders of pages in; checkpoints, metrics and curves of a fitted network out.
+
+python -m training.fit training/experiments/recognizer.toml --data PAGES --out runs/recognizer
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import signal
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import matplotlib
+
+matplotlib.use("Agg")
+
+import torch
+from matplotlib import pyplot
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from training.detection import Detection
+from training.recognition import Recognition
+
+
+class Task(Protocol):
+    """What a kind of network brings to the loop. Scores are errors: lower is better."""
+
+    network: nn.Module
+    sources: list[str]
+
+    def batches(self, seed: int, workers: int) -> Any: ...
+
+    def loss(self, network: nn.Module, batch: Any, device: torch.device) -> Tensor: ...
+
+    def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]: ...
+
+
+TASKS: dict[str, Any] = {"recognition": Recognition, "detection": Detection}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What an experiment file says under [run].
+
+    The learning rate rises over `warmup` steps, stays, and falls to nothing over the last `decay` of `steps`; so a run
+    can be made longer by raising `steps` before its fall begins.
+    """
+
+    task: str
+    steps: int
+    seed: int = 0
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: int = 500
+    decay: int = 2000
+    average: float = 0.999
+    clip: float = 5.0
+    validate_every: int = 1000
+    checkpoint_every: int = 250
+
+
+def rate(options: RunOptions, step: int) -> float:
+    """Learning rate at a step: warm up, hold, fall linearly."""
+    rise = min(1.0, (step + 1) / max(options.warmup, 1))
+    fall = min(1.0, (options.steps - step) / max(options.decay, 1))
+    return options.learning_rate * max(min(rise, fall), 0.0)
+
+
+def choose_precision(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the hardware multiplies it, else None for float32."""
+    if device.type == "cuda":
+        return torch.bfloat16
+    information = Path("/proc/cpuinfo")
+    return torch.bfloat16 if information.exists() and "amx_bf16" in information.read_text() else None
+
+
+def draw_curves(history: list[dict[str, float]], path: Path) -> None:
+    """Training loss and each validation figure over the steps, as a PNG."""
+    names = sorted({name for row in history for name in row} - {"step", "seconds", "loss", "rate"})
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 5))
+    left.plot([row["step"] for row in history if "loss" in row], [row["loss"] for row in history if "loss" in row])
+    left.set(xlabel="step", ylabel="training loss", yscale="log")
+    for name in names:
+        rows = [row for row in history if name in row]
+        right.plot([row["step"] for row in rows], [row[name] for row in rows], label=name)
+    right.set(xlabel="step", ylabel="validation", ylim=(0, 1))
+    right.legend(fontsize="small")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def read_experiment(path: Path) -> dict[str, Any]:
+    """The tables [run], [network] and [data] of an experiment file; any other is an error."""
+    experiment = tomllib.loads(path.read_text(encoding="utf-8"))
+    unknown = set(experiment) - {"run", "network", "data"}
+    if unknown:
+        raise SystemExit(f"{path}: unknown table {', '.join(sorted(unknown))}; use [run], [network] and [data]")
+    return experiment
+
+
+def save_atomically(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint so that a killed process leaves the old one or the new one, never half of one."""
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def fit(
+    experiment: dict[str, Any], folders: list[Path], out: Path, cache: Path, resume: Path | None, workers: int
+) -> None:
+    """Run an experiment to its last step, or until SIGTERM or SIGINT, which leave a checkpoint behind."""
+    options = RunOptions(**experiment["run"])
+    # OpenCV's threads do not survive the fork that makes the workers: a worker would wait for them for ever.
+    cv2.setNumThreads(1)
+    torch.manual_seed(options.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = choose_precision(device)
+    task: Task = TASKS[options.task](folders, cache, dict(experiment["data"]), dict(experiment["network"]))
+    network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(network).eval()
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    plain = [p for p in network.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=options.learning_rate,
+    )
+    history: list[dict[str, float]] = []
+    step, seconds, best = 0, 0.0, float("inf")
+    out.mkdir(parents=True, exist_ok=True)
+    if resume is not None:
+        state = torch.load(resume, map_location=device, weights_only=True)
+        average.load_state_dict(state["average"])
+        network.load_state_dict(state.get("network", state["average"]))
+        step, seconds, history = state["step"], state["seconds"], state["history"]
+        best = min((row["score"] for row in history if "score" in row), default=best)
+        if "optimizer" in state:
+            optimizer.load_state_dict(state["optimizer"])
+
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+    def weights() -> dict[str, Any]:
+        return {
+            "experiment": experiment,
+            "average": average.state_dict(),
+            "step": step,
+            "seconds": seconds,
+            "history": history,
+            "sources": task.sources,
+        }
+
+    batches = task.batches(options.seed + step, workers)
+    started, losses = time.monotonic() - seconds, 0.0
+    progress = tqdm(total=options.steps, initial=step, desc=out.name, mininterval=10)
+    network.train()
+    while step < options.steps and not stopping:
+        for group in optimizer.param_groups:
+            group["lr"] = rate(options, step)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision is not None):
+            loss = task.loss(network, next(batches), device)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), options.clip)
+        optimizer.step()
+        step += 1
+        progress.update()
+        losses += float(loss.detach())
+        share = min(options.average, step / (step + 20.0))
+        with torch.no_grad():
+            for value, current in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+                value.lerp_(current, 1.0 - share) if value.is_floating_point() else value.copy_(current)
+        seconds = time.monotonic() - started
+        if step % 50 == 0:
+            history.append({"step": step, "seconds": round(seconds), "loss": losses / 50, "rate": rate(options, step)})
+            progress.set_postfix(loss=f"{losses / 50:.3f}")
+            losses = 0.0
+        if step % options.validate_every == 0 or step == options.steps:
+            row = {"step": step, "seconds": round(seconds), **task.validate(average, device)}
+            history.append(row)
+            tqdm.write(json.dumps({key: round(value, 4) for key, value in row.items()}))
+            draw_curves(history, out / "curves.png")
+            (out / "metrics.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in history))
+            if row["score"] < best:
+                best = row["score"]
+                save_atomically(weights(), out / "best.pt")
+        if step % options.checkpoint_every == 0 or step == options.steps or stopping:
+            state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+            save_atomically(weights() | state, out / "last.pt")
+    progress.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.fit", description=__doc__)
+    parser.add_argument("experiment", type=Path, help="TOML file with [run], [network] and [data]")
+    parser.add_argument("--data", type=Path, action="append", required=True, help="folder of pages; may be repeated")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, metrics and curves")
+    parser.add_argument("--cache", type=Path, default=Path("build/cache"), help="folder for cut strips and pages")
+    parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
+    parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches")
+    parser.add_argument("--threads", type=int, help="threads that compute on a CPU")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    fit(
+        read_experiment(arguments.experiment),
+        arguments.data,
+        arguments.out,
+        arguments.cache,
+        arguments.resume,
+        arguments.workers,
+    )
+
+
+if __name__ == "__main__":
+    main()

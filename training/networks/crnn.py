@@ -1,0 +1,73 @@
+"""CRNN: convolutions over the strip, a bidirectional LSTM along it, a softmax over the charset every four pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from training.networks.layers import Residual, convolution
+
+
+class CRNN(nn.Module):
+    """Convolutional recurrent network for CTC (Shi et al. 2015), with a CTC shortcut (Retsinas et al. 2022).
+
+    The LSTM steps every eight pixels and each of its steps answers for two frames of four pixels, which halves its cost
+    and still leaves dense lines enough frames. In training a second head reads the convolutions alone.
+
+    Parameters
+    ----------
+    classes : int
+        Characters and the blank.
+    height : int
+        Rows of a strip, a multiple of 16.
+    channels : tuple of four int
+        Width of the four convolutional stages.
+    hidden : int
+        Units of the LSTM in each direction.
+    """
+
+    stride = 4
+
+    def __init__(
+        self, classes: int, height: int = 48, channels: tuple[int, ...] = (24, 48, 96, 128), hidden: int = 192
+    ) -> None:
+        super().__init__()
+        a, b, c, d = channels
+        self.convolutions = nn.Sequential(
+            convolution(1, a, 2, kernel=5),
+            convolution(a, b, 2),
+            Residual(b),
+            convolution(b, c, (2, 1)),
+            Residual(c),
+            convolution(c, d, (2, 1)),
+            nn.Conv2d(d, 2 * d, (height // 16, 1), bias=False),
+            nn.BatchNorm2d(2 * d),
+            nn.ReLU(inplace=True),
+        )
+        self.shortcut = nn.Conv1d(2 * d, classes, 5, padding=2)
+        self.pairs = nn.Conv1d(2 * d, 2 * d, 4, stride=2, padding=1)
+        self.dropout = nn.Dropout(0.2)
+        self.lstm = nn.LSTM(2 * d, hidden, num_layers=2, bidirectional=True, dropout=0.2, batch_first=True)
+        self.head = nn.Linear(2 * hidden, 2 * classes)
+        self.classes = classes
+
+    def forward(self, strips: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Log probabilities of strips.
+
+        Parameters
+        ----------
+        strips : float32 (N, 1, H, W), W a multiple of 8
+            Ink as `paragraph_ocr.rectification.to_ink` gives it, 0 right of the line.
+
+        Returns
+        -------
+        float32 (N, W / 4, C); in training a pair of these, the shortcut's second
+        """
+        columns = self.convolutions(strips).squeeze(2)
+        steps = torch.relu(self.pairs(columns)).transpose(1, 2)
+        hidden, _ = self.lstm(steps)
+        scores = self.head(self.dropout(hidden))
+        log_probabilities: Tensor = scores.reshape(scores.shape[0], -1, self.classes).log_softmax(2)
+        if not self.training:
+            return log_probabilities
+        return log_probabilities, self.shortcut(columns).transpose(1, 2).log_softmax(2)

@@ -1,0 +1,64 @@
+"""U-Net: a page in; a map of lines' cores, with the distances that turn a core into baseline and heights, out."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.networks.layers import Residual, convolution
+
+
+class UNet(nn.Module):
+    """U-Net (Ronneberger et al. 2015) with added rather than stacked skips, read at half the input's resolution.
+
+    As in PERO's ParseNet (Kodym and Hradiš 2021) each pixel of a line also tells where that line's baseline is and how
+    far its letters reach, so that touching lines come apart and need no contour of their own.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Width at each halving of the resolution.
+    """
+
+    stride = 2
+    outputs = 4
+
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 96, 128)) -> None:
+        super().__init__()
+        self.stem = convolution(1, channels[0], 2, kernel=5)
+        pairs = list(pairwise(channels))
+        # The widest map is the dearest: one convolution there, three on each of the smaller ones.
+        self.down = nn.ModuleList(
+            nn.Sequential(convolution(i, o, 2), Residual(o) if depth else nn.Identity())
+            for depth, (i, o) in enumerate(pairs)
+        )
+        self.context = Residual(channels[-1])
+        self.reduce = nn.ModuleList(nn.Conv2d(o, i, 1) for i, o in reversed(pairs))
+        self.up = nn.ModuleList(convolution(i, i) for i, _ in reversed(pairs))
+        self.head = nn.Conv2d(channels[0], self.outputs, 1)
+
+    def forward(self, pages: Tensor) -> Tensor:
+        """Line maps of pages.
+
+        Parameters
+        ----------
+        pages : float32 (N, 1, S, S), S a multiple of 32
+            Ink as `paragraph_ocr.rectification.to_ink` gives it.
+
+        Returns
+        -------
+        float32 (N, 4, S / 2, S / 2)
+            Logit of a line's core; downward distance to its baseline, ascender height and descender height in tens of
+            input pixels.
+        """
+        skips = [self.stem(pages)]
+        for stage in self.down:
+            skips.append(stage(skips[-1]))
+        x = self.context(skips.pop())
+        for reduce, merge in zip(self.reduce, self.up, strict=True):
+            x = functional.interpolate(reduce(x), scale_factor=2.0, mode="nearest")
+            x = merge(torch.add(x, skips.pop()))
+        return self.head(x)  # type: ignore[no-any-return]

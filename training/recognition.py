@@ -1,0 +1,160 @@
+"""Fitting a line recogniser: strips with text in, batches, CTC loss and validation error out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset
+
+from paragraph_ocr.ctc import greedy
+from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
+from training.augmentation import degrade, warp_strip
+from training.batches import leave_signals
+from training.metrics import ErrorRate
+from training.networks.crnn import CRNN
+from training.pages import refuse_shared_writers
+from training.strips import MARGIN, Strip, enlarged, load_strips
+
+NETWORKS: dict[str, type[nn.Module]] = {"crnn": CRNN}
+BLANK = 0
+
+
+def load_charset() -> str:
+    """The characters a recogniser tells apart, in the order of its classes after the blank."""
+    return (Path(__file__).parent / "charset.txt").read_text(encoding="utf-8").rstrip("\n")
+
+
+@dataclass(frozen=True)
+class RecognitionOptions:
+    """What an experiment file says under [data].
+
+    `batch` is the number of strips that the exported model takes, `columns` the strip columns in a training batch,
+    `weights` how often a line of a source is drawn (1 where it is not named), `full_width` the share of batches padded
+    to the exported width, `same_writer` the sources whose one writer may stand in both splits.
+    """
+
+    height: int = 48
+    width: int = 1024
+    batch: int = 1
+    columns: int = 16384
+    full_width: float = 0.05
+    validation_lines: int = 600
+    same_writer: tuple[str, ...] = ()
+    weights: dict[str, float] = field(default_factory=dict)
+
+
+def stack(strips: list[NDArray[np.uint8]], width: int) -> Tensor:
+    """Strips of one height as one batch, float32 (N, 1, H, width) of ink, padded with paper on the right."""
+    batch = np.zeros((len(strips), 1, strips[0].shape[0], width), np.float32)
+    for row, strip in zip(batch, strips, strict=True):
+        row[0, :, : strip.shape[1]] = to_ink(strip, Normalisation())
+    return torch.from_numpy(batch)
+
+
+class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
+    """Endless batches of augmented strips of similar width: ink (N, 1, H, W), classes (sum of lengths), lengths (N)."""
+
+    def __init__(self, strips: list[Strip], options: RecognitionOptions, charset: str, seed: int) -> None:
+        self.strips = strips
+        self.options = options
+        self.classes = {character: index + 1 for index, character in enumerate(charset)}
+        self.seed = seed
+        weights = np.array([options.weights.get(strip.source, 1.0) for strip in strips])
+        self.probability = weights / weights.sum()
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        options = self.options
+        worker = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
+        while True:
+            pool = []
+            for index in rng.choice(len(self.strips), 384, p=self.probability):
+                strip = self.strips[index]
+                warped = warp_strip(np.asarray(strip.pixels), options.height, options.width, MARGIN, rng)
+                # CTC needs a frame for each character and a blank between doubled ones.
+                if warped.shape[1] // 4 > 1.15 * len(strip.text):
+                    pool.append((degrade(warped, rng), strip.text))
+            pool.sort(key=lambda item: item[0].shape[1])
+            batches: list[list[tuple[NDArray[np.uint8], str]]] = [[]]
+            for item in pool:
+                if (len(batches[-1]) + 1) * item[0].shape[1] > options.columns:
+                    batches.append([])
+                batches[-1].append(item)
+            for at in rng.permutation(len(batches)):
+                batch = batches[at]
+                width = -(-max(pixels.shape[1] for pixels, _ in batch) // 32) * 32
+                if rng.random() < options.full_width:
+                    width, batch = options.width, batch[: max(1, options.columns // options.width)]
+                classes = [self.classes[character] for _, text in batch for character in text]
+                lengths = [len(text) for _, text in batch]
+                yield stack([pixels for pixels, _ in batch], width), torch.tensor(classes), torch.tensor(lengths)
+
+
+class Recognition:
+    """The recogniser's side of `training.fit`."""
+
+    def __init__(self, folders: list[Path], cache: Path, options: dict[str, Any], network: dict[str, Any]) -> None:
+        self.options = RecognitionOptions(**options)
+        self.charset = load_charset()
+        kind = NETWORKS[network.pop("name")]
+        self.network: nn.Module = kind(classes=len(self.charset) + 1, height=self.options.height, **network)
+        known = set(self.charset)
+        geometry = Geometry(self.options.height, self.options.width)
+        train = [s for folder in folders for s in load_strips(folder, "train", enlarged(geometry), cache)]
+        validation = [s for folder in folders for s in load_strips(folder, "val", geometry, cache)]
+        refuse_shared_writers(
+            {(s.source, s.writer) for s in train},
+            {(s.source, s.writer) for s in validation},
+            self.options.same_writer,
+        )
+        self.train = [s for s in train if set(s.text) <= known and not s.struck]
+        self.sources = sorted({s.source for s in self.train})
+        # The same sentence in another hand is still the same sentence: it would flatter the figure.
+        seen = {s.text for s in self.train}
+        self.validation = [s for s in validation if s.text not in seen and not s.struck]
+
+    def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Endless training batches."""
+        lines = AugmentedLines(self.train, self.options, self.charset, seed)
+        return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
+        """CTC loss a character, with a tenth of the shortcut's where the network has one."""
+        strips, classes, lengths = batch
+        strips = strips.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        outputs = network(strips)
+        heads = outputs if isinstance(outputs, tuple) else (outputs,)
+        total = torch.zeros((), device=device)
+        for output, share in zip(heads, (1.0, 0.1), strict=False):
+            scores = output.float().transpose(0, 1)
+            frames = torch.full((scores.shape[1],), scores.shape[0], dtype=torch.long)
+            losses = functional.ctc_loss(
+                scores, classes.to(device), frames, lengths, BLANK, reduction="none", zero_infinity=True
+            )
+            total = total + share * losses.sum() / lengths.sum()
+        return total
+
+    def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+        """Character error of greedy decoding for each source, and over all as "score"; at the exported width."""
+        rng = np.random.default_rng(0)
+        count = min(self.options.validation_lines, len(self.validation))
+        chosen = [self.validation[index] for index in sorted(rng.choice(len(self.validation), count, replace=False))]
+        rates: dict[str, ErrorRate] = {}
+        overall = ErrorRate()
+        for start in range(0, len(chosen), 16):
+            part = chosen[start : start + 16]
+            with torch.inference_mode():
+                outputs = network(stack([np.asarray(s.pixels) for s in part], self.options.width).to(device))
+            for strip, output in zip(part, outputs.float().cpu().numpy(), strict=True):
+                reading = "".join(character.text for character in greedy(output, self.charset, BLANK))
+                rates.setdefault(strip.source, ErrorRate()).add(strip.text, reading)
+                overall.add(strip.text, reading)
+        return {"score": overall.characters} | {f"cer {name}": rates[name].characters for name in sorted(rates)}

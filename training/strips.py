@@ -1,0 +1,104 @@
+"""Annotated pages in; every line's grey strip with its text out, kept on disk as one flat array."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from paragraph_ocr.rectification import Geometry, cut, frame
+from training.pages import TruePage, load_pages
+
+# Cached strips are this much taller than what the recogniser sees, so that augmentation can shift, enlarge and shear
+# without running out of page.
+MARGIN = 4 / 3
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One line for training: pixels uint8 (H, W), its text, and where it comes from."""
+
+    pixels: NDArray[np.uint8]
+    text: str
+    source: str
+    writer: str
+    struck: bool
+
+
+def cut_page(page: TruePage, geometry: Geometry) -> list[tuple[NDArray[np.uint8], int]]:
+    """The strips of a page's lines that have text, with the index of each line."""
+    cv2.setNumThreads(1)
+    pixels = page.pixels()
+    return [
+        (cut(pixels, frame(line.baseline, line.ascender, line.descender, geometry)), index)
+        for index, line in enumerate(page.lines)
+        if line.text
+    ]
+
+
+def enlarged(geometry: Geometry) -> Geometry:
+    """The geometry of cached strips: more page above and below, and room for lines to be squeezed later."""
+    height = round(geometry.height * MARGIN)
+    return replace(geometry, height=height, width=geometry.width * 5 // 4, window=geometry.window * MARGIN)
+
+
+def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs: int = 2) -> list[Strip]:
+    """The strips of one split of a folder of pages, cut once and then memory-mapped from `cache`.
+
+    Parameters
+    ----------
+    folder : Path
+        As `training.pages.load_pages` takes it.
+    geometry : Geometry
+    cache : Path
+        Folder for the cut strips; entries are named by what they depend on.
+    """
+    stamp = (folder / "pages.jsonl").stat()
+    content = f"{folder.resolve()} {stamp.st_size} {stamp.st_mtime_ns} {split} {geometry}"
+    name = cache / f"strips-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    if not name.with_suffix(".json").exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        pages = load_pages(folder, split)
+        rows: list[dict[str, object]] = []
+        offset = 0
+        with ProcessPoolExecutor(jobs) as pool, name.with_suffix(".bin").open("wb") as store:
+            work = pool.map(cut_page, pages, [geometry] * len(pages), chunksize=4)
+            for page, strips in tqdm(zip(pages, work, strict=True), total=len(pages), desc=f"strips {folder.name}"):
+                for pixels, index in strips:
+                    line = page.lines[index]
+                    store.write(pixels.tobytes())
+                    rows.append(
+                        {
+                            "offset": offset,
+                            "shape": pixels.shape,
+                            "text": line.text,
+                            "source": page.source,
+                            "writer": page.writer,
+                            "struck": line.struck,
+                        }
+                    )
+                    offset += pixels.size
+        name.with_suffix(".json").write_text(json.dumps(rows), encoding="utf-8")
+    records = json.loads(name.with_suffix(".json").read_text(encoding="utf-8"))
+    if not records:
+        return []
+    flat = np.memmap(name.with_suffix(".bin"), np.uint8, mode="r")
+    return [
+        Strip(
+            pixels=flat[record["offset"] : record["offset"] + record["shape"][0] * record["shape"][1]].reshape(
+                record["shape"]
+            ),
+            text=record["text"],
+            source=record["source"],
+            writer=record["writer"],
+            struck=record["struck"],
+        )
+        for record in records
+    ]
