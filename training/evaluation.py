@@ -1,0 +1,170 @@
+"""A folder of annotated pages in; how well the product finds and reads their lines, for each source, out.
+
+    python -m training.evaluation PAGES
+
+precision, recall, f1: lines found, at IoU 0.5 with the true polygons
+cer, wer: character and word error of whole pages through the product, each true line against what was read where it
+    stands; missed lines count as deleted, invented ones as inserted
+unseen: cer without the lines whose text also stands in the training split, which a reader may know by heart
+text: character error of a page's whole text as one string, in the order of the source
+strips: character error of the recogniser alone, on strips cut at the true lines, without lines of known text
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from paragraph_ocr.detection import TextLine
+from paragraph_ocr.document import Page
+from paragraph_ocr.models import FOLDER
+from paragraph_ocr.overlay import draw_overlay
+from paragraph_ocr.reader import PageReader
+from training.matching import match_lines
+from training.metrics import ErrorRate
+from training.pages import TruePage, load_pages
+
+
+@dataclass
+class Figures:
+    """What is counted over the pages of a source."""
+
+    pages: int = 0
+    matched: int = 0
+    true: int = 0
+    found: int = 0
+    lines: ErrorRate = field(default_factory=ErrorRate)
+    unseen: ErrorRate = field(default_factory=ErrorRate)
+    text: ErrorRate = field(default_factory=ErrorRate)
+    strips: ErrorRate = field(default_factory=ErrorRate)
+
+    def row(self) -> dict[str, float]:
+        """The figures as shares; precision and insertions say nothing where pages are only partly annotated."""
+        return {
+            "pages": self.pages,
+            "lines": self.true,
+            "precision": self.matched / max(self.found, 1),
+            "recall": self.matched / max(self.true, 1),
+            "f1": 2 * self.matched / max(self.true + self.found, 1),
+            "cer": self.lines.characters,
+            "wer": self.lines.word,
+            "unseen": self.unseen.characters,
+            "text": self.text.characters,
+            "strips": self.strips.characters,
+        }
+
+
+def score_page(page: TruePage, reading: Page, strips: list[str], seen: set[str], figures: Figures) -> None:
+    """Add a page to the figures of its source.
+
+    Parameters
+    ----------
+    page : TruePage
+    reading : Page
+        What the product made of it.
+    strips : list of str
+        The recogniser's reading of each true line.
+    seen : set of str
+        Texts of training lines.
+    figures : Figures
+    """
+    found = [np.array(line.polygon, np.float32) for line in reading.lines]
+    matches = match_lines([line.polygon for line in page.lines], found, list(page.ignore))
+    parts: dict[int, list[tuple[float, str]]] = {}
+    extra: list[str] = []
+    for index, (line, owner) in enumerate(zip(reading.lines, matches.owner, strict=True)):
+        if index in matches.ignored:
+            continue
+        if owner is None:
+            extra.append(line.text)
+        else:
+            parts.setdefault(owner, []).append((line.box[0], line.text))
+    readings = [" ".join(text for _, text in sorted(parts.get(index, []))) for index in range(len(page.lines))]
+    figures.pages += 1
+    figures.matched += len(matches.pairs)
+    figures.true += len(page.lines)
+    figures.found += len(reading.lines) - len(matches.ignored) if page.whole else len(matches.pairs)
+    for line, text, strip in zip(page.lines, readings, strips, strict=True):
+        if line.struck or not line.text:
+            continue
+        figures.lines.add(line.text, text)
+        if line.text not in seen:
+            figures.unseen.add(line.text, text)
+            figures.strips.add(line.text, strip)
+    if page.whole:
+        for text in extra:
+            figures.lines.add("", text)
+            figures.unseen.add("", text)
+        kept = [line.text for index, line in enumerate(reading.lines) if index not in matches.ignored]
+        figures.text.add(" ".join(line.text for line in page.lines), " ".join(kept))
+
+
+def evaluate(folder: Path, split: str, reader: PageReader, overlays: Path | None, limit: int) -> dict[str, Figures]:
+    """Figures of each source.
+
+    Parameters
+    ----------
+    folder : Path
+        As `training.pages.load_pages` takes it.
+    split : str
+    reader : PageReader
+    overlays : Path, optional
+        Folder to draw every page in, with what was found on it.
+    limit : int
+        The most pages of a source that are read; 0 for all.
+    """
+    pages = load_pages(folder)
+    seen = {line.text for page in pages if page.split == "train" for line in page.lines}
+    figures: dict[str, Figures] = {}
+    for page in tqdm([page for page in pages if page.split == split], desc="pages"):
+        own = figures.setdefault(page.source, Figures())
+        if limit and own.pages >= limit:
+            continue
+        pixels = page.pixels()
+        reading = reader.read_image(pixels, page.page_id)
+        true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in page.lines]
+        score_page(page, reading, [line.text for line in reader.read_lines(pixels, true)], seen, own)
+        if overlays is not None:
+            overlays.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(overlays / f"{page.page_id}.jpg"), draw_overlay(pixels, reading)[:, :, ::-1])
+    return dict(sorted(figures.items()))
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """The figures as a Markdown table, shares in percent."""
+    names = list(next(iter(rows.values())))
+    lines = [f"| source | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
+    for source, row in rows.items():
+        cells = [f"{row[name]:.0f}" if name in ("pages", "lines") else f"{100 * row[name]:.1f}" for name in names]
+        lines.append(f"| {source} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="folder of annotated pages")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--models", type=Path, default=FOLDER)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--limit", type=int, default=0, help="read at most so many pages of a source")
+    parser.add_argument("--overlays", type=Path, help="folder to draw what was found in")
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    arguments = parser.parse_args()
+    reader = PageReader.load(arguments.models, arguments.threads)
+    figures = evaluate(arguments.folder, arguments.split, reader, arguments.overlays, arguments.limit)
+    rows = {source: own.row() for source, own in figures.items()}
+    print(f"{reader.models['detector']}, {reader.models['recognizer']}\n\n{table(rows)}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Readings and truths in; character and word error rates out."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from rapidfuzz.distance import Levenshtein
+
+
+def fold(text: str) -> str:
+    """Text as it is compared: NFC, straight quotation marks, single spaces.
+
+    The ground truth writes curly quotation marks straight, so a reader that keeps them is not wrong.
+    """
+    text = unicodedata.normalize("NFC", text).translate(str.maketrans("’‘“”", "''\"\""))
+    return " ".join(text.split())
+
+
+class ErrorRate:
+    """Edits over the truth's length, summed over many lines or pages."""
+
+    def __init__(self) -> None:
+        self.edits = 0
+        self.length = 0
+        self.word_edits = 0
+        self.words = 0
+
+    def add(self, truth: str, reading: str) -> int:
+        """Count one pair; returns its character edits."""
+        truth, reading = fold(truth), fold(reading)
+        edits = Levenshtein.distance(truth, reading)
+        self.edits += edits
+        self.length += len(truth)
+        self.word_edits += Levenshtein.distance(truth.split(), reading.split())
+        self.words += len(truth.split())
+        return edits
+
+    @property
+    def characters(self) -> float:
+        """Character error rate, 0 where nothing was added."""
+        return self.edits / max(self.length, 1)
+
+    @property
+    def word(self) -> float:
+        """Word error rate, 0 where nothing was added."""
+        return self.word_edits / max(self.words, 1)
