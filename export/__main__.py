@@ -1,0 +1,167 @@
+"""A fitted checkpoint in; a fixed-size ONNX file, checked against torch, with its card beside it out.
+
+python -m export runs/recognizer/best.pt --data PAGES --version 1 --out function/paragraph_ocr/models
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from export.card import credits
+from paragraph_ocr.detection import letterbox
+from paragraph_ocr.rectification import Geometry, Normalisation, cut, frame
+from training import detection, recognition
+from training.pages import TruePage, load_pages
+
+OPSET = 20
+LARGEST_DIFFERENCE = 1e-3
+
+
+class ExportError(Exception):
+    """A checkpoint whose ONNX form does not compute what torch does."""
+
+
+def build(experiment: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """The network of an experiment, and what its card says of input and classes."""
+    options, network = dict(experiment["data"]), dict(experiment["network"])
+    kind = network.pop("name")
+    normalisation = Normalisation()
+    if experiment["run"]["task"] == "detection":
+        size = detection.DetectionOptions(**options).size
+        return detection.NETWORKS[kind](**network), {
+            "model": "detector",
+            "input": {"name": "page", "shape": [1, 1, size, size]},
+            "output": {"name": "maps"},
+            "preprocessing": {"normalisation": asdict(normalisation), "threshold": detection.THRESHOLD},
+        }
+    strip = recognition.RecognitionOptions(**options)
+    geometry = asdict(Geometry(strip.height, strip.width))
+    charset = recognition.load_charset()
+    return recognition.NETWORKS[kind](classes=len(charset) + 1, height=strip.height, **network), {
+        "model": "recognizer",
+        "input": {"name": "strips", "shape": [strip.batch, 1, geometry.pop("height"), geometry.pop("width")]},
+        "output": {"name": "log_probabilities"},
+        "preprocessing": {"normalisation": asdict(normalisation), "geometry": geometry},
+        "charset": charset,
+        "blank": recognition.BLANK,
+    }
+
+
+def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) -> list[NDArray[np.float32]]:
+    """Batches of the model's input made of annotated pages, `count` at the most."""
+    shape = description["input"]["shape"]
+    batches = []
+    for page in pages:
+        pixels = page.pixels()
+        if description["model"] == "detector":
+            batches.append(letterbox(pixels, shape[-1], Normalisation())[0])
+        else:
+            geometry = Geometry(shape[2], shape[3], **description["preprocessing"]["geometry"])
+            lines = [line for line in page.lines if line.text][: shape[0]]
+            strips = [cut(pixels, frame(line.baseline, line.ascender, line.descender, geometry)) for line in lines]
+            strips += [np.full((shape[2], 8), 255, np.uint8)] * (shape[0] - len(strips))
+            batches.append(recognition.stack(strips, shape[3]).numpy())
+        if len(batches) == count:
+            break
+    return batches
+
+
+def export(checkpoint: Path, data: Path, version: str, out: Path) -> Path:
+    """Write the ONNX file and the card of a checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        As `training.fit` writes it.
+    data : Path
+        Folder of pages; validation pages are what torch and ONNX are compared on.
+    version : str
+        What the card calls this model.
+    out : Path
+        Folder for detector.onnx or recognizer.onnx and its JSON card.
+
+    Raises
+    ------
+    ExportError
+        Some output differs from torch's by more than 1e-3.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network, description = build(state["experiment"])
+    network.load_state_dict({name: value.float() for name, value in state["average"].items()})
+    network.eval()
+    batches = real_inputs(load_pages(data, "val"), description, 8)
+    with tempfile.TemporaryDirectory() as folder:
+        exported = Path(folder) / "model.onnx"
+        torch.onnx.export(
+            network,
+            (torch.from_numpy(batches[0]),),
+            exported,
+            opset_version=OPSET,
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+            input_names=[description["input"]["name"]],
+            output_names=[description["output"]["name"]],
+        )
+        onnx.checker.check_model(str(exported), full_check=True)
+        content = exported.read_bytes()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for batch in batches:
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(batch)).numpy()
+        worst = max(worst, float(np.abs(session.run(None, {session.get_inputs()[0].name: batch})[0] - expected).max()))
+    print(f"largest difference from torch over {len(batches)} real batches: {worst:.2e}")
+    if not worst <= LARGEST_DIFFERENCE:
+        raise ExportError(f"outputs differ from torch's by {worst:.2e}; at most {LARGEST_DIFFERENCE} is allowed")
+    description["output"]["shape"] = list(expected.shape)
+    best: dict[str, float] = min(
+        (row for row in state["history"] if "score" in row), key=lambda row: row["score"], default={}
+    )
+    card = {
+        "name": f"{state['experiment']['network']['name']}-{'x'.join(str(side) for side in batches[0].shape[2:])}",
+        "version": version,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        **{key: value for key, value in description.items() if key != "model"},
+        "parameters": sum(value.numel() for value in network.parameters()),
+        "largest_difference_from_torch": worst,
+        "validation_while_fitting": best,
+        "training": {
+            "experiment": state["experiment"],
+            "steps": state["step"],
+            "hours": round(state["seconds"] / 3600, 2),
+            **credits(state["sources"]),
+        },
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{description['model']}.onnx"
+    path.write_bytes(content)
+    path.with_suffix(".json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="folder of pages to compare torch and ONNX on")
+    parser.add_argument("--version", required=True, help="what the card calls this model")
+    parser.add_argument("--out", type=Path, default=Path("function/paragraph_ocr/models"))
+    arguments = parser.parse_args()
+    path = export(arguments.checkpoint, arguments.data, arguments.version, arguments.out)
+    print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    main()

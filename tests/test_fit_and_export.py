@@ -1,0 +1,113 @@
+"""A run from annotated pages to ONNX files that the product loads, on networks small enough to fit in seconds."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from pages import write_folder
+
+from export.__main__ import ExportError, export
+from paragraph_ocr.models import Model
+from paragraph_ocr.reader import PageReader
+from training import evaluation
+from training.fit import RunOptions, fit, rate, read_experiment
+
+EXPERIMENTS = {
+    "detector": {
+        "run": {"task": "detection", "steps": 4, "warmup": 1, "decay": 2, "validate_every": 2, "checkpoint_every": 2},
+        "network": {"name": "unet", "channels": [4, 8, 8]},
+        "data": {"size": 128, "batch": 2},
+    },
+    "recognizer": {
+        "run": {"task": "recognition", "steps": 4, "warmup": 1, "decay": 2, "validate_every": 2, "checkpoint_every": 2},
+        "network": {"name": "crnn", "channels": [4, 8, 8, 16], "hidden": 16},
+        "data": {"height": 32, "width": 256, "columns": 1024, "batch": 2},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("fit") / "data", {"a": "train", "b": "train", "c": "val"})
+
+
+@pytest.fixture(scope="module")
+def runs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    for name, experiment in EXPERIMENTS.items():
+        fit(experiment, [folder], out / name, out / "cache", None, 0)
+    return out
+
+
+@pytest.fixture(scope="module")
+def models(runs: Path, folder: Path) -> Path:
+    for name in EXPERIMENTS:
+        export(runs / name / "last.pt", folder, "test", runs / "models")
+    return runs / "models"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_run_leaves_checkpoints_metrics_and_curves(runs: Path, name: str) -> None:
+    rows = [json.loads(row) for row in (runs / name / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "score" in row] == [2, 4]
+    assert (runs / name / "curves.png").stat().st_size > 1000
+    assert torch.load(runs / name / "last.pt", weights_only=True)["step"] == 4
+
+
+def test_a_run_goes_on_where_it_stopped(runs: Path, folder: Path, tmp_path: Path) -> None:
+    experiment = json.loads(json.dumps(EXPERIMENTS["recognizer"]))
+    experiment["run"]["steps"] = 6
+    fit(experiment, [folder], tmp_path, runs / "cache", runs / "recognizer" / "last.pt", 0)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert state["step"] == 6
+    assert [row["step"] for row in state["history"] if "score" in row] == [2, 4, 6]
+
+
+def test_the_learning_rate_rises_holds_and_falls() -> None:
+    options = RunOptions("recognition", steps=100, learning_rate=1.0, warmup=10, decay=20)
+    assert rate(options, 0) == pytest.approx(0.1)
+    assert rate(options, 50) == 1.0
+    assert rate(options, 90) == pytest.approx(0.5)
+    assert rate(options, 100) == 0.0
+
+
+def test_an_unknown_table_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("[run]\ntask = 'detection'\n[model]\n")
+    with pytest.raises(SystemExit, match="unknown table model"):
+        read_experiment(path)
+
+
+@pytest.mark.parametrize("name", ["detector", "recognizer"])
+def test_the_committed_experiments_are_ones_that_fit_understands(name: str) -> None:
+    experiment = read_experiment(Path(__file__).parents[1] / "training" / "experiments" / f"{name}.toml")
+    assert RunOptions(**experiment["run"]).steps > 0
+
+
+def test_the_product_loads_what_was_exported(models: Path) -> None:
+    reader = PageReader.load(models)
+    assert reader.models == {"detector": "unet-128x128@test", "recognizer": "crnn-32x256@test"}
+    card = json.loads((models / "recognizer.json").read_text(encoding="utf-8"))
+    assert card["largest_difference_from_torch"] < 1e-3
+    assert card["training"]["data"] == [{"source": "test"}]
+    for name in EXPERIMENTS:
+        assert all(isinstance(side, int) for side in Model(models / f"{name}.onnx", 1).input_shape)
+
+
+def test_an_export_that_differs_from_torch_is_refused(
+    runs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.__main__.LARGEST_DIFFERENCE", 0.0)
+    with pytest.raises(ExportError, match="differ"):
+        export(runs / "recognizer" / "last.pt", folder, "test", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pages_are_evaluated_through_the_product(models: Path, folder: Path, tmp_path: Path) -> None:
+    figures = evaluation.evaluate(folder, "val", PageReader.load(models), tmp_path / "overlays", limit=0)
+    row = figures["test"].row()
+    assert (row["pages"], row["lines"]) == (1, 4)
+    assert row["cer"] > 0.5, "four steps do not make a reader"
+    assert len(list((tmp_path / "overlays").iterdir())) == 1
+    assert "| test |" in evaluation.table({"test": row})
