@@ -1,4 +1,4 @@
-"""Package names of training/fonts.tsv and texts.tsv in, a folder of font files and plain texts out, and typefaces read from it.
+"""Package names of training/fonts.tsv and texts.tsv in; font files and plain texts in a folder, and typefaces, out.
 
 ``python -m training.fonts --out build/assets`` needs npm (and the Node.js that comes with it); nothing else here does.
 """
@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 import tempfile
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from PIL import ImageFont
@@ -72,16 +72,16 @@ def open_font(path: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)
 
 
-@lru_cache(maxsize=None)
+@cache
 def coverage(path: str) -> frozenset[str]:
-    """The characters of the charset for which the font has ink of its own, so neither blank nor the missing-glyph box."""
+    """The characters of the charset that a font has: neither blank nor its box for missing glyphs."""
     font = ImageFont.truetype(path, 40, layout_engine=ImageFont.Layout.BASIC)
     missing = bytes(font.getmask("\uffff"))
     masks = ((character, font.getmask(character)) for character in CHARSET)
     return frozenset(character for character, mask in masks if mask.getbbox() and bytes(mask) != missing)
 
 
-@lru_cache(maxsize=None)
+@cache
 def files_of(face: Face) -> dict[str, str]:
     """Each character that a face can draw, and the file that draws it; the space is always there."""
     found = {" ": face.paths[0]}

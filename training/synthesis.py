@@ -1,4 +1,4 @@
-"""Faces and texts in; a folder of made-up pages, handwritten, printed and typed, with the place and text of every line out.
+"""Faces and texts in; a folder of made-up pages, handwritten, printed and typed, and all about their lines, out.
 
 The folder has the format that `training.pages` reads. Each page depends on the seed and its index alone:
 ``python -m training.synthesis --assets build/assets --out DIR --pages 900 --seed 1 --split train``.
@@ -42,7 +42,7 @@ INK = 40  # the palest grey, out of 255, that counts as ink when a polygon is dr
 
 @dataclass(frozen=True)
 class Hand:
-    """How one page is written: the face and what the writer does with it. Lengths without a unit are shares of `height`.
+    """How one page is written: a face and what the writer does with it. Lengths are shares of `height`.
 
     Attributes
     ----------
@@ -54,10 +54,18 @@ class Hand:
         How much the lines' slopes differ, tangent.
     gap : float
         Space between words, as a factor of the face's own.
+    narrow : float
+        Width of the letters, as a factor of the face's own.
     loose : float
         How much each letter strays by itself; 0 sets whole words, with the joins that the face has between letters.
     uneven : float
         How much the ink of one letter differs from the next (a typewriter's ribbon).
+    thickness : float
+        How much thicker the strokes are than the face's own.
+    nib : float
+        Width of a broad pen held at 45 degrees.
+    curly : bool
+        Writes curly apostrophes and quotation marks.
     """
 
     face: Face
@@ -69,9 +77,11 @@ class Hand:
     stretch: float = 0.0
     slope: float = 0.0
     gap: float = 1.0
+    narrow: float = 1.0
     loose: float = 0.0
     uneven: float = 0.0
     thickness: float = 0.0
+    nib: float = 0.0
     curly: bool = False
 
 
@@ -85,28 +95,31 @@ class Sheet:
 
 def make_hand(rng: Generator, face: Face) -> Hand:
     """Draw the habits of a writer, a printer or a typist."""
-    height = float(np.clip(rng.lognormal(math.log(48 if face.style != "typewriter" else 42), 0.25), 30, 75))
+    height = float(np.clip(rng.lognormal(math.log(42 if face.style == "typewriter" else 48), 0.25), 30, 75))
     curly = bool(rng.random() < 0.5)
     if face.style == "print":
-        return Hand(face, height, curly=curly, gap=rng.uniform(0.9, 1.2), thickness=rng.choice([0, 0, 0.01]))
+        return Hand(face, height, gap=rng.uniform(0.9, 1.2), thickness=rng.choice([0, 0, 0.01]), curly=curly)
     if face.style == "typewriter":
-        loose = rng.choice([0.0, rng.uniform(0.005, 0.03)], p=[0.3, 0.7])
-        return Hand(
-            face,
-            height,
-            loose=loose,
-            uneven=rng.uniform(0, 0.6),
-            thickness=rng.uniform(0, 0.02),
-            curly=curly and loose == 0,
-        )
+        loose, uneven = rng.choice([0.0, rng.uniform(0.005, 0.03)], p=[0.3, 0.7]), rng.uniform(0, 0.6)
+        return Hand(face, height, loose=loose, uneven=uneven, thickness=rng.uniform(0, 0.02), curly=curly and not loose)
     calm = rng.uniform(0.3, 1.3)
-    joined = face.style == "script" or rng.random() < 0.6
     return Hand(
-        face, height, wander=calm * rng.uniform(0.01, 0.09), swell=calm * rng.uniform(0.02, 0.12),
-        slant=rng.normal(0, 0.12), slant_wander=calm * rng.uniform(0.02, 0.1), stretch=calm * rng.uniform(0.01, 0.04),
-        slope=rng.choice([0.003, 0.008, 0.02]), gap=rng.uniform(0.9, 1.9), loose=0 if joined else rng.uniform(0.01, 0.05),
-        uneven=rng.uniform(0, 0.2), thickness=rng.choice([0, rng.uniform(0, 0.03)]), curly=curly,
-    )  # fmt: skip
+        face,
+        height,
+        wander=calm * rng.uniform(0.01, 0.09),
+        swell=calm * rng.uniform(0.02, 0.12),
+        slant=rng.normal(0.04, 0.15),
+        slant_wander=calm * rng.uniform(0.02, 0.1),
+        stretch=calm * rng.uniform(0.01, 0.04),
+        slope=rng.choice([0.003, 0.008, 0.02]),
+        gap=rng.uniform(0.9, 1.9),
+        narrow=float(np.clip(rng.normal(0.98, 0.12), 0.7, 1.25)),
+        loose=0.0 if face.style == "script" or rng.random() < 0.6 else rng.uniform(0.01, 0.05),
+        uneven=rng.uniform(0, 0.2),
+        thickness=rng.choice([0, rng.uniform(0, 0.03)]),
+        nib=rng.choice([0, rng.uniform(0.03, 0.07)], p=[0.8, 0.2]),
+        curly=curly,
+    )
 
 
 def noise_line(rng: Generator, count: int, period: float) -> Array:
@@ -137,7 +150,7 @@ def grain(rng: Generator, height: int, width: int) -> Array:
 
 
 def drawable(face: Face, text: str) -> str:
-    """`text` with each character the face lacks replaced by its base letter, or left out; upper case for caps-only faces."""
+    """`text` as the face can draw it: base letters for accented ones it lacks, upper case if it has no other."""
     text = text.upper() if face.caps_only else text
     files = files_of(face)
     kept = [
@@ -191,31 +204,53 @@ def word_width(face: Face, size: int, word: str) -> float:
     return sum(open_font(path, size).getlength(text) for text, path in runs(face, word))
 
 
-def wrap(rng: Generator, face: Face, size: int, gap: float, text: str, width: float, hyphens: bool) -> list[str]:
+@dataclass(frozen=True)
+class Setting:
+    """A hand at one letter size, `scale` times its own."""
+
+    hand: Hand
+    scale: float = 1.0
+
+    @property
+    def metrics(self) -> Metrics:
+        return measure(self.hand.face, self.hand.height * self.scale)
+
+    @property
+    def space(self) -> float:
+        """Width of the space between words, pixels."""
+        return max(self.width(" ") * self.hand.gap, 0.2 * self.hand.height * self.scale)
+
+    def width(self, word: str) -> float:
+        """Width of a word, pixels."""
+        return self.hand.narrow * word_width(self.hand.face, self.metrics.size, word)
+
+    def length(self, line: str) -> float:
+        """Width of a line, pixels."""
+        return sum(map(self.width, line.split())) + self.space * line.count(" ")
+
+
+def wrap(rng: Generator, setting: Setting, text: str, width: float, hyphens: bool) -> list[str]:
     """Lines of `text` no wider than `width` pixels; with `hyphens`, long words may be divided at line ends."""
     lines: list[list[str]] = [[]]
     filled = 0.0
     words = text.split()[::-1]
     while words:
         word = words.pop()
-        needed = word_width(face, size, word)
-        if lines[-1] and filled + needed > width or needed > width and len(word) > 2:
-            room = width - filled
-            cut = int(len(word) * room / max(needed, 1)) - 1
-            if len(word) > 2 and (
-                needed > width or hyphens and word.isalpha() and 2 <= cut <= len(word) - 3 and rng.random() < 0.5
-            ):
-                cut = min(max(cut, 1), len(word) - 1)
-                mark = "-" if word.isalpha() and "-" in files_of(face) else ""
-                if not lines[-1] or room > needed / 4:
-                    lines[-1].append(word[:cut] + mark)
-                    word = word[cut:]
-            lines.append([])
-            filled = 0.0
-            words.append(word)
+        needed, room = setting.width(word), width - filled
+        if needed <= room or (len(word) == 1 and not lines[-1]):
+            lines[-1].append(word)
+            filled += needed + setting.space
             continue
-        lines[-1].append(word)
-        filled += needed + gap
+        cut = int(len(word) * room / needed) - 1
+        if needed > width and (room > needed / 4 or not lines[-1]):
+            cut = max(cut, 1)
+        elif not (hyphens and word.isalpha() and 2 <= cut <= len(word) - 3 and rng.random() < 0.5):
+            cut = 0
+        if cut:
+            lines[-1].append(word[:cut] + ("-" if word.isalpha() and "-" in files_of(setting.hand.face) else ""))
+        lines.append([])
+        filled = 0.0
+        words.append(word[cut:])
     return [" ".join(line) for line in lines if line]
 
 
@@ -225,14 +260,13 @@ def wrap(rng: Generator, face: Face, size: int, gap: float, text: str, width: fl
 def write_line(
     sheet: Sheet,
     rng: Generator,
-    hand: Hand,
+    setting: Setting,
     text: str,
     x: float,
     y: float,
-    scale: float = 1.0,
     justify: float = 0.0,
     underline: bool = False,
-) -> float:
+) -> None:
     """Write one line on the sheet and note its text, baseline and polygon.
 
     Parameters
@@ -241,67 +275,54 @@ def write_line(
         Characters that the face has.
     x, y : float
         Start of the baseline, sheet pixels.
-    scale : float
-        Letter size as a factor of the hand's.
     justify : float
         Extra width of every space, pixels.
-
-    Returns
-    -------
-    float
-        Where the line ends, x in sheet pixels.
     """
-    face, height = hand.face, hand.height * scale
-    metrics = measure(face, height)
-    drawn = typographic(face, text) if hand.curly else text
-    gap = word_width(face, metrics.size, " ") * hand.gap + justify
+    hand, metrics = setting.hand, setting.metrics
+    height, narrow = metrics.height, hand.narrow
+    drawn = typographic(hand.face, text) if hand.curly else text
     words = drawn.split(" ")
-    widths = [word_width(face, metrics.size, word) for word in words]
-    gaps = np.maximum(
-        gap
-        * (1 + (0.15 * rng.standard_normal(len(words)) if face.style in ("hand", "script") else np.zeros(len(words)))),
-        0.2 * height,
-    )
+    widths = [setting.width(word) for word in words]
+    sway = 0.15 * rng.standard_normal(len(words)) if hand.wander else np.zeros(len(words))
+    gaps = np.maximum((setting.space + justify) * (1 + sway), 0.2 * height)
     pad = int(0.8 * height) + 4
     width = int(sum(widths) + gaps.sum()) + 2 * pad
-    wander = (
-        height * hand.wander * (0.8 * noise_line(rng, width, 6 * height) + 0.3 * noise_line(rng, width, 1.2 * height))
-    )
+    wander = 0.8 * noise_line(rng, width, 6 * height) + 0.3 * noise_line(rng, width, 1.2 * height)
+    wander *= np.float32(height * hand.wander)
     wander += np.float32(hand.slope * rng.normal()) * (np.arange(width, dtype=np.float32) - width / 2)
-    above = math.ceil(2 * metrics.ascent + np.abs(wander).max()) + 4
-    below = math.ceil(2 * metrics.descent + np.abs(wander).max() + 0.3 * height) + 4
-    image = Image.new("L", (width, above + below))
+    reach = math.ceil(np.abs(wander).max()) + 4
+    above, below = math.ceil(2 * metrics.ascent) + reach, math.ceil(2 * metrics.descent + 0.3 * height) + reach
+    image = Image.new("L", (math.ceil(width / narrow), above + below))
     pen = ImageDraw.Draw(image)
     at = float(pad)
     for word, length, space in zip(words, widths, gaps, strict=True):
-        draw_word(pen, rng, hand, metrics, word, at, above)
+        draw_word(pen, rng, hand, metrics, word, at / narrow, above)
         at += length + float(space)
     if underline:
         level = above + 0.18 * height
-        pen.line(
-            [(pad, level), (at - float(gaps[-1]), level + rng.uniform(-0.05, 0.05) * height)],
-            fill=220,
-            width=max(1, round(0.04 * height)),
-        )
+        ends = [(pad / narrow, level), ((at - float(gaps[-1])) / narrow, level + rng.uniform(-0.05, 0.05) * height)]
+        pen.line(ends, fill=220, width=max(1, round(0.04 * height)))
     strip = np.array(image)
-    columns = np.arange(width, dtype=np.float32)
+    if narrow != 1:
+        strip = cv2.resize(strip, (width, above + below), interpolation=cv2.INTER_AREA)
+    if hand.nib:
+        strip = cv2.dilate(strip, np.eye(max(2, round(hand.nib * height)), dtype=np.uint8)[::-1])
     if hand.wander:
         strip = bend(strip, rng, hand, height, wander, above)
-    else:
-        wander = np.zeros(width, np.float32)
-    place_x, place_y = round(x) - pad, round(y) - above
-    strip, left, top = clip(strip, place_x, place_y, sheet.ink.shape)
-    outline = surround(strip, above - top, wander[left : left + strip.shape[1]], metrics, height)
+    corner_x, corner_y = round(x) - pad, round(y) - above
+    left, top = max(0, -corner_x), max(0, -corner_y)
+    spot = sheet.ink[corner_y + top : corner_y + above + below, corner_x + left : corner_x + width]
+    strip, wander = strip[top:, left:][: spot.shape[0], : spot.shape[1]], wander[left:][: spot.shape[1]]
+    outline = surround(strip, above - top, wander, metrics)
     if outline is None:
-        return x
-    start, end, polygon = outline
-    spot = sheet.ink[place_y + top : place_y + top + strip.shape[0], place_x + left : place_x + left + strip.shape[1]]
+        return
     np.maximum(spot, strip, out=spot)
+    start, end, polygon = outline
+    corner = np.float32([corner_x + left, corner_y + top])
     knots = np.unique(np.append(np.arange(start, end, max(8, int(height / 2))), end))
-    baseline = np.stack([columns[left + knots] + place_x, above + wander[left + knots] + place_y], 1)
-    sheet.lines.append({"text": drawn.translate(STRAIGHT), "raw_text": drawn, "baseline": baseline,
-                        "polygon": polygon + np.float32([place_x + left, place_y + top])})  # fmt: skip
-    return place_x + left + float(end)
+    baseline = np.stack([knots, above - top + wander[knots]], 1).astype(np.float32)
+    line = {"text": drawn.translate(STRAIGHT), "raw_text": drawn}
+    sheet.lines.append(line | {"baseline": baseline + corner, "polygon": polygon + corner})
 
 
 def draw_word(
@@ -337,7 +358,7 @@ def draw_word(
 
 
 def bend(strip: Pixels, rng: Generator, hand: Hand, height: float, wander: Array, base: int) -> Pixels:
-    """Warp a straight line of writing, uint8 (H, W): the baseline at row `base` follows `wander`, letters lean and swell."""
+    """Warp straight writing, uint8 (H, W): the baseline at row `base` follows `wander`, letters lean and swell."""
     rows, width = strip.shape
     swell = 1 + hand.swell * (0.7 * noise_line(rng, width, 2 * height) + 0.5 * noise_line(rng, width, 0.5 * height))
     lean = hand.slant + hand.slant_wander * noise_line(rng, width, 0.7 * height)
@@ -348,15 +369,7 @@ def bend(strip: Pixels, rng: Generator, hand: Hand, height: float, wander: Array
     return cv2.remap(strip, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR)
 
 
-def clip(strip: Pixels, x: int, y: int, shape: tuple[int, ...]) -> tuple[Pixels, int, int]:
-    """The part of a strip placed at (x, y) that lies on the sheet, and how much was cut at the left and the top."""
-    left, top = max(0, -x), max(0, -y)
-    return strip[top : max(top, shape[0] - y), left : max(left, shape[1] - x)], left, top
-
-
-def surround(
-    strip: Pixels, base: float, wander: Array, metrics: Metrics, height: float
-) -> tuple[int, int, Array] | None:
+def surround(strip: Pixels, base: float, wander: Array, metrics: Metrics) -> tuple[int, int, Array] | None:
     """A polygon around the ink of a strip, never lower than the x-height.
 
     Returns
@@ -365,23 +378,22 @@ def surround(
         First and last column with ink, and the polygon float32 (M, 2) in strip pixels; None without ink.
     """
     inked = strip > INK
-    columns = np.flatnonzero(inked.any(0))
-    if not len(columns):
+    filled = inked.any(0)
+    if not filled.any():
         return None
-    start, end = int(columns[0]), int(columns[-1])
-    first = np.where(inked.any(0), inked.argmax(0), strip.shape[0]).astype(np.float32)
-    last = np.where(inked.any(0), strip.shape[0] - 1 - inked[::-1].argmax(0), -1).astype(np.float32)
-    line = base + wander
-    first, last = np.minimum(first, line - metrics.x_height), np.maximum(last, line + 0.08 * height)
-    margin = 0.04 * height + 1.5
-    edges = np.unique(np.append(np.arange(start, end + 1, max(6, int(height / 3))), end + 1))
-    highest = np.array([first[a:b].min() for a, b in zip(edges[:-1], edges[1:], strict=True)])
-    lowest = np.array([last[a:b].max() for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    start, end = np.flatnonzero(filled)[[0, -1]].tolist()
+    line, last_row = base + wander, strip.shape[0] - 1
+    first = np.where(filled, inked.argmax(0), last_row)
+    last = np.where(filled, last_row - inked[::-1].argmax(0), 0)
+    first, last = np.minimum(first, line - metrics.x_height), np.maximum(last, line + 0.08 * metrics.height)
+    margin = 0.04 * metrics.height + 1.5
+    edges = np.arange(start, end + 1, max(6, int(metrics.height / 3)))
+    highest, lowest = np.minimum.reduceat(first[: end + 1], edges), np.maximum.reduceat(last[: end + 1], edges)
+    # A corner lies beyond the ink on both its sides, so the straight lines between corners cut through none.
     over = np.minimum(np.append(highest, highest[-1]), np.append(highest[0], highest)) - margin
     under = np.maximum(np.append(lowest, lowest[-1]), np.append(lowest[0], lowest)) + margin + 1
-    x = edges.astype(np.float32)
-    x[0] -= margin
-    x[-1] += margin
+    x = np.append(edges, end + 1).astype(np.float32)
+    x[[0, -1]] += (-margin, margin)
     return start, end, np.concatenate([np.stack([x, over], 1), np.stack([x, under], 1)[::-1]]).astype(np.float32)
 
 
@@ -390,7 +402,7 @@ def surround(
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the text of a sheet goes, pixels: columns as (x, width), the first baseline, the last row, the line pitch."""
+    """Where the text goes, pixels: columns as (x, width), the first baseline, the lowest one, the line pitch."""
 
     columns: list[tuple[float, float]]
     top: float
@@ -403,7 +415,7 @@ def make_layout(rng: Generator, hand: Hand) -> tuple[Layout, int, int]:
     lines = int(rng.choice([rng.integers(1, 4), rng.integers(4, 13), rng.integers(13, 46)], p=[0.07, 0.33, 0.6]))
     tight = {"print": (0.95, 1.5), "typewriter": (1.0, 1.9)}.get(hand.face.style, (0.8, 1.7))
     pitch = hand.height * rng.uniform(*tight)
-    width = int(np.clip(hand.height * rng.uniform(12, 36), 600, MAX_SIDE))
+    width = int(np.clip(hand.height * rng.uniform(14, 38), 600, MAX_SIDE))
     margins = rng.uniform(0.02, 0.14, 4) * width
     margins[2:] = np.minimum(margins[2:], 90 + margins[2:] * 0.3)
     lines = min(lines, max(1, int((min(MAX_SIDE, 1.75 * width) - 1.2 * hand.height - margins[2] - margins[3]) / pitch)))
@@ -427,70 +439,61 @@ def fill_sheet(
     sheet: Sheet, rng: Generator, hand: Hand, heading: Hand, layout: Layout, composer: Composer
 ) -> list[float]:
     """Write text into the columns of a sheet; returns the rows of the baselines, for the ruling."""
-    rows = []
+    rows: list[float] = []
     shout = rng.random() < 0.04
     hyphens, justified = bool(rng.random() < 0.4), hand.face.style == "print" and rng.random() < 0.6
     indent = rng.choice([0, rng.uniform(0.5, 2.0)]) * hand.height
     for number, (x, width) in enumerate(layout.columns):
-        aside = number > 0 and width < 0.35 * layout.columns[0][1]
+        aside = number > 0 and width < 0.5 * layout.columns[0][1]
         scale = rng.uniform(0.6, 0.85) if aside else 1.0
-        metrics = measure(hand.face, hand.height * scale)
-        gap = word_width(hand.face, metrics.size, " ") * hand.gap
-        letter = max(word_width(hand.face, metrics.size, "the quick brown fox jumps") / 25, 1)
-        y, pitch = layout.top, layout.pitch * max(scale, 0.75 if aside else 1)
+        letter = max(Setting(hand, scale).length("the quick brown fox jumps") / 25, 1)
+        y, bottom, pitch = layout.top, layout.bottom, layout.pitch * max(scale, 0.75)
         if aside:
-            y += rng.uniform(0, 0.7) * (layout.bottom - layout.top)
-        count = max(1, int((layout.bottom - y) / pitch) + 1)
-        count = min(count, int(rng.integers(1, 8))) if aside else count
-        bottom = min(layout.bottom, y + (count - 0.5) * pitch) if aside else layout.bottom
+            y += rng.uniform(0, 0.7) * (bottom - y)
+            bottom = min(bottom, y + rng.integers(8) * pitch)
+        count = int((bottom - y) / pitch) + 1
         blocks = composer.document(count, max(8, int(width / letter)))
         if rng.random() < 0.12 and not aside:
             blocks.insert(0, Block("right", str(int(rng.integers(1, 900)))))
         for block in blocks:
-            writer = heading if block.kind == "heading" and not aside else hand
-            size = scale * (rng.choice([1.0, rng.uniform(1.1, 1.5)]) if block.kind == "heading" else 1.0)
-            fit = measure(writer.face, writer.height * size)
+            if y > bottom:
+                break
+            titled = block.kind == "heading" and not aside
+            writer = heading if titled else hand
+            setting = Setting(writer, scale * (rng.choice([1.0, rng.uniform(1.1, 1.5)]) if titled else 1.0))
             upper = (shout or rng.random() < 0.05) and writer.face.style != "script"
             text = block.text.upper() if upper else block.text
-            wide = word_width(writer.face, fit.size, " ") * writer.gap
-            if block.kind == "row" and "\t" in text:
-                label, figure = (drawable(writer.face, cell) for cell in text.split("\t"))
-                if y <= bottom and label and figure:
-                    end = word_width(writer.face, fit.size, figure) + wide
-                    label = wrap(rng, writer.face, fit.size, wide, label, max(width - end, width / 3), False)[0]
-                    write_line(sheet, rng, writer, label, x, y, size)
-                    write_line(sheet, rng, writer, figure, max(x + width - end, x + width / 3 + wide), y, size)
+            if block.kind == "row":
+                write_row(sheet, rng, setting, text, x, y, width)
                 rows.append(y)
                 y += pitch
                 continue
-            first = indent if block.kind == "prose" else 0.0
-            lines = wrap(rng, writer.face, fit.size, wide, drawable(writer.face, text), width - first, hyphens)
-            if block.kind != "prose":
-                lines = lines[:2]
-            extra = (size - 1) * writer.height * 0.8
-            y += max(0.0, extra)
-            for index, line in enumerate(lines):
+            prose = block.kind == "prose"
+            first = indent if prose else 0.0
+            lines = wrap(rng, setting, drawable(writer.face, text), width - first, hyphens)
+            y += (setting.scale / scale - 1) * hand.height * 0.8
+            for index, line in enumerate(lines if prose else lines[:2]):
                 if y > bottom:
                     break
-                length = sum(word_width(writer.face, fit.size, word) for word in line.split()) + wide * line.count(" ")
-                spare = max(0.0, width - first - length)
-                start = {"right": spare, "heading": spare * rng.choice([0, 0.5])}.get(
-                    block.kind, first if index == 0 else 0.0
-                )
-                loose = (
-                    spare / max(line.count(" "), 1)
-                    if justified and block.kind == "prose" and index < len(lines) - 1
-                    else 0.0
-                )
+                spare = max(0.0, width - first - setting.length(line))
+                start = {"right": spare, "heading": spare * rng.choice([0, 0.5])}.get(block.kind, 0 if index else first)
+                fill = spare / max(line.count(" "), 1) if justified and prose and index < len(lines) - 1 else 0.0
                 jitter = 0.0 if hand.face.style == "print" else 0.15 * hand.height * rng.normal()
-                underline = bool(rng.random() < (0.3 if block.kind == "heading" else 0.015))
-                write_line(
-                    sheet, rng, writer, line, max(2, x + start + jitter), y, size, min(loose, 3 * wide), underline
-                )
+                underline = bool(rng.random() < (0.3 if titled else 0.015))
+                write_line(sheet, rng, setting, line, max(2, x + start + jitter), y, min(fill, 60), underline)
                 rows.append(y)
                 y += pitch
-            y += rng.choice([0, 0, 0.5]) * pitch if block.kind in ("prose", "heading") else 0
+            y += rng.choice([0, 0, 0.5]) * pitch if prose or titled else 0
     return rows
+
+
+def write_row(sheet: Sheet, rng: Generator, setting: Setting, text: str, x: float, y: float, width: float) -> None:
+    """Write a label and a figure, with a tab between them in `text`, as two lines at the two sides of a column."""
+    label, figure = (drawable(setting.hand.face, cell) for cell in text.split("\t"))
+    start = max(width - setting.length(figure), width / 2)
+    if label and figure:
+        write_line(sheet, rng, setting, wrap(rng, setting, label, start - 1.5 * setting.space, False)[0], x, y)
+        write_line(sheet, rng, setting, figure, x + start, y)
 
 
 # --- paper ------------------------------------------------------------------------------------------------------------
@@ -720,7 +723,7 @@ def choose_face(rng: Generator, faces: Sequence[Face], style: str) -> Face:
     """A face of a style, every family equally likely, calligraphy and capitals less so."""
     families: dict[str, list[Face]] = {}
     for face in faces:
-        if face.style == style or style == "hand" and face.style == "script":
+        if face.style == style or (style == "hand" and face.style == "script"):
             families.setdefault(face.family, []).append(face)
     weights = np.array(
         [
@@ -780,6 +783,14 @@ def make_page(
     return pixels, record
 
 
+def write_page(folder: Path, pixels: Pixels, record: dict[str, Any], quality: int) -> str:
+    """Write the picture of a page as JPEG; returns its row of ``pages.jsonl``."""
+    path = folder / record["image"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+    return json.dumps(record, ensure_ascii=False)
+
+
 class Worker:
     """What a process keeps between pages."""
 
@@ -789,13 +800,9 @@ class Worker:
         self.out, self.seed, self.split, self.style = out, seed, split, style
 
     def write(self, index: int) -> str:
-        """Write the picture of one page; returns its row of ``pages.jsonl``."""
+        """Make one page and write its picture; returns its row of ``pages.jsonl``."""
         pixels, record = make_page(self.seed, index, self.faces, self.corpus, self.split, self.style)
-        quality = int(np.random.default_rng([self.seed, index, 1]).integers(40, 96))
-        path = self.out / record["image"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
-        return json.dumps(record, ensure_ascii=False)
+        return write_page(self.out, pixels, record, int(np.random.default_rng([self.seed, index, 1]).integers(40, 96)))
 
 
 _worker: Worker
