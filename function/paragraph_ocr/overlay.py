@@ -55,7 +55,7 @@ def _label(picture: NDArray[np.uint8], font: cv2.FontFace, size: int, number: in
     x = int(max(line.box[0], 0))
     top = min(y for px, y in line.polygon if px <= line.box[0] + 0.1 * (line.box[2] - line.box[0]))
     _, _, run, _ = cv2.getTextSize((width, height), caption, (0, 0), font, size)
-    size = max(8, min(size, int(size * (width - x - 8) / max(run, 1))))
+    size = max(8, min(size, int(size * (width - x - 2 * size) / max(run, 1))))
     _, _, run, _ = cv2.getTextSize((width, height), caption, (0, 0), font, size)
     base = int(np.clip(top - 0.1 * size, 1.1 * size, height - 0.3 * size))
     plate = picture[max(base - size, 0) : base + size // 3, x : x + run + size]

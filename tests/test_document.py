@@ -1,0 +1,64 @@
+"""A page says what it holds, as JSON and as text."""
+
+import json
+
+import pytest
+
+from paragraph_ocr.document import Line, Page, Word
+
+SQUARE = ((10.04, 20.0), (110.06, 20.0), (110.06, 50.0), (10.04, 50.0))
+LINE = Line("first line", 0.9, SQUARE, ((10.0, 45.0), (110.0, 45.0)), (Word("first", 0.97, SQUARE),))
+
+
+def page(*lines: Line) -> Page:
+    return Page("scan.jpg", 1, 1240, 1754, 0, lines, {"detector": "d@1", "recognizer": "r@1"}, {"total": 12.34})
+
+
+def test_box_bounds_the_polygon() -> None:
+    assert LINE.box == (10.04, 20.0, 110.06, 50.0)
+
+
+def test_json_is_the_contract_s() -> None:
+    document = json.loads(json.dumps(page(LINE).to_dict()))
+    assert document == {
+        "image": "scan.jpg",
+        "page": 1,
+        "width": 1240,
+        "height": 1754,
+        "rotation": 0,
+        "text": "first line",
+        "confidence": 0.9,
+        "lines": [
+            {
+                "text": "first line",
+                "confidence": 0.9,
+                "polygon": [[10.0, 20.0], [110.1, 20.0], [110.1, 50.0], [10.0, 50.0]],
+                "baseline": [[10.0, 45.0], [110.0, 45.0]],
+                "box": [10.0, 20.0, 110.1, 50.0],
+                "words": [
+                    {
+                        "text": "first",
+                        "confidence": 0.97,
+                        "polygon": [[10.0, 20.0], [110.1, 20.0], [110.1, 50.0], [10.0, 50.0]],
+                    }
+                ],
+            }
+        ],
+        "model": {"detector": "d@1", "recognizer": "r@1"},
+        "timings_ms": {"total": 12.3},
+    }
+
+
+def test_text_has_a_line_a_line() -> None:
+    second = Line("Été", 0.5, SQUARE, (), ())
+    assert page(LINE, second).text == "first line\nÉté"
+    assert page(LINE, second).to_text() == "first line\nÉté\n"
+
+
+def test_confidence_is_weighted_by_length() -> None:
+    assert page(LINE, Line("ab", 0.3, SQUARE, (), ())).confidence == pytest.approx((10 * 0.9 + 2 * 0.3) / 12)
+
+
+def test_an_empty_page_has_no_confidence() -> None:
+    assert page().confidence == 0
+    assert page().to_text() == ""

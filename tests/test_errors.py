@@ -1,0 +1,23 @@
+"""Every failure says in RFC 9457's terms what it is."""
+
+import pytest
+
+from paragraph_ocr import errors
+
+FAILURES = errors.OcrError.__subclasses__()
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_says_status_type_and_title(failure: type[errors.OcrError]) -> None:
+    assert 400 <= failure.status < 500
+    assert failure.type.startswith("urn:paragraph-ocr:")
+    assert failure.title
+    assert str(failure("what to change")) == "what to change"
+
+
+def test_types_tell_failures_apart() -> None:
+    assert len({failure.type for failure in FAILURES}) == len(FAILURES)
+
+
+def test_statuses_are_the_contract_s() -> None:
+    assert {failure.status for failure in FAILURES} == {400, 404, 405, 413, 415, 422}

@@ -1,0 +1,158 @@
+"""Files of every format and kind of pixel decode to the same grey page; the rest is refused for the right reason."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from paragraph_ocr.errors import BrokenImage, TooLarge, UnsupportedFormat
+from paragraph_ocr.imaging import Limits, decode
+
+FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"]
+
+
+def page() -> np.ndarray:
+    """A page with a dark top left quarter: uint8 (40, 60)."""
+    pixels = np.full((40, 60), 230, np.uint8)
+    pixels[:20, :30] = 40
+    return pixels
+
+
+def encode(image: Image.Image, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_reads_every_format(form: str, mode: str) -> None:
+    decoded = decode(encode(Image.fromarray(page()).convert(mode), form))
+    assert decoded.dtype == np.uint8
+    assert decoded.shape == (40, 60)
+    assert np.abs(decoded.astype(int) - page()).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "form"),
+    [("1", "PNG"), ("P", "PNG"), ("P", "GIF"), ("LA", "PNG"), ("RGBA", "PNG"), ("RGBA", "WEBP"), ("CMYK", "JPEG"),
+     ("CMYK", "TIFF"), ("YCbCr", "TIFF"), ("RGBA", "TIFF")],
+)  # fmt: skip
+def test_reads_every_kind_of_pixel(mode: str, form: str) -> None:
+    source = np.where(page() < 128, 0, 255).astype(np.uint8)
+    decoded = decode(encode(Image.fromarray(source).convert("RGB").convert(mode), form))
+    assert np.abs(decoded.astype(int) - source).mean() < 4
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_scales_sixteen_bits(form: str) -> None:
+    decoded = decode(encode(Image.fromarray(page().astype(np.uint16) * 257), form))
+    np.testing.assert_array_equal(decoded, page())
+
+
+def test_lays_transparent_pixels_over_white() -> None:
+    pixels = np.zeros((10, 10, 4), np.uint8)
+    pixels[:5, :, 3] = 255
+    decoded = decode(encode(Image.fromarray(pixels), "PNG"))
+    assert decoded[:5].max() == 0
+    assert decoded[5:].min() == 255
+
+
+def test_lays_a_transparent_palette_colour_over_white() -> None:
+    image = Image.new("P", (10, 10), 0)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    assert decode(encode(image, "PNG", transparency=0)).min() == 255
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turns_upright(form: str, orientation: int) -> None:
+    stored = {
+        1: lambda a: a,
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: np.transpose,
+        6: np.rot90,
+        7: lambda a: np.rot90(a, 2).T,
+        8: lambda a: np.rot90(a, -1),
+    }[orientation](page())
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode(encode(Image.fromarray(np.ascontiguousarray(stored)), form, exif=exif))
+    assert decoded.shape == (40, 60)
+    assert np.abs(decoded.astype(int) - page()).mean() < 4
+
+
+def test_ignores_broken_exif() -> None:
+    decoded = decode(encode(Image.fromarray(page()), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff"))
+    assert decoded.shape == (40, 60)
+
+
+def test_reads_the_first_frame() -> None:
+    first, second = Image.fromarray(page()), Image.new("L", (60, 40), 0)
+    decoded = decode(encode(first, "GIF", save_all=True, append_images=[second]))
+    assert np.abs(decoded.astype(int) - page()).mean() < 4
+
+
+def test_refuses_too_many_bytes() -> None:
+    data = encode(Image.fromarray(page()), "PNG")
+    decode(data, Limits(max_bytes=len(data)))
+    with pytest.raises(TooLarge, match="bytes"):
+        decode(data, Limits(max_bytes=len(data) - 1))
+
+
+def test_refuses_too_many_pixels() -> None:
+    data = encode(Image.fromarray(page()), "PNG")
+    decode(data, Limits(max_pixels=2400))
+    with pytest.raises(TooLarge, match="60 x 40"):
+        decode(data, Limits(max_pixels=2399))
+
+
+@pytest.mark.parametrize("side", [9_500, 60_000])
+def test_refuses_a_bomb_without_decoding_it(side: int) -> None:
+    header = struct.pack(">II5B", side, side, 8, 0, 0, 0, 0)
+    chunk = b"IHDR" + header
+    data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    data += struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    with pytest.raises(TooLarge, match="pixels"):
+        decode(data)
+
+
+@pytest.mark.parametrize("data", [b"not an image at all", b"%PDF-1.7\n", b"<svg/>", b"RIFF0000WAVEfmt ", b"\x00" * 64])
+def test_refuses_other_formats(data: bytes) -> None:
+    with pytest.raises(UnsupportedFormat, match="JPEG, PNG"):
+        decode(data)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("kept", [0.5, 0.1])
+def test_refuses_truncated_files(form: str, kept: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    data = encode(Image.fromarray(noise), form)
+    with pytest.raises(BrokenImage, match="damaged"):
+        decode(data[: int(len(data) * kept)])
+
+
+def test_refuses_no_bytes() -> None:
+    with pytest.raises(BrokenImage):
+        decode(b"")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_damaged_files_decode_or_are_refused(form: str) -> None:
+    rng = np.random.default_rng(1)
+    data = np.frombuffer(encode(Image.fromarray(page()).convert("RGB"), form), np.uint8)
+    for _ in range(200):
+        damaged = data.copy()
+        places = rng.integers(0, len(data), 4)
+        damaged[places] = rng.integers(0, 256, 4)
+        try:
+            decoded = decode(damaged.tobytes(), Limits(max_pixels=1_000_000))
+        except (BrokenImage, TooLarge, UnsupportedFormat):
+            continue
+        assert decoded.ndim == 2
