@@ -1,0 +1,123 @@
+"""The handler under Lambda's own runtime client and emulator, over HTTP, on the recorded events."""
+
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulator is a Linux program")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Emulator:
+    """Invokes the function; `log` is what it wrote."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+        self.log = log
+
+    def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
+        with urllib.request.urlopen(self.url, json.dumps(event).encode(), timeout=60) as response:
+            answer: dict[str, Any] = json.load(response)
+            return answer
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    folder = tmp_path_factory.mktemp("runtime")
+    architecture = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
+    wheel = distribution("aws-sam-cli")
+    program = folder / "aws-lambda-rie"
+    shutil.copy(str(wheel.locate_file(f"samcli/local/rapid/aws-lambda-rie-{architecture}")), program)
+    program.chmod(0o755)
+    port, runtime_port = free_port(), free_port()
+    log = folder / "log"
+    environment = {
+        "PATH": os.environ["PATH"],
+        # A home that cannot be written, as in Lambda.
+        "HOME": "/nonexistent",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AWS_LAMBDA_FUNCTION_NAME": "reader",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
+        "AWS_REGION": "eu-west-1",
+    }
+    command = [
+        *(program, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+        *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
+        *(sys.executable, "-m", "awslambdaric", "app.handler"),
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT / "function", env=environment, stdout=output, stderr=output)
+        try:
+            for _ in range(100):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            yield Emulator(port, log)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def recorded(route: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((ROOT / "events" / f"{route}.json").read_text())
+    return event
+
+
+def test_answers_every_recorded_event(emulator: Emulator) -> None:
+    for path in sorted((ROOT / "events").glob("*.json")):
+        answer = emulator.invoke(recorded(path.stem))
+        assert answer["statusCode"] == 200, answer["body"]
+        assert answer["isBase64Encoded"] is False
+
+
+def test_reads_the_recorded_page(emulator: Emulator) -> None:
+    page = json.loads(emulator.invoke(recorded("ocr"))["body"])
+    assert page["image"] == "letter-top.jpg"
+    assert len(page["lines"]) == 3
+    tops = [line["box"][1] for line in page["lines"]]
+    assert tops == sorted(tops)
+
+
+def test_goes_on_after_wrong_requests(emulator: Emulator) -> None:
+    event = recorded("ocr")
+    for body, status in (("[" * 100_000, 400), ('{"image_base64": "JVBERg=="}', 415), (None, 400)):
+        assert emulator.invoke({**event, "body": body})["statusCode"] == status
+    assert emulator.invoke(event)["statusCode"] == 200
+
+
+def test_logs_hold_metrics_but_neither_image_nor_text(emulator: Emulator) -> None:
+    event = recorded("ocr")
+    answer = emulator.invoke(event)
+    emulator.invoke({**event, "body": "{"})
+    page, log = json.loads(answer["body"]), emulator.log.read_text()
+    assert json.loads(event["body"])["image_base64"][:40] not in log
+    for line in page["lines"]:
+        assert line["text"] not in log
+    metrics = [json.loads(entry) for entry in log.splitlines() if entry.startswith('{"_aws"')]
+    read = [entry for entry in metrics if "Pages" in entry][-1]
+    assert (read["Pages"], read["Lines"]) == ([1.0], [3.0])
+    assert read["ReadingTime"][0] > 0
+    assert [entry["ColdStart"][0] for entry in metrics] == [1.0] + [0.0] * (len(metrics) - 1)
+    assert metrics[-1]["reason"] == "malformed-request"
+    assert metrics[-1]["Rejected"] == [1.0]
