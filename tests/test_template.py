@@ -75,7 +75,8 @@ def test_the_gateway_s_errors_are_problems_too(response: str, status: int) -> No
 def test_concurrency_is_reserved_only_where_asked_for() -> None:
     assert TEMPLATE["Parameters"]["ReservedConcurrency"]["Default"] == -1
     assert READER["ReservedConcurrentExecutions"]["If"][0] == "HasReservedConcurrency"
-    assert TEMPLATE["Conditions"]["HasReservedConcurrency"] == {"Not": [{"Equals": [{"Ref": "ReservedConcurrency"}, -1]}]}
+    unreserved = {"Equals": [{"Ref": "ReservedConcurrency"}, -1]}
+    assert TEMPLATE["Conditions"]["HasReservedConcurrency"] == {"Not": [unreserved]}
 
 
 def test_the_role_can_log_and_trace_and_no_more() -> None:
