@@ -105,7 +105,7 @@ def test_an_export_that_differs_from_torch_is_refused(
 
 
 def test_pages_are_evaluated_through_the_product(models: Path, folder: Path, tmp_path: Path) -> None:
-    figures = evaluation.evaluate(folder, "val", PageReader.load(models), tmp_path / "overlays", limit=0)
+    figures = evaluation.evaluate(folder, "val", PageReader.load(models), tmp_path / "overlays")
     row = figures["test"].row()
     assert (row["pages"], row["lines"]) == (1, 4)
     assert row["cer"] > 0.5, "four steps do not make a reader"
