@@ -7,7 +7,7 @@ import os
 import traceback
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.logging import correlation_paths
@@ -39,8 +39,10 @@ MEGABYTES = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_PER_
 
 ALLOWED_METHODS = {"/ocr": "POST", "/health": "GET"}
 
-logger = Logger(service="paragraph-ocr")
-metrics = Metrics(namespace="ParagraphOCR", service="paragraph-ocr")
+NAMESPACE = "ParagraphOCR"
+SERVICE = "paragraph-ocr"
+logger = Logger(service=SERVICE)
+metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 app = APIGatewayRestResolver()
 
 
@@ -82,8 +84,10 @@ def no_such_route(_: NotFoundError) -> Response[str]:
 def refuse(error: OcrError) -> Response[str]:
     """Answer with what the caller can change."""
     logger.info("Rejected", reason=error.type)
-    metrics.add_dimension("reason", error.type.rsplit(":", 1)[-1])
-    metrics.add_metric("Rejected", MetricUnit.Count, 1)
+    # A metric of its own, or its dimension would split all the others of the request.
+    with single_metric("Rejected", MetricUnit.Count, 1, namespace=NAMESPACE) as rejected:
+        rejected.add_dimension("service", SERVICE)
+        rejected.add_dimension("reason", error.type.rsplit(":", 1)[-1])
     return _problem(error.status, error.type, error.title, str(error))
 
 

@@ -118,6 +118,6 @@ def test_logs_hold_metrics_but_neither_image_nor_text(emulator: Emulator) -> Non
     read = [entry for entry in metrics if "Pages" in entry][-1]
     assert (read["Pages"], read["Lines"]) == ([1.0], [3.0])
     assert read["ReadingTime"][0] > 0
-    assert [entry["ColdStart"][0] for entry in metrics] == [1.0] + [0.0] * (len(metrics) - 1)
-    assert metrics[-1]["reason"] == "malformed-request"
-    assert metrics[-1]["Rejected"] == [1.0]
+    starts = [entry["ColdStart"][0] for entry in metrics if "ColdStart" in entry]
+    assert starts == [1.0] + [0.0] * (len(starts) - 1)
+    assert [entry["reason"] for entry in metrics if "Rejected" in entry][-1] == "malformed-request"
