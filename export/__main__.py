@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +36,11 @@ def build(experiment: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
     """The network of an experiment, and what its card says of input and classes."""
     options, network = dict(experiment["data"]), dict(experiment["network"])
     kind = network.pop("name")
-    normalisation = Normalisation()
     if experiment["run"]["task"] == "detection":
-        size = detection.DetectionOptions(**options).size
-        return detection.NETWORKS[kind](**network), {
-            "model": "detector",
-            "input": {"name": "page", "shape": [1, 1, size, size]},
-            "output": {"name": "maps"},
-            "preprocessing": {"normalisation": asdict(normalisation), "threshold": detection.THRESHOLD},
-        }
+        return detection.NETWORKS[kind](**network), detection.describe(detection.DetectionOptions(**options))
     strip = recognition.RecognitionOptions(**options)
-    geometry = asdict(Geometry(strip.height, strip.width))
-    charset = recognition.load_charset()
-    return recognition.NETWORKS[kind](classes=len(charset) + 1, height=strip.height, **network), {
-        "model": "recognizer",
-        "input": {"name": "strips", "shape": [strip.batch, 1, geometry.pop("height"), geometry.pop("width")]},
-        "output": {"name": "log_probabilities"},
-        "preprocessing": {"normalisation": asdict(normalisation), "geometry": geometry},
-        "charset": charset,
-        "blank": recognition.BLANK,
-    }
+    classes = len(recognition.load_charset()) + 1
+    return recognition.NETWORKS[kind](classes=classes, height=strip.height, **network), recognition.describe(strip)
 
 
 def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) -> list[NDArray[np.float32]]:

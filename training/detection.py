@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from training.batches import leave_signals
 from training.matching import match_lines
 from training.networks.unet import UNet
 from training.pages import TruePage, load_pages, refuse_shared_writers
+from training.tandem import choose_pages, page_errors
 
 NETWORKS: dict[str, type[UNet]] = {"unet": UNet}
 THRESHOLD = 0.5
@@ -35,16 +36,26 @@ class DetectionOptions:
     """What an experiment file says under [data].
 
     `size` is the side of the input, `batch` pages a step, `zoom` the smallest and largest enlargement over the whole
-    page, `weights` how often a page of a source is drawn (1 where it is not named), `same_writer` the sources whose one
-    writer may stand in both splits.
+    page, `validation_pages` the pages of each source that are validated on, `weights` how often a page of a source is
+    drawn (1 where it is not named), `same_writer` the sources whose one writer may stand in both splits.
     """
 
     size: int = 768
     batch: int = 2
     zoom: tuple[float, float] = (0.75, 2.2)
-    validation_pages: int = 40
+    validation_pages: int = 6
     same_writer: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
+
+
+def describe(options: DetectionOptions) -> dict[str, Any]:
+    """What the product has to know of a detector with these options: its input and how it is made."""
+    return {
+        "model": "detector",
+        "input": {"name": "page", "shape": [1, 1, options.size, options.size]},
+        "output": {"name": "maps"},
+        "preprocessing": {"normalisation": asdict(Normalisation()), "threshold": THRESHOLD},
+    }
 
 
 @dataclass(frozen=True)
@@ -186,7 +197,7 @@ class Detection:
         )
         self.train = [shrink(page, longest) for page in pages if page.split == "train"]
         self.sources = sorted({page.source for page in pages if page.split == "train"})
-        self.validation = [page for page in pages if page.split == "val"]
+        self.validation = choose_pages([page for page in pages if page.split == "val"], self.options.validation_pages)
 
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Endless training batches."""
@@ -208,12 +219,9 @@ class Detection:
         return total
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """Line F1 at IoU 0.5 for each source; "score" is one minus the mean over the sources."""
-        rng = np.random.default_rng(0)
-        count = min(self.options.validation_pages, len(self.validation))
+        """Line F1 at IoU 0.5 for each source, "score" as one less their mean, and character error of whole pages."""
         counts: dict[str, NDArray[np.int64]] = {}
-        for index in sorted(rng.choice(len(self.validation), count, replace=False)):
-            page = self.validation[index]
+        for page in self.validation:
             square, scale = letterbox(page.pixels(), self.options.size, Normalisation())
             with torch.inference_mode():
                 maps = network(torch.from_numpy(square).to(device)).float().cpu().numpy()[0]
@@ -225,4 +233,5 @@ class Detection:
             f"f1 {name}": 2 * float(hit) / max(int(true + found), 1)
             for name, (hit, true, found) in sorted(counts.items())
         }
-        return {"score": 1.0 - float(np.mean(list(figures.values())))} | figures
+        score = {"score": 1.0 - float(np.mean(list(figures.values())))}
+        return score | figures | page_errors(self.validation, network, describe(self.options), device)

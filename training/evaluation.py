@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,7 +67,9 @@ class Figures:
         }
 
 
-def score_page(page: TruePage, reading: Page, strips: list[str], seen: set[str], figures: Figures) -> None:
+def score_page(
+    page: TruePage, reading: Page, figures: Figures, strips: Sequence[str] = (), seen: Collection[str] = ()
+) -> None:
     """Add a page to the figures of its source.
 
     Parameters
@@ -75,11 +77,11 @@ def score_page(page: TruePage, reading: Page, strips: list[str], seen: set[str],
     page : TruePage
     reading : Page
         What the product made of it.
-    strips : list of str
-        The recogniser's reading of each true line.
-    seen : set of str
-        Texts of training lines.
     figures : Figures
+    strips : sequence of str
+        The recogniser's reading of each true line, where it was asked for.
+    seen : collection of str
+        Texts of training lines.
     """
     found = [np.array(line.polygon, np.float32) for line in reading.lines]
     matches = match_lines([line.polygon for line in page.lines], found, list(page.ignore))
@@ -97,13 +99,14 @@ def score_page(page: TruePage, reading: Page, strips: list[str], seen: set[str],
     figures.matched += len(matches.pairs)
     figures.true += len(page.lines)
     figures.found += len(reading.lines) - len(matches.ignored) if page.whole else len(matches.pairs)
-    for line, text, strip in zip(page.lines, readings, strips, strict=True):
+    for index, (line, text) in enumerate(zip(page.lines, readings, strict=True)):
         if line.struck or not line.text:
             continue
         figures.lines.add(line.text, text)
         if line.text not in seen:
             figures.unseen.add(line.text, text)
-            figures.strips.add(line.text, strip)
+            if strips:
+                figures.strips.add(line.text, strips[index])
     if page.whole:
         figures.invented += extra
         kept = [line.text for index, line in enumerate(reading.lines) if index not in matches.ignored]
@@ -135,7 +138,7 @@ def evaluate(
         pixels = page.pixels()
         reading = reader.read_image(pixels, page.page_id)
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in page.lines]
-        score_page(page, reading, [line.text for line in reader.read_lines(pixels, true)], seen, own)
+        score_page(page, reading, own, [line.text for line in reader.read_lines(pixels, true)], seen)
         if overlays is not None:
             overlays.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(overlays / f"{page.page_id}.jpg"), draw_overlay(pixels, reading)[:, :, ::-1])

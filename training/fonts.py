@@ -38,10 +38,8 @@ console.log(JSON.stringify(out));
 """
 NAME_PATHS = (
     "person.first_name", "person.last_name", "person.job_type", "location.city_name", "location.street_name",
-    "location.street_suffix", "location.street_prefix", "location.country", "book.title", "book.author",
-    "commerce.department", "commerce.product_description", "company.noun", "food.dish", "food.ingredient",
-    "animal.dog", "animal.bird", "vehicle.manufacturer", "science.chemical_element", "finance.account_type",
-    "word.adjective", "word.noun", "word.verb", "word.adverb", "hacker.phrase",
+    "location.street_suffix", "location.country", "book.title", "book.author", "company.noun", "food.dish",
+    "food.ingredient", "animal.bird", "word.adjective", "word.noun",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from training.augmentation import degrade, warp_strip
 from training.batches import leave_signals
 from training.metrics import ErrorRate
 from training.networks.crnn import CRNN
-from training.pages import refuse_shared_writers
+from training.pages import load_pages, refuse_shared_writers
 from training.strips import MARGIN, Strip, enlarged, load_strips
+from training.tandem import choose_pages, page_errors
 
 NETWORKS: dict[str, type[nn.Module]] = {"crnn": CRNN}
 BLANK = 0
@@ -38,7 +39,8 @@ class RecognitionOptions:
 
     `batch` is the number of strips that the exported model takes, `columns` the strip columns in a training batch,
     `weights` how often a line of a source is drawn (1 where it is not named), `full_width` the share of batches padded
-    to the exported width, `same_writer` the sources whose one writer may stand in both splits.
+    to the exported width, `validation_pages` the pages of each source that are read whole at every validation,
+    `same_writer` the sources whose one writer may stand in both splits.
     """
 
     height: int = 48
@@ -47,6 +49,7 @@ class RecognitionOptions:
     columns: int = 16384
     full_width: float = 0.05
     validation_lines: int = 600
+    validation_pages: int = 2
     same_writer: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
 
@@ -57,6 +60,19 @@ def stack(strips: list[NDArray[np.uint8]], width: int) -> Tensor:
     for row, strip in zip(batch, strips, strict=True):
         row[0, :, : strip.shape[1]] = to_ink(strip, Normalisation())
     return torch.from_numpy(batch)
+
+
+def describe(options: RecognitionOptions) -> dict[str, Any]:
+    """What the product has to know of a recogniser with these options: its input, how it is made, and its classes."""
+    geometry = asdict(Geometry(options.height, options.width))
+    return {
+        "model": "recognizer",
+        "input": {"name": "strips", "shape": [options.batch, 1, geometry.pop("height"), geometry.pop("width")]},
+        "output": {"name": "log_probabilities"},
+        "preprocessing": {"normalisation": asdict(Normalisation()), "geometry": geometry},
+        "charset": load_charset(),
+        "blank": BLANK,
+    }
 
 
 class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
@@ -119,6 +135,8 @@ class Recognition:
         self.sources = sorted({s.source for s in self.train})
         # The same sentence in another hand is still the same sentence: it would flatter the figure.
         seen = {s.text for s in self.train}
+        pages = [page for folder in folders for page in load_pages(folder, "val")]
+        self.pages = choose_pages(pages, self.options.validation_pages)
         self.validation = [s for s in validation if s.text not in seen and not s.struck]
 
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -143,7 +161,7 @@ class Recognition:
         return total
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """Character error of greedy decoding for each source, and over all as "score"; at the exported width."""
+        """Character error of lines for each source, over all as "score", and of whole pages; at the exported width."""
         rng = np.random.default_rng(0)
         count = min(self.options.validation_lines, len(self.validation))
         chosen = [self.validation[index] for index in sorted(rng.choice(len(self.validation), count, replace=False))]
@@ -157,4 +175,5 @@ class Recognition:
                 reading = "".join(character.text for character in greedy(output, self.charset, BLANK))
                 rates.setdefault(strip.source, ErrorRate()).add(strip.text, reading)
                 overall.add(strip.text, reading)
-        return {"score": overall.characters} | {f"cer {name}": rates[name].characters for name in sorted(rates)}
+        lines = {f"cer {name}": rates[name].characters for name in sorted(rates)}
+        return {"score": overall.characters} | lines | page_errors(self.pages, network, describe(self.options), device)

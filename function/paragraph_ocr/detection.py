@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.models import Model
+from paragraph_ocr.models import Runnable
 from paragraph_ocr.rectification import Normalisation, Points, resample, smooth, to_ink
 
 # The network's distances are in tens of input pixels, so that they are about as large as its logits.
@@ -124,7 +124,7 @@ def _baseline(points: Points, distance: NDArray[np.float32], ascender: float) ->
 class Detector:
     """The line detector: a loaded model and what its card says about its input and output."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Runnable) -> None:
         self.model = model
         self.normalisation = Normalisation(**model.card.preprocessing["normalisation"])
         self.threshold = float(model.card.preprocessing["threshold"])

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -68,6 +68,21 @@ def read_card(path: Path) -> Card:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is no model card: {error!r}") from error
+
+
+class Runnable(Protocol):
+    """What the detector and the recogniser ask of a model."""
+
+    card: Card
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The one shape the model takes."""
+        ...
+
+    def run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The output for one input."""
+        ...
 
 
 class Model:

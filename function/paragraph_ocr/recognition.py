@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.ctc import Character, greedy
-from paragraph_ocr.models import Model
+from paragraph_ocr.models import Runnable
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 
 
 class Recognizer:
     """The line recogniser: a loaded model and what its card says about strips and classes."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Runnable) -> None:
         self.model = model
         preprocessing = model.card.preprocessing
         _, _, height, width = model.input_shape
