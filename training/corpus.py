@@ -45,7 +45,7 @@ RULES = {
         weekday: Monday ¦ Tuesday ¦ Wednesday ¦ Thursday ¦ Friday ¦ Saturday ¦ Sunday
         date: {month} {day}, {year} ¦ {day} {month} {year} ¦ {short} {day} ¦ {day}/{day}/{2} ¦ {year}-0{1}-{day} ¦
             {day}.0{1}.{year}
-        money: ${number},{3}.{2} ¦ £{number}.{2} ¦ €{number},{3} ¦ ${number}.{2} ¦ £{number} 10s. 6d. ¦ {number}.{2}
+        money: ${day},{3}.{2} ¦ £{number}.{2} ¦ €{day},{3} ¦ ${number}.{2} ¦ £{number} 10s. 6d. ¦ {number}.{2}
         phone: ({3}) {3}-{4} ¦ +1 {3} {3} {4} ¦ {3}-{4} ¦ 0{3} {3} {4} ¦ +44 {2} {4} {4}
         clock: {day}:{2} ¦ {day} a.m. ¦ {day}.{2} pm
         street: {road}
@@ -71,7 +71,7 @@ RULES = {
             novembre ¦ décembre
         weekday: lundi ¦ mardi ¦ mercredi ¦ jeudi ¦ vendredi ¦ samedi ¦ dimanche
         date: {day} {month} {year} ¦ 1er {month} ¦ {day} {month} ¦ {day}/0{1}/{year} ¦ {day}.0{1}.{year} ¦ {day}/{1}/{2}
-        money: {number},{2} € ¦ {number} francs ¦ {number} fr. {2} ¦ {number} {3} € ¦ {number} F ¦ {number}f
+        money: {number},{2} € ¦ {number} francs ¦ {number} fr. {2} ¦ {day} {3} € ¦ {number} F ¦ {number}f
         phone: 0{1} {2} {2} {2} {2} ¦ +33 {1} {2} {2} {2} {2} ¦ 0{1}.{2}.{2}.{2}.{2}
         clock: {day}h{2} ¦ {day} h ¦ {day} heures
         street: rue {place} ¦ avenue {place} ¦ boulevard {place} ¦ place {place} ¦ quai {place}

@@ -267,7 +267,7 @@ def write_line(
     justify: float = 0.0,
     underline: bool = False,
 ) -> None:
-    """Write one line on the sheet and note its text, baseline and polygon.
+    """Write one line on the sheet and note its text, baseline and polygon; a line that would be cut off is left out.
 
     Parameters
     ----------
@@ -309,12 +309,13 @@ def write_line(
         strip = cv2.dilate(strip, np.eye(max(2, round(hand.nib * height)), dtype=np.uint8)[::-1])
     if hand.wander:
         strip = bend(strip, rng, hand, height, wander, above)
+    whole = np.count_nonzero(strip > INK)
     corner_x, corner_y = round(x) - pad, round(y) - above
     left, top = max(0, -corner_x), max(0, -corner_y)
     spot = sheet.ink[corner_y + top : corner_y + above + below, corner_x + left : corner_x + width]
     strip, wander = strip[top:, left:][: spot.shape[0], : spot.shape[1]], wander[left:][: spot.shape[1]]
     outline = surround(strip, above - top, wander, metrics)
-    if outline is None:
+    if outline is None or np.count_nonzero(strip > INK) < whole:
         return
     np.maximum(spot, strip, out=spot)
     start, end, polygon = outline
@@ -415,7 +416,8 @@ def make_layout(rng: Generator, hand: Hand) -> tuple[Layout, int, int]:
     lines = int(rng.choice([rng.integers(1, 4), rng.integers(4, 13), rng.integers(13, 46)], p=[0.07, 0.33, 0.6]))
     tight = {"print": (0.95, 1.5), "typewriter": (1.0, 1.9)}.get(hand.face.style, (0.8, 1.7))
     pitch = hand.height * rng.uniform(*tight)
-    width = int(np.clip(hand.height * rng.uniform(14, 38), 600, MAX_SIDE))
+    broad = {"print": (16, 40), "typewriter": (22, 48)}.get(hand.face.style, (14, 38))
+    width = int(np.clip(hand.height * rng.uniform(*broad), 600, MAX_SIDE))
     margins = rng.uniform(0.02, 0.14, 4) * width
     margins[2:] = np.minimum(margins[2:], 90 + margins[2:] * 0.3)
     lines = min(lines, max(1, int((min(MAX_SIDE, 1.75 * width) - 1.2 * hand.height - margins[2] - margins[3]) / pitch)))
@@ -425,7 +427,7 @@ def make_layout(rng: Generator, hand: Hand) -> tuple[Layout, int, int]:
     height = min(height, MAX_SIDE)
     left, right = margins[0], width - margins[1]
     columns = [(left, right - left)]
-    if width > 22 * hand.height and rng.random() < (0.5 if hand.face.style == "print" else 0.2):
+    if width > 22 * hand.height and rng.random() < {"print": 0.5, "typewriter": 0.05}.get(hand.face.style, 0.2):
         middle = left + (right - left) * rng.choice([0.5, rng.uniform(0.35, 0.65)])
         gutter = hand.height * rng.uniform(0.5, 1.5)
         columns = [(left, middle - left - gutter), (middle + gutter, right - middle - gutter)]
@@ -478,7 +480,7 @@ def fill_sheet(
                 spare = max(0.0, width - first - setting.length(line))
                 start = {"right": spare, "heading": spare * rng.choice([0, 0.5])}.get(block.kind, 0 if index else first)
                 fill = spare / max(line.count(" "), 1) if justified and prose and index < len(lines) - 1 else 0.0
-                jitter = 0.0 if hand.face.style == "print" else 0.15 * hand.height * rng.normal()
+                jitter = (0.15 if hand.wander else 0.02) * hand.height * rng.normal()
                 underline = bool(rng.random() < (0.3 if titled else 0.015))
                 write_line(sheet, rng, setting, line, max(2, x + start + jitter), y, min(fill, 60), underline)
                 rows.append(y)
@@ -490,8 +492,8 @@ def fill_sheet(
 def write_row(sheet: Sheet, rng: Generator, setting: Setting, text: str, x: float, y: float, width: float) -> None:
     """Write a label and a figure, with a tab between them in `text`, as two lines at the two sides of a column."""
     label, figure = (drawable(setting.hand.face, cell) for cell in text.split("\t"))
-    start = max(width - setting.length(figure), width / 2)
-    if label and figure:
+    start = width - setting.length(figure)
+    if label and figure and start > 0.3 * width:
         write_line(sheet, rng, setting, wrap(rng, setting, label, start - 1.5 * setting.space, False)[0], x, y)
         write_line(sheet, rng, setting, figure, x + start, y)
 
@@ -536,25 +538,21 @@ def make_paper(rng: Generator, height: int, width: int, hand: Hand, rows: Sequen
 
 
 def stain(paper: Array, rng: Generator) -> None:
-    """Put a blot, a ring, a hole or a stamp on the paper, in place."""
+    """Put a blot, a ring or a punched hole on the paper, in place; holes only where no text is."""
     height, width = paper.shape
-    radius = int(rng.uniform(0.01, 0.12) * width) + 3
-    centre = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
-    x0, y0 = max(0, centre[0] - 2 * radius), max(0, centre[1] - 2 * radius)
-    spot = paper[y0 : centre[1] + 2 * radius, x0 : centre[0] + 2 * radius]
-    if not spot.size:
-        return
-    mask = np.zeros(spot.shape, np.uint8)
-    axes = (radius, max(2, int(radius * rng.uniform(0.6, 1))))
     kind = rng.choice(["blot", "ring", "hole"], p=[0.5, 0.35, 0.15])
+    radius = int(rng.uniform(0.01, 0.12) * width) + 3
+    x, y = int(rng.uniform(0, width)), int(rng.uniform(0, height))
     if kind == "hole":
-        axes = (max(4, radius // 6),) * 2
-    rim = -1 if kind != "ring" else max(1, int(radius * rng.uniform(0.02, 0.12)))
-    cv2.ellipse(mask, (centre[0] - x0, centre[1] - y0), axes, float(rng.uniform(0, 180)), 0, 360, 255, rim, cv2.LINE_AA)
-    soft = (
-        cv2.GaussianBlur(mask, (0, 0), radius * rng.uniform(0.05, 0.5) if kind == "blot" else 0.8).astype(np.float32)
-        / 255
-    )
+        radius, x = max(4, radius // 6), int(rng.choice([0.03, 0.97]) * width)
+    x0, y0 = max(0, x - 2 * radius), max(0, y - 2 * radius)
+    spot = paper[y0 : y + 2 * radius, x0 : x + 2 * radius]
+    mask = np.zeros(spot.shape, np.uint8)
+    axes = (radius, radius if kind == "hole" else max(2, int(radius * rng.uniform(0.6, 1))))
+    rim = max(1, int(radius * rng.uniform(0.02, 0.12))) if kind == "ring" else -1
+    cv2.ellipse(mask, (x - x0, y - y0), axes, float(rng.uniform(0, 180)), 0, 360, 255, rim, cv2.LINE_AA)
+    blur = radius * rng.uniform(0.05, 0.5) if kind == "blot" else 0.8
+    soft = cv2.GaussianBlur(mask, (0, 0), blur).astype(np.float32) / 255
     spot *= 1 - soft * (0.9 if kind == "hole" else rng.uniform(0.03, 0.25))
 
 
