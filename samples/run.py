@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "function"))
+os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
 
 
 def main(image: Path) -> None:

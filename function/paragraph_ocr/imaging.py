@@ -33,9 +33,7 @@ _DECODING_ERRORS = (
     ArithmeticError,
     LookupError,
     TypeError,
-    AttributeError,
     RuntimeError,
-    MemoryError,
     struct.error,
 )
 

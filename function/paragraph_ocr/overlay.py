@@ -37,7 +37,7 @@ def draw_overlay(page_image: NDArray[np.uint8], page: Page) -> NDArray[np.uint8]
     mixed = cv2.addWeighted(cv2.cvtColor(page_image, cv2.COLOR_GRAY2RGB), 0.75, tinted, 0.25, 0)
     picture = np.asarray(mixed, np.uint8)
     heights = [line.box[3] - line.box[1] for line in page.lines]
-    size = int(np.clip(0.32 * np.median(heights), 11, 32)) if heights else 0
+    size = int(np.clip(0.28 * np.median(heights), 11, 32)) if heights else 0
     thickness = max(1, round(size / 14))
     for line in page.lines:
         for points, closed, colour in ((line.polygon, True, _tint(line)), (line.baseline, False, _BASELINE)):
