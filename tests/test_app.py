@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,10 @@ def answer(event: Event) -> tuple[int, dict[str, Any], dict[str, list[str]]]:
     )
     response = app.handler(event, context)
     return response["statusCode"], json.loads(response["body"]), response["multiValueHeaders"]
+
+
+def test_onnxruntime_sends_no_telemetry() -> None:
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_health_tells_the_models_only() -> None:
