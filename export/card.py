@@ -29,7 +29,7 @@ def credits(sources: Iterable[str]) -> dict[str, Any]:
     names = sorted(sources)
     content: dict[str, Any] = {"data": [{"source": name, **known.get(name, {})} for name in names]}
     if any(name.startswith("synth") for name in names):
-        fonts = {(row["npm_package"], row["licence"]) for row in _table("fonts.tsv") if row["split"] == "train"}
+        fonts = {(row["package"], row["licence"]) for row in _table("fonts.tsv") if row["split"] == "train"}
         content["fonts"] = [f"{package} ({licence})" for package, licence in sorted(fonts)]
         content["texts"] = sorted({f"{row['package']} ({row['licence']})" for row in _table("texts.tsv")})
     return content

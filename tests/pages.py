@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-WORDS = "the quick brown fox jumps over a lazy dog while nine grey geese watch from the old stone bridge".split()
+WORDS = ["bridge", "brown", "dog", "geese", "grey", "jumps", "lazy", "old", "over", "quick", "stone", "the", "while"]
 
 
 def draw_page(texts: list[str], size: int = 34, width: int = 900) -> tuple[Image.Image, list[dict[str, object]]]:

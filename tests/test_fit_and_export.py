@@ -52,16 +52,28 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(runs: Path, name: str) -> N
     rows = [json.loads(row) for row in (runs / name / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "score" in row] == [2, 4]
     assert (runs / name / "curves.png").stat().st_size > 1000
+    assert "page cer test" in rows[-1], "the tandem is measured too"
     assert torch.load(runs / name / "last.pt", weights_only=True)["step"] == 4
+    best = torch.load(runs / name / "best.pt", weights_only=True)
+    assert {v.dtype for v in best["average"].values() if v.is_floating_point()} == {torch.float16}
 
 
-def test_a_run_goes_on_where_it_stopped(runs: Path, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("checkpoint", ["last.pt", "best.pt"])
+def test_a_run_goes_on_where_it_stopped(runs: Path, folder: Path, tmp_path: Path, checkpoint: str) -> None:
     experiment = json.loads(json.dumps(EXPERIMENTS["recognizer"]))
     experiment["run"]["steps"] = 6
-    fit(experiment, [folder], tmp_path, runs / "cache", runs / "recognizer" / "last.pt", 0)
-    state = torch.load(tmp_path / "last.pt", weights_only=True)
-    assert state["step"] == 6
-    assert [row["step"] for row in state["history"] if "score" in row] == [2, 4, 6]
+    start = runs / "recognizer" / checkpoint
+    before = torch.load(start, weights_only=True)
+    fit(experiment, [folder], tmp_path, runs / "cache", start, 0)
+    after = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert after["step"] == 6
+    assert after["history"][: len(before["history"])] == before["history"]
+    moved = [
+        name
+        for name, value in before["average"].items()
+        if not torch.equal(value.float(), after["average"][name].float())
+    ]
+    assert moved
 
 
 def test_the_learning_rate_rises_holds_and_falls() -> None:

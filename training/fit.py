@@ -153,10 +153,11 @@ def fit(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
 
-    def weights() -> dict[str, Any]:
+    def weights(kind: torch.dtype) -> dict[str, Any]:
+        averaged = average.state_dict()
         return {
             "experiment": experiment,
-            "average": average.state_dict(),
+            "average": {name: v.to(kind) if v.is_floating_point() else v for name, v in averaged.items()},
             "step": step,
             "seconds": seconds,
             "history": history,
@@ -196,10 +197,11 @@ def fit(
             (out / "metrics.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in history))
             if row["score"] < best:
                 best = row["score"]
-                save_atomically(weights(), out / "best.pt")
+                # Half precision: small enough to keep beside the code, and to go on from.
+                save_atomically(weights(torch.float16), out / "best.pt")
         if step % options.checkpoint_every == 0 or step == options.steps or stopping:
             state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
-            save_atomically(weights() | state, out / "last.pt")
+            save_atomically(weights(torch.float32) | state, out / "last.pt")
     progress.close()
 
 
