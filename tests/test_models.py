@@ -1,0 +1,56 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from paragraph_ocr.models import FOLDER, Model, ModelError
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for suffix in (".onnx", ".json"):
+        shutil.copy(FOLDER / f"recognizer{suffix}", tmp_path)
+    return tmp_path / "recognizer.onnx"
+
+
+def change(card: Path, **values: object) -> None:
+    card.write_text(json.dumps(json.loads(card.read_text(encoding="utf-8")) | values), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["detector", "recognizer"])
+def test_the_committed_models_are_the_ones_their_cards_describe(name: str) -> None:
+    model = Model(FOLDER / f"{name}.onnx", threads=1)
+    assert model.run(np.zeros(model.input_shape, np.float32)).shape == model.card.output_shape
+    assert model.card.label == f"{model.card.name}@{model.card.version}"
+
+
+def test_the_recognizers_classes_are_its_charset_and_the_blank() -> None:
+    card = Model(FOLDER / "recognizer.onnx", threads=1).card
+    assert card.output_shape[-1] == len(card.charset) + 1
+
+
+def test_a_changed_model_is_refused(copy: Path) -> None:
+    copy.write_bytes(copy.read_bytes() + b"\0")
+    with pytest.raises(ModelError, match="SHA-256"):
+        Model(copy, threads=1)
+
+
+def test_another_shape_is_refused(copy: Path) -> None:
+    change(copy.with_suffix(".json"), input={"shape": [1, 1, 32, 512]})
+    with pytest.raises(ModelError, match="export it again"):
+        Model(copy, threads=1)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".json"])
+def test_a_missing_file_is_named(copy: Path, suffix: str) -> None:
+    copy.with_suffix(suffix).unlink()
+    with pytest.raises(ModelError, match=f"recognizer{suffix}"):
+        Model(copy, threads=1)
+
+
+def test_a_card_without_a_key_is_refused(copy: Path) -> None:
+    copy.with_suffix(".json").write_text("{}")
+    with pytest.raises(ModelError, match="name"):
+        Model(copy, threads=1)
