@@ -14,7 +14,8 @@ run: .venv/serving
 	$(BIN)/python samples/run.py $(IMAGE)
 
 test: .venv/development
-	$(BIN)/python -m pytest
+	@# Threads that wait for each other make torch's small test networks many times slower on a busy machine.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: .venv/development
 	$(BIN)/ruff check .
@@ -37,6 +38,6 @@ lock: .venv/serving
 .venv/development: pyproject.toml | .venv/serving
 	$(PIP) install --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) "$$(sed -n 's/^ *"\(torch==[^"]*\)",/\1/p' pyproject.toml)"
 	$(PIP) install --editable '.[train,dev]'
-	# Only for the Lambda emulator in its wheel: what it depends on is not needed, and some pins would clash.
+	@# Only for the Lambda emulator in its wheel: what it depends on is not needed, and some pins would clash.
 	$(PIP) install --no-deps aws-sam-cli==1.170.0
 	@touch $@
