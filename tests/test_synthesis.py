@@ -148,3 +148,13 @@ def test_no_family_is_in_two_splits() -> None:
 def test_a_missing_font_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"training\.fonts"):
         load_faces(tmp_path, "val")
+
+
+def test_thicker_strokes_are_filled_and_add_ink(face: Face) -> None:
+    def ink(thickness: float) -> np.ndarray:
+        sheet = Sheet(np.zeros((200, 400), np.uint8))
+        write_line(sheet, np.random.default_rng(0), Setting(Hand(face, 60.0, thickness=thickness)), "Il", 60, 120)
+        return sheet.ink > INK
+
+    assert ink(0.0).sum() < ink(0.05).sum()
+    assert not (ink(0.0) & ~ink(0.05)).any()

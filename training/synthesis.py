@@ -22,7 +22,6 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from training.corpus import STRAIGHT, Block, Composer, Corpus
@@ -100,7 +99,7 @@ def make_hand(rng: Generator, face: Face) -> Hand:
     if face.style == "print":
         return Hand(face, height, gap=rng.uniform(0.9, 1.2), thickness=rng.choice([0, 0, 0.01]), curly=curly)
     if face.style == "typewriter":
-        loose, uneven = rng.choice([0.0, rng.uniform(0.005, 0.03)], p=[0.3, 0.7]), rng.uniform(0, 0.6)
+        loose, uneven = rng.choice([0.0, rng.uniform(0.005, 0.03)], p=[0.3, 0.7]), rng.uniform(0, 0.4)
         return Hand(face, height, loose=loose, uneven=uneven, thickness=rng.uniform(0, 0.02), curly=curly and not loose)
     calm = rng.uniform(0.3, 1.3)
     return Hand(
@@ -292,17 +291,17 @@ def write_line(
     wander += np.float32(hand.slope * rng.normal()) * (np.arange(width, dtype=np.float32) - width / 2)
     reach = math.ceil(np.abs(wander).max()) + 4
     above, below = math.ceil(2 * metrics.ascent) + reach, math.ceil(2 * metrics.descent + 0.3 * height) + reach
-    image = Image.new("L", (math.ceil(width / narrow), above + below))
-    pen = ImageDraw.Draw(image)
+    strip = np.zeros((above + below, math.ceil(width / narrow)), np.uint8)
     at = float(pad)
     for word, length, space in zip(words, widths, gaps, strict=True):
-        draw_word(pen, rng, hand, metrics, word, at / narrow, above)
+        draw_word(strip, rng, hand, metrics, word, at / narrow, above)
         at += length + float(space)
     if underline:
-        level = above + 0.18 * height
-        ends = [(pad / narrow, level), ((at - float(gaps[-1])) / narrow, level + rng.uniform(-0.05, 0.05) * height)]
-        pen.line(ends, fill=220, width=max(1, round(0.04 * height)))
-    strip = np.array(image)
+        level, end = round(above + 0.18 * height), round((at - float(gaps[-1])) / narrow)
+        drop = round(rng.uniform(-0.05, 0.05) * height)
+        cv2.line(
+            strip, (round(pad / narrow), level), (end, level + drop), 220, max(1, round(0.04 * height)), cv2.LINE_AA
+        )
     if narrow != 1:
         strip = cv2.resize(strip, (width, above + below), interpolation=cv2.INTER_AREA)
     if hand.nib:
@@ -326,36 +325,39 @@ def write_line(
     sheet.lines.append(line | {"baseline": baseline + corner, "polygon": polygon + corner})
 
 
-def draw_word(
-    pen: ImageDraw.ImageDraw, rng: Generator, hand: Hand, metrics: Metrics, word: str, x: float, y: float
-) -> None:
+@lru_cache(maxsize=4096)
+def shape_of(path: str, size: int, text: str, stroke: float) -> tuple[Pixels, int, int]:
+    """The ink of a text, uint8 (H, W), and where its upper left corner lies from the start of the baseline."""
+    mask, (x, y) = open_font(path, size).getmask2(text, "L", anchor="ls", stroke_width=stroke, stroke_filled=True)
+    width, height = mask.size
+    return np.frombuffer(bytes(mask), np.uint8).reshape(height, width), x, y
+
+
+def draw(strip: Pixels, shape: tuple[Pixels, int, int], x: float, y: float, strength: float) -> None:
+    """Put a shape on a strip, uint8 (H, W), with its baseline starting at (x, y); in place."""
+    mask, left, top = shape
+    row, column = max(0, round(y) + top), max(0, round(x) + left)
+    spot = strip[row : row + mask.shape[0], column : column + mask.shape[1]]
+    np.maximum(spot, cv2.multiply(mask[: spot.shape[0], : spot.shape[1]], strength), out=spot)
+
+
+def draw_word(strip: Pixels, rng: Generator, hand: Hand, metrics: Metrics, word: str, x: float, y: float) -> None:
     """Draw a word with its baseline starting at (x, y): in one piece, or letter by letter where the hand is loose."""
-    stroke = hand.thickness * metrics.height / 2
+    stroke = round(hand.thickness * metrics.height / 2, 1)
+    fixed = hand.face.style == "typewriter"
     for text, path in runs(hand.face, word):
-        font = open_font(path, metrics.size)
-        if not hand.loose:
-            fill = int(255 * (1 - hand.uneven * rng.random()))
-            pen.text((x, y), text, fill=fill, font=font, anchor="ls", stroke_width=stroke)
-            x += font.getlength(text)
-            continue
-        fixed = hand.face.style == "typewriter"
-        for index, letter in enumerate(text):
-            offset = font.getlength(text[: index + 1]) - font.getlength(letter)
-            own = (
-                font if fixed else open_font(path, max(8, round(metrics.size * (1 + 1.5 * hand.loose * rng.normal()))))
-            )
-            dx, dy = hand.loose * metrics.height * rng.standard_normal(2)
-            fill = int(255 * (1 - hand.uneven * rng.random() ** 1.5))
-            for again in range(2 if fixed and rng.random() < 0.03 else 1):
-                pen.text(
-                    (x + offset + dx + again * rng.normal(), y + dy),
-                    letter,
-                    fill=fill,
-                    font=own,
-                    anchor="ls",
-                    stroke_width=stroke,
-                )
-        x += font.getlength(text)
+        if hand.loose:
+            for index, letter in enumerate(text):
+                offset = open_font(path, metrics.size).getlength(text[:index])
+                size = metrics.size * (1 if fixed else 1 + 1.5 * hand.loose * rng.normal())
+                shape = shape_of(path, max(8, round(size)), letter, stroke)
+                dx, dy = hand.loose * metrics.height * rng.standard_normal(2)
+                strength = 1 - hand.uneven * rng.random() ** 1.5
+                for again in range(2 if fixed and rng.random() < 0.03 else 1):
+                    draw(strip, shape, x + offset + dx + again * rng.normal(), y + dy, strength)
+        else:
+            draw(strip, shape_of(path, metrics.size, text, stroke), x, y, 1 - hand.uneven * rng.random())
+        x += open_font(path, metrics.size).getlength(text)
 
 
 def bend(strip: Pixels, rng: Generator, hand: Hand, height: float, wander: Array, base: int) -> Pixels:
@@ -551,7 +553,7 @@ def stain(paper: Array, rng: Generator) -> None:
     axes = (radius, radius if kind == "hole" else max(2, int(radius * rng.uniform(0.6, 1))))
     rim = max(1, int(radius * rng.uniform(0.02, 0.12))) if kind == "ring" else -1
     cv2.ellipse(mask, (x - x0, y - y0), axes, float(rng.uniform(0, 180)), 0, 360, 255, rim, cv2.LINE_AA)
-    blur = radius * rng.uniform(0.05, 0.5) if kind == "blot" else 0.8
+    blur = min(radius * rng.uniform(0.05, 0.5), 12) if kind == "blot" else 0.8
     soft = cv2.GaussianBlur(mask, (0, 0), blur).astype(np.float32) / 255
     spot *= 1 - soft * (0.9 if kind == "hole" else rng.uniform(0.03, 0.25))
 
@@ -565,7 +567,7 @@ def ink_alpha(ink: Pixels, rng: Generator, hand: Hand) -> Array:
         alpha = cv2.GaussianBlur(alpha, (0, 0), spread)
         sample = alpha[::3][ink[::3] > 128]
         full = float(np.percentile(sample, 70)) if len(sample) else 1.0
-        level = full * (rng.uniform(0.35, 0.6) + 0.06 * noise_field(rng, height, width, rng.uniform(60, 400)))
+        level = full * (rng.uniform(0.3, 0.5) + 0.06 * noise_field(rng, height, width, rng.uniform(60, 400)))
         alpha = np.clip((alpha - level) * (rng.uniform(1.2, 3.0) / full) + 0.5, 0, 1) * np.clip(
             alpha * (4 / full), 0, 1
         )
@@ -705,8 +707,8 @@ def develop(page: Array, rng: Generator) -> Pixels:
     if rng.random() < 0.6:
         page = page + rng.uniform(0.004, 0.04) * grain(rng, height, width)
     if rng.random() < 0.15:
-        white, black = float(np.median(page)) - rng.uniform(0.02, 0.12), rng.uniform(0.1, 0.4)
-        page = (page - black * white) / max(white * (1 - black), 0.05)
+        white, black = np.float32(np.percentile(page[::4, ::4], 95) * rng.uniform(0.9, 1)), rng.uniform(0.1, 0.4)
+        page = (page - black * white) / (white * (1 - black))
     elif rng.random() < 0.15:
         page = rng.uniform(0.1, 0.4) + page * rng.uniform(0.4, 0.7)
     if rng.random() < 0.02:
