@@ -123,3 +123,13 @@ def test_pages_are_evaluated_through_the_product(models: Path, folder: Path, tmp
     assert row["cer"] > 0.5, "four steps do not make a reader"
     assert len(list((tmp_path / "overlays").iterdir())) == 1
     assert "| test |" in evaluation.table({"test": row})
+
+
+def test_figures_are_kept_in_the_cards_of_both_models(models: Path) -> None:
+    evaluation.record({"test": {"cer": 0.123456}}, models, "val", ["test"])
+    for name in EXPERIMENTS:
+        scores = json.loads((models / f"{name}.json").read_text(encoding="utf-8"))["scores"]
+        assert scores["sources"] == {"test": {"cer": 0.1235}}
+        assert scores["command"] == "python -m training.evaluation PAGES --split val --source test"
+        assert scores["models"]["detector"] == "unet-128x128@test"
+    PageReader.load(models)

@@ -116,7 +116,7 @@ def score_page(
 def evaluate(
     folder: Path, split: str, reader: PageReader, overlays: Path | None = None, sources: Collection[str] = ()
 ) -> dict[str, Figures]:
-    """Figures of each source.
+    """Figures of each source, and of all together where there are several.
 
     Parameters
     ----------
@@ -132,17 +132,19 @@ def evaluate(
     pages = load_pages(folder)
     seen = {line.text for page in pages if page.split == "train" for line in page.lines}
     figures: dict[str, Figures] = {}
+    overall = Figures()
     chosen = [page for page in pages if page.split == split and (not sources or page.source in sources)]
     for page in tqdm(chosen, desc="pages"):
-        own = figures.setdefault(page.source, Figures())
         pixels = page.pixels()
         reading = reader.read_image(pixels, page.page_id)
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in page.lines]
-        score_page(page, reading, own, [line.text for line in reader.read_lines(pixels, true)], seen)
+        strips = [line.text for line in reader.read_lines(pixels, true)]
+        for own in (figures.setdefault(page.source, Figures()), overall):
+            score_page(page, reading, own, strips, seen)
         if overlays is not None:
             overlays.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(overlays / f"{page.page_id}.jpg"), draw_overlay(pixels, reading)[:, :, ::-1])
-    return dict(sorted(figures.items()))
+    return dict(sorted(figures.items())) | ({"all": overall} if len(figures) > 1 else {})
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
@@ -155,6 +157,21 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def record(rows: dict[str, dict[str, float]], models: Path, split: str, sources: Collection[str]) -> None:
+    """Write the figures, and the command that makes them again, into the cards of both models."""
+    options = "".join(f" --source {source}" for source in sources)
+    scores = {
+        "command": f"python -m training.evaluation PAGES --split {split}{options}",
+        "sources": {source: {name: round(value, 4) for name, value in row.items()} for source, row in rows.items()},
+    }
+    cards = {name: models / f"{name}.json" for name in ("detector", "recognizer")}
+    contents = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in cards.items()}
+    labels = {name: f"{content['name']}@{content['version']}" for name, content in contents.items()}
+    for name, path in cards.items():
+        content = contents[name] | {"scores": {"models": labels} | scores}
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m training.evaluation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -165,7 +182,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--source", action="append", default=[], help="read this source alone; may be repeated")
     parser.add_argument("--overlays", type=Path, help="folder to draw what was found in")
-    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    parser.add_argument("--record", action="store_true", help="write the figures into the models' cards")
     arguments = parser.parse_args()
     reader = PageReader.load(arguments.models, arguments.threads)
     figures = evaluate(arguments.folder, arguments.split, reader, arguments.overlays, arguments.source)
@@ -173,8 +190,8 @@ def main() -> None:
         raise SystemExit(f"{arguments.folder} has no such pages in its split {arguments.split}")
     rows = {source: own.row() for source, own in figures.items()}
     print(f"{reader.models['detector']}, {reader.models['recognizer']}\n\n{table(rows)}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if arguments.record:
+        record(rows, arguments.models, arguments.split, arguments.source)
 
 
 if __name__ == "__main__":
