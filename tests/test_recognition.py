@@ -1,13 +1,14 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from pages import write_folder
 
 from paragraph_ocr.ctc import greedy
-from training.pages import DatasetError
+from paragraph_ocr.rectification import Geometry
+from training.pages import DatasetError, load_pages
 from training.recognition import BLANK, Recognition, load_charset, stack
+from training.strips import cut_page
 
 OPTIONS = {"height": 32, "width": 512, "columns": 2048}
 NETWORK = {"name": "crnn", "channels": [8, 16, 24, 32], "hidden": 48}
@@ -61,26 +62,27 @@ def test_batches_fit_the_budget_and_the_input(folder: Path, tmp_path: Path) -> N
         assert BLANK not in classes
 
 
-def test_one_batch_can_be_learnt_by_heart(folder: Path, tmp_path: Path) -> None:
+def test_one_line_can_be_learnt_by_heart(folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     task = Recognition([folder], tmp_path, OPTIONS, dict(NETWORK))
-    strips = [strip for strip in task.validation if strip.text][:2]
-    assert strips, "the validation page repeats the training page"
-    width = -(-max(strip.pixels.shape[1] for strip in strips) // 32) * 32
-    ink = stack([np.asarray(strip.pixels) for strip in strips], width)
+    for module in task.network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if isinstance(module, torch.nn.LSTM):
+            module.dropout = 0.0
+    strip = task.train[0]
+    pixels = cut_page(load_pages(folder, "train")[0], Geometry(32, 512))[0][0]
+    ink = stack([pixels], -(-pixels.shape[1] // 32) * 32)
     indices = {character: index + 1 for index, character in enumerate(load_charset())}
-    classes = torch.tensor([indices[character] for strip in strips for character in strip.text])
-    batch = (ink, classes, torch.tensor([len(strip.text) for strip in strips]))
-    optimizer = torch.optim.Adam(task.network.parameters(), 4e-3)
-    for _ in range(150):
+    batch = (ink, torch.tensor([indices[character] for character in strip.text]), torch.tensor([len(strip.text)]))
+    optimizer = torch.optim.Adam(task.network.parameters(), 1e-2)
+    for _ in range(600):
         optimizer.zero_grad()
         loss = task.loss(task.network, batch, torch.device("cpu"))
         loss.backward()
         optimizer.step()
-    for module in task.network.modules():
-        if isinstance(module, torch.nn.Dropout | torch.nn.LSTM):
-            module.eval()
+        if float(loss.detach()) < 0.05:
+            break
     with torch.no_grad():
-        outputs = task.network(ink)[0].numpy()
-    readings = ["".join(c.text for c in greedy(output, task.charset, BLANK)) for output in outputs]
-    assert readings == [strip.text for strip in strips]
+        output = task.network(ink)[0][0].numpy()
+    assert "".join(c.text for c in greedy(output, task.charset, BLANK)) == strip.text

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -19,6 +22,8 @@ from training.pages import TruePage, load_pages
 # Cached strips are this much taller than what the recogniser sees, so that augmentation can shift, enlarge and shear
 # without running out of page.
 MARGIN = 4 / 3
+# Fewer pages are cut before a pool of processes has started.
+WORTH_A_POOL = 32
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,6 @@ class Strip:
 
 def cut_page(page: TruePage, geometry: Geometry) -> list[tuple[NDArray[np.uint8], int]]:
     """The strips of a page's lines that have text, with the index of each line."""
-    cv2.setNumThreads(1)
     pixels = page.pixels()
     return [
         (cut(pixels, frame(line.baseline, line.ascender, line.descender, geometry)), index)
@@ -68,8 +72,14 @@ def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs:
         pages = load_pages(folder, split)
         rows: list[dict[str, object]] = []
         offset = 0
-        with ProcessPoolExecutor(jobs) as pool, name.with_suffix(".bin").open("wb") as store:
-            work = pool.map(cut_page, pages, [geometry] * len(pages), chunksize=4)
+        with ExitStack() as stack:
+            store = stack.enter_context(name.with_suffix(".bin").open("wb"))
+            cut_strips = partial(cut_page, geometry=geometry)
+            work: Iterable[list[tuple[NDArray[np.uint8], int]]] = map(cut_strips, pages)
+            if len(pages) >= WORTH_A_POOL:
+                # Spawned, since OpenCV's threads do not survive a fork.
+                pool = stack.enter_context(ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")))
+                work = pool.map(cut_strips, pages, chunksize=4)
             for page, strips in tqdm(zip(pages, work, strict=True), total=len(pages), desc=f"strips {folder.name}"):
                 for pixels, index in strips:
                     line = page.lines[index]
