@@ -9,9 +9,10 @@ unseen: cer without the lines whose text also stands in the training split, whic
 invented: characters read where no true line stands, as a share of the true ones; real writing that the annotators left
     out (stamps, notes of the archive) counts here too
 text: character error of a page's whole text as one string in the order of the source, inventions included
-strips: character error of the recogniser alone, on strips cut at the true lines, without lines of known text
+strips: character error of the recogniser alone, on strips cut at the true lines
+strips unseen: the same without the lines of known text
 
-Pages that are annotated only in part count for recall, cer, wer and strips alone.
+Pages that are annotated only in part count for recall, cer, wer and the strips alone.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ class Figures:
     invented: int = 0
     text: ErrorRate = field(default_factory=ErrorRate)
     strips: ErrorRate = field(default_factory=ErrorRate)
+    strips_unseen: ErrorRate = field(default_factory=ErrorRate)
 
-    def row(self) -> dict[str, float]:
-        """The figures as shares."""
+    def row(self) -> dict[str, float | None]:
+        """The figures as shares, None where there was nothing to count."""
         return {
             "pages": self.pages,
             "lines": self.true,
@@ -62,8 +64,9 @@ class Figures:
             "wer": self.lines.word,
             "unseen": self.unseen.characters,
             "invented": self.invented / max(self.lines.length, 1),
-            "text": self.text.characters,
+            "text": self.text.characters if self.text.length else None,
             "strips": self.strips.characters,
+            "strips unseen": self.strips_unseen.characters,
         }
 
 
@@ -102,11 +105,13 @@ def score_page(
     for index, (line, text) in enumerate(zip(page.lines, readings, strict=True)):
         if line.struck or not line.text:
             continue
-        figures.lines.add(line.text, text)
-        if line.text not in seen:
-            figures.unseen.add(line.text, text)
-            if strips:
-                figures.strips.add(line.text, strips[index])
+        readings_of = [(figures.lines, figures.unseen, text)]
+        if strips:
+            readings_of.append((figures.strips, figures.strips_unseen, strips[index]))
+        for every, unseen, reading_of in readings_of:
+            every.add(line.text, reading_of)
+            if line.text not in seen:
+                unseen.add(line.text, reading_of)
     if page.whole:
         figures.invented += extra
         kept = [line.text for index, line in enumerate(reading.lines) if index not in matches.ignored]
@@ -147,22 +152,31 @@ def evaluate(
     return dict(sorted(figures.items())) | ({"all": overall} if len(figures) > 1 else {})
 
 
-def table(rows: dict[str, dict[str, float]]) -> str:
+def table(rows: dict[str, dict[str, float | None]]) -> str:
     """The figures as a Markdown table, shares in percent."""
     names = list(next(iter(rows.values())))
     lines = [f"| source | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
     for source, row in rows.items():
-        cells = [f"{row[name]:.0f}" if name in ("pages", "lines") else f"{100 * row[name]:.1f}" for name in names]
+        cells = [_cell(name, value) for name, value in row.items()]
         lines.append(f"| {source} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def record(rows: dict[str, dict[str, float]], models: Path, split: str, sources: Collection[str]) -> None:
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if name in ("pages", "lines") else f"{100 * value:.1f}"
+
+
+def record(rows: dict[str, dict[str, float | None]], models: Path, split: str, sources: Collection[str]) -> None:
     """Write the figures, and the command that makes them again, into the cards of both models."""
     options = "".join(f" --source {source}" for source in sources)
     scores = {
         "command": f"python -m training.evaluation PAGES --split {split}{options}",
-        "sources": {source: {name: round(value, 4) for name, value in row.items()} for source, row in rows.items()},
+        "sources": {
+            source: {name: value if value is None else round(value, 4) for name, value in row.items()}
+            for source, row in rows.items()
+        },
     }
     cards = {name: models / f"{name}.json" for name in ("detector", "recognizer")}
     contents = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in cards.items()}
