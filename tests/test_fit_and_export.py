@@ -104,6 +104,7 @@ def test_the_product_loads_what_was_exported(models: Path) -> None:
     assert card["largest_difference_from_torch"] < 1e-3
     assert card["training"]["data"] == [{"source": "test"}]
     for name in EXPERIMENTS:
+        assert b".py" not in (models / f"{name}.onnx").read_bytes(), "source paths of the exporting machine"
         assert all(isinstance(side, int) for side in Model(models / f"{name}.onnx", 1).input_shape)
 
 
