@@ -1,7 +1,10 @@
 """A run from annotated pages to ONNX files that the product loads, on networks small enough to fit in seconds."""
 
 import json
+import os
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from export.__main__ import ExportError, export
 from paragraph_ocr.models import Model
 from paragraph_ocr.reader import PageReader
 from training import evaluation
-from training.fit import RunOptions, fit, rate, read_experiment
+from training.fit import CPU, Peers, RunOptions, fit, rate, read_experiment
 
 EXPERIMENTS = {
     "detector": {
@@ -74,6 +77,34 @@ def test_a_run_goes_on_where_it_stopped(runs: Path, folder: Path, tmp_path: Path
         if not torch.equal(value.float(), after["average"][name].float())
     ]
     assert moved
+
+
+def share_gradients(rank: int, port: int, queue: Any) -> None:
+    """One of two processes: its gradient is its rank, and the second has been told to stop."""
+    os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    peers = Peers(CPU)
+    network = torch.nn.Linear(2, 1)
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, float(rank))
+    stopping = peers.average_gradients(network, rank == 1)
+    queue.put((rank, stopping, [parameter.grad.tolist() for parameter in network.parameters()]))
+    peers.wait()
+    torch.distributed.destroy_process_group()
+
+
+def test_processes_of_a_run_share_their_gradients_and_stop_together() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = torch.multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=share_gradients, args=(rank, port, queue)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    rows = sorted(queue.get(timeout=120) for _ in processes)
+    for process in processes:
+        process.join()
+    assert rows == [(rank, True, [[[0.5, 0.5]], [0.5]]) for rank in range(2)]
 
 
 def test_the_learning_rate_rises_holds_and_falls() -> None:

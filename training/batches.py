@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 
 
-def leave_interrupts(worker: int) -> None:
-    """Let only the main process answer SIGINT, so that it can write its checkpoint in peace."""
+def leave_signals(worker: int) -> None:
+    """Let only the main process answer SIGINT and SIGTERM, which reach all, so that it can write its checkpoint."""
     del worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from paragraph_ocr.detection import DISTANCE_UNIT, find_lines, letterbox
 from paragraph_ocr.rectification import Normalisation, Points, resample, smooth, to_ink
 from training.augmentation import degrade
-from training.batches import leave_interrupts
+from training.batches import leave_signals
 from training.matching import match_lines
 from training.networks.unet import UNet
 from training.pages import TruePage, load_pages, refuse_shared_writers
@@ -202,7 +202,7 @@ class Detection:
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Endless training batches."""
         pages = AugmentedPages(self.train, self.options, self.stride, seed)
-        return iter(DataLoader(pages, batch_size=None, num_workers=workers, worker_init_fn=leave_interrupts))
+        return iter(DataLoader(pages, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor], device: torch.device) -> Tensor:
         """Cross entropy and Dice loss of the cores, and smooth L1 of the distances inside them."""

@@ -1,6 +1,7 @@
 """An experiment file and folders of pages in; checkpoints, metrics and curves of a fitted network out.
 
 python -m training.fit training/experiments/recognizer.toml --data PAGES --out runs/recognizer
+torchrun --nproc-per-node 2 -m training.fit ... (the same; each process brings a batch to every step)
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import signal
 import time
 import tomllib
@@ -22,7 +24,7 @@ matplotlib.use("Agg")
 
 import torch
 from matplotlib import pyplot
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
 from training.detection import Detection
@@ -43,6 +45,9 @@ class Task(Protocol):
 
 
 TASKS: dict[str, Any] = {"recognition": Recognition, "detection": Detection}
+
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,32 @@ def choose_precision(device: torch.device) -> torch.dtype | None:
         return torch.bfloat16
     information = Path("/proc/cpuinfo")
     return torch.bfloat16 if information.exists() and "amx_bf16" in information.read_text() else None
+
+
+class Peers:
+    """The processes of a data-parallel run: one alone, or those that torchrun started, each with the same weights."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        if self.count > 1:
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+    def wait(self) -> None:
+        if self.count > 1:
+            distributed.barrier()
+
+    def average_gradients(self, network: nn.Module, stopping: bool) -> bool:
+        """Give every process the mean of all gradients; whether any of them has been told to stop."""
+        if self.count == 1:
+            return stopping
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        flat = torch.cat([g.reshape(-1) for g in gradients] + [gradients[0].new_tensor([float(stopping)])])
+        distributed.all_reduce(flat)
+        flat /= self.count
+        for gradient, mean in zip(gradients, flat[:-1].split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+        return bool(flat[-1] > 0)
 
 
 def draw_curves(history: list[dict[str, float]], path: Path) -> None:
@@ -121,9 +152,15 @@ def fit(
     # OpenCV's threads do not survive the fork that makes the workers: a worker would wait for them for ever.
     cv2.setNumThreads(1)
     torch.manual_seed(options.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else CPU
     precision = choose_precision(device)
+    peers = Peers(device)
+    if peers.rank > 0:
+        # The first process fills the cache for all.
+        peers.wait()
     task: Task = TASKS[options.task](folders, cache, dict(experiment["data"]), dict(experiment["network"]))
+    if peers.rank == 0:
+        peers.wait()
     network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
     decayed = [p for p in network.parameters() if p.ndim > 1]
@@ -164,9 +201,10 @@ def fit(
             "sources": task.sources,
         }
 
-    batches = task.batches(options.seed + step, workers)
+    torch.manual_seed(options.seed + step * peers.count + peers.rank)
+    batches = task.batches(options.seed + step * peers.count + peers.rank, workers)
     started, losses = time.monotonic() - seconds, 0.0
-    progress = tqdm(total=options.steps, initial=step, desc=out.name, mininterval=10)
+    progress = tqdm(total=options.steps, initial=step, desc=out.name, mininterval=10, disable=peers.rank > 0)
     network.train()
     while step < options.steps and not stopping:
         for group in optimizer.param_groups:
@@ -175,9 +213,12 @@ def fit(
             loss = task.loss(network, next(batches), device)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        stopping = peers.average_gradients(network, stopping)
         nn.utils.clip_grad_norm_(network.parameters(), options.clip)
         optimizer.step()
         step += 1
+        if peers.rank > 0:
+            continue
         progress.update()
         losses += float(loss.detach())
         share = min(options.average, step / (step + 20.0))
@@ -203,6 +244,8 @@ def fit(
             state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
             save_atomically(weights(torch.float32) | state, out / "last.pt")
     progress.close()
+    if peers.count > 1:
+        distributed.destroy_process_group()
 
 
 def main() -> None:

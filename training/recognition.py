@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from paragraph_ocr.ctc import greedy
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 from training.augmentation import degrade, warp_strip
-from training.batches import leave_interrupts
+from training.batches import leave_signals
 from training.metrics import ErrorRate
 from training.networks.crnn import CRNN
 from training.pages import load_pages, refuse_shared_writers
@@ -142,7 +142,7 @@ class Recognition:
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Endless training batches."""
         lines = AugmentedLines(self.train, self.options, self.charset, seed)
-        return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=leave_interrupts))
+        return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
         """CTC loss a character, with a tenth of the shortcut's where the network has one."""
