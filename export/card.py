@@ -31,5 +31,10 @@ def credits(sources: Iterable[str]) -> dict[str, Any]:
     if any(name.startswith("synth") for name in names):
         fonts = {(row["package"], row["licence"]) for row in _table("fonts.tsv") if row["split"] == "train"}
         content["fonts"] = [f"{package} ({licence})" for package, licence in sorted(fonts)]
-        content["texts"] = sorted({f"{row['package']} ({row['licence']})" for row in _table("texts.tsv")})
+        content["texts"] = text_credits()
     return content
+
+
+def text_credits() -> list[str]:
+    """The packages that composed text is drawn from, with their licences."""
+    return sorted({f"{row['package']} ({row['licence']})" for row in _table("texts.tsv")})

@@ -1,6 +1,10 @@
-import numpy as np
+from itertools import product
 
-from paragraph_ocr.ctc import greedy
+import numpy as np
+import pytest
+
+from paragraph_ocr.ctc import align, beam_search, decode, greedy
+from paragraph_ocr.language import EDGE, LanguageModel, Search, Table
 
 
 def scores(best: list[int], classes: int, certainty: float = 0.9) -> np.ndarray:
@@ -27,3 +31,67 @@ def test_confidence_is_the_peak_of_the_run():
 
 def test_blanks_alone_are_no_text():
     assert greedy(scores([0, 0, 0], 3), "ab", blank=0) == []
+
+
+def uniform(charset: str, weight: float = 0.0, bonus: float = 0.0, **costs: int) -> LanguageModel:
+    """A model without context; a character's cost is in nats, 1 where none is given."""
+    table = Table(
+        charset=charset,
+        contexts=("", EDGE),
+        backoff=np.array([0, 0], np.uint8),
+        starts=np.array([0, len(charset) + 1, len(charset) + 1], np.uint32),
+        followers=np.arange(len(charset) + 1, dtype=np.uint8),
+        costs=np.array([costs.get(character, 1) for character in charset + EDGE], np.uint8),
+        scale=1.0,
+    )
+    return LanguageModel(table, Search(width=64, weight=weight, bonus=bonus, floor=0.0, sure=1.0))
+
+
+@pytest.mark.parametrize("blank", [0, 2])
+def test_the_search_finds_the_most_probable_text_over_all_paths(blank: int) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        values = np.log(rng.dirichlet([0.5] * 3, 5).astype(np.float32))
+        totals: dict[tuple[int, ...], float] = {}
+        for path in product(range(3), repeat=5):
+            kept = tuple(c for c, before in zip(path, (-1, *path), strict=False) if c != before and c != blank)
+            totals[kept] = totals.get(kept, 0.0) + float(np.exp(values[range(5), path].sum()))
+        assert tuple(beam_search(values, blank, uniform("ab"))) == max(totals, key=totals.__getitem__)
+
+
+def test_a_doubled_character_needs_a_blank_between() -> None:
+    model = uniform("ab")
+    assert beam_search(scores([1, 1, 1], 3), 0, model) == [1]
+    assert beam_search(scores([1, 0, 1], 3), 0, model) == [1, 1]
+
+
+def test_the_language_model_settles_what_the_picture_leaves_open() -> None:
+    values = np.log(np.array([[0.1, 0.46, 0.44]], np.float32))
+    assert beam_search(values, 0, uniform("ab", weight=1.0)) == [1]
+    assert beam_search(values, 0, uniform("ab", weight=1.0, a=2)) == [2]
+    assert beam_search(scores([1], 3, 0.98), 0, uniform("ab", weight=1.0, a=2)) == [1]
+
+
+def test_the_bonus_is_for_longer_texts() -> None:
+    values = np.log(np.array([[0.55, 0.45]], np.float32))
+    assert beam_search(values, 0, uniform("a")) == []
+    assert beam_search(values, 0, uniform("a", bonus=1.0)) == [1]
+
+
+def test_a_text_is_aligned_where_it_is_likeliest() -> None:
+    values = scores([0, 1, 1, 0, 0, 2, 2, 0], 3)
+    found = align(values, [1, 2], "ab", 0)
+    assert [(c.text, c.first, c.last) for c in found] == [("a", 1, 2), ("b", 5, 6)]
+    assert found == greedy(values, "ab", 0)
+    doubled = align(scores([1, 1, 0, 1], 3), [1, 1], "ab", 0)
+    assert [(c.first, c.last) for c in doubled] == [(0, 1), (3, 3)]
+    assert align(values, [], "ab", 0) == []
+
+
+def test_a_character_that_the_language_model_chose_is_as_sure_as_the_picture_makes_it() -> None:
+    values = np.log(np.array([[0.1, 0.46, 0.44], [0.9, 0.05, 0.05]], np.float32))
+    (only,) = decode(values, "ab", 0, uniform("ab", weight=1.0, a=2))
+    assert only.text == "b"
+    assert only.confidence == pytest.approx(0.44)
+    (only,) = decode(values, "ab", 0, None)
+    assert only.text == "a"

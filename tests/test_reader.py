@@ -1,5 +1,6 @@
 from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -7,7 +8,10 @@ from pages import draw_page
 from PIL import Image
 
 from paragraph_ocr.document import Page
+from paragraph_ocr.language import LanguageModel
+from paragraph_ocr.models import ModelError
 from paragraph_ocr.reader import PageReader
+from paragraph_ocr.recognition import Recognizer
 from training.metrics import ErrorRate
 
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
@@ -96,3 +100,11 @@ def test_the_page_says_what_read_it_and_how_long_each_step_took(reader: PageRead
     total = steps.pop("total")
     assert set(steps) == {"decode", "detect", "recognize"}
     assert sum(steps.values()) == pytest.approx(total, abs=0.5)
+
+
+def test_a_language_model_of_another_charset_is_refused(reader: PageReader) -> None:
+    class Other:
+        charset = "ab"
+
+    with pytest.raises(ModelError, match="charset"):
+        Recognizer(reader.recognizer.model, cast(LanguageModel, Other()))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import exp
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
+
+from paragraph_ocr.language import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,147 @@ def greedy(log_probabilities: NDArray[np.float32], charset: str, blank: int) -> 
             confidence = float(peak[start:end].max())
             characters.append(Character(charset[best[start] - offset], confidence, int(start), int(end - 1)))
     return characters
+
+
+@dataclass(slots=True, eq=False)
+class _Prefix:
+    """A text begun: its probabilities of ending in a blank and in a character, the language model's within them."""
+
+    before: _Prefix | None
+    last: int
+    state: int
+    in_blank: float = 0.0
+    in_character: float = 0.0
+    next_blank: float = 0.0
+    next_character: float = 0.0
+    longer: dict[int, tuple[_Prefix, float]] = field(default_factory=dict)
+
+
+def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: LanguageModel) -> list[int]:
+    """Prefix beam search (Hannun et al. 2014) with a character language model.
+
+    Parameters
+    ----------
+    log_probabilities : float32 (T, C)
+        The classes but the blank are the characters that `language` knows, in its order.
+    blank : int
+        Index of the blank class: 0 or C - 1.
+    language : LanguageModel
+
+    Returns
+    -------
+    list of int
+        The classes of the text with the largest product of the recogniser's probability, the language model's to
+        the power of its weight, and the factors for its characters.
+    """
+    offset = 1 if blank == 0 else 0
+    search = language.search
+    beam = [_Prefix(None, blank, language.start, in_blank=1.0)]
+    for row in np.exp(log_probabilities):
+        if row[blank] > search.sure:
+            for prefix in beam:
+                prefix.in_blank, prefix.in_character = prefix.in_blank + prefix.in_character, 0.0
+            continue
+        tried = [(at, float(row[at])) for at in np.flatnonzero(row > search.floor).tolist() if at != blank]
+        tried.sort(key=itemgetter(1), reverse=True)
+        still = float(row[blank])
+        reached = dict.fromkeys(beam)
+        for prefix in beam:
+            total = prefix.in_blank + prefix.in_character
+            prefix.next_blank += total * still
+            prefix.next_character += prefix.in_character * float(row[prefix.last])
+            for at, probability in tried:
+                if total * probability < search.floor:
+                    break
+                if at not in prefix.longer:
+                    factor = exp(search.weight * language.log_probability(prefix.state, at - offset) + search.bonus)
+                    prefix.longer[at] = _Prefix(prefix, at, language.after(prefix.state, at - offset)), factor
+                longer, factor = prefix.longer[at]
+                # A repeated class begins a new character only after a blank.
+                longer.next_character += (prefix.in_blank if at == prefix.last else total) * probability * factor
+                reached[longer] = None
+        ranked = sorted(reached, key=lambda prefix: prefix.next_blank + prefix.next_character, reverse=True)
+        scale = 1.0 / max(ranked[0].next_blank + ranked[0].next_character, 1e-300)
+        for prefix in ranked:
+            prefix.in_blank, prefix.in_character = prefix.next_blank * scale, prefix.next_character * scale
+            prefix.next_blank = prefix.next_character = 0.0
+        beam = ranked[: search.width]
+    edge = len(language.charset)
+    best: _Prefix | None = max(
+        beam, key=lambda p: (p.in_blank + p.in_character) * exp(search.weight * language.log_probability(p.state, edge))
+    )
+    classes = []
+    while best is not None and best.before is not None:
+        classes.append(best.last)
+        best = best.before
+    return classes[::-1]
+
+
+def align(log_probabilities: NDArray[np.float32], classes: list[int], charset: str, blank: int) -> list[Character]:
+    """The best path of a given text (Viterbi over the CTC trellis), with where each character stands on it.
+
+    Parameters
+    ----------
+    log_probabilities : float32 (T, C)
+    classes : list of int
+        The text; not longer than the frames can hold, as those of `beam_search` are not.
+    charset : str
+    blank : int
+
+    Returns
+    -------
+    list of Character, left to right
+    """
+    if not classes:
+        return []
+    offset = 1 if blank == 0 else 0
+    # The states are the characters with a blank before, between and after them.
+    states = np.full(2 * len(classes) + 1, blank)
+    states[1::2] = classes
+    may_skip = np.zeros(len(states), bool)
+    may_skip[3::2] = states[3::2] != states[1:-2:2]
+    emitted = log_probabilities[:, states]
+    score = np.full(len(states), -np.inf, np.float32)
+    score[:2] = emitted[0, :2]
+    steps = np.zeros(emitted.shape, np.int8)
+    for time in range(1, len(emitted)):
+        choices = np.full((3, len(states)), -np.inf, np.float32)
+        choices[0] = score
+        choices[1, 1:] = score[:-1]
+        choices[2, 2:] = np.where(may_skip[2:], score[:-2], -np.inf)
+        steps[time] = choices.argmax(0)
+        score = choices.max(0) + emitted[time]
+    at = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
+    path = np.empty(len(emitted), np.intp)
+    for time in range(len(emitted) - 1, -1, -1):
+        path[time] = at
+        at -= steps[time, at]
+    characters = []
+    for number, kind in enumerate(classes):
+        (times,) = np.nonzero(path == 2 * number + 1)
+        confidence = float(np.exp(log_probabilities[times, kind].max()))
+        characters.append(Character(charset[kind - offset], confidence, int(times[0]), int(times[-1])))
+    return characters
+
+
+def decode(
+    log_probabilities: NDArray[np.float32], charset: str, blank: int, language: LanguageModel | None
+) -> list[Character]:
+    """The characters of a line, by beam search where there is a language model.
+
+    Parameters
+    ----------
+    log_probabilities : float32 (T, C)
+    charset : str
+        Also that of the language model.
+    blank : int
+    language : LanguageModel or None
+    """
+    best = greedy(log_probabilities, charset, blank)
+    if language is None:
+        return best
+    classes = beam_search(log_probabilities, blank, language)
+    offset = 1 if blank == 0 else 0
+    if "".join(charset[kind - offset] for kind in classes) == "".join(character.text for character in best):
+        return best
+    return align(log_probabilities, classes, charset, blank)

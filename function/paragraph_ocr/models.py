@@ -70,6 +70,17 @@ def read_card(path: Path) -> Card:
         raise ModelError(f"{path} is no model card: {error!r}") from error
 
 
+def read_verified(path: Path, sha256: str) -> bytes:
+    """The content of a model's file; raises ModelError where its hash is not the one that its card has."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelError(f"{path} is not the model its card describes: the SHA-256 differs; make both anew")
+    return content
+
+
 class Runnable(Protocol):
     """What the detector and the recogniser ask of a model."""
 
@@ -103,12 +114,7 @@ class Model:
 
     def __init__(self, path: Path, threads: int) -> None:
         self.card = read_card(path.with_suffix(".json"))
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-        if hashlib.sha256(content).hexdigest() != self.card.sha256:
-            raise ModelError(f"{path} is not the model its card describes: the SHA-256 differs; export it again")
+        content = read_verified(path, self.card.sha256)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

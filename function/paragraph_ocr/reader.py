@@ -14,6 +14,7 @@ from paragraph_ocr.detection import Detector, TextLine
 from paragraph_ocr.document import Line, Page, Word
 from paragraph_ocr.document import Points as DocumentPoints
 from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, decode
+from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.recognition import Recognizer
 from paragraph_ocr.rectification import Frame, Points, cut, frame
@@ -43,13 +44,18 @@ class PageReader:
     def load(cls, models: Path = FOLDER, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> PageReader:
         """A reader with the models of a folder, each run once so that the first page does not pay for it.
 
+        A folder without a language model is read without one.
+
         Raises
         ------
         ModelError
             A model is missing or not the one its card describes.
         """
         detector = Detector(Model(models / "detector.onnx", threads))
-        recognizer = Recognizer(Model(models / "recognizer.onnx", threads))
+        language = models / "language.npz"
+        recognizer = Recognizer(
+            Model(models / "recognizer.onnx", threads), LanguageModel.load(language) if language.exists() else None
+        )
         for model in (detector.model, recognizer.model):
             model.run(np.zeros(model.input_shape, np.float32))
         return cls(detector, recognizer, limits)

@@ -7,16 +7,32 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.ctc import Character, greedy
-from paragraph_ocr.models import Runnable
+from paragraph_ocr.ctc import Character, decode
+from paragraph_ocr.language import LanguageModel
+from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 
 
 class Recognizer:
-    """The line recogniser: a loaded model and what its card says about strips and classes."""
+    """The line recogniser: a loaded model and what its card says about strips and classes.
 
-    def __init__(self, model: Runnable) -> None:
+    Parameters
+    ----------
+    model : Runnable
+    language : LanguageModel, optional
+        Weighs what the model gives; without it every step's best class is taken.
+
+    Raises
+    ------
+    ModelError
+        The language model's charset is not the model's.
+    """
+
+    def __init__(self, model: Runnable, language: LanguageModel | None = None) -> None:
+        if language is not None and language.charset != model.card.charset:
+            raise ModelError("The language model has another charset than the recogniser; fit it anew or take it away")
         self.model = model
+        self.language = language
         preprocessing = model.card.preprocessing
         _, _, height, width = model.input_shape
         self.geometry = Geometry(height, width, **preprocessing["geometry"])
@@ -40,5 +56,5 @@ class Recognizer:
             for row, strip in zip(batch, part, strict=False):
                 row[0, :, : strip.shape[1]] = to_ink(strip, self.normalisation)
             outputs = self.model.run(batch)
-            readings.extend(greedy(output, card.charset, card.blank) for output in outputs[: len(part)])
+            readings.extend(decode(output, card.charset, card.blank, self.language) for output in outputs[: len(part)])
         return readings

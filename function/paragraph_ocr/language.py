@@ -1,0 +1,152 @@
+"""A table of character contexts in; how likely each next character is after a text out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.models import ModelError, read_verified
+
+# What stands before a line's first character and after its last.
+EDGE = "\n"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a character n-gram model knows, contexts sorted by length.
+
+    Costs are negative log probabilities in steps of 1 / `scale` nats.
+
+    Attributes
+    ----------
+    charset : str
+        The characters that it knows; `EDGE` counts as one more, the last.
+    contexts : tuple of str
+        Texts that something is known to follow; with each, its shorter endings are there too, the empty one first.
+    backoff : uint8 (contexts,)
+        Added to the cost after the next shorter context, for a character that a context has none for.
+    starts : uint32 (contexts + 1,)
+        Where the characters of each context begin in `followers` and `costs`.
+    followers : uint8 (entries,)
+        Index in the charset of a character seen after a context; the empty context has all.
+    costs : uint8 (entries,)
+    scale : float
+    """
+
+    charset: str
+    contexts: tuple[str, ...]
+    backoff: NDArray[np.uint8]
+    starts: NDArray[np.uint32]
+    followers: NDArray[np.uint8]
+    costs: NDArray[np.uint8]
+    scale: float
+
+    def save(self, path: Path) -> None:
+        """Write the table, uncompressed, so that it loads at once."""
+        np.savez(path, **(vars(self) | {"contexts": "\0".join(self.contexts)}))
+
+
+@dataclass(frozen=True)
+class Search:
+    """How `ctc.beam_search` weighs and prunes.
+
+    Attributes
+    ----------
+    width : int
+        Prefixes that are kept at each step.
+    weight : float
+        Power of the language model's probability beside the recogniser's.
+    bonus : float
+        Natural logarithm of a factor for every character, against the language model's liking for short texts.
+    floor : float
+        A prefix is not made longer by what would be less probable than this, beside the best prefix.
+    sure : float
+        Steps whose blank has a higher probability are taken as blank.
+    """
+
+    width: int
+    weight: float
+    bonus: float
+    floor: float
+    sure: float
+
+
+class LanguageModel:
+    """A character n-gram model with backoff (Katz 1987) whose contexts are as long as they are worth.
+
+    Parameters
+    ----------
+    table : Table
+    search : Search
+        How it is to be used.
+
+    Attributes
+    ----------
+    charset : str
+    search : Search
+    start : int
+        The state at the beginning of a line.
+    """
+
+    def __init__(self, table: Table, search: Search) -> None:
+        self.charset = table.charset
+        self.search = search
+        self._contexts = table.contexts
+        self._states = {context: state for state, context in enumerate(table.contexts)}
+        self._order = len(table.contexts[-1])
+        # Bytes are searched and indexed many times faster than arrays, one at a time.
+        self._backoff = table.backoff.tobytes()
+        self._starts = table.starts.tolist()
+        self._followers = table.followers.tobytes()
+        self._costs = table.costs.tobytes()
+        self._nats = 1 / table.scale
+        self.start = self.after(0, len(self.charset))
+
+    @classmethod
+    def load(cls, path: Path) -> LanguageModel:
+        """The model in a file that `Table.save` wrote, used as the card beside it says.
+
+        Raises
+        ------
+        ModelError
+            The file or its card is missing, or the file's hash is not the card's.
+        """
+        try:
+            card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            sha256, search = card["sha256"], Search(**card["search"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{path.with_suffix('.json')} is no card of a language model: {error!r}") from error
+        with np.load(BytesIO(read_verified(path, sha256))) as content:
+            table = Table(
+                charset=str(content["charset"]),
+                contexts=tuple(str(content["contexts"]).split("\0")),
+                backoff=content["backoff"],
+                starts=content["starts"],
+                followers=content["followers"],
+                costs=content["costs"],
+                scale=float(content["scale"]),
+            )
+        return cls(table, search)
+
+    def log_probability(self, state: int, character: int) -> float:
+        """Natural logarithm of the probability of a character, by its index, in a state."""
+        cost = 0
+        while True:
+            at = self._followers.find(character, self._starts[state], self._starts[state + 1])
+            if at >= 0:
+                return -(cost + self._costs[at]) * self._nats
+            cost += self._backoff[state]
+            state = self._states[self._contexts[state][1:]]
+
+    def after(self, state: int, character: int) -> int:
+        """The state that a character, by its index, leads to: the longest known context that the text then ends in."""
+        text = self._contexts[state] + (self.charset + EDGE)[character]
+        text = text[-self._order :]
+        while text not in self._states:
+            text = text[1:]
+        return self._states[text]

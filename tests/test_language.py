@@ -1,0 +1,97 @@
+"""The character model: its probabilities, its file, and what is refused."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from paragraph_ocr.language import EDGE, LanguageModel, Search
+from paragraph_ocr.models import ModelError
+from training.language import cross_entropy, fit
+
+SEARCH = Search(width=4, weight=0.5, bonus=1.0, floor=1e-3, sure=0.995)
+LINES = ["the cat sat on the mat", "the hat is on the cat", "that cat sat there"] * 5
+
+
+def save(folder: Path, lines: list[str] = LINES, contexts: int = 500) -> Path:
+    table = fit([(lines, 1.0)], contexts)
+    path = folder / "language.npz"
+    table.save(path)
+    card = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "search": vars(SEARCH)}
+    path.with_suffix(".json").write_text(json.dumps(card))
+    return path
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    return LanguageModel(fit([(LINES, 1.0)], 500), SEARCH)
+
+
+def state_after(model: LanguageModel, text: str) -> int:
+    state = model.start
+    for character in text:
+        state = model.after(state, (model.charset + EDGE).index(character))
+    return state
+
+
+@pytest.mark.parametrize("text", ["", "th", "the cat", "zebra", "the cat sat o"])
+def test_what_may_follow_a_text_adds_up_to_one(model: LanguageModel, text: str) -> None:
+    state = state_after(model, text)
+    total = sum(np.exp(model.log_probability(state, at)) for at in range(len(model.charset) + 1))
+    assert total == pytest.approx(1.0, abs=0.1), "costs are rounded to a sixteenth of a nat"
+
+
+def test_what_was_seen_is_likelier_than_what_was_not(model: LanguageModel) -> None:
+    state = state_after(model, "the ca")
+    seen, unseen = (model.log_probability(state, model.charset.index(character)) for character in "tx")
+    assert np.exp(seen) > 0.7
+    assert unseen < seen - 3
+    assert cross_entropy(model, ["that hat sat on the cat"]) < cross_entropy(model, ["qzx vkj wqp"]) / 3
+
+
+def test_a_line_begins_as_lines_do(model: LanguageModel) -> None:
+    start, inside = (model.log_probability(state, model.charset.index("t")) for state in (model.start, 0))
+    assert np.exp(start) > 0.9 > 0.3 > np.exp(inside)
+
+
+def test_fewer_contexts_take_less_room_and_know_less() -> None:
+    large, small = (fit([(LINES, 1.0)], contexts) for contexts in (500, 40))
+    assert len(small.contexts) <= 40
+    assert set(small.contexts) < set(large.contexts)
+    bits = [cross_entropy(LanguageModel(table, SEARCH), LINES[:3]) for table in (large, small)]
+    assert bits[0] < bits[1]
+
+
+def test_a_weight_is_worth_copies() -> None:
+    copies, weighted = fit([(LINES[:3] * 4, 1.0)], 50), fit([(LINES[:3], 4.0)], 50)
+    assert copies.contexts == weighted.contexts
+    once = fit([(LINES[:3], 1.0)], 50)
+    bits = [cross_entropy(LanguageModel(table, SEARCH), LINES[:3]) for table in (copies, weighted, once)]
+    assert bits[0] == pytest.approx(bits[1], abs=0.02)
+    assert bits[0] < bits[2] - 0.2
+
+
+def test_a_model_comes_back_from_its_file(tmp_path: Path, model: LanguageModel) -> None:
+    loaded = LanguageModel.load(save(tmp_path))
+    assert loaded.search == SEARCH
+    assert cross_entropy(loaded, LINES) == cross_entropy(model, LINES)
+
+
+def test_a_file_that_is_not_its_cards_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ModelError, match="SHA-256"):
+        LanguageModel.load(path)
+
+
+@pytest.mark.parametrize("card", [None, "{", '{"sha256": "0"}', '{"sha256": "0", "search": {"depth": 3}}'])
+def test_a_card_that_does_not_say_how_to_search_is_refused(tmp_path: Path, card: str | None) -> None:
+    path = save(tmp_path)
+    if card is None:
+        path.with_suffix(".json").unlink()
+    else:
+        path.with_suffix(".json").write_text(card)
+    with pytest.raises(ModelError, match="card"):
+        LanguageModel.load(path)
