@@ -95,3 +95,9 @@ def test_a_character_that_the_language_model_chose_is_as_sure_as_the_picture_mak
     assert only.confidence == pytest.approx(0.44)
     (only,) = decode(values, "ab", 0, None)
     assert only.text == "a"
+
+
+def test_a_long_line_is_aligned() -> None:
+    classes = [1, 2] * 100
+    values = scores([kind for pair in zip(classes, [0] * 200, strict=True) for kind in pair], 3)
+    assert align(values, classes, "ab", 0) == greedy(values, "ab", 0)

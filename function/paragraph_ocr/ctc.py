@@ -161,7 +161,7 @@ def align(log_probabilities: NDArray[np.float32], classes: list[int], charset: s
     path = np.empty(len(emitted), np.intp)
     for time in range(len(emitted) - 1, -1, -1):
         path[time] = at
-        at -= steps[time, at]
+        at -= int(steps[time, at])
     characters = []
     for number, kind in enumerate(classes):
         (times,) = np.nonzero(path == 2 * number + 1)
