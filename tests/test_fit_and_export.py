@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pages import write_folder
@@ -149,7 +150,12 @@ def test_an_export_that_differs_from_torch_is_refused(
 
 
 def test_pages_are_evaluated_through_the_product(models: Path, folder: Path, tmp_path: Path) -> None:
-    figures = evaluation.evaluate(folder, "val", PageReader.load(models), tmp_path / "overlays")
+    misread: list[evaluation.Misreading] = []
+    figures = evaluation.evaluate(folder, "val", PageReader.load(models), tmp_path / "overlays", misread=misread)
+    assert len(misread) == 4, "an unfitted recogniser reads nothing right"
+    picture = evaluation.draw_worst(misread, 3)
+    assert picture.shape[0] == 3 * 2 * misread[0].strip.shape[0]
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 100
     row = figures["test"].row()
     assert (row["pages"], row["lines"]) == (1, 4)
     assert row["cer"] > 0.5, "four steps do not make a reader"

@@ -25,6 +25,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
 from tqdm import tqdm
 
 from paragraph_ocr.detection import TextLine
@@ -32,8 +34,9 @@ from paragraph_ocr.document import Page
 from paragraph_ocr.models import FOLDER
 from paragraph_ocr.overlay import draw_overlay
 from paragraph_ocr.reader import PageReader
+from paragraph_ocr.rectification import cut, frame
 from training.matching import match_lines
-from training.metrics import ErrorRate
+from training.metrics import ErrorRate, fold
 from training.pages import TruePage, load_pages
 
 
@@ -68,6 +71,16 @@ class Figures:
             "strips": self.strips.characters,
             "strips unseen": self.strips_unseen.characters,
         }
+
+
+@dataclass(frozen=True)
+class Misreading:
+    """A true line that was not read right: its character error, its strip uint8 (H, W), its text, what was read."""
+
+    error: float
+    strip: NDArray[np.uint8]
+    truth: str
+    reading: str
 
 
 def score_page(
@@ -119,7 +132,12 @@ def score_page(
 
 
 def evaluate(
-    folder: Path, split: str, reader: PageReader, overlays: Path | None = None, sources: Collection[str] = ()
+    folder: Path,
+    split: str,
+    reader: PageReader,
+    overlays: Path | None = None,
+    sources: Collection[str] = (),
+    misread: list[Misreading] | None = None,
 ) -> dict[str, Figures]:
     """Figures of each source, and of all together where there are several.
 
@@ -133,6 +151,8 @@ def evaluate(
         Folder to draw every page in, with what was found on it.
     sources : collection of str
         The sources that are read; all where it is empty.
+    misread : list of Misreading, optional
+        Where lines go that the recogniser alone did not read right.
     """
     pages = load_pages(folder)
     seen = {line.text for page in pages if page.split == "train" for line in page.lines}
@@ -146,10 +166,37 @@ def evaluate(
         strips = [line.text for line in reader.read_lines(pixels, true)]
         for own in (figures.setdefault(page.source, Figures()), overall):
             score_page(page, reading, own, strips, seen)
+        if misread is not None:
+            for line, text in zip(page.lines, strips, strict=True):
+                errors = Levenshtein.distance(fold(line.text), fold(text))
+                if errors and line.text and not line.struck:
+                    strip = cut(pixels, frame(line.baseline, line.ascender, line.descender, reader.recognizer.geometry))
+                    misread.append(Misreading(errors / max(len(line.text), len(text)), strip, line.text, text))
         if overlays is not None:
             overlays.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(overlays / f"{page.page_id}.jpg"), draw_overlay(pixels, reading)[:, :, ::-1])
     return dict(sorted(figures.items())) | ({"all": overall} if len(figures) > 1 else {})
+
+
+def draw_worst(misread: list[Misreading], count: int = 50) -> NDArray[np.uint8]:
+    """The worst misread lines, worst first, each strip with what it says in green and what was read in red.
+
+    Returns
+    -------
+    uint8 (H, W, 3)
+        Blue, green and red.
+    """
+    font = cv2.FontFace("sans")
+    rows = []
+    for line in sorted(misread, key=lambda line: -line.error)[:count]:
+        height, width = line.strip.shape
+        row = np.full((2 * height, max(1024, width), 3), 255, np.uint8)
+        row[:height, :width] = line.strip[:, :, None]
+        cv2.putText(row, line.truth, (4, round(1.45 * height)), (40, 120, 20), font, round(0.4 * height), 500)
+        cv2.putText(row, line.reading, (4, round(1.9 * height)), (30, 30, 200), font, round(0.4 * height), 500)
+        rows.append(row)
+    width = max(row.shape[1] for row in rows)
+    return np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows])
 
 
 def table(rows: dict[str, dict[str, float | None]]) -> str:
@@ -169,7 +216,7 @@ def _cell(name: str, value: float | None) -> str:
 
 
 def record(rows: dict[str, dict[str, float | None]], models: Path, split: str, sources: Collection[str]) -> None:
-    """Write the figures, and the command that makes them again, into the cards of both models."""
+    """Write the figures, and the command that makes them again, into the cards of all models."""
     options = "".join(f" --source {source}" for source in sources)
     scores = {
         "command": f"python -m training.evaluation PAGES --split {split}{options}",
@@ -178,7 +225,9 @@ def record(rows: dict[str, dict[str, float | None]], models: Path, split: str, s
             for source, row in rows.items()
         },
     }
-    cards = {name: models / f"{name}.json" for name in ("detector", "recognizer")}
+    cards = {name: models / f"{name}.json" for name in ("detector", "recognizer", "language")}
+    if not cards["language"].exists():
+        del cards["language"]
     contents = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in cards.items()}
     labels = {name: f"{content['name']}@{content['version']}" for name, content in contents.items()}
     for name, path in cards.items():
@@ -196,14 +245,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--source", action="append", default=[], help="read this source alone; may be repeated")
     parser.add_argument("--overlays", type=Path, help="folder to draw what was found in")
+    parser.add_argument("--worst", type=Path, help="picture to draw the fifty worst misread lines in")
     parser.add_argument("--record", action="store_true", help="write the figures into the models' cards")
     arguments = parser.parse_args()
     reader = PageReader.load(arguments.models, arguments.threads)
-    figures = evaluate(arguments.folder, arguments.split, reader, arguments.overlays, arguments.source)
+    misread: list[Misreading] = []
+    figures = evaluate(arguments.folder, arguments.split, reader, arguments.overlays, arguments.source, misread)
     if not figures:
         raise SystemExit(f"{arguments.folder} has no such pages in its split {arguments.split}")
     rows = {source: own.row() for source, own in figures.items()}
     print(f"{reader.models['detector']}, {reader.models['recognizer']}\n\n{table(rows)}")
+    if arguments.worst and misread:
+        cv2.imwrite(str(arguments.worst), draw_worst(misread))
     if arguments.record:
         record(rows, arguments.models, arguments.split, arguments.source)
 

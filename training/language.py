@@ -1,6 +1,6 @@
 """Lines of text in; the character n-gram model that the decoder ships with out.
 
-python -m training.language --data PAGES --assets build/assets
+python -m training.language --data PAGES --version 1
 """
 
 from __future__ import annotations
@@ -214,6 +214,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of annotated pages")
     parser.add_argument("--assets", type=Path, default=Path("build/assets"), help="what training.fonts fetched")
     parser.add_argument("--contexts", type=int, default=60_000, help="contexts to keep; each takes about 40 bytes")
+    parser.add_argument("--version", required=True, help="what the card calls this model")
     parser.add_argument("--out", type=Path, default=FOLDER / "language.npz")
     arguments = parser.parse_args()
     pages = load_pages(arguments.data)
@@ -230,12 +231,13 @@ def main() -> None:
     bits = cross_entropy(LanguageModel(table, SEARCH), held_out)
     card = {
         "name": f"ngram-{len(table.contexts[-1]) + 1}",
+        "version": arguments.version,
         "sha256": hashlib.sha256(arguments.out.read_bytes()).hexdigest(),
         "search": asdict(SEARCH),
         "contexts": len(table.contexts),
         "bits_a_character_of_held_out_lines": round(bits, 3),
         "training": {
-            "command": f"python -m training.language --data PAGES --contexts {arguments.contexts}",
+            "command": f"python -m training.language --data PAGES --contexts {arguments.contexts} --version {arguments.version}",
             "data": credits({page.source for page in pages if page.split == "train"})["data"],
             "texts": text_credits(),
         },
