@@ -237,7 +237,8 @@ def main() -> None:
         "contexts": len(table.contexts),
         "bits_a_character_of_held_out_lines": round(bits, 3),
         "training": {
-            "command": f"python -m training.language --data PAGES --contexts {arguments.contexts} --version {arguments.version}",
+            "command": "python -m training.language --data PAGES"
+            f" --contexts {arguments.contexts} --version {arguments.version}",
             "data": credits({page.source for page in pages if page.split == "train"})["data"],
             "texts": text_credits(),
         },
