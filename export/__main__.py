@@ -70,7 +70,7 @@ def forget_origin(model: onnx.ModelProto) -> None:
         part.ClearField("doc_string")
 
 
-def export(checkpoint: Path, data: Path, version: str, out: Path) -> Path:
+def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | None = None) -> Path:
     """Write the ONNX file and the card of a checkpoint.
 
     Parameters
@@ -83,14 +83,21 @@ def export(checkpoint: Path, data: Path, version: str, out: Path) -> Path:
         What the card calls this model.
     out : Path
         Folder for detector.onnx or recognizer.onnx and its JSON card.
+    size : int, optional
+        Side of a detector's input, where it is to be another than it was fitted at.
 
     Raises
     ------
     ExportError
-        Some output differs from torch's by more than 1e-3.
+        Some output differs from torch's by more than 1e-3, or a recogniser was to change its size.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    network, description = build(state["experiment"])
+    experiment = state["experiment"]
+    if size is not None:
+        if experiment["run"]["task"] != "detection":
+            raise ExportError("only a detector can be exported at another size than it was fitted at")
+        experiment = experiment | {"data": experiment["data"] | {"size": size}}
+    network, description = build(experiment)
     network.load_state_dict({name: value.float() for name, value in state["average"].items()})
     network.eval()
     batches = real_inputs(load_pages(data, "val"), description, 8)
@@ -151,9 +158,10 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="folder of pages to compare torch and ONNX on")
     parser.add_argument("--version", required=True, help="what the card calls this model")
+    parser.add_argument("--size", type=int, help="side of a detector's input, if not the one it was fitted at")
     parser.add_argument("--out", type=Path, default=Path("function/paragraph_ocr/models"))
     arguments = parser.parse_args()
-    path = export(arguments.checkpoint, arguments.data, arguments.version, arguments.out)
+    path = export(arguments.checkpoint, arguments.data, arguments.version, arguments.out, arguments.size)
     print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
 
 

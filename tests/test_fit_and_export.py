@@ -149,6 +149,13 @@ def test_an_export_that_differs_from_torch_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_detector_may_see_more_pixels_than_it_was_fitted_on(runs: Path, folder: Path, tmp_path: Path) -> None:
+    export(runs / "detector" / "last.pt", folder, "test", tmp_path, size=192)
+    assert Model(tmp_path / "detector.onnx", 1).input_shape == (1, 1, 192, 192)
+    with pytest.raises(ExportError, match="only a detector"):
+        export(runs / "recognizer" / "last.pt", folder, "test", tmp_path, size=192)
+
+
 def test_pages_are_evaluated_through_the_product(models: Path, folder: Path, tmp_path: Path) -> None:
     misread: list[evaluation.Misreading] = []
     figures = evaluation.evaluate(folder, "val", PageReader.load(models), tmp_path / "overlays", misread=misread)
