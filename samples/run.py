@@ -45,7 +45,7 @@ def write_overlay(image: Path, target: Path, body: dict) -> None:
         Line(line["text"], line["confidence"], line["polygon"], line["baseline"], words=()) for line in body["lines"]
     )
     page = Page(body["image"], 1, body["width"], body["height"], 0, lines, body["model"], body["timings_ms"])
-    Image.fromarray(draw_overlay(imaging.decode(image.read_bytes()), page)).save(target, quality=90)
+    Image.fromarray(draw_overlay(next(imaging.decode(image.read_bytes())), page)).save(target, quality=90)
     print(f"\nThe lines found are drawn in {target}")
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from paragraph_ocr import imaging
 from paragraph_ocr.errors import BrokenImage, TooLarge, UnsupportedFormat
-from paragraph_ocr.imaging import Limits, decode
+from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits
 
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"]
 
@@ -20,6 +21,12 @@ def page() -> np.ndarray:
     pixels = np.full((40, 60), 230, np.uint8)
     pixels[:20, :30] = 40
     return pixels
+
+
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> np.ndarray:
+    """The only page."""
+    (only,) = imaging.decode(data, limits)
+    return only
 
 
 def encode(image: Image.Image, form: str, **options: Any) -> bytes:

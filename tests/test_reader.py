@@ -20,7 +20,12 @@ def reader() -> PageReader:
 
 @pytest.fixture(scope="module")
 def letter(reader: PageReader) -> Page:
-    return reader.read(LETTER.read_bytes(), "letter.jpg")
+    return only_page(reader, LETTER.read_bytes(), "letter.jpg")
+
+
+def only_page(reader: PageReader, data: bytes, name: str) -> Page:
+    (page,) = reader.read(data, name).pages
+    return page
 
 
 def error(truth: list[str], page: Page) -> float:
@@ -77,7 +82,7 @@ def test_coordinates_are_those_of_the_image_after_its_orientation(reader: PageRe
     exif = Image.Exif()
     exif[0x0112] = 6
     image.rotate(90, expand=True).save(content, "png", exif=exif)
-    turned = reader.read(content.getvalue(), "page")
+    turned = only_page(reader, content.getvalue(), "page")
     assert turned.text == upright.text
     assert (turned.width, turned.height) == image.size
     assert np.allclose(turned.lines[0].polygon, upright.lines[0].polygon, atol=1)

@@ -80,7 +80,7 @@ def _read(reader: "PageReader", path: str, name: Path, options: argparse.Namespa
     if os.path.getsize(path) > imaging.DEFAULT_LIMITS.max_bytes:
         raise TooLarge(f"The file is larger than {imaging.DEFAULT_LIMITS.max_bytes:,} bytes.")
     data = Path(path).read_bytes()
-    page = reader.read(data, path)
+    (page,) = reader.read(data, path).pages
     if options.out is None:
         tqdm.write(_render(page, options.format), end="")
         return
@@ -92,7 +92,7 @@ def _read(reader: "PageReader", path: str, name: Path, options: argparse.Namespa
 
         from paragraph_ocr.overlay import draw_overlay
 
-        picture = Image.fromarray(draw_overlay(imaging.decode(data), page))
+        picture = Image.fromarray(draw_overlay(next(imaging.decode(data)), page))
         picture.save(target.with_name(name.name + ".overlay.jpg"), quality=90)
 
 

@@ -1,7 +1,8 @@
-"""The bytes of an image file go in, an upright greyscale page comes out, or an error that says what to change."""
+"""The bytes of an image file go in, its upright greyscale pages come out, or an error that says what to change."""
 
 import struct
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -50,25 +51,34 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest image that is decoded.
+    """The most that one request may ask for.
 
     Attributes
     ----------
     max_bytes : int
         Size of the file.
     max_pixels : int
-        Width times height, known from the file's header before anything is decoded.
+        Width times height of a page, known from the file's header before anything is decoded.
+    max_pages : int
+        Pages of a file.
+    max_lines : int
+        Lines of a page.
+    max_seconds : float
+        Time for the whole file.
     """
 
     max_bytes: int = 64 * 2**20
     max_pixels: int = 50_000_000
+    max_pages: int = 1000
+    max_lines: int = 1000
+    max_seconds: float = 3600.0
 
 
 DEFAULT_LIMITS = Limits()
 
 
-def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
-    """Decode an image file into a page.
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[NDArray[np.uint8]]:
+    """Decode an image file into its pages, one at a time; what the limits refuse is refused at once.
 
     Parameters
     ----------
@@ -79,7 +89,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
 
     Returns
     -------
-    uint8 (H, W)
+    iterator of uint8 (H, W)
         Grey values of the page, 0 black and 255 white, turned upright by its EXIF orientation; transparent pixels
         are laid over white.
 
@@ -99,6 +109,10 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
     name = next((name for magic, name in _MAGIC.items() if data.startswith(magic)), None)
     if name is None or (name == "WEBP" and data[8:12] != b"WEBP"):
         raise UnsupportedFormat("Send a JPEG, PNG, WebP, TIFF, BMP or GIF image.")
+    return iter([_first(data, name, limits)])
+
+
+def _first(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
             # Pillow warns of what is refused below, and of metadata it can do without.
