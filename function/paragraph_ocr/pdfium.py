@@ -32,7 +32,7 @@ DOTS_PER_INCH = 200
 LEAST_DOTS_PER_INCH = 72
 POINTS_PER_INCH = 72
 MAX_MEMORY = 2**30
-PAGE_SECONDS = 10.0
+PAGE_SECONDS = 20.0
 # What the dynamic loader needs; everything else of the environment is kept from the process.
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
 
