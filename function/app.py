@@ -60,13 +60,13 @@ def health() -> Response[str]:
 def ocr() -> Response[str]:
     """Read the one image of the body."""
     data, name = _image_of(app.current_event.raw_event)
-    page = reader.read(data, name)
-    answer = _json(page.to_dict())
+    document = reader.read(data, name)
+    answer = _json(document.to_dict())
     if len(json.dumps(answer.body)) > MAX_ANSWER_BYTES:
         raise TooLarge("The page holds more text than one answer can carry; cut the image and send its parts.")
-    metrics.add_metric("Pages", MetricUnit.Count, 1)
-    metrics.add_metric("Lines", MetricUnit.Count, len(page.lines))
-    metrics.add_metric("ReadingTime", MetricUnit.Milliseconds, page.timings_ms["total"])
+    metrics.add_metric("Pages", MetricUnit.Count, len(document.pages))
+    metrics.add_metric("Lines", MetricUnit.Count, sum(len(page.lines) for page in document.pages))
+    metrics.add_metric("ReadingTime", MetricUnit.Milliseconds, sum(p.timings_ms["total"] for p in document.pages))
     return answer
 
 

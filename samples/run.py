@@ -30,13 +30,15 @@ def main(image: Path) -> None:
     if answer["statusCode"] != 200:
         sys.exit(f"{answer['statusCode']} {body['title']}: {body['detail']}")
     print(f"\n{body['text']}\n")
-    for step, milliseconds in {"load": loading, **body["timings_ms"]}.items():
-        print(f"{step:>10} {milliseconds:8.1f} ms")
-    write_overlay(image, Path(f"{image.stem}.overlay.jpg"), body)
+    print(f"{'load':>10} {loading:8.1f} ms")
+    pages = body.get("pages", [body])
+    for step in pages[0]["timings_ms"]:
+        print(f"{step:>10} {sum(page['timings_ms'][step] for page in pages):8.1f} ms")
+    write_overlay(image, Path(f"{image.stem}.overlay.jpg"), pages[0])
 
 
 def write_overlay(image: Path, target: Path, body: dict) -> None:
-    """Draw the answer over the image."""
+    """Draw the first page's answer over it."""
     from paragraph_ocr import imaging
     from paragraph_ocr.document import Line, Page
     from paragraph_ocr.overlay import draw_overlay
@@ -45,7 +47,7 @@ def write_overlay(image: Path, target: Path, body: dict) -> None:
         Line(line["text"], line["confidence"], line["polygon"], line["baseline"], words=()) for line in body["lines"]
     )
     page = Page(body["image"], 1, body["width"], body["height"], 0, lines, body["model"], body["timings_ms"])
-    Image.fromarray(draw_overlay(imaging.decode(image.read_bytes()), page)).save(target, quality=90)
+    Image.fromarray(draw_overlay(next(imaging.decode(image.read_bytes())), page)).save(target, quality=90)
     print(f"\nThe lines found are drawn in {target}")
 
 

@@ -1,11 +1,18 @@
-"""A page of recognised lines, and the forms it is handed out in: JSON and plain text."""
+"""What was read: a document of pages, a page of lines, a line of words; as text and as what JSON has of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Point = tuple[float, float]
 Points = tuple[Point, ...]
+Box = tuple[float, float, float, float]
+
+
+def bounds(points: Sequence[Point]) -> Box:
+    """The upright box around points: left, top, right, bottom."""
+    xs, ys = zip(*points, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Word:
     confidence : float
         Between 0 and 1.
     polygon : tuple of (x, y)
-        Outline in pixels of the image, closed implicitly.
+        Outline in pixels of the image: the upper edge left to right, then as many points of the lower right to left.
     """
 
     text: str
@@ -36,7 +43,7 @@ class Line:
     confidence : float
         Between 0 and 1.
     polygon : tuple of (x, y)
-        Outline in pixels of the image, closed implicitly.
+        Outline in pixels of the image: the upper edge left to right, then as many points of the lower right to left.
     baseline : tuple of (x, y)
         The curve the letters stand on, from the first to the last.
     words : tuple of Word
@@ -49,15 +56,14 @@ class Line:
     words: tuple[Word, ...]
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> Box:
         """The polygon's bounds: left, top, right, bottom."""
-        xs, ys = zip(*self.polygon, strict=True)
-        return min(xs), min(ys), max(xs), max(ys)
+        return bounds(self.polygon)
 
 
 @dataclass(frozen=True)
 class Page:
-    """An image that has been read.
+    """A page that has been read.
 
     Attributes
     ----------
@@ -94,10 +100,7 @@ class Page:
     @property
     def confidence(self) -> float:
         """Mean of the lines' confidence, weighted by their length; 0 where there is no text."""
-        characters = sum(len(line.text) for line in self.lines)
-        if not characters:
-            return 0.0
-        return sum(line.confidence * len(line.text) for line in self.lines) / characters
+        return _confidence(self.lines)
 
     def to_text(self) -> str:
         """Return the text with every line ended."""
@@ -134,6 +137,53 @@ class Page:
             "model": dict(self.model),
             "timings_ms": {step: round(value, 1) for step, value in self.timings_ms.items()},
         }
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that has been read.
+
+    Attributes
+    ----------
+    image : str
+        Name or path, as the caller gave it.
+    pages : tuple of Page
+        At least one, in the file's order.
+    """
+
+    image: str
+    pages: tuple[Page, ...]
+
+    @property
+    def text(self) -> str:
+        """The pages' text, with a form feed between one and the next."""
+        return "\f".join(page.text for page in self.pages)
+
+    @property
+    def confidence(self) -> float:
+        """Mean of the lines' confidence, weighted by their length; 0 where there is no text."""
+        return _confidence([line for page in self.pages for line in page.lines])
+
+    def to_text(self) -> str:
+        """Return the text with every line ended, and a form feed between one page and the next."""
+        return "\f".join(page.to_text() for page in self.pages)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document as JSON has it: its one page, or what all have in common and a list of pages."""
+        pages = [page.to_dict() for page in self.pages]
+        if len(pages) == 1:
+            return pages[0]
+        return {
+            "image": self.image,
+            "text": self.text,
+            "confidence": round(self.confidence, 4),
+            "pages": pages,
+        }
+
+
+def _confidence(lines: Sequence[Line]) -> float:
+    characters = sum(len(line.text) for line in lines)
+    return sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0
 
 
 def _rounded(points: Points) -> list[list[float]]:

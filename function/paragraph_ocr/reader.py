@@ -1,8 +1,10 @@
-"""The bytes of an image in; its page of text lines out: the one place that knows the order of the steps."""
+"""The bytes of a file in; its pages of text lines out: the one place that knows the order of the steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -11,8 +13,9 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.ctc import Character
 from paragraph_ocr.detection import Detector, TextLine
-from paragraph_ocr.document import Line, Page, Word
+from paragraph_ocr.document import Document, Line, Page, Word
 from paragraph_ocr.document import Points as DocumentPoints
+from paragraph_ocr.errors import TooLarge
 from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, decode
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import FOLDER, Model
@@ -28,7 +31,7 @@ class PageReader:
     detector : Detector
     recognizer : Recognizer
     limits : Limits
-        The largest image that is decoded.
+        The most that a file may ask for.
     """
 
     def __init__(self, detector: Detector, recognizer: Recognizer, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -60,26 +63,53 @@ class PageReader:
             model.run(np.zeros(model.input_shape, np.float32))
         return cls(detector, recognizer, limits)
 
-    def read(self, data: bytes, image: str) -> Page:
-        """The page in an image file.
+    def read(self, data: bytes, image: str, max_seconds: float | None = None) -> Document:
+        """All that a file holds.
 
         Parameters
         ----------
         data : bytes
             As `imaging.decode` takes them.
         image : str
-            The name that the page carries.
+            The name that the document carries.
+        max_seconds : float, optional
+            The reader's limit when left out.
 
         Raises
         ------
         OcrError
-            The image is refused or does not decode.
+            The file is refused, does not decode, or takes too long.
         """
-        start = perf_counter()
-        pixels = decode(data, self.limits)
-        return self.read_image(pixels, image, 1000 * (perf_counter() - start))
+        limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
+        return Document(image, tuple(self._pages(data, image, limits)))
 
-    def read_image(self, pixels: NDArray[np.uint8], image: str, decode_ms: float = 0.0) -> Page:
+    def pages(self, data: bytes, image: str) -> Iterator[Page]:
+        """The pages of a file, each read when it is asked for.
+
+        Takes and raises what `read` does; what can be refused without reading a page is refused by the call itself.
+        """
+        return self._pages(data, image, self.limits)
+
+    def _pages(self, data: bytes, image: str, limits: Limits) -> Iterator[Page]:
+        start = perf_counter()
+        return self._read_each(decode(data, limits), image, start, start + limits.max_seconds)
+
+    def _read_each(
+        self, pages: Iterator[NDArray[np.uint8]], image: str, start: float, deadline: float
+    ) -> Iterator[Page]:
+        for number, pixels in enumerate(pages, 1):
+            decode_ms = 1000 * (perf_counter() - start)
+            yield self.read_image(pixels, image, decode_ms, number, deadline)
+            start = perf_counter()
+
+    def read_image(
+        self,
+        pixels: NDArray[np.uint8],
+        image: str,
+        decode_ms: float = 0.0,
+        number: int = 1,
+        deadline: float = math.inf,
+    ) -> Page:
         """The page in an upright grey image.
 
         Parameters
@@ -89,15 +119,27 @@ class PageReader:
             The name that the page carries.
         decode_ms : float
             Milliseconds that decoding took, for the page's timings.
+        number : int
+            The page's number in its file.
+        deadline : float
+            As `perf_counter` tells the time.
+
+        Raises
+        ------
+        TooLarge
+            There are more lines than the limit, or the deadline is over.
         """
         start = perf_counter()
+        _check(deadline)
         found = self.detector.find(pixels)
+        if len(found) > self.limits.max_lines:
+            raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
         middle = perf_counter()
-        lines = self.read_lines(pixels, found)
+        lines = self.read_lines(pixels, found, deadline)
         end = perf_counter()
         return Page(
             image=image,
-            page=1,
+            page=number,
             width=pixels.shape[1],
             height=pixels.shape[0],
             rotation=0,
@@ -111,21 +153,39 @@ class PageReader:
             },
         )
 
-    def read_lines(self, pixels: NDArray[np.uint8], lines: list[TextLine]) -> list[Line]:
+    def read_lines(
+        self, pixels: NDArray[np.uint8], lines: Sequence[TextLine], deadline: float = math.inf
+    ) -> list[Line]:
         """Each line of a page read, in the order given; the text is empty where nothing was read.
 
         Parameters
         ----------
         pixels : uint8 (H, W)
-        lines : list of TextLine
+        lines : sequence of TextLine
+        deadline : float
+            As `perf_counter` tells the time.
+
+        Raises
+        ------
+        TooLarge
+            The deadline is over.
         """
-        frames = [frame(line.baseline, line.ascender, line.descender, self.recognizer.geometry) for line in lines]
-        readings = self.recognizer.read([cut(pixels, each) for each in frames])
-        step = self.recognizer.columns_a_step
-        return [
-            _line(found, each, characters, step)
-            for found, each, characters in zip(lines, frames, readings, strict=True)
-        ]
+        recognizer = self.recognizer
+        size = recognizer.model.input_shape[0]
+        read = []
+        for start in range(0, len(lines), size):
+            _check(deadline)
+            batch = lines[start : start + size]
+            frames = [frame(line.baseline, line.ascender, line.descender, recognizer.geometry) for line in batch]
+            readings = recognizer.read([cut(pixels, each) for each in frames])
+            for found, each, characters in zip(batch, frames, readings, strict=True):
+                read.append(_line(found, each, characters, recognizer.columns_a_step))
+        return read
+
+
+def _check(deadline: float) -> None:
+    if perf_counter() > deadline:
+        raise TooLarge("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
 
 
 def _line(found: TextLine, within: Frame, characters: list[Character], step: float) -> Line:
