@@ -9,7 +9,7 @@ PORT ?= 8000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run serve test lint lock
+.PHONY: run serve test lint openapi lock
 
 run: .venv/serving
 	$(BIN)/python samples/run.py $(IMAGE)
@@ -25,6 +25,9 @@ lint: .venv/development
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
+
+openapi: .venv/development
+	$(BIN)/python function/openapi.py
 
 lock: .venv/serving
 	$(PIP) install uv==0.13.8

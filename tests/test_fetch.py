@@ -169,9 +169,7 @@ def get(network: SimpleNamespace, url: str, seconds: float = SECONDS) -> bytes:
     return fetch(url, LIMIT, seconds, TYPES, resolve=network.resolve, connect=network.connect, context=network.context)
 
 
-@pytest.mark.parametrize(
-    "path", ["/file", "/file?key=1%202", "/chunked", "/untyped", "/elsewhere", "/other-host"]
-)
+@pytest.mark.parametrize("path", ["/file", "/file?key=1%202", "/chunked", "/untyped", "/elsewhere", "/other-host"])
 def test_fetches(network: SimpleNamespace, path: str) -> None:
     assert get(network, path, seconds=10) == FILE
     assert set(network.connected) == {PUBLIC}
