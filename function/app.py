@@ -5,6 +5,7 @@ import json
 import math
 import os
 import traceback
+from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
@@ -37,7 +38,20 @@ MAX_NAME_CHARACTERS = 255
 MEGABYTES_PER_CORE = 1769
 MEGABYTES = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_PER_CORE))
 
-ALLOWED_METHODS = {"/ocr": "POST", "/health": "GET"}
+WEB = Path(__file__).parent / "paragraph_ocr" / "web"
+PAGE_FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/web/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/web/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/web/letter.jpg": ("letter.jpg", "image/jpeg"),
+}
+# The page runs its own script and nothing else, and asks nobody but this API.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+ALLOWED_METHODS = {"/ocr": "POST", "/health": "GET"} | dict.fromkeys(PAGE_FILES, "GET")
 
 NAMESPACE = "ParagraphOCR"
 SERVICE = "paragraph-ocr"
@@ -54,6 +68,19 @@ _cold = True
 def health() -> Response[str]:
     """Say which models are loaded."""
     return _json({"models": dict(reader.models)})
+
+
+def page_file() -> Response[Any]:
+    """Hand out a file of the web page."""
+    name, content_type = PAGE_FILES[app.current_event.path]
+    headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
+    content = (WEB / name).read_bytes()
+    # Bytes travel as base64, which the gateway undoes only for the types on its list.
+    return Response(200, content_type, content if content_type == "image/jpeg" else content.decode(), headers)
+
+
+for path in PAGE_FILES:
+    app.get(path)(page_file)
 
 
 @app.post("/ocr")
