@@ -92,6 +92,35 @@ def test_image_name_may_be_left_out() -> None:
     assert (status, body["image"]) == (200, "image")
 
 
+@pytest.mark.parametrize(
+    ("route", "file", "content_type"),
+    [("page", "index.html", "text/html; charset=utf-8"), ("page_file", "page.css", "text/css; charset=utf-8")],
+)
+def test_the_page_is_served_and_runs_its_own_script_only(route: str, file: str, content_type: str) -> None:
+    status, body, headers = raw_answer(recorded(route))
+    assert (status, headers["Content-Type"]) == (200, [content_type])
+    assert body == (app.WEB / file).read_text(encoding="utf-8")
+    directives = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"][0].split("; "))
+    assert directives == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' blob: data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+
+
+def test_every_file_of_the_page_can_be_had() -> None:
+    assert {path.name for path in app.WEB.iterdir()} == set(app.PAGE_FILES)
+    for name in app.PAGE_FILES:
+        response = respond({**recorded("page_file"), "path": f"/web/{name}"})
+        content = base64.b64decode(response["body"]) if response["isBase64Encoded"] else response["body"].encode()
+        assert (response["statusCode"], content) == (200, (app.WEB / name).read_bytes())
+
+
 @pytest.mark.parametrize("kind", ["ocr_body", "ocr_form"])
 def test_takes_the_image_in_every_kind_of_body(kind: str) -> None:
     status, text, headers = raw_answer({**recorded(kind), "queryStringParameters": {"format": "text"}})
@@ -153,15 +182,16 @@ def test_answers_in_every_form(monkeypatch: pytest.MonkeyPatch, form: str) -> No
         assert response["isBase64Encoded"] is (content_type in IMAGE_TYPES)
 
 
-@pytest.mark.parametrize("route", ["health", "openapi", "ocr", "ocr_url"])
+@pytest.mark.parametrize("route", ["page", "page_file", "health", "openapi", "ocr", "ocr_url"])
 def test_answers_are_not_kept_guessed_at_or_framed(monkeypatch: pytest.MonkeyPatch, route: str) -> None:
     monkeypatch.setattr(app, "TAKES_URLS", False)
-    headers = answer(recorded(route))[2]
+    headers = raw_answer(recorded(route))[2]
     assert headers["Cache-Control"] == ["no-store"]
     assert headers["X-Content-Type-Options"] == ["nosniff"]
     assert headers["Referrer-Policy"] == ["no-referrer"]
     assert headers["Strict-Transport-Security"] == ["max-age=63072000"]
-    assert headers["Content-Security-Policy"] == ["default-src 'none'; frame-ancestors 'none'"]
+    assert headers["Content-Security-Policy"][0].startswith("default-src 'none'; ")
+    assert headers["Content-Security-Policy"][0].endswith("; frame-ancestors 'none'")
     assert not {name for name in headers if name.lower().startswith("access-control")}
 
 
