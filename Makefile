@@ -25,6 +25,7 @@ lint: .venv/development
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
+	$(BIN)/hadolint function/Dockerfile
 
 openapi: .venv/development
 	$(BIN)/python function/openapi.py
