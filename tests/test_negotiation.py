@@ -23,7 +23,7 @@ from paragraph_ocr.formats import FORMATS
         ("application/json;q=0.5, text/plain;q=0.9", "text"),
         ("application/json;q=0.900,text/plain;Q=0.9", "json"),
         ("*/*, application/json;q=0", "text"),
-        ("text/*;q=0.2, text/plain;q=0.1, application/json;q=0.15", "json"),
+        ("text/*;q=0.2, text/plain;q=0.1, application/json;q=0.15", "hocr"),
         ("text/html, text/plain;q=0.1", "text"),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "json"),
         (",, ;, text/plain", "text"),

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -6,7 +7,10 @@ import pytest
 from pages import draw_page
 from PIL import Image
 
+from paragraph_ocr.ctc import Character
 from paragraph_ocr.document import Page
+from paragraph_ocr.errors import TooLarge
+from paragraph_ocr.imaging import Limits
 from paragraph_ocr.reader import PageReader
 from training.metrics import ErrorRate
 
@@ -101,3 +105,64 @@ def test_the_page_says_what_read_it_and_how_long_each_step_took(reader: PageRead
     total = steps.pop("total")
     assert set(steps) == {"decode", "detect", "recognize"}
     assert sum(steps.values()) == pytest.approx(total, abs=0.5)
+
+
+def two_pages() -> bytes:
+    images = [draw_page(texts)[0] for texts in (["the old stone bridge"], ["from the river", "before the end"])]
+    content = BytesIO()
+    images[0].save(content, "TIFF", save_all=True, append_images=images[1:])
+    return content.getvalue()
+
+
+def test_every_page_of_a_file_is_read(reader: PageReader) -> None:
+    document = reader.read(two_pages(), "scan.tif")
+    assert document.image == "scan.tif"
+    assert [(page.image, page.page, len(page.lines)) for page in document.pages] == [
+        ("scan.tif", 1, 1),
+        ("scan.tif", 2, 2),
+    ]
+    assert all(page.timings_ms["decode"] > 0 for page in document.pages)
+
+
+def test_pages_are_read_when_they_are_asked_for(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    find = reader.detector.find
+    monkeypatch.setattr(reader.detector, "find", lambda pixels: seen.append(pixels.shape) or find(pixels))
+    pages = reader.pages(two_pages(), "scan.tif")
+    assert next(pages).page == 1
+    assert len(seen) == 1
+    assert [page.page for page in pages] == [2]
+
+
+def test_what_is_refused_is_refused_before_a_page_is_read(reader: PageReader) -> None:
+    limited = PageReader(reader.detector, reader.recognizer, Limits(max_pages=1))
+    with pytest.raises(TooLarge, match="pages"):
+        limited.pages(two_pages(), "scan.tif")
+
+
+def test_refuses_too_many_lines(reader: PageReader) -> None:
+    limited = PageReader(reader.detector, reader.recognizer, Limits(max_lines=1))
+    pages = limited.pages(two_pages(), "scan.tif")
+    assert len(next(pages).lines) == 1
+    with pytest.raises(TooLarge, match="Page 2 has 2 lines; the limit is 1"):
+        next(pages)
+
+
+def test_refuses_what_takes_too_long(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(strips: Sequence[np.ndarray]) -> list[list[Character]]:
+        clock[0] += 10
+        return [[] for _ in strips]
+
+    clock = [0.0]
+    monkeypatch.setattr("paragraph_ocr.reader.perf_counter", lambda: clock[0])
+    monkeypatch.setattr(reader.recognizer, "read", slow)
+    lines = draw_page(["the river"] * (2 * reader.recognizer.model.input_shape[0]))[0]
+    content = BytesIO()
+    lines.save(content, "PNG")
+    assert len(reader.read(content.getvalue(), "page", max_seconds=1000).pages) == 1
+    clock[0] = 0
+    with pytest.raises(TooLarge, match="longer than the limit"):
+        reader.read(content.getvalue(), "page", max_seconds=9)
+    assert clock[0] == 10
+    with pytest.raises(TooLarge, match="longer than the limit"):
+        PageReader(reader.detector, reader.recognizer, Limits(max_seconds=-1)).read(content.getvalue(), "page")

@@ -6,6 +6,13 @@ from typing import Any
 
 Point = tuple[float, float]
 Points = tuple[Point, ...]
+Box = tuple[float, float, float, float]
+
+
+def bounds(points: Sequence[Point]) -> Box:
+    """The upright box around points: left, top, right, bottom."""
+    xs, ys = zip(*points, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 @dataclass(frozen=True)
@@ -49,10 +56,9 @@ class Line:
     words: tuple[Word, ...]
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> Box:
         """The polygon's bounds: left, top, right, bottom."""
-        xs, ys = zip(*self.polygon, strict=True)
-        return min(xs), min(ys), max(xs), max(ys)
+        return bounds(self.polygon)
 
 
 @dataclass(frozen=True)

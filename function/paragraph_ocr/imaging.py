@@ -3,6 +3,7 @@
 import struct
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -23,7 +24,14 @@ _MAGIC = {
     b"BM": "BMP",
     b"GIF8": "GIF",
 }
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+# Brands that stand in the first box of the file (ISO/IEC 14496-12, 4.3; ISO/IEC 23008-12, 10; AVIF 1.1, 6).
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
+# Junk may stand before a PDF's header, up to here (Adobe's PDF Reference 1.7, implementation note 13).
+_PDF_HEADER_WITHIN = 1024
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif", ".pdf"}
+)
 
 # What Pillow's decoders raise on hostile bytes, beside the OSError and SyntaxError they document.
 _DECODING_ERRORS = (
@@ -48,10 +56,13 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Bits of TIFF's NewSubfileType: a smaller copy of another frame, a transparency mask (TIFF 6.0, page 36).
+_NO_PAGE = 1 | 4
+
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one request may ask for.
+    """The most that one file may ask for.
 
     Attributes
     ----------
@@ -78,12 +89,16 @@ DEFAULT_LIMITS = Limits()
 
 
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[NDArray[np.uint8]]:
-    """Decode an image file into its pages, one at a time; what the limits refuse is refused at once.
+    """Decode an image file into its pages, one at a time.
+
+    What is refused for its format, its bytes, its number of pages or their pixels is refused by the call itself, before
+    any page is decoded.
 
     Parameters
     ----------
     data : bytes
-        A JPEG, PNG, WebP, TIFF, BMP or GIF file; of several frames, the first is read.
+        A JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF image, or a PDF. TIFF and PDF have pages; of other files with
+        several frames, the first is read.
     limits : Limits
         What is refused before it is decoded.
 
@@ -96,59 +111,130 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[NDArray[np.
     Raises
     ------
     TooLarge
-        More bytes or pixels than the limits.
+        More bytes, pixels or pages than the limits.
     UnsupportedFormat
         The bytes begin like no format on the list.
     BrokenImage
-        The bytes begin like one and do not decode.
+        The bytes begin like one and do not decode, or need a password.
     """
     if len(data) > limits.max_bytes:
         raise TooLarge(f"The image has {len(data):,} bytes; the limit is {limits.max_bytes:,}.")
+    if format_of(data) == "PDF":
+        # Few requests bring one.
+        from paragraph_ocr.pdfium import render_pages
+
+        return render_pages(data, limits)
+    return (np.asarray(upright(frame, to_grey(frame))) for frame in frames(data, limits))
+
+
+def format_of(data: bytes) -> str:
+    """The format a file's first bytes claim, as Pillow names it, or PDF.
+
+    Raises
+    ------
+    UnsupportedFormat, BrokenImage
+        They claim none, or there are none.
+    """
     if not data:
         raise BrokenImage("The image has no bytes.")
     name = next((name for magic, name in _MAGIC.items() if data.startswith(magic)), None)
-    if name is None or (name == "WEBP" and data[8:12] != b"WEBP"):
-        raise UnsupportedFormat("Send a JPEG, PNG, WebP, TIFF, BMP or GIF image.")
-    return iter([_first(data, name, limits)])
+    if name == "WEBP" and data[8:12] != b"WEBP":
+        name = None
+    if name is None and data[4:8] == b"ftyp":
+        box = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+        brands = {box[at : at + 4] for at in range(0, len(box), 4)}
+        name = "AVIF" if brands & _AVIF_BRANDS else "HEIF" if brands & _HEIF_BRANDS else None
+    if name is None and b"%PDF-" in data[:_PDF_HEADER_WITHIN]:
+        name = "PDF"
+    if name is None:
+        raise UnsupportedFormat("Send a JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF image, or a PDF.")
+    return name
 
 
-def _first(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:
+def frames(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[Image.Image]:
+    """The pages of an image file that is no PDF, loaded one at a time; valid until the next is asked for.
+
+    Parameters and errors are those of `decode`. A colour JPEG comes as its luma, at a third of the memory.
+    """
+    name = format_of(data)
+    with _refusing(name, limits):
+        if name == "HEIF":
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+        image = Image.open(BytesIO(data), formats=(name,))
+        pages = _pages(image, limits)
+    return _loaded(image, pages, name, limits)
+
+
+def _pages(image: Image.Image, limits: Limits) -> list[int]:
+    """The frames that are pages, refused where they are too many or too large."""
+    pages: list[int] = []
+    index = 0
+    while True:
+        if index >= limits.max_pages:
+            raise TooLarge(f"The file has more than {limits.max_pages:,} pages; send it in parts.")
+        width, height = image.size
+        if width * height > limits.max_pixels:
+            raise TooLarge(f"The image has {width} x {height} pixels; the limit is {limits.max_pixels:,} in all.")
+        if image.format != "TIFF":
+            return [0]
+        if not pages or not image.getexif().get(ExifTags.Base.NewSubfileType, 0) & _NO_PAGE:
+            pages.append(index)
+        index += 1
+        try:
+            image.seek(index)
+        except EOFError:
+            return pages
+
+
+def _loaded(image: Image.Image, pages: list[int], name: str, limits: Limits) -> Iterator[Image.Image]:
+    for index in pages:
+        with _refusing(name, limits):
+            if name == "TIFF":
+                image.seek(index)
+            image.draft("L", image.size)
+            image.load()
+        yield image
+
+
+@contextmanager
+def _refusing(name: str, limits: Limits) -> Iterator[None]:
+    """Turn what Pillow raises into what the caller can change."""
     try:
         with warnings.catch_warnings():
-            # Pillow warns of what is refused below, and of metadata it can do without.
+            # Pillow warns of what is refused anyway, and of metadata it can do without.
             warnings.simplefilter("ignore")
-            with Image.open(BytesIO(data), formats=(name,)) as image:
-                width, height = image.size
-                if width * height > limits.max_pixels:
-                    raise TooLarge(
-                        f"The image has {width} x {height} pixels; the limit is {limits.max_pixels:,} in all."
-                    )
-                # A colour JPEG decodes straight to its luma, at a third of the memory.
-                image.draft("L", image.size)
-                image.load()
-                return np.asarray(_upright(image, _grey(image)))
+            yield
     except Image.DecompressionBombError as error:
         raise TooLarge(f"The image has too many pixels; the limit is {limits.max_pixels:,} in all.") from error
     except _DECODING_ERRORS as error:
         raise BrokenImage(f"The {name} image is damaged or cut short; save it anew and send the whole file.") from error
 
 
-def _grey(image: Image.Image) -> Image.Image:
+def to_grey(image: Image.Image) -> Image.Image:
+    """An image's grey values, 0 to 255, with transparent pixels over white; mode L."""
     if image.mode.startswith("I"):
         # Pillow clips 16-bit values at 255 instead of scaling them.
         values = np.clip(np.asarray(image), 0, 65535).astype(np.uint32)
         return Image.fromarray((values // 257).astype(np.uint8))
     if image.has_transparency_data:
-        opaque = Image.new("RGBA", image.size, "white")
-        opaque.alpha_composite(image.convert("RGBA"))
-        return opaque.convert("L")
+        # An alpha band of its own takes a third of the memory that RGBA over white would.
+        separate = image if image.mode in ("RGBA", "LA") else image.convert("RGBA")
+        return Image.composite(separate.convert("L"), Image.new("L", image.size, 255), separate.getchannel("A"))
     return image.convert("L")
 
 
-def _upright(image: Image.Image, grey: Image.Image) -> Image.Image:
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1, which is upright, where there is none or it cannot be read."""
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        value = image.getexif().get(ExifTags.Base.Orientation)
     except _DECODING_ERRORS:
-        return grey
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return grey if turn is None else grey.transpose(turn)
+        return 1
+    return value if isinstance(value, int) and value in _UPRIGHT else 1
+
+
+def upright(image: Image.Image, pixels: Image.Image) -> Image.Image:
+    """An image's pixels turned by its EXIF orientation."""
+    turn = _UPRIGHT.get(orientation(image))
+    return pixels if turn is None else pixels.transpose(turn)

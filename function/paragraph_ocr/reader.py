@@ -78,13 +78,20 @@ class PageReader:
         return Document(image, tuple(self._pages(data, image, limits)))
 
     def pages(self, data: bytes, image: str) -> Iterator[Page]:
-        """The pages of a file, each read when it is asked for; takes and raises what `read` does."""
+        """The pages of a file, each read when it is asked for.
+
+        Takes and raises what `read` does; what can be refused without reading a page is refused by the call itself.
+        """
         return self._pages(data, image, self.limits)
 
     def _pages(self, data: bytes, image: str, limits: Limits) -> Iterator[Page]:
         start = perf_counter()
-        deadline = start + limits.max_seconds
-        for number, pixels in enumerate(decode(data, limits), 1):
+        return self._read_each(decode(data, limits), image, start, start + limits.max_seconds)
+
+    def _read_each(
+        self, pages: Iterator[NDArray[np.uint8]], image: str, start: float, deadline: float
+    ) -> Iterator[Page]:
+        for number, pixels in enumerate(pages, 1):
             decode_ms = 1000 * (perf_counter() - start)
             yield self.read_image(pixels, image, decode_ms, number, deadline)
             start = perf_counter()
