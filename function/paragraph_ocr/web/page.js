@@ -179,6 +179,7 @@ async function ask(format, body, signal, progress) {
     if (status === 200) return blob;
     const problem = await problemOf(status, blob);
     if (status !== 401 && status !== 403) throw problem;
+    progress?.phase("Waiting for the key");
     await askForKey(problem);
   }
 }
@@ -218,7 +219,7 @@ async function problemOf(status, blob) {
 function askForKey(problem) {
   const dialog = $("key-dialog");
   const refused = sessionStorage.getItem("api-key") !== null;
-  $("key-why").textContent = refused ? `The key was refused. ${problem.detail}` : problem.detail;
+  $("key-refused").hidden = !refused;
   $("key").value = "";
   return new Promise((resolve, reject) => {
     dialog.returnValue = "";
@@ -327,7 +328,7 @@ function pageOf(page, image, numbered) {
     role: "img",
     "aria-label": `The page with ${count(page.lines.length, "line")} drawn on it`,
   });
-  const caption = make("figcaption", { "aria-hidden": "true" });
+  const caption = make("p", { class: "caption", "aria-hidden": "true" });
   const list = make("ol", { role: "list" });
   page.lines.forEach((line, index) => {
     if (!image) drawing.append(written(line));
@@ -335,10 +336,10 @@ function pageOf(page, image, numbered) {
     drawing.append(make("polygon", { ...attributes, points: line.polygon.join(" ") }));
     list.append(make("li", { ...attributes, tabindex: index ? -1 : 0 }, ...itemOf(line)));
   });
-  const figure = make("figure", {}, ...(image ? [image] : []), drawing, caption);
   if (image) image.alt = "";
-  const article = make("article", {}, figure, page.lines.length ? list : make("p", {}, "No text was found here."));
+  const figure = make("figure", {}, make("div", { class: "sheet" }, ...(image ? [image] : []), drawing, caption));
   if (!image) figure.append(make("p", { class: "note" }, "This browser cannot show the page; its text is set in place."));
+  const article = make("article", {}, figure, page.lines.length ? list : make("p", {}, "No text was found here."));
   if (numbered) article.prepend(make("h3", {}, `Page ${page.page}`));
   link(page, drawing, list, caption);
   return article;
@@ -381,7 +382,7 @@ function link(page, drawing, list, caption) {
     const line = page.lines[chosen];
     caption.textContent = line ? line.text : "";
     if (!line) return;
-    // CSS stretches the drawing to the figure's height, so shares of the page's height are the figure's too.
+    // The drawing fills the sheet's height, so shares of the page's height are the sheet's too.
     const below = line.box[3] < 0.8 * page.height;
     caption.classList.toggle("above", !below);
     caption.style.top = `${(100 * (below ? line.box[3] : line.box[1])) / page.height}%`;
