@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from operator import mul
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -188,40 +189,44 @@ FIELDS = st.dictionaries(
 PART = b"Content-Disposition: form-data; name="
 PARTS = [b"--edge", b"--edge--", b"\r\n", b"\r\n\r\n", b"Content-Length: -1", b"\0", b":", b" ", encoded("PNG"),
          PART + b'"image"', PART + b'"image_name"; filename="\xff"', PART + b"image; filename*=utf-8''%ff"]  # fmt: skip
-TEXTS = (
-    TEXT
-    | FIELDS.map(json.dumps)
-    | st.integers(1, 50_000).map(lambda depth: "[" * depth)
-    | st.integers(1, 50_000).map(lambda depth: '{"a":' * depth)
-    | st.text(st.characters(exclude_categories=[]), max_size=40)
+JSON = (
+    FIELDS.map(json.dumps)
+    | st.builds(mul, st.sampled_from(["[", '{"a":', '{"image_base64":']), st.integers(1, 50_000))
+    | st.text('{}[]":,image_base64\\u0 9', max_size=60)
 )
-BYTES = st.binary(max_size=200) | TEXTS.map(lambda text: text.encode(errors="surrogatepass")) | st.lists(
-    st.sampled_from(PARTS), max_size=12
-).map(b"".join)
-BODIES = (
-    st.tuples(TEXTS | st.none(), st.just(False))
-    | st.tuples(BYTES.map(lambda data: base64.b64encode(data).decode()), st.just(True))
-    | st.tuples(TEXT, st.just(True))
+FORM = st.lists(st.sampled_from(PARTS), max_size=12).map(b"".join)
+WILD = TEXT | st.text(st.characters(exclude_categories=[]), max_size=40)
+JSON_TYPES = st.sampled_from(["application/json", "APPLICATION/JSON; charset=x"])
+FORM_TYPES = st.sampled_from(["multipart/form-data; boundary=edge", 'multipart/form-data; boundary="ed\\ge"',
+                              "multipart/form-data", "multipart/form-data; boundary=\n"])  # fmt: skip
+
+
+def as_bytes(data: bytes) -> tuple[str, bool]:
+    return base64.b64encode(data).decode(), True
+
+
+REQUESTS = st.one_of(
+    st.tuples(JSON_TYPES, st.tuples(JSON | WILD | st.none(), st.just(False))),
+    st.tuples(JSON_TYPES, JSON.map(lambda text: as_bytes(text.encode())) | st.binary().map(as_bytes)),
+    st.tuples(FORM_TYPES, (FORM | st.binary()).map(as_bytes)),
+    st.tuples(st.sampled_from(IMAGE_TYPES), st.binary().map(as_bytes) | st.tuples(WILD | st.none(), st.booleans())),
+    st.tuples(TEXT, st.tuples(WILD | st.none(), st.booleans())),
 )
-CONTENT_TYPES = (
-    st.sampled_from(["application/json", "multipart/form-data; boundary=edge", 'multipart/form-data; boundary="ed\\ge"',
-                     "multipart/form-data", "multipart/form-data; boundary=\n", *IMAGE_TYPES])
-    | TEXT
-)  # fmt: skip
-ACCEPTED = st.sampled_from(["*/*", *(form.content_type for form in FORMATS.values())]) | TEXT | st.lists(
+ACCEPTED = st.just("*/*") | st.sampled_from([form.content_type for form in FORMATS.values()]) | TEXT | st.lists(
     st.sampled_from(["text/plain", "*/*", "application/*", ";", ",", "q=0.5", "q=", ";q=1", "a/b"]), max_size=6
 ).map("".join)
 HEADERS = st.dictionaries(TEXT, TEXT, max_size=3)
-QUERIES = st.none() | st.dictionaries(st.just("format") | TEXT, st.sampled_from(list(FORMATS)) | TEXT, max_size=2)
+FORMS = st.sampled_from(list(FORMATS)) | TEXT
+QUERIES = st.none() | st.just({}) | st.dictionaries(st.just("format") | TEXT, FORMS, max_size=2)
 
 
-@given(body=BODIES, content_type=CONTENT_TYPES, accept=ACCEPTED, headers=HEADERS, query=QUERIES)
+@given(sent=REQUESTS, accept=ACCEPTED, headers=HEADERS, query=QUERIES)
 @settings(max_examples=CASES // 2, deadline=None, derandomize=not NIGHTLY, database=None,
           suppress_health_check=list(HealthCheck))  # fmt: skip
 def test_any_request_is_answered(
-    body: tuple[str | None, bool], content_type: str, accept: str, headers: dict[str, str], query: dict[str, str] | None
+    sent: tuple[str, tuple[str | None, bool]], accept: str, headers: dict[str, str], query: dict[str, str] | None
 ) -> None:
-    content, is_base64 = body
+    content_type, (content, is_base64) = sent
     check(
         {
             **RECORDED,
