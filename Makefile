@@ -1,17 +1,21 @@
-# run and test need Python 3.11 or later and make, nothing else.
+# run, serve and test need Python 3.11 or later and make, nothing else.
 
 PYTHON ?= python3
 # Where torch has builds without CUDA; skipped where it cannot be reached.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 IMAGE ?= samples/letter.jpg
+PORT ?= 8000
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint lock
+.PHONY: run serve test lint openapi lock
 
 run: .venv/serving
 	$(BIN)/python samples/run.py $(IMAGE)
+
+serve: .venv/serving
+	$(BIN)/python local/serve.py $(PORT)
 
 test: .venv/development
 	@# Threads that wait for each other make torch's small test networks many times slower on a busy machine.
@@ -21,6 +25,10 @@ lint: .venv/development
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
+	$(BIN)/hadolint function/Dockerfile
+
+openapi: .venv/development
+	$(BIN)/python function/openapi.py
 
 lock: .venv/serving
 	$(PIP) install uv==0.13.8

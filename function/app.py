@@ -1,87 +1,139 @@
 """The API: a proxy event of a REST API goes in, its answer comes out; routes and nothing else."""
 
-import base64
 import json
-import math
 import os
 import traceback
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from paragraph_ocr.errors import (
-    MalformedRequest,
-    MethodNotAllowed,
-    OcrError,
-    RouteNotFound,
-    TooLarge,
-    UnsupportedContentType,
-)
+import openapi
+from intake import IMAGE_TYPES, header, take_image
+from negotiation import choose
+from paragraph_ocr.document import Document
+from paragraph_ocr.errors import MethodNotAllowed, OcrError, RouteNotFound, TooLarge
+from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.imaging import Limits
 from paragraph_ocr.reader import PageReader
 
 LIMITS = Limits(
     max_bytes=int(os.environ.get("MAX_IMAGE_BYTES", 4_500_000)),
     max_pixels=int(os.environ.get("MAX_IMAGE_PIXELS", 40_000_000)),
+    max_pages=int(os.environ.get("MAX_PAGES", 10)),
+    max_lines=int(os.environ.get("MAX_LINES", 500)),
+    max_seconds=float(os.environ.get("MAX_SECONDS", 25)),
 )
-# Base64 takes four characters for three bytes; the rest leaves room for the JSON around it.
-MAX_BODY_CHARACTERS = math.ceil(LIMITS.max_bytes / 3) * 4 + 4096
+# Of a request's time, what fetching its image may take.
+MAX_FETCH_SECONDS = 10.0
+TAKES_URLS = os.environ.get("ALLOW_IMAGE_URL", "true") == "true"
+ORIGINS = [origin.strip() for origin in os.environ.get("CORS_ORIGINS", "").split(",") if origin.strip()]
 # Lambda drops an answer above 6,291,556 bytes, in which the body stands as an escaped JSON string.
 MAX_ANSWER_BYTES = 6_000_000
-MAX_NAME_CHARACTERS = 255
 MEGABYTES_PER_CORE = 1769
 MEGABYTES = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_PER_CORE))
 
-ALLOWED_METHODS = {"/ocr": "POST", "/health": "GET"}
+WEB = Path(__file__).parent / "paragraph_ocr" / "web"
+PAGE_FILES = {
+    "index.html": "text/html; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "letter.jpg": "image/jpeg",
+}
+# The page runs its own script and nothing else, and asks nobody but this API.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=63072000",
+    "X-Content-Type-Options": "nosniff",
+}
 
 NAMESPACE = "ParagraphOCR"
 SERVICE = "paragraph-ocr"
+STEP_METRICS = {
+    "decode": "DecodingTime",
+    "detect": "DetectionTime",
+    "recognize": "RecognitionTime",
+    "total": "ReadingTime",
+}
 logger = Logger(service=SERVICE)
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
-app = APIGatewayRestResolver()
+app = APIGatewayRestResolver(
+    cors=CORSConfig(allow_origin=ORIGINS[0], extra_origins=ORIGINS[1:], max_age=3600) if ORIGINS else None
+)
 
 
 reader = PageReader.load(threads=max(1, round(MEGABYTES / MEGABYTES_PER_CORE)), limits=LIMITS)
 _cold = True
 
 
-@app.get("/health")
-def health() -> Response[str]:
+@app.get("/", **openapi.PAGE)
+def page() -> Response[Any]:
+    """The web page."""
+    return page_file("index.html")
+
+
+@app.get("/web/<file>", **openapi.PAGE_FILE)
+def page_file(file: str) -> Response[Any]:
+    """What the web page is made of."""
+    if file not in PAGE_FILES:
+        raise RouteNotFound(f"The page's files are {', '.join(PAGE_FILES)}.")
+    return _answer((WEB / file).read_bytes(), PAGE_FILES[file], headers={"Content-Security-Policy": PAGE_POLICY})
+
+
+@app.get("/openapi.json", **openapi.OPENAPI)
+def description() -> Response[Any]:
+    """What this is all described in."""
+    return _answer(openapi.FILE.read_bytes(), "application/json")
+
+
+@app.get("/health", **openapi.HEALTH)
+def health() -> Response[Any]:
     """Say which models are loaded."""
-    return _json({"models": dict(reader.models)})
+    return _answer(json.dumps({"models": dict(reader.models)}).encode(), "application/json")
 
 
-@app.post("/ocr")
-def ocr() -> Response[str]:
+@app.post("/ocr", **openapi.OCR)
+def ocr() -> Response[Any]:
     """Read the one image of the body."""
-    data, name = _image_of(app.current_event.raw_event)
-    document = reader.read(data, name)
-    answer = _json(document.to_dict())
-    if len(json.dumps(answer.body)) > MAX_ANSWER_BYTES:
-        raise TooLarge("The page holds more text than one answer can carry; cut the image and send its parts.")
-    metrics.add_metric("Pages", MetricUnit.Count, len(document.pages))
-    metrics.add_metric("Lines", MetricUnit.Count, sum(len(page.lines) for page in document.pages))
-    metrics.add_metric("ReadingTime", MetricUnit.Milliseconds, sum(p.timings_ms["total"] for p in document.pages))
-    return answer
+    start = perf_counter()
+    event = app.current_event.raw_event
+    form = choose(header(event, "accept"), (event.get("queryStringParameters") or {}).get("format"))
+    data, name = take_image(event, LIMITS.max_bytes, _fetch if TAKES_URLS else None)
+    document = reader.read(data, name, LIMITS.max_seconds - (perf_counter() - start))
+    answer = render(document, form, data)
+    _measure(document)
+    content_type = FORMATS[form].content_type
+    size = len(answer) * 4 // 3 if content_type in IMAGE_TYPES else len(json.dumps(answer.decode()))
+    if size > MAX_ANSWER_BYTES:
+        raise TooLarge("The answer is larger than one can be; send fewer pages, parts of the page, or a smaller image.")
+    return _answer(answer, content_type)
 
 
-def no_such_route(_: NotFoundError) -> Response[str]:
+def no_such_route(_: NotFoundError) -> Response[Any]:
     """Tell a wrong method from a wrong path."""
-    method = ALLOWED_METHODS.get(app.current_event.path)
-    if method is None:
-        routes = ", ".join(f"{method} {path}" for path, method in ALLOWED_METHODS.items())
-        return refuse(RouteNotFound(f"The routes are {routes}."))
-    answer = refuse(MethodNotAllowed(f"Use {method}."))
-    answer.headers["Allow"] = method
+    routes = json.loads(openapi.FILE.read_text(encoding="utf-8"))["paths"]
+    methods = [method.upper() for method in routes.get(app.current_event.resource.rstrip("/") or "/", ())]
+    if not methods:
+        named = ", ".join(f"{method.upper()} {path}" for path, operations in routes.items() for method in operations)
+        return refuse(RouteNotFound(f"The routes are {named}."))
+    answer = refuse(MethodNotAllowed(f"Use {' or '.join(methods)}."))
+    answer.headers["Allow"] = ", ".join(methods)
     return answer
 
 
-def refuse(error: OcrError) -> Response[str]:
+def refuse(error: OcrError) -> Response[Any]:
     """Answer with what the caller can change."""
     logger.info("Rejected", reason=error.type)
     # A metric of its own, or its dimension would split all the others of the request.
@@ -91,7 +143,7 @@ def refuse(error: OcrError) -> Response[str]:
     return _problem(error.status, error.type, error.title, str(error))
 
 
-def fail(error: Exception) -> Response[str]:
+def fail(error: Exception) -> Response[Any]:
     """Answer any other failure without a word of its cause, and log that without its message, which may quote text."""
     logger.error("Failed", exception=type(error).__name__, frames=traceback.format_tb(error.__traceback__))
     metrics.add_metric("Failed", MetricUnit.Count, 1)
@@ -118,50 +170,28 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return app.resolve(event, context)
 
 
-def _image_of(event: dict[str, Any]) -> tuple[bytes, str]:
-    """Take the image's bytes and its name out of the body; sizes are looked at before anything is decoded."""
-    content_type = (app.current_event.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise UnsupportedContentType("Send application/json.")
-    body = event.get("body") or ""
-    if len(body) > MAX_BODY_CHARACTERS:
-        raise TooLarge(f"The body has {len(body):,} characters; the image may have {LIMITS.max_bytes:,} bytes.")
-    try:
-        if event.get("isBase64Encoded"):
-            body = base64.b64decode(body, validate=True)
-        fields = json.loads(body, object_pairs_hook=_without_repeats)
-    except (ValueError, RecursionError) as error:
-        raise MalformedRequest("The body is not JSON.") from error
-    if not isinstance(fields, dict) or not fields.keys() <= {"image_base64", "image_name"}:
-        raise MalformedRequest('Send one object: {"image_base64": "...", "image_name": "..."}.')
-    encoded, name = fields.get("image_base64"), fields.get("image_name", "image")
-    if not isinstance(encoded, str) or not encoded:
-        raise MalformedRequest("Send exactly one image, as base64 text in image_base64.")
-    if not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
-        raise MalformedRequest(f"image_name must be printable text of at most {MAX_NAME_CHARACTERS} characters.")
-    if encoded.startswith("data:"):
-        header, _, encoded = encoded.partition(",")
-        if not header.endswith(";base64"):
-            raise MalformedRequest("A data: URL must be base64.")
-    try:
-        # Encoders wrap their lines; b64decode refuses the line ends where it validates.
-        return base64.b64decode("".join(encoded.split()), validate=True), name
-    except ValueError as error:
-        raise MalformedRequest("image_base64 is not base64.") from error
+def _fetch(url: str) -> bytes:
+    # TLS and HTTP take long to import, and few requests need them.
+    from fetch import fetch
+
+    return fetch(url, LIMITS.max_bytes, min(MAX_FETCH_SECONDS, LIMITS.max_seconds), IMAGE_TYPES)
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise MalformedRequest("A field of the body is there twice.")
-    return fields
+def _measure(document: Document) -> None:
+    metrics.add_metric("Pages", MetricUnit.Count, len(document.pages))
+    metrics.add_metric("Lines", MetricUnit.Count, sum(len(page.lines) for page in document.pages))
+    metrics.add_metric("Confidence", MetricUnit.Percent, 100 * document.confidence)
+    for step, name in STEP_METRICS.items():
+        metrics.add_metric(name, MetricUnit.Milliseconds, sum(page.timings_ms[step] for page in document.pages))
 
 
-def _problem(status: int, kind: str, title: str, detail: str) -> Response[str]:
+def _problem(status: int, kind: str, title: str, detail: str) -> Response[Any]:
     request_id = app.current_event.request_context.request_id
     answer = {"type": kind, "title": title, "status": status, "detail": detail, "request_id": request_id}
-    return _json(answer, status, "application/problem+json")
+    return _answer(json.dumps(answer).encode(), "application/problem+json", status)
 
 
-def _json(value: dict[str, Any], status: int = 200, content_type: str = "application/json") -> Response[str]:
-    return Response(status, content_type, json.dumps(value, ensure_ascii=False), headers={})
+def _answer(body: bytes, content_type: str, status: int = 200, headers: dict[str, str] | None = None) -> Response[Any]:
+    # What is on the stack's list of binary types travels as base64, all else as text.
+    content = body if content_type in IMAGE_TYPES else body.decode()
+    return Response(status, content_type, content, headers={**HEADERS, **(headers or {})})

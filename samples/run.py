@@ -2,30 +2,26 @@
 
 import base64
 import json
-import os
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "function"))
-os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from local.serve import lambda_context, load_handler, proxy_event
 
 
 def main(image: Path) -> None:
     """Read an image and say how long each step took."""
     start = time.perf_counter()
-    import app
-
+    handler = load_handler()
     loading = (time.perf_counter() - start) * 1000
-    event = json.loads((ROOT / "events" / "ocr.json").read_text())
     encoded = base64.b64encode(image.read_bytes()).decode()
-    event["body"] = json.dumps({"image_base64": encoded, "image_name": image.name})
-    context = SimpleNamespace(function_name="", memory_limit_in_mb=0, invoked_function_arn="", aws_request_id="")
-    answer = app.handler(event, context)
+    request = json.dumps({"image_base64": encoded, "image_name": image.name})
+    event = proxy_event("POST", "/ocr", [("Content-Type", "application/json")], request.encode())
+    answer = handler(event, lambda_context(event))
     body = json.loads(answer["body"])
     if answer["statusCode"] != 200:
         sys.exit(f"{answer['statusCode']} {body['title']}: {body['detail']}")

@@ -1,22 +1,33 @@
 """The handler answers recorded events: pages as JSON, and each wrong request with its problem."""
 
 import base64
+import importlib.util
 import io
 import json
 import os
-from collections.abc import Callable
+import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
+from standins import StillReader
 
 import app
+import fetch
+import openapi
+from intake import IMAGE_TYPES
+from paragraph_ocr import errors
+from paragraph_ocr.formats import FORMATS
 
 EVENTS = Path(__file__).parents[1] / "events"
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
 REQUEST_ID = "c6af9ac6-7b61-4e16-9a41-93e8f0a1b2c3"
+CONTEXT: Any = SimpleNamespace(
+    function_name="reader", memory_limit_in_mb=1769, invoked_function_arn="arn", aws_request_id="id"
+)
 Event = dict[str, Any]
 
 
@@ -30,12 +41,18 @@ def body_of(event: Event) -> dict[str, str]:
     return body
 
 
+def respond(event: Event) -> dict[str, Any]:
+    return app.handler(event, CONTEXT)
+
+
+def raw_answer(event: Event) -> tuple[int, str, dict[str, list[str]]]:
+    response = respond(event)
+    return response["statusCode"], response["body"], response["multiValueHeaders"]
+
+
 def answer(event: Event) -> tuple[int, dict[str, Any], dict[str, list[str]]]:
-    context = SimpleNamespace(
-        function_name="reader", memory_limit_in_mb=1769, invoked_function_arn="arn", aws_request_id="id"
-    )
-    response = app.handler(event, context)
-    return response["statusCode"], json.loads(response["body"]), response["multiValueHeaders"]
+    status, body, headers = raw_answer(event)
+    return status, json.loads(body), headers
 
 
 def test_onnxruntime_sends_no_telemetry() -> None:
@@ -47,6 +64,13 @@ def test_health_tells_the_models_only() -> None:
     assert status == 200
     assert headers["Content-Type"] == ["application/json"]
     assert body == {"models": dict(app.reader.models)}
+
+
+def test_the_description_is_served() -> None:
+    status, body, headers = answer(recorded("openapi"))
+    assert status == 200
+    assert headers["Content-Type"] == ["application/json"]
+    assert body == json.loads(openapi.FILE.read_text())
 
 
 def test_ocr_answers_the_page() -> None:
@@ -68,33 +92,146 @@ def test_image_name_may_be_left_out() -> None:
     assert (status, body["image"]) == (200, "image")
 
 
-def as_data_url(event: Event) -> None:
-    body = body_of(event)
-    event["body"] = json.dumps({**body, "image_base64": f"data:image/jpeg;base64,{body['image_base64']}"})
+@pytest.mark.parametrize(
+    ("route", "file", "content_type"),
+    [("page", "index.html", "text/html; charset=utf-8"), ("page_file", "page.css", "text/css; charset=utf-8")],
+)
+def test_the_page_is_served_and_runs_its_own_script_only(route: str, file: str, content_type: str) -> None:
+    status, body, headers = raw_answer(recorded(route))
+    assert (status, headers["Content-Type"]) == (200, [content_type])
+    assert body == (app.WEB / file).read_text(encoding="utf-8")
+    directives = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"][0].split("; "))
+    assert directives == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' blob: data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
 
 
-def in_wrapped_lines(event: Event) -> None:
-    body = body_of(event)
-    wrapped = base64.encodebytes(base64.b64decode(body["image_base64"])).decode()
-    event["body"] = json.dumps({**body, "image_base64": wrapped})
+def test_every_file_of_the_page_can_be_had() -> None:
+    assert {path.name for path in app.WEB.iterdir()} == set(app.PAGE_FILES)
+    for name in app.PAGE_FILES:
+        response = respond({**recorded("page_file"), "path": f"/web/{name}"})
+        content = base64.b64decode(response["body"]) if response["isBase64Encoded"] else response["body"].encode()
+        assert (response["statusCode"], content) == (200, (app.WEB / name).read_bytes())
 
 
-def as_binary_body(event: Event) -> None:
-    event.update(body=base64.b64encode(event["body"].encode()).decode(), isBase64Encoded=True)
+@pytest.mark.parametrize("kind", ["ocr_body", "ocr_form"])
+def test_takes_the_image_in_every_kind_of_body(kind: str) -> None:
+    status, text, headers = raw_answer({**recorded(kind), "queryStringParameters": {"format": "text"}})
+    assert (status, headers["Content-Type"]) == (200, ["text/plain; charset=utf-8"])
+    assert text.splitlines() == answer(recorded("ocr"))[1]["text"].splitlines()
 
 
-def with_other_case(event: Event) -> None:
-    del event["headers"]["Content-Type"]
-    event["headers"]["content-TYPE"] = "Application/JSON; charset=utf-8"
+def test_takes_the_image_behind_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def fetched(*arguments: Any) -> bytes:
+        asked.append(arguments)
+        return base64.b64decode(body_of(recorded("ocr"))["image_base64"])
+
+    monkeypatch.setattr(fetch, "fetch", fetched)
+    status, body, _ = answer(recorded("ocr_url"))
+    assert (status, body["image"], len(body["lines"])) == (200, "letter.jpg", 3)
+    assert asked == [("https://example.com/letter.jpg", app.LIMITS.max_bytes, app.MAX_FETCH_SECONDS, IMAGE_TYPES)]
 
 
-@pytest.mark.parametrize("form", [as_data_url, in_wrapped_lines, as_binary_body, with_other_case])
-def test_takes_the_body_in_every_form(form: Callable[[Event], None]) -> None:
-    plain, other = recorded("ocr"), recorded("ocr")
-    form(other)
-    status, body, _ = answer(other)
-    assert status == 200
-    assert body["text"] == answer(plain)[1]["text"]
+def test_the_time_for_fetching_is_part_of_the_time_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(*_: Any) -> bytes:
+        time.sleep(0.2)
+        return base64.b64decode(body_of(recorded("ocr"))["image_base64"])
+
+    monkeypatch.setattr(fetch, "fetch", fetched)
+    monkeypatch.setattr(app, "LIMITS", replace(app.LIMITS, max_seconds=0.1))
+    status, body, _ = answer(recorded("ocr_url"))
+    assert (status, body["type"]) == (413, "urn:paragraph-ocr:too-large")
+
+
+def test_urls_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "TAKES_URLS", False)
+    status, body, _ = answer(recorded("ocr_url"))
+    assert (status, body["type"]) == (422, "urn:paragraph-ocr:url-refused")
+
+
+@pytest.mark.parametrize("failure", [errors.UrlRefused, errors.RemoteFailed, errors.TooLarge])
+def test_says_what_is_wrong_with_a_url(monkeypatch: pytest.MonkeyPatch, failure: type[errors.OcrError]) -> None:
+    def fetched(*_: Any) -> bytes:
+        raise failure("what to change")
+
+    monkeypatch.setattr(fetch, "fetch", fetched)
+    status, body, _ = answer(recorded("ocr_url"))
+    assert (status, body["type"], body["detail"]) == (failure.status, failure.type, "what to change")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_answers_in_every_form(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.setattr(app, "reader", StillReader(app.LIMITS))
+    content_type = FORMATS[form].content_type
+    by_query = {**recorded("ocr"), "queryStringParameters": {"format": form}}
+    by_header = recorded("ocr")
+    by_header["headers"]["Accept"] = content_type
+    for event in (by_query, by_header):
+        response = respond(event)
+        assert response["statusCode"] == 200, response
+        assert response["multiValueHeaders"]["Content-Type"] == [content_type]
+        assert response["isBase64Encoded"] is (content_type in IMAGE_TYPES)
+
+
+@pytest.mark.parametrize("route", ["page", "page_file", "health", "openapi", "ocr", "ocr_url"])
+def test_answers_are_not_kept_guessed_at_or_framed(monkeypatch: pytest.MonkeyPatch, route: str) -> None:
+    monkeypatch.setattr(app, "TAKES_URLS", False)
+    headers = raw_answer(recorded(route))[2]
+    assert headers["Cache-Control"] == ["no-store"]
+    assert headers["X-Content-Type-Options"] == ["nosniff"]
+    assert headers["Referrer-Policy"] == ["no-referrer"]
+    assert headers["Strict-Transport-Security"] == ["max-age=63072000"]
+    assert headers["Content-Security-Policy"][0].startswith("default-src 'none'; ")
+    assert headers["Content-Security-Policy"][0].endswith("; frame-ancestors 'none'")
+    assert not {name for name in headers if name.lower().startswith("access-control")}
+
+
+def test_no_origin_may_read_answers_unless_it_is_listed() -> None:
+    event = recorded("ocr_preflight")
+    status, body, headers = answer(event)
+    assert (status, body["type"]) == (405, "urn:paragraph-ocr:method-not-allowed")
+    assert not {name for name in headers if name.lower().startswith("access-control")}
+
+
+@pytest.fixture
+def app_for_two_origins(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("CORS_ORIGINS", "https://archive.example,https://letters.example")
+    spec = importlib.util.spec_from_file_location("app_for_two_origins", app.__file__)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_listed_origins_may_read_answers(app_for_two_origins: Any) -> None:
+    for origin in ("https://archive.example", "https://letters.example", "https://archive.example.evil", "null"):
+        listed = origin in app_for_two_origins.ORIGINS
+        preflight = recorded("ocr_preflight")
+        preflight["headers"]["Origin"] = origin
+        preflight["multiValueHeaders"]["Origin"] = [origin]
+        response = app_for_two_origins.handler(preflight, CONTEXT)
+        assert (response["statusCode"], response["body"]) == (204, "")
+        headers = response["multiValueHeaders"]
+        assert headers.get("Access-Control-Allow-Origin") == ([origin] if listed else None)
+        if listed:
+            assert "POST" in headers["Access-Control-Allow-Methods"][0]
+            assert {"Content-Type", "X-Api-Key"} <= set(headers["Access-Control-Allow-Headers"][0].split(","))
+            assert headers["Access-Control-Max-Age"] == ["3600"]
+        # Errors, too, or a page could not tell them.
+        for change, status in (({"httpMethod": "GET"}, 405), ({"httpMethod": "POST"}, 415)):
+            response = app_for_two_origins.handler({**preflight, **change}, CONTEXT)
+            assert response["statusCode"] == status
+            assert response["multiValueHeaders"].get("Access-Control-Allow-Origin") == ([origin] if listed else None)
 
 
 def with_image(data: bytes) -> Event:
@@ -133,6 +270,12 @@ WRONG: dict[str, tuple[Event, int, str]] = {
     "name not text": ({"body": f'{{"image_base64": "{SMALL}", "image_name": "\\ud800"}}'}, 400, "malformed-request"),
     "name too long": ({"body": f'{{"image_base64": "{SMALL}", "image_name": "{"a" * 256}"}}'}, 400,
                       "malformed-request"),
+    "no image in a form": ({"headers": {"Content-Type": "multipart/form-data"}, "body": None}, 400,
+                           "malformed-request"),
+    "unknown form": ({"queryStringParameters": {"format": "docx"}}, 400, "malformed-request"),
+    "unacceptable form": ({"headers": {"Accept": "text/html", "Content-Type": "application/json"}}, 406,
+                          "not-acceptable"),
+    "unknown file": ({"path": "/web/..", "resource": "/web/{file}", "httpMethod": "GET"}, 404, "route-not-found"),
     "unknown route": ({"path": "/ocrs", "resource": "/ocrs"}, 404, "route-not-found"),
     "wrong method": ({"httpMethod": "GET"}, 405, "method-not-allowed"),
     "body too large": ({"body": "[" + "1," * 4_000_000}, 413, "too-large"),
@@ -140,8 +283,6 @@ WRONG: dict[str, tuple[Event, int, str]] = {
     "too many pixels": (with_image(encoded("PNG", (8000, 8000))), 413, "too-large"),
     "no content type": ({"headers": {}}, 415, "unsupported-content-type"),
     "no headers": ({"headers": None}, 415, "unsupported-content-type"),
-    "image body": ({"headers": {"Content-Type": "image/jpeg"}, "body": SMALL, "isBase64Encoded": True}, 415,
-                   "unsupported-content-type"),
     "unknown format": (with_image(b"%!PS-Adobe-3.0"), 415, "unsupported-format"),
     "truncated image": (with_image(JPEG[: len(JPEG) // 2]), 422, "broken-image"),
     "header alone": (with_image(JPEG[:20]), 422, "broken-image"),
@@ -160,7 +301,9 @@ def test_refuses(name: str) -> None:
     assert body["detail"]
 
 
-@pytest.mark.parametrize(("route", "method"), [("ocr", "POST"), ("health", "GET")])
+@pytest.mark.parametrize(
+    ("route", "method"), [("ocr", "POST"), ("health", "GET"), ("page", "GET"), ("page_file", "GET"), ("openapi", "GET")]
+)
 def test_a_wrong_method_learns_the_right_one(route: str, method: str) -> None:
     status, _, headers = answer({**recorded(route), "httpMethod": "DELETE"})
     assert (status, headers["Allow"]) == (405, [method])
@@ -170,6 +313,60 @@ def test_refuses_an_answer_that_would_not_arrive(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(app, "MAX_ANSWER_BYTES", 100)
     status, body, _ = answer(recorded("ocr"))
     assert (status, body["type"]) == (413, "urn:paragraph-ocr:too-large")
+
+
+def test_a_large_binary_answer_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "reader", StillReader(app.LIMITS))
+    monkeypatch.setattr(app, "render", lambda *_: bytes(app.MAX_ANSWER_BYTES * 3 // 4 + 3))
+    monkeypatch.setattr(app, "choose", lambda *_: "pdf")
+    monkeypatch.setattr(app, "FORMATS", {"pdf": SimpleNamespace(content_type="application/pdf")})
+    status, body, _ = answer(recorded("ocr"))
+    assert (status, body["type"]) == (413, "urn:paragraph-ocr:too-large")
+
+
+def test_metrics_tell_what_was_read_and_how_long_each_step_took(capsys: pytest.CaptureFixture[str]) -> None:
+    body = answer(recorded("ocr"))[1]
+    (entry,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "Pages" in line]
+    assert (entry["Pages"], entry["Lines"]) == ([1.0], [3.0])
+    assert entry["Confidence"] == [pytest.approx(100 * body["confidence"], abs=0.01)]
+    assert entry["ReadingTime"][0] == pytest.approx(body["timings_ms"]["total"], abs=0.1)
+    steps = [entry[name][0] for name in ("DecodingTime", "DetectionTime", "RecognitionTime")]
+    assert all(step > 0 for step in steps)
+    assert sum(steps) == pytest.approx(entry["ReadingTime"][0], abs=1)
+
+
+def test_logs_hold_neither_image_nor_text_nor_name_nor_url(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(app.logger.registered_handler, "stream", log)
+    name, url = "name-of-the-image", "https://host-of-the-image.invalid/path-of-the-image"
+    image = body_of(recorded("ocr"))["image_base64"]
+    bodies = [
+        {"image_base64": image, "image_name": name},
+        {"image_base64": image[:4000], "image_name": name},
+        {"image_base64": image, "image_name": name * 100},
+        {"image_url": url, "image_name": name},
+        {"image_url": f"{url}:80", "image_name": name},
+        {name: name},
+    ]
+
+    def fetched(*_: Any) -> bytes:
+        raise errors.RemoteFailed("failed")
+
+    monkeypatch.setattr(fetch, "fetch", fetched)
+    answers = [respond({**recorded("ocr"), "body": json.dumps(body)}) for body in bodies]
+    assert [each["statusCode"] for each in answers] == [200, 422, 400, 502, 502, 400]
+    respond({**recorded("ocr"), "path": f"/{name}", "resource": f"/{name}", "headers": {"X-Name": name}})
+    monkeypatch.setattr(app, "take_image", lambda *_: 1 / 0)
+    assert respond(recorded("ocr"))["statusCode"] == 500
+    written = log.getvalue() + capsys.readouterr().out
+    entries = [json.loads(line) for line in written.splitlines()]
+    assert len(entries) > 10
+    for secret in (name, "-of-the-image", image[:20], *json.loads(answers[0]["body"])["text"].split("\n")):
+        assert secret not in written
+    logged = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert all(entry["correlation_id"] == REQUEST_ID for entry in logged)
 
 
 def test_a_failure_reveals_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

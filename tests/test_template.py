@@ -1,13 +1,20 @@
 """The stack keeps strangers out, bounds what the rest may spend, and answers problems in the API's own form."""
 
+import copy
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
 
-from app import ALLOWED_METHODS
+import app
+import intake
+import openapi
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,14 +40,49 @@ READER = RESOURCES["Reader"]["Properties"]
 
 def test_every_route_of_the_handler_is_served_with_every_method() -> None:
     events = [event["Properties"] for event in READER["Events"].values()]
-    assert {event["Path"]: event["Method"] for event in events} == dict.fromkeys(ALLOWED_METHODS, "ANY")
-    assert all("Auth" not in event for event in events)
+    served = {event["Path"]: event["Method"] for event in events if event["Method"] != "OPTIONS"}
+    assert served == dict.fromkeys(json.loads(openapi.FILE.read_text())["paths"], "ANY")
 
 
-def test_a_key_is_required_and_its_use_bounded() -> None:
-    auth = API["Auth"]
-    assert auth["ApiKeyRequired"] is True
-    plan = auth["UsagePlan"]
+def deployed(**parameters: str) -> dict[str, Any]:
+    """The resources of the stack as SAM makes them."""
+    template = copy.deepcopy(yaml_parse((ROOT / "template.yaml").read_text()))
+    reader = template["Resources"]["Reader"]
+    del reader["Metadata"]
+    reader["Properties"]["ImageUri"] = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/reader:1"
+    defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    resources: dict[str, Any] = transform(template, defaults | parameters, SimpleNamespace(load=dict))["Resources"]
+    return resources
+
+
+@pytest.mark.parametrize(("authorizer", "signed"), [("", []), ("AWS_IAM", [{"AWS_IAM": []}])])
+def test_nothing_is_read_without_a_key(monkeypatch: pytest.MonkeyPatch, authorizer: str, signed: list[Any]) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    paths = deployed(Authorizer=authorizer)["Api"]["Properties"]["Body"]["paths"]
+    security = {(path, method): each["security"] for path, methods in paths.items() for method, each in methods.items()}
+    every = "x-amazon-apigateway-any-method"
+    assert security == {
+        ("/ocr", every): [*signed, {"api_key": []}],
+        ("/ocr", "options"): [],
+        ("/health", every): [*signed, {"api_key": []}],
+        ("/health", "options"): [],
+        ("/", every): signed,
+        ("/web/{file}", every): signed,
+        ("/openapi.json", every): signed,
+    }
+    assert "credentials" not in json.dumps(paths)
+
+
+def test_the_description_asks_for_a_key_where_the_gateway_does() -> None:
+    events = [event["Properties"] for event in READER["Events"].values() if event["Properties"]["Method"] == "ANY"]
+    asked = {event["Path"] for event in events if "Auth" not in event}
+    described = json.loads(openapi.FILE.read_text())["paths"]
+    assert asked == {path for path, methods in described.items() for each in methods.values() if "security" in each}
+
+
+def test_the_use_of_a_key_is_bounded() -> None:
+    plan = API["Auth"]["UsagePlan"]
+    assert API["Auth"]["ApiKeyRequired"] is True
     assert plan["CreateUsagePlan"] == "PER_API"
     assert set(plan["Throttle"]) == {"RateLimit", "BurstLimit"}
     assert plan["Quota"]["Limit"] == {"Ref": "MonthlyQuota"}
@@ -50,26 +92,81 @@ def test_bodies_are_not_logged() -> None:
     (settings,) = API["MethodSettings"]
     assert settings["DataTraceEnabled"] is False
     assert "LoggingLevel" not in settings
-    entry = json.loads(API["AccessLogSetting"]["Format"])
+    entry = json.loads(API["AccessLogSetting"]["If"][1]["Format"])
     assert all(value.startswith("$context.") for value in entry.values())
 
 
-def test_only_images_are_binary() -> None:
-    assert all(kind.startswith("image~1") for kind in API["BinaryMediaTypes"])
+def test_the_account_is_changed_only_where_access_logs_are_asked_for() -> None:
+    assert TEMPLATE["Parameters"]["AccessLogs"]["Default"] == "false"
+    assert TEMPLATE["Conditions"]["HasAccessLogs"] == {"Equals": [{"Ref": "AccessLogs"}, "true"]}
+    assert {name for name, resource in RESOURCES.items() if resource.get("Condition") == "HasAccessLogs"} == {
+        "AccessLogGroup",
+        "ApiGatewayAccount",
+        "ApiGatewayRole",
+    }
+    assert API["AccessLogSetting"]["If"][0] == "HasAccessLogs"
+
+
+def test_what_travels_as_base64_is_what_the_function_takes_as_bytes() -> None:
+    binary = [kind.replace("~1", "/") for kind in API["BinaryMediaTypes"]]
+    assert binary == [*intake.IMAGE_TYPES, intake.MULTIPART]
+
+
+def test_every_limit_is_a_parameter_with_the_function_s_default() -> None:
+    variables = READER["Environment"]["Variables"]
+    defaults = {name: TEMPLATE["Parameters"][value["Ref"]]["Default"] for name, value in variables.items()}
+    assert defaults == {
+        "MAX_IMAGE_BYTES": app.LIMITS.max_bytes,
+        "MAX_IMAGE_PIXELS": app.LIMITS.max_pixels,
+        "MAX_PAGES": app.LIMITS.max_pages,
+        "MAX_LINES": app.LIMITS.max_lines,
+        "MAX_SECONDS": app.LIMITS.max_seconds,
+        "ALLOW_IMAGE_URL": "true" if app.TAKES_URLS else "false",
+        "CORS_ORIGINS": ",".join(app.ORIGINS),
+    }
+    assert all(f'"{name}"' in (ROOT / "function" / "app.py").read_text() for name in variables)
+
+
+def test_the_limits_fit_into_lambda_and_the_gateway() -> None:
+    parameters = TEMPLATE["Parameters"]
+    assert parameters["MaxImageBytes"]["MaxValue"] * 4 / 3 + 100_000 < 6_291_556
+    assert parameters["MaxSeconds"]["MaxValue"] < READER["Timeout"] <= 29
+
+
+@pytest.mark.parametrize(
+    ("origins", "allowed"),
+    [("", True), ("https://a.example", True), ("https://a.example,http://localhost:8000", True), ("*", False),
+     ("https://*.example", False), ("https://a.example/", False), ("https://a.example, https://b.example", False)],
+)  # fmt: skip
+def test_origins_are_named_one_by_one(origins: str, allowed: bool) -> None:
+    assert bool(re.fullmatch(TEMPLATE["Parameters"]["CorsOrigins"]["AllowedPattern"], origins)) is allowed
+
+
+@pytest.mark.parametrize("response", API["GatewayResponses"])
+def test_the_gateway_s_errors_are_problems_too(response: str) -> None:
+    answer = API["GatewayResponses"][response]
+    assert answer["ResponseParameters"]["Headers"]["Content-Type"] == "'application/problem+json'"
+    template = answer["ResponseTemplates"]["application/json"]
+    problem = json.loads(template.replace("$context.error.messageString", '"Bad request"'))
+    assert set(problem) == {"type", "title", "status", "detail", "request_id"}
+    assert str(problem["status"]) == answer["StatusCode"]
+    assert problem["detail"]
 
 
 @pytest.mark.parametrize(
     ("response", "status"),
-    [("MISSING_AUTHENTICATION_TOKEN", 404), ("INVALID_API_KEY", 403), ("THROTTLED", 429), ("QUOTA_EXCEEDED", 429),
-     ("REQUEST_TOO_LARGE", 413)],
+    [("MISSING_AUTHENTICATION_TOKEN", 404), ("INVALID_API_KEY", 403), ("ACCESS_DENIED", 403), ("THROTTLED", 429),
+     ("QUOTA_EXCEEDED", 429), ("REQUEST_TOO_LARGE", 413), ("INTEGRATION_TIMEOUT", 504), ("DEFAULT_4XX", 400),
+     ("DEFAULT_5XX", 500)],
 )  # fmt: skip
-def test_the_gateway_s_errors_are_problems_too(response: str, status: int) -> None:
-    answer = API["GatewayResponses"][response]
-    assert answer["StatusCode"] == str(status)
-    assert answer["ResponseParameters"]["Headers"]["Content-Type"] == "'application/problem+json'"
-    problem = json.loads(answer["ResponseTemplates"]["application/json"])
-    assert set(problem) == {"type", "title", "status", "detail", "request_id"}
-    assert problem["status"] == status
+def test_the_gateway_s_errors_are_the_contract_s(response: str, status: int) -> None:
+    assert API["GatewayResponses"][response]["StatusCode"] == str(status)
+
+
+def test_the_gateway_names_the_routes() -> None:
+    detail = API["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]["ResponseTemplates"]["application/json"]
+    for path, methods in json.loads(openapi.FILE.read_text())["paths"].items():
+        assert all(f"{method.upper()} {path}" in detail for method in methods)
 
 
 def test_concurrency_is_reserved_only_where_asked_for() -> None:
@@ -98,5 +195,19 @@ def test_logs_are_kept_for_a_time_only() -> None:
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
 
 
-def test_the_function_ends_with_the_gateway_s_patience() -> None:
-    assert READER["Timeout"] <= 29
+def test_alarms_ring_for_errors_throttles_latency_and_cost_by_mail_where_asked_for() -> None:
+    alarms = {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+    assert set(alarms) == {"ErrorAlarm", "ThrottleAlarm", "LatencyAlarm", "CostAlarm"}
+    mail = {"If": ["HasAlarmEmail", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
+    assert all(alarm["AlarmActions"] == [mail] for alarm in alarms.values())
+    assert TEMPLATE["Parameters"]["AlarmEmail"]["Default"] == ""
+    assert RESOURCES["AlarmTopic"]["Condition"] == "HasAlarmEmail"
+
+
+def test_the_dashboard_shows_every_metric_of_the_handler() -> None:
+    body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Sub"])
+    shown = json.dumps(body)
+    source = (ROOT / "function" / "app.py").read_text()
+    sent = set(re.findall(r'(?:add|single)_metric\("(\w+)"', source)) | set(app.STEP_METRICS.values())
+    assert len(sent) >= 10
+    assert all(name in shown for name in sent)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 
 class OcrError(Exception):
-    """Base of all failures that the caller can mend; ``str(error)`` says how.
+    """Base of all failures that the caller can mend or wait out; ``str(error)`` says how.
 
     Attributes
     ----------
@@ -45,6 +45,14 @@ class MethodNotAllowed(OcrError):
     title = "The route does not take this method"
 
 
+class NotAcceptable(OcrError):
+    """The request allows none of the forms that an answer has."""
+
+    status = 406
+    type = "urn:paragraph-ocr:not-acceptable"
+    title = "The answer has no such form"
+
+
 class TooLarge(OcrError):
     """More bytes, pixels, pages, lines or seconds than the limits allow."""
 
@@ -75,3 +83,19 @@ class BrokenImage(OcrError):
     status = 422
     type = "urn:paragraph-ocr:broken-image"
     title = "The image does not decode"
+
+
+class UrlRefused(OcrError):
+    """The image's URL is not one to fetch, or there is no image behind it."""
+
+    status = 422
+    type = "urn:paragraph-ocr:url-refused"
+    title = "The URL is refused"
+
+
+class RemoteFailed(OcrError):
+    """The server that holds the image's URL failed."""
+
+    status = 502
+    type = "urn:paragraph-ocr:remote-failed"
+    title = "The URL's server failed"

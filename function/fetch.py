@@ -1,0 +1,224 @@
+"""An https URL goes in; the bytes behind it come out, fetched from a public address, within a size and a time."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from time import monotonic
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from paragraph_ocr.errors import RemoteFailed, TooLarge, UrlRefused
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+PORT = 443
+MAX_REDIRECTS = 3
+MAX_URL_CHARACTERS = 2048
+# Stores that were not told a file's type send these.
+UNTYPED = ("application/octet-stream", "binary/octet-stream")
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+# The last label of a name begins with a letter; 2130706433, 0177.1, 0x7f.1 and 127.0.0.1 are addresses.
+_HOST = re.compile(rf"(?:{_LABEL}\.)*(?!0x)[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
+# The IANA registries that ipaddress follows let these through: of IPv6, all is closed but global unicast addresses,
+# and of those 6to4 (RFC 7526), which carries an IPv4 address, and documentation (RFC 9637).
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+_CLOSED = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("3fff::/20"), ipaddress.ip_network("192.88.99.0/24"))
+
+Resolve = Callable[[str, float], Collection[str]]
+Connect = Callable[[str, float], socket.socket]
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address, as text, is one host's on the public Internet, and carries no other address within."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address) and (ip.scope_id or ip not in _GLOBAL_UNICAST):
+        return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _CLOSED)
+
+
+def resolve(host: str, seconds: float) -> list[str]:
+    """The addresses of a name; raises OSError."""
+    # getaddrinfo takes no timeout.
+    executor = ThreadPoolExecutor(1)
+    try:
+        found = executor.submit(socket.getaddrinfo, host, PORT, type=socket.SOCK_STREAM).result(seconds)
+    finally:
+        executor.shutdown(wait=False)
+    return [str(address[0]) for *_, address in found]
+
+
+def connect(address: str, seconds: float) -> socket.socket:
+    """A connection to an address; raises OSError."""
+    return socket.create_connection((address, PORT), seconds)
+
+
+def fetch(
+    url: str,
+    max_bytes: int,
+    max_seconds: float,
+    content_types: Collection[str],
+    *,
+    resolve: Resolve = resolve,
+    connect: Connect = connect,
+    context: ssl.SSLContext | None = None,
+) -> bytes:
+    """The file behind a URL.
+
+    Parameters
+    ----------
+    url : str
+        https on port 443, a host by name, no user or password.
+    max_bytes : int
+        The largest file.
+    max_seconds : float
+        For all of it: names, redirects and the file.
+    content_types : collection of str
+        What the file may be said to be, besides untyped.
+    resolve, connect : callable
+        The network, which tests replace; what `resolve` gives is checked in any case, and `connect` gets an address
+        that passed.
+    context : ssl.SSLContext or None
+        By default the system's authorities are trusted.
+
+    Raises
+    ------
+    UrlRefused
+        The URL, or one it redirects to, is not of this form, its host has an address that is not public, or there is
+        no file of these types.
+    RemoteFailed
+        The server cannot be reached or verified, fails, breaks off or takes too long.
+    TooLarge
+        The file has more than `max_bytes`.
+    """
+    deadline = monotonic() + max_seconds
+    try:
+        for _ in range(MAX_REDIRECTS + 1):
+            host, target = _checked(url)
+            with _open(host, deadline, resolve, connect, context) as tls:
+                connection = http.client.HTTPConnection(host)
+                connection.sock = _Timed(tls, deadline)
+                accepted = {"Accept": ", ".join([*content_types, "*/*;q=0.1"]), "User-Agent": "paragraph-ocr"}
+                connection.request("GET", target, headers=accepted)
+                answer = connection.getresponse()
+                if answer.status not in (301, 302, 303, 307, 308):
+                    return _body(answer, max_bytes, content_types)
+                url = urljoin(url, answer.getheader("Location") or "")
+    except TimeoutError as error:
+        raise RemoteFailed(f"The server of image_url took over {max_seconds:.0f} seconds.") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise RemoteFailed("The server of image_url cannot be reached or verified, or broke off.") from error
+    raise UrlRefused(f"image_url redirects more than {MAX_REDIRECTS} times; send the last URL, or the image itself.")
+
+
+class _Timed(io.RawIOBase):
+    """A connection as http.client sees it, every read of which ends with the time for all of them."""
+
+    def __init__(self, tls: ssl.SSLSocket, deadline: float) -> None:
+        self.tls = tls
+        self.deadline = deadline
+
+    def sendall(self, data: bytes) -> None:
+        self.tls.settimeout(_left(self.deadline))
+        self.tls.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        self.tls.settimeout(_left(self.deadline))
+        return self.tls.recv_into(buffer)
+
+    def close(self) -> None:
+        """Leave it open: http.client closes before it has read the body."""
+
+
+def _left(deadline: float) -> float:
+    seconds = deadline - monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
+
+
+def _checked(url: str) -> tuple[str, str]:
+    """Host and target of a URL that may be fetched."""
+    # urlsplit drops control characters and reads on.
+    if len(url) > MAX_URL_CHARACTERS or not re.fullmatch("[!-~]+", url):
+        raise UrlRefused(f"image_url must be a URL of at most {MAX_URL_CHARACTERS} plain characters.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UrlRefused("image_url is not a URL.") from error
+    if parts.scheme != "https" or port not in (None, PORT) or "@" in parts.netloc:
+        raise UrlRefused(f"image_url must be https, on port {PORT}, without user and password.")
+    host = parts.hostname or ""
+    if len(host) > 253 or not _HOST.fullmatch(host):
+        raise UrlRefused("The host of image_url must be a name, not an address.")
+    return host, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+@cache
+def _trusting_the_system() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _open(
+    host: str, deadline: float, resolve: Resolve, connect: Connect, context: ssl.SSLContext | None
+) -> ssl.SSLSocket:
+    """A verified connection to an address that was checked."""
+    try:
+        addresses = resolve(host, _left(deadline))
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_NONAME:
+            raise UrlRefused("The host of image_url is not known.") from error
+        raise
+    if not addresses or not all(is_public(address) for address in addresses):
+        raise UrlRefused("The host of image_url is not on the public Internet.")
+    failure = OSError()
+    for address in addresses:
+        try:
+            connection = connect(address, _left(deadline))
+        except OSError as error:
+            failure = error
+        else:
+            connection.settimeout(max(deadline - monotonic(), 0.001))
+            return (context or _trusting_the_system()).wrap_socket(connection, server_hostname=host)
+    raise failure
+
+
+def _body(answer: http.client.HTTPResponse, max_bytes: int, content_types: Collection[str]) -> bytes:
+    if answer.status >= 500:
+        raise RemoteFailed(f"The server of image_url answered {answer.status}.")
+    if answer.status != 200:
+        raise UrlRefused(f"The server of image_url answered {answer.status}; send a URL that anyone may read.")
+    kind = (answer.getheader("Content-Type") or UNTYPED[0]).partition(";")[0].strip().lower()
+    if kind not in content_types and kind not in UNTYPED:
+        raise UrlRefused("There is no image behind image_url; its server says it is something else.")
+    if (answer.getheader("Content-Encoding") or "identity").lower() != "identity":
+        raise RemoteFailed("The server of image_url compressed the file, which nobody asked for.")
+    too_large = TooLarge(f"The file behind image_url has more than {max_bytes:,} bytes.")
+    if answer.length is not None and answer.length > max_bytes:
+        raise too_large
+    data = bytearray()
+    while chunk := answer.read(2**16):
+        data += chunk
+        if len(data) > max_bytes:
+            raise too_large
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
+    if not data:
+        raise UrlRefused("The file behind image_url is empty.")
+    return bytes(data)

@@ -1,0 +1,157 @@
+"""One image comes out of each kind of body; anything else is refused for what it is."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from intake import IMAGE_TYPES, take_image
+from paragraph_ocr.errors import MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
+
+LIMIT = 100_000
+PIXELS = b"\x89PNG\r\n\x1a\n\x00--\xff\r\n"
+FORM = "multipart/form-data; boundary=edge"
+PART = b'--edge\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+FILE = b'--edge\r\nContent-Disposition: form-data; name="%b"; filename="%b"\r\nContent-Type: image/png\r\n\r\n%b\r\n'
+END = b"--edge--\r\n"
+
+
+def fetched(url: str) -> bytes:
+    return f"behind {url}".encode()
+
+
+def take(content_type: str, body: bytes | str | None, fetch: Any = fetched) -> tuple[bytes, str]:
+    binary = isinstance(body, bytes)
+    event = {
+        "headers": {"Content-Type": content_type},
+        "body": base64.b64encode(body).decode() if isinstance(body, bytes) else body,
+        "isBase64Encoded": binary,
+    }
+    return take_image(event, LIMIT, fetch)
+
+
+def as_json(**fields: Any) -> str:
+    return json.dumps(fields)
+
+
+IN_BASE64 = base64.b64encode(PIXELS).decode()
+TAKEN: dict[str, tuple[str, bytes | str, str]] = {
+    "JSON": ("application/json", as_json(image_base64=IN_BASE64, image_name="a b.png"), "a b.png"),
+    "JSON without name": ("application/json", as_json(image_base64=IN_BASE64), "image"),
+    "JSON as bytes": ("application/json", as_json(image_base64=IN_BASE64).encode(), "image"),
+    "JSON in other case": ("Application/JSON ; Charset=UTF-8", as_json(image_base64=IN_BASE64), "image"),
+    "data URL": ("application/json", as_json(image_base64=f"data:image/png;base64,{IN_BASE64}"), "image"),
+    "data URL in other case": ("application/json", as_json(image_base64=f"DATA:image/png;BASE64,{IN_BASE64}"), "image"),
+    "wrapped lines": ("application/json", as_json(image_base64=f"{IN_BASE64[:8]}\r\n{IN_BASE64[8:]}\n"), "image"),
+    "body in other case": ("IMAGE/Png", PIXELS, "image"),
+    "body with parameter": ("image/png; name=x", PIXELS, "image"),
+    "form": (FORM, FILE % (b"image", b"scan.png", PIXELS) + END, "scan.png"),
+    "form in other case": ("Multipart/Form-Data; BOUNDARY=edge", FILE % (b"image", b"scan.png", PIXELS) + END,
+                           "scan.png"),
+    "form, quoted boundary": ('multipart/form-data; boundary="edge"', PART % (b"image", PIXELS) + END, "image"),
+    "form with name": (FORM, PART % (b"image_name", "né".encode()) + FILE % (b"image", b"x", PIXELS) + END, "né"),
+    "form without last line end": (FORM, PART % (b"image", PIXELS) + END.rstrip(), "image"),
+    **{kind: (kind, PIXELS, "image") for kind in IMAGE_TYPES},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_takes(kind: str) -> None:
+    content_type, body, name = TAKEN[kind]
+    assert take(content_type, body) == (PIXELS, name)
+
+
+def test_takes_what_is_behind_a_url() -> None:
+    body = as_json(image_url="https://example.com/a.png", image_name="a.png")
+    assert take("application/json", body) == (b"behind https://example.com/a.png", "a.png")
+
+
+def test_refuses_urls_where_they_are_turned_off() -> None:
+    with pytest.raises(UrlRefused, match="turned off"):
+        take("application/json", as_json(image_url="https://example.com/a.png"), fetch=None)
+
+
+EXACTLY_ONE = "[Ee]xactly one image"
+IMAGE = PART % (b"image", PIXELS)
+REFUSED: dict[str, tuple[str, bytes | str | None, str]] = {
+    "no body": ("application/json", None, "not JSON"),
+    "not text": ("application/json", b"\xff\xfe", "not JSON"),
+    "deep": ("application/json", "[" * 100_000, "not JSON"),
+    "a list": ("application/json", "[]", "one object"),
+    "unknown field": ("application/json", as_json(image_base64=IN_BASE64, more=1), "one object"),
+    "a field twice": ("application/json", '{"image_base64": "AA==", "image_base64": "AA=="}', "twice"),
+    "none": ("application/json", as_json(image_name="a"), f"{EXACTLY_ONE}.*neither"),
+    "both": ("application/json", as_json(image_base64=IN_BASE64, image_url="https://a.b/"), f"{EXACTLY_ONE}.*both"),
+    "two": ("application/json", as_json(image_base64=[IN_BASE64, IN_BASE64]), EXACTLY_ONE),
+    "a number": ("application/json", as_json(image_base64=7), EXACTLY_ONE),
+    "nothing in it": ("application/json", as_json(image_base64=""), EXACTLY_ONE),
+    "an empty data URL": ("application/json", as_json(image_base64="data:image/png;base64,"), EXACTLY_ONE),
+    "a URL of no text": ("application/json", as_json(image_url=None), EXACTLY_ONE),
+    "not base64": ("application/json", as_json(image_base64="a%"), "not base64"),
+    "data URL, not base64": ("application/json", as_json(image_base64="data:image/png,abcd"), "must be base64"),
+    "a name of no text": ("application/json", as_json(image_base64=IN_BASE64, image_name=None), "image_name"),
+    "a name with a line end": ("application/json", as_json(image_base64=IN_BASE64, image_name="a\nb"), "image_name"),
+    "an empty image": ("image/png", b"", "empty"),
+    "a lone surrogate": ("image/png", "\ud800", "neither text nor base64"),
+    "no boundary": ("multipart/form-data", IMAGE + END, "boundary"),
+    "an empty boundary": ("multipart/form-data; boundary=", IMAGE + END, "boundary"),
+    "another boundary": ("multipart/form-data; boundary=ridge", IMAGE + END, "boundary"),
+    "an empty form": (FORM, b"", "boundary"),
+    "no part": (FORM, END, EXACTLY_ONE),
+    "no last boundary": (FORM, IMAGE, "boundary"),
+    "cut in the last boundary": (FORM, IMAGE + b"--edge-", "boundary"),
+    "the last boundary in a file": (FORM, PART % (b"image", b"one\r\n--edge--\r\ntwo") + END, "boundary"),
+    "a boundary in a file": (FORM, PART % (b"image", b"one\r\n--edge\r\ntwo") + END, "boundary"),
+    "more after the end": (FORM, IMAGE + END + b"more", "boundary"),
+    "a part without name": (FORM, b"--edge\r\nContent-Disposition: form-data\r\n\r\nx\r\n" + END, "boundary"),
+    "headers without end": (FORM, b"--edge\r\n" + b"A: b\r\n" * 1000, "boundary"),
+    "form without image": (FORM, PART % (b"image_name", b"a") + END, f"{EXACTLY_ONE}.*has 0"),
+    "form with two": (FORM, IMAGE + IMAGE + END, f"{EXACTLY_ONE}.*has 2"),
+    "form with an empty image": (FORM, PART % (b"image", b"") + END, EXACTLY_ONE),
+    "form with two names": (FORM, IMAGE + PART % (b"image_name", b"a") * 2 + END, "each once"),
+    "form with another field": (FORM, IMAGE + PART % (b"other", b"a") + END, "each once"),
+    "form with a name of no text": (FORM, IMAGE + PART % (b"image_name", b"\xff") + END, "UTF-8"),
+    "form with a long name": (FORM, FILE % (b"image", b"a" * 300, PIXELS) + END, "255"),
+    "form with many parts": (FORM, IMAGE * 50 + END, "boundary"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses(case: str) -> None:
+    content_type, body, message = REFUSED[case]
+    with pytest.raises(MalformedRequest, match=message):
+        take(content_type, body)
+
+
+def test_refuses_base64_that_is_broken() -> None:
+    event = {"headers": {"Content-Type": "image/png"}, "body": "{!}", "isBase64Encoded": True}
+    with pytest.raises(MalformedRequest, match="base64"):
+        take_image(event, LIMIT, None)
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "image/svg+xml", "a/b", "*/*", "image/png, a/b"])
+def test_refuses_other_content_types(content_type: str) -> None:
+    with pytest.raises(UnsupportedContentType, match="application/json, multipart/form-data"):
+        take(content_type, PIXELS)
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"Content-Type": None}])
+def test_refuses_no_content_type(headers: Any) -> None:
+    with pytest.raises(UnsupportedContentType):
+        take_image({"headers": headers, "body": "{}"}, LIMIT, None)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "image/png", FORM])
+def test_refuses_what_is_too_large_without_looking_into_it(content_type: str) -> None:
+    event = {"headers": {"Content-Type": content_type}, "body": "!" * (2 * LIMIT), "isBase64Encoded": True}
+    with pytest.raises(TooLarge, match="200,000"):
+        take_image(event, LIMIT, None)
+
+
+def test_the_largest_image_fits_into_every_body() -> None:
+    data = bytes(LIMIT)
+    assert take("image/png", data)[0] == data
+    body = as_json(image_base64=base64.b64encode(data).decode(), image_name="a" * 255)
+    assert take("application/json", body)[0] == data
+    assert take(FORM, FILE % (b"image", b"a" * 255, data) + END)[0] == data
