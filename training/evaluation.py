@@ -75,9 +75,9 @@ class Figures:
 
 @dataclass(frozen=True)
 class Misreading:
-    """A true line that was not read right: its character error, its strip uint8 (H, W), its text, what was read."""
+    """A true line that was not read right: characters to edit, its strip uint8 (H, W), its text, what was read."""
 
-    error: float
+    edits: int
     strip: NDArray[np.uint8]
     truth: str
     reading: str
@@ -171,7 +171,7 @@ def evaluate(
                 errors = Levenshtein.distance(fold(line.text), fold(text))
                 if errors and line.text and not line.struck:
                     strip = cut(pixels, frame(line.baseline, line.ascender, line.descender, reader.recognizer.geometry))
-                    misread.append(Misreading(errors / max(len(line.text), len(text)), strip, line.text, text))
+                    misread.append(Misreading(errors, strip, line.text, text))
         if overlays is not None:
             overlays.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(overlays / f"{page.page_id}.jpg"), draw_overlay(pixels, reading)[:, :, ::-1])
@@ -179,7 +179,7 @@ def evaluate(
 
 
 def draw_worst(misread: list[Misreading], count: int = 50) -> NDArray[np.uint8]:
-    """The worst misread lines, worst first, each strip with what it says in green and what was read in red.
+    """The lines that cost most, worst first, each strip with what it says in green and what was read in red.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def draw_worst(misread: list[Misreading], count: int = 50) -> NDArray[np.uint8]:
     """
     font = cv2.FontFace("sans")
     rows = []
-    for line in sorted(misread, key=lambda line: -line.error)[:count]:
+    for line in sorted(misread, key=lambda line: -line.edits)[:count]:
         height, width = line.strip.shape
         row = np.full((2 * height, max(1024, width), 3), 255, np.uint8)
         row[:height, :width] = line.strip[:, :, None]
@@ -245,7 +245,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--source", action="append", default=[], help="read this source alone; may be repeated")
     parser.add_argument("--overlays", type=Path, help="folder to draw what was found in")
-    parser.add_argument("--worst", type=Path, help="picture to draw the fifty worst misread lines in")
+    parser.add_argument("--worst", type=Path, help="picture to draw the fifty lines in that were misread worst")
     parser.add_argument("--record", action="store_true", help="write the figures into the models' cards")
     arguments = parser.parse_args()
     reader = PageReader.load(arguments.models, arguments.threads)
