@@ -5,6 +5,8 @@ import sys
 import time
 import zlib
 from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pypdfium2
@@ -141,6 +143,21 @@ def test_the_process_knows_nothing_of_the_environment(monkeypatch: pytest.Monkey
     with pytest.raises(ChildProcessError):
         imaging.decode(make_pdf([page_object(72, 72)]))
     assert seen.keys() <= {"PYTHONPATH", "PATH", "LD_LIBRARY_PATH", "SYSTEMROOT"}
+
+
+def test_a_message_that_is_cut_short_is_no_message() -> None:
+    sent = BytesIO()
+    pdfium._send(sent, {"width": 2}, b"pixels")
+    assert pdfium._receive(BytesIO(sent.getvalue())) == ({"width": 2}, b"pixels")
+    for length in (0, 5, len(sent.getvalue()) - 1):
+        with pytest.raises(EOFError):
+            pdfium._receive(BytesIO(sent.getvalue()[:length]))
+
+
+def test_modules_of_the_working_directory_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ctypes.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    assert len(decode(make_pdf([page_object(72, 72)]))) == 1
 
 
 def layer(width: int, height: int, *words: tuple[float, float, str]) -> TextLayer:
