@@ -10,6 +10,7 @@ import pypdfium2
 import pytest
 from pdfs import make_pdf, page_object
 from PIL import Image
+from pypdfium2 import raw
 
 from paragraph_ocr import imaging
 from paragraph_ocr.document import Document, Line, Page, Points, Word
@@ -128,7 +129,11 @@ def test_lines_and_words_are_told_apart() -> None:
 def test_the_text_is_not_seen() -> None:
     data = encode(Image.fromarray(sheet()), "PNG")
     words = [[Word("XXXX", 1.0, quadrilateral(5, 5, 80, 50))]]
-    np.testing.assert_array_equal(shown(searchable(written_on((90, 60, words)), data)), sheet())
+    pdf = searchable(written_on((90, 60, words)), data)
+    np.testing.assert_array_equal(shown(pdf), sheet())
+    with pypdfium2.PdfDocument(pdf) as document:
+        (text,) = document[0].get_objects([raw.FPDF_PAGEOBJ_TEXT])
+        assert raw.FPDFTextObj_GetTextRenderMode(text) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
