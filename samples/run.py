@@ -26,13 +26,15 @@ def main(image: Path) -> None:
     if answer["statusCode"] != 200:
         sys.exit(f"{answer['statusCode']} {body['title']}: {body['detail']}")
     print(f"\n{body['text']}\n")
-    for step, milliseconds in {"load": loading, **body["timings_ms"]}.items():
-        print(f"{step:>10} {milliseconds:8.1f} ms")
-    write_overlay(image, Path(f"{image.stem}.overlay.jpg"), body)
+    print(f"{'load':>10} {loading:8.1f} ms")
+    pages = body.get("pages", [body])
+    for step in pages[0]["timings_ms"]:
+        print(f"{step:>10} {sum(page['timings_ms'][step] for page in pages):8.1f} ms")
+    write_overlay(image, Path(f"{image.stem}.overlay.jpg"), pages[0])
 
 
 def write_overlay(image: Path, target: Path, body: dict) -> None:
-    """Draw the answer over the image."""
+    """Draw the first page's answer over it."""
     from paragraph_ocr import imaging
     from paragraph_ocr.document import Line, Page
     from paragraph_ocr.overlay import draw_overlay

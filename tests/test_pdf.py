@@ -10,6 +10,7 @@ import pypdfium2
 import pytest
 from pdfs import make_pdf, page_object
 from PIL import Image
+from pypdfium2 import raw
 
 from paragraph_ocr import imaging
 from paragraph_ocr.document import Document, Line, Page, Points, Word
@@ -128,7 +129,11 @@ def test_lines_and_words_are_told_apart() -> None:
 def test_the_text_is_not_seen() -> None:
     data = encode(Image.fromarray(sheet()), "PNG")
     words = [[Word("XXXX", 1.0, quadrilateral(5, 5, 80, 50))]]
-    np.testing.assert_array_equal(shown(searchable(written_on((90, 60, words)), data)), sheet())
+    pdf = searchable(written_on((90, 60, words)), data)
+    np.testing.assert_array_equal(shown(pdf), sheet())
+    with pypdfium2.PdfDocument(pdf) as document:
+        (text,) = document[0].get_objects([raw.FPDF_PAGEOBJ_TEXT])
+        assert raw.FPDFTextObj_GetTextRenderMode(text) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -165,6 +170,14 @@ def test_other_images_lose_nothing(mode: str, form: str) -> None:
     np.testing.assert_array_equal(shown(pdf), np.asarray(image.convert("RGB")))
 
 
+def test_the_pixels_of_a_plain_png_are_in_it_as_they_were_sent() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    data = encode(Image.fromarray(noise), "PNG")
+    start = data.index(b"IDAT") + 4
+    length = int.from_bytes(data[start - 8 : start - 4], "big")
+    assert data[start : start + length] in searchable(written_on((90, 60, [])), data)
+
+
 @pytest.mark.parametrize("form", ["WEBP", "HEIF", "AVIF"])
 def test_images_that_lost_something_stay_small(form: str) -> None:
     pdf = searchable(written_on((90, 60, [])), encode(Image.fromarray(sheet()), form))
@@ -174,7 +187,9 @@ def test_images_that_lost_something_stay_small(form: str) -> None:
 
 def test_sixteen_bits_and_transparency_are_shown_as_they_are_read() -> None:
     deep = np.full((20, 30), 30_000, np.uint16)
-    assert (shown(searchable(written_on((30, 20, [])), encode(Image.fromarray(deep), "PNG")), width=30) == 116).all()
+    for form in ("PNG", "TIFF"):
+        pixels = shown(searchable(written_on((30, 20, [])), encode(Image.fromarray(deep), form)), width=30)
+        assert (np.abs(pixels.astype(int) - 116) <= 1).all()
     clear = encode(Image.new("RGBA", (30, 20), (0, 0, 0, 0)), "PNG")
     assert (shown(searchable(written_on((30, 20, [])), clear), width=30) == 255).all()
 

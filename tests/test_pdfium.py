@@ -1,9 +1,12 @@
 """PDFs are rendered as they are seen, and what they must not do to the process that asks is kept from it."""
 
 import resource
+import sys
 import time
 import zlib
 from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pypdfium2
@@ -89,18 +92,25 @@ def deflated(unit: bytes, times: int) -> bytes:
     return b"".join(compressor.compress(unit * 65536) for _ in range(times)) + compressor.flush()
 
 
-@pytest.mark.skipif(not hasattr(resource, "RLIMIT_AS"), reason="the system limits no memory")
-def test_a_bomb_takes_neither_time_nor_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb = page_object(72, 72, deflated(b"0 0 m 9 9 l S\n", 60), content_entries=b"/Filter/FlateDecode")
+BOMB = page_object(72, 72, deflated(b"0 0 m 9 9 l S\n", 60), content_entries=b"/Filter/FlateDecode")
+
+
+def test_a_bomb_takes_no_time_and_none_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     with monkeypatch.context() as patch:
         patch.setattr(pdfium, "PAGE_SECONDS", 2.0)
         with pytest.raises(TooLarge, match="memory or time"):
-            decode(make_pdf([bomb]))
+            decode(make_pdf([BOMB]))
     assert time.perf_counter() - start < 8
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
     assert len(decode(make_pdf([page_object(72, 72)]))) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the limit is not kept")
+def test_the_process_gets_little_memory() -> None:
+    with pytest.raises(TooLarge, match="memory or time"):
+        decode(make_pdf([page_object(12_000, 12_000)]), Limits(max_pixels=2_000_000_000))
 
 
 def test_the_process_is_ended_with_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,11 +122,13 @@ def test_the_process_is_ended_with_the_request(monkeypatch: pytest.MonkeyPatch) 
             started.append(self)
 
     monkeypatch.setattr(pdfium.subprocess, "Popen", Recorded)
-    pages = imaging.decode(make_pdf([page_object(600, 600)] * 5))
+    pages = imaging.decode(make_pdf([page_object(72, 72), BOMB]))
     next(pages)
     assert started[0].poll() is None
+    start = time.perf_counter()
     del pages
     assert started[0].poll() is not None
+    assert time.perf_counter() - start < 3
 
 
 def test_the_process_knows_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +143,21 @@ def test_the_process_knows_nothing_of_the_environment(monkeypatch: pytest.Monkey
     with pytest.raises(ChildProcessError):
         imaging.decode(make_pdf([page_object(72, 72)]))
     assert seen.keys() <= {"PYTHONPATH", "PATH", "LD_LIBRARY_PATH", "SYSTEMROOT"}
+
+
+def test_a_message_that_is_cut_short_is_no_message() -> None:
+    sent = BytesIO()
+    pdfium._send(sent, {"width": 2}, b"pixels")
+    assert pdfium._receive(BytesIO(sent.getvalue())) == ({"width": 2}, b"pixels")
+    for length in (0, 5, len(sent.getvalue()) - 1):
+        with pytest.raises(EOFError):
+            pdfium._receive(BytesIO(sent.getvalue()[:length]))
+
+
+def test_modules_of_the_working_directory_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ctypes.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    assert len(decode(make_pdf([page_object(72, 72)]))) == 1
 
 
 def layer(width: int, height: int, *words: tuple[float, float, str]) -> TextLayer:

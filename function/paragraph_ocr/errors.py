@@ -54,7 +54,7 @@ class NotAcceptable(OcrError):
 
 
 class TooLarge(OcrError):
-    """More bytes or pixels than the limits allow."""
+    """More bytes, pixels, pages, lines or seconds than the limits allow."""
 
     status = 413
     type = "urn:paragraph-ocr:too-large"
@@ -78,7 +78,7 @@ class UnsupportedFormat(OcrError):
 
 
 class BrokenImage(OcrError):
-    """The bytes claim a format on the list and do not decode."""
+    """The bytes claim a format on the list and do not decode, or not without a password."""
 
     status = 422
     type = "urn:paragraph-ocr:broken-image"

@@ -32,7 +32,7 @@ DOTS_PER_INCH = 200
 LEAST_DOTS_PER_INCH = 72
 POINTS_PER_INCH = 72
 MAX_MEMORY = 2**30
-PAGE_SECONDS = 10.0
+PAGE_SECONDS = 20.0
 # What the dynamic loader needs; everything else of the environment is kept from the process.
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
 
@@ -84,7 +84,8 @@ def _process(task: dict[str, Any], data: bytes) -> Iterator[subprocess.Popen[byt
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     process = subprocess.Popen(
-        [sys.executable, "-m", "paragraph_ocr.pdfium"],
+        # -P, or modules of the working directory would come before the standard library's.
+        [sys.executable, "-P", "-m", "paragraph_ocr.pdfium"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -133,7 +134,10 @@ def _receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     if not line.endswith(b"\n"):
         raise EOFError
     header = json.loads(line)
-    payload = stream.read(header.pop("bytes"))
+    size = header.pop("bytes")
+    payload = stream.read(size)
+    if len(payload) < size:
+        raise EOFError
     return header, payload
 
 
