@@ -212,9 +212,14 @@ REQUESTS = st.one_of(
     st.tuples(st.sampled_from(IMAGE_TYPES), st.binary().map(as_bytes) | st.tuples(WILD | st.none(), st.booleans())),
     st.tuples(TEXT, st.tuples(WILD | st.none(), st.booleans())),
 )
-ACCEPTED = st.just("*/*") | st.sampled_from([form.content_type for form in FORMATS.values()]) | TEXT | st.lists(
-    st.sampled_from(["text/plain", "*/*", "application/*", ";", ",", "q=0.5", "q=", ";q=1", "a/b"]), max_size=6
-).map("".join)
+ACCEPTED = (
+    st.just("*/*")
+    | st.sampled_from([form.content_type for form in FORMATS.values()])
+    | TEXT
+    | st.lists(
+        st.sampled_from(["text/plain", "*/*", "application/*", ";", ",", "q=0.5", "q=", ";q=1", "a/b"]), max_size=6
+    ).map("".join)
+)
 HEADERS = st.dictionaries(TEXT, TEXT, max_size=3)
 FORMS = st.sampled_from(list(FORMATS)) | TEXT
 QUERIES = st.none() | st.just({}) | st.dictionaries(st.just("format") | TEXT, FORMS, max_size=2)

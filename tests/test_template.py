@@ -17,6 +17,7 @@ import intake
 import openapi
 
 ROOT = Path(__file__).parents[1]
+FUNCTION = ROOT / "function"
 
 
 class Loader(yaml.SafeLoader):
@@ -211,3 +212,11 @@ def test_the_dashboard_shows_every_metric_of_the_handler() -> None:
     sent = set(re.findall(r'(?:add|single)_metric\("(\w+)"', source)) | set(app.STEP_METRICS.values())
     assert len(sent) >= 10
     assert all(name in shown for name in sent)
+
+
+def test_what_the_image_copies_is_let_into_its_build() -> None:
+    rows = (FUNCTION / "Dockerfile").read_text().splitlines()
+    copied = [source.rstrip("/") for row in rows if row.startswith("COPY ") for source in row.split()[1:-1]]
+    let_in = [row[1:] for row in (FUNCTION / ".dockerignore").read_text().splitlines() if row.startswith("!")]
+    assert sorted(copied) == sorted(let_in)
+    assert all(list(FUNCTION.glob(pattern)) for pattern in copied)
