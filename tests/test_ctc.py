@@ -101,3 +101,13 @@ def test_a_long_line_is_aligned() -> None:
     classes = [1, 2] * 100
     values = scores([kind for pair in zip(classes, [0] * 200, strict=True) for kind in pair], 3)
     assert align(values, classes, "ab", 0) == greedy(values, "ab", 0)
+
+
+def test_a_picture_that_says_nothing_does_not_cost_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = uniform("".join(map(chr, range(0x100, 0x180))))
+    asked = []
+    known = model.log_probability
+    monkeypatch.setattr(model, "log_probability", lambda *place: asked.append(place) or known(*place))
+    monkeypatch.setattr(model, "search", Search(width=4, weight=0.0, bonus=0.0, floor=0.0, sure=1.0))
+    beam_search(scores([0] * 20, 129, 1 / 129), 0, model)
+    assert len(asked) <= 20 * 4 * 4 + 4

@@ -90,6 +90,8 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
             continue
         tried = [(at, float(row[at])) for at in np.flatnonzero(row > search.floor).tolist() if at != blank]
         tried.sort(key=itemgetter(1), reverse=True)
+        # Where the picture says nothing every class is likely, and trying all takes seconds a line.
+        del tried[search.width :]
         still = float(row[blank])
         reached = dict.fromkeys(beam)
         for prefix in beam:
