@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pypdfium2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
@@ -19,6 +20,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 import app
 from local.screenshots import CHROMIUM, DESKTOP, PHONE, chromium, served
 from local.serve import Event
+from paragraph_ocr.formats import FORMATS
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's Chromium is not installed")
 
@@ -64,7 +66,7 @@ class Service:
     def __init__(self) -> None:
         self.reply: Callable[[Event], Answer] | None = None
         self.posted: list[Event] = []
-        self._known: dict[str, Answer] = {}
+        self._known: dict[tuple[str, str], Answer] = {}
 
     def __call__(self, event: Event, context: Any) -> Answer:
         assert event["path"].startswith(STAGE + "/"), event["path"]
@@ -74,10 +76,11 @@ class Service:
         self.posted.append(event)
         if self.reply:
             return self.reply(event)
-        # The sample is read once for all tests.
-        if event["body"] not in self._known:
-            self._known[event["body"]] = app.handler(event, context)
-        return self._known[event["body"]]
+        # The sample is read once in each form for all tests.
+        asked = (event["body"], str(event["queryStringParameters"]))
+        if asked not in self._known:
+            self._known[asked] = app.handler(event, context)
+        return self._known[asked]
 
 
 @pytest.fixture(scope="module")
@@ -503,6 +506,25 @@ def test_downloads_every_format(page: Page, service: Service, form: str, suffix:
         assert again["headers"]["Accept"] == RENDERED[form][0].partition(";")[0]
     else:
         assert more == []
+
+
+@pytest.mark.parametrize(
+    ("form", "sign"),
+    [("text", b"12 March"), ("json", b'"lines":'), ("hocr", b"ocrx_word"), ("alto", b"<String"), ("pdf", b"%PDF-")],
+)
+def test_downloads_what_the_handler_makes_of_the_sample(page: Page, form: str, sign: bytes) -> None:
+    page.get_by_role("button", name="Try the sample").click()
+    expect(page.locator("#result")).to_be_visible()
+    page.get_by_label("Format").select_option(form)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    content = download.value.path().read_bytes()
+    assert sign in content
+    if form == "pdf":
+        content = pypdfium2.PdfDocument(content)[0].get_textpage().get_text_range().encode()
+    for word in (b"Dear", b"Margaret"):
+        assert word in content
+    assert download.value.suggested_filename == f"letter{FORMATS[form].suffix}"
 
 
 def test_says_what_is_wrong_with_a_file_in_the_api_s_words(page: Page, service: Service) -> None:
