@@ -92,6 +92,9 @@ class Peers:
     def __init__(self, device: torch.device) -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
+        if device.type == "cuda":
+            # Else every process would wait on the first GPU.
+            torch.cuda.set_device(device)
         if self.count > 1:
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
