@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import multiprocessing
 import os
 import signal
 import time
@@ -247,6 +248,9 @@ def fit(
             state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
             save_atomically(weights(torch.float32) | state, out / "last.pt")
     progress.close()
+    for worker in multiprocessing.active_children():
+        # They leave signals to this process, so that nothing gentler would end one that is busy.
+        worker.kill()
     if peers.count > 1:
         distributed.destroy_process_group()
 
