@@ -11,6 +11,8 @@ from paragraph_ocr.models import FOLDER, Card, read_card
 from paragraph_ocr.reader import PageReader
 from paragraph_ocr.recognition import Recognizer
 
+UPRIGHT = np.array([[9.0, 0.0]], np.float32)
+
 
 class StillModel:
     """A small model that answers the same whatever it is given.
@@ -18,19 +20,19 @@ class StillModel:
     Parameters
     ----------
     card : Card
-    output : float32 of the card's shape
+    outputs : float32 of the card's shapes
     """
 
-    def __init__(self, card: Card, output: NDArray[np.float32]) -> None:
+    def __init__(self, card: Card, *outputs: NDArray[np.float32]) -> None:
         self.card = card
-        self.output = output
+        self.outputs = outputs
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         return self.card.input_shape
 
-    def run(self, _: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self.output
+    def run(self, _: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        return self.outputs
 
 
 class StillReader(PageReader):
@@ -38,16 +40,16 @@ class StillReader(PageReader):
 
     def __init__(self, limits: Limits) -> None:
         card = read_card(FOLDER / "detector.json")
-        card = replace(card, input_shape=(1, 1, 128, 128), output_shape=(1, card.output_shape[1], 32, 32))
-        maps = np.full(card.output_shape, -20.0, np.float32)
+        card = replace(card, input_shape=(1, 1, 128, 128), output_shapes=((1, 4, 32, 32), (1, 2)))
+        maps = np.full(card.output_shapes[0], -20.0, np.float32)
         maps[:, 1:] = 1.0
         maps[:, 0, 10:13, 4:-4] = 20.0
-        detector = Detector(StillModel(card, maps))
+        detector = Detector(StillModel(card, maps, UPRIGHT))
         card = read_card(FOLDER / "recognizer.json")
         _, channels, height, _ = card.input_shape
-        card = replace(card, input_shape=(2, channels, height, 256), output_shape=(2, 64, card.output_shape[2]))
+        card = replace(card, input_shape=(2, channels, height, 256), output_shapes=((2, 64, card.output_shapes[0][2]),))
         # Logarithms of probabilities.
-        logits = np.full(card.output_shape, -20.0, np.float32)
+        logits = np.full(card.output_shapes[0], -20.0, np.float32)
         logits[..., card.blank] = 0.0
         logits[:, 40:44, card.blank] = -20.0
         logits[:, 40:44, card.charset.index("a") + (card.blank == 0)] = 0.0

@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from paragraph_ocr.ctc import align, beam_search, decode, greedy
+from paragraph_ocr.ctc import align, beam_search, decode, greedy, join
 from paragraph_ocr.language import EDGE, LanguageModel, Search, Table
 
 
@@ -31,6 +31,18 @@ def test_confidence_is_the_peak_of_the_run():
 
 def test_blanks_alone_are_no_text():
     assert greedy(scores([0, 0, 0], 3), "ab", blank=0) == []
+
+
+@pytest.mark.parametrize("start", [8, 9, 10])
+def test_overlapping_parts_are_joined_without_a_lost_or_doubled_character(start: int) -> None:
+    best = [1, 0, 2, 0, 0, 3, 3, 0, 1, 1, 0, 0, 2, 0, 3, 0, 0, 1, 0, 2]
+    whole = scores(best, 4)
+    left, right = whole[:16].copy(), whole[start:].copy()
+    # Either part misreads what it sees only the edge of.
+    left[-1], right[0] = scores([3, 2], 4)
+    joined = join(left, right, start, blank=0)
+    assert len(joined) == len(whole)
+    assert [c.text for c in greedy(joined, "abc", 0)] == [c.text for c in greedy(whole, "abc", 0)]
 
 
 def uniform(charset: str, weight: float = 0.0, bonus: float = 0.0, **costs: int) -> LanguageModel:

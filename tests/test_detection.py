@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from paragraph_ocr.detection import DISTANCE_UNIT, TextLine, find_lines, letterbox, reading_order
+from paragraph_ocr.detection import DISTANCE_UNIT, Detector, TextLine, find_lines, letterbox, reading_order
+from paragraph_ocr.models import Card
 from paragraph_ocr.rectification import Normalisation
 
 STRIDE = 2.0
@@ -27,7 +28,7 @@ def text_line(left: float, right: float, baseline: float, ascender: float = 20) 
 
 
 def test_lines_come_back_where_the_maps_say() -> None:
-    lines = find_lines(maps_of([(40, 300, 100, 24), (40, 200, 150, 20)]), STRIDE, 0.5)
+    lines = find_lines(maps_of([(40, 300, 100, 24), (40, 200, 150, 20)]), STRIDE, 0.5, 0.0)
     assert len(lines) == 2
     first = min(lines, key=lambda line: line.baseline[:, 1].mean())
     assert np.allclose(first.baseline[:, 1], 100, atol=0.6)
@@ -42,7 +43,7 @@ def test_a_line_turned_with_the_page_keeps_its_slope() -> None:
     turn = cv2.getRotationMatrix2D((96, 96), 10, 1)
     turned = np.stack([cv2.warpAffine(channel, turn, (192, 192), borderValue=-8.0) for channel in maps])
     turned[1] = np.where(turned[0] > 0, turned[1], 0)
-    (line,) = find_lines(turned, STRIDE, 0.5)
+    (line,) = find_lines(turned, STRIDE, 0.5, 0.0)
     run = line.baseline[-1] - line.baseline[0]
     assert np.rad2deg(np.arctan2(run[1], run[0])) == pytest.approx(-10, abs=1)
 
@@ -50,7 +51,7 @@ def test_a_line_turned_with_the_page_keeps_its_slope() -> None:
 def test_specks_are_no_lines_and_an_empty_map_has_none() -> None:
     maps = maps_of([])
     maps[0, 50:52, 50:52] = 8
-    assert find_lines(maps, STRIDE, 0.5) == []
+    assert find_lines(maps, STRIDE, 0.5, 0.0) == []
 
 
 def test_the_polygon_reaches_from_ascender_to_descender() -> None:
@@ -63,6 +64,76 @@ def test_any_page_fits_the_input(shape: tuple[int, int]) -> None:
     square, scale = letterbox(np.full(shape, 230, np.uint8), 256, Normalisation())
     assert square.shape == (1, 1, 256, 256)
     assert max(shape) * scale == pytest.approx(256)
+
+
+def test_a_core_that_ends_before_its_line_is_made_longer_by_as_much() -> None:
+    (line,) = find_lines(maps_of([(54, 286, 100, 20)]), STRIDE, 0.5, inset=0.35)
+    assert line.baseline[0, 0] == pytest.approx(54 - 7, abs=2.5)
+    assert line.baseline[-1, 0] == pytest.approx(286 + 7, abs=2.5)
+    (short,) = find_lines(maps_of([(100, 106, 100, 20)]), STRIDE, 0.5, inset=0.35)
+    assert np.ptp(short.baseline[:, 0]) == pytest.approx(12, abs=2.5)
+
+
+class InkModel:
+    """Takes every dark pixel for a core; a line is then a bar."""
+
+    input_shape = (1, 1, 256, 256)
+
+    def __init__(self, ascender: float, sideways: bool = False) -> None:
+        preprocessing = {
+            "normalisation": {},
+            "threshold": 0.5,
+            "inset": 0.0,
+            "survey": {"confidence": 0.7, "lines": 12, "ascender": 8.0, "enlargement": 1.75},
+        }
+        self.card = Card("ink", "1", "", self.input_shape, ((1, 4, 128, 128), (1, 2)), preprocessing, "", 0)
+        self.ascender = ascender
+        self.axis = np.array([[0.0, 1.0 if sideways else -1.0]], np.float32)
+        self.runs = 0
+
+    def run(self, values: np.ndarray) -> tuple[np.ndarray, ...]:
+        self.runs += 1
+        assert values.shape == self.input_shape
+        maps = np.full((1, 4, 128, 128), self.ascender / DISTANCE_UNIT, np.float32)
+        maps[0, 0] = 20 * (cv2.resize(values[0, 0], (128, 128), interpolation=cv2.INTER_AREA) - 0.5)
+        return maps, self.axis
+
+
+def register(rows: int) -> np.ndarray:
+    """A page of 1000 x 800 with two bars a row."""
+    page = np.full((1000, 800), 255, np.uint8)
+    for row in range(rows):
+        top = 20 + row * 960 // rows
+        page[top : top + 16, 40:380] = page[top : top + 16, 440:760] = 0
+    return page
+
+
+def test_a_page_of_small_lines_is_looked_at_again_in_windows_that_join_without_a_seam() -> None:
+    model = InkModel(ascender=5)
+    found, _ = Detector(model).find(register(24))
+    assert model.runs == 1 + 4
+    assert len(found) == 48
+    assert sorted({round(float(line.baseline[0, 0]), -1) for line in found}) == [40, 440]
+    assert sorted({round(float(line.baseline[-1, 0]), -1) for line in found}) == [380, 760]
+
+
+@pytest.mark.parametrize(("rows", "ascender"), [(3, 5), (24, 12)])
+def test_few_or_large_lines_are_looked_at_once(rows: int, ascender: float) -> None:
+    model = InkModel(ascender)
+    found, sideways = Detector(model).find(register(rows))
+    assert (len(found), model.runs, sideways) == (2 * rows, 1, False)
+
+
+def test_a_page_on_its_side_is_said_to_be_and_not_looked_at_again() -> None:
+    model = InkModel(ascender=5, sideways=True)
+    assert Detector(model).find(register(24))[1]
+    assert model.runs == 1
+
+
+def test_faint_specks_are_left_out() -> None:
+    page = register(3)
+    page[900:910, 100:200] = 115  # a little darker than half-way to ink
+    assert len(Detector(InkModel(ascender=12)).find(page)[0]) == 6
 
 
 def test_a_paragraph_is_read_downwards() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from pages import write_folder
@@ -134,16 +135,28 @@ def test_the_product_loads_what_was_exported(models: Path) -> None:
     assert reader.models == {"detector": "unet-128x128@test", "recognizer": "crnn-32x256@test"}
     card = json.loads((models / "recognizer.json").read_text(encoding="utf-8"))
     assert card["largest_difference_from_torch"] < 1e-3
+    assert card["quantised_disagreement"] < 0.02
+    kinds = {node.op_type for node in onnx.load(models / "recognizer.onnx").graph.node}
+    assert {"DynamicQuantizeLSTM", "DequantizeLinear"} <= kinds
+    assert "Slice" not in kinds, "weights are put together once, at export"
     assert card["training"]["data"] == [{"source": "test"}]
     for name in EXPERIMENTS:
         assert b".py" not in (models / f"{name}.onnx").read_bytes(), "source paths of the exporting machine"
         assert all(isinstance(side, int) for side in Model(models / f"{name}.onnx", 1).input_shape)
 
 
+def test_a_quantised_model_that_reads_otherwise_is_refused(
+    runs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.__main__.LARGEST_DISAGREEMENT", -1.0)
+    with pytest.raises(ExportError, match="disagrees"):
+        export(runs / "recognizer" / "last.pt", folder, "test", tmp_path)
+
+
 def test_an_export_that_differs_from_torch_is_refused(
     runs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.__main__.LARGEST_DIFFERENCE", 0.0)
+    monkeypatch.setattr("export.__main__.LARGEST_DIFFERENCE", -1.0)
     with pytest.raises(ExportError, match="differ"):
         export(runs / "recognizer" / "last.pt", folder, "test", tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -22,13 +22,14 @@ def change(card: Path, **values: object) -> None:
 @pytest.mark.parametrize("name", ["detector", "recognizer"])
 def test_the_committed_models_are_the_ones_their_cards_describe(name: str) -> None:
     model = Model(FOLDER / f"{name}.onnx", threads=1)
-    assert model.run(np.zeros(model.input_shape, np.float32)).shape == model.card.output_shape
+    outputs = model.run(np.zeros(model.input_shape, np.float32))
+    assert tuple(output.shape for output in outputs) == model.card.output_shapes
     assert model.card.label == f"{model.card.name}@{model.card.version}"
 
 
 def test_the_recognizers_classes_are_its_charset_and_the_blank() -> None:
     card = Model(FOLDER / "recognizer.onnx", threads=1).card
-    assert card.output_shape[-1] == len(card.charset) + 1
+    assert card.output_shapes[0][-1] == len(card.charset) + 1
 
 
 def test_a_changed_model_is_refused(copy: Path) -> None:

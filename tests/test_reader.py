@@ -9,6 +9,7 @@ from pages import draw_page
 from PIL import Image
 
 from paragraph_ocr.ctc import Character
+from paragraph_ocr.detection import TextLine
 from paragraph_ocr.document import Page
 from paragraph_ocr.errors import TooLarge
 from paragraph_ocr.imaging import Limits
@@ -59,6 +60,39 @@ def test_a_printed_page_is_read(reader: PageReader) -> None:
     for line, true in zip(page.lines, lines, strict=True):
         (_, y), _ = true["baseline"]
         assert all(abs(found - y) < 5 for _, found in line.baseline)
+
+
+def test_a_line_longer_than_the_recognizers_input_is_read_whole(reader: PageReader) -> None:
+    text = ", ".join(f"the house by the river number {number}" for number in ("one", "two", "three", "four", "five"))
+    image, _ = draw_page([text], size=30, width=2600)
+    (line,) = reader.read_lines(np.asarray(image), [TextLine(np.array([[60, 87], [2440, 87]], np.float32), 24, 9, 1.0)])
+    rate = ErrorRate()
+    rate.add(text, line.text)
+    assert rate.characters < 0.03
+    lefts = [min(x for x, _ in word.polygon) for word in line.words]
+    assert lefts == sorted(lefts)
+    assert line.words[-1].polygon[1][0] == pytest.approx(2440, abs=60)
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_turned_page_is_read_upright_and_its_lines_stay_where_they_are(
+    reader: PageReader, letter: Page, turn: int
+) -> None:
+    pixels = np.asarray(Image.open(LETTER).convert("L"))
+    page = reader.read_image(np.rot90(pixels, -turn), "turned.png")
+    height, width = pixels.shape
+    assert page.rotation == 90 * turn
+    assert (page.width, page.height) == ((height, width) if turn % 2 else (width, height))
+    assert page.text == letter.text
+    for line, upright in zip(page.lines, letter.lines, strict=True):
+        for (x, y), (u, v) in zip(line.baseline, upright.baseline, strict=True):
+            assert (x, y) == pytest.approx({1: (height - v, u), 2: (width - u, height - v), 3: (v, width - u)}[turn])
+
+
+def test_a_negative_is_read_as_what_it_shows(reader: PageReader, letter: Page) -> None:
+    pixels = np.asarray(Image.open(LETTER).convert("L"))
+    page = reader.read_image(255 - pixels, "negative.png")
+    assert page.text == letter.text
 
 
 def test_words_stand_in_their_line_from_left_to_right(letter: Page) -> None:

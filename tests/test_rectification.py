@@ -2,7 +2,16 @@ import cv2
 import numpy as np
 import pytest
 
-from paragraph_ocr.rectification import Geometry, Normalisation, cut, frame, resample, smooth, to_ink
+from paragraph_ocr.rectification import (
+    Geometry,
+    Normalisation,
+    cut,
+    dark_on_light,
+    frame,
+    resample,
+    smooth,
+    to_ink,
+)
 
 GEOMETRY = Geometry(height=48, width=1024)
 
@@ -42,13 +51,6 @@ def test_positions_in_the_strip_lead_back_to_the_page() -> None:
     assert np.allclose(line.to_page(np.array([column]), np.array([row])), [[400, 300]], atol=1.5)
 
 
-def test_long_lines_are_squeezed_and_short_ones_keep_their_scale() -> None:
-    long = frame(np.array([[0, 50], [6000, 50]], np.float32), 30, 10, GEOMETRY)
-    short = frame(np.array([[0, 50], [200, 50]], np.float32), 30, 10, GEOMETRY)
-    assert len(long.origins) == GEOMETRY.width
-    assert len(short.origins) == pytest.approx(220 * 48 / (1.3 * 40), abs=2)
-
-
 def test_a_frame_beyond_the_page_repeats_its_edge() -> None:
     page = np.full((40, 60), 200, np.uint8)
     strip = cut(page, frame(np.array([[-30, 5], [400, 5]], np.float32), 30, 10, GEOMETRY))
@@ -80,3 +82,24 @@ def test_resampled_points_are_evenly_spaced_and_keep_the_ends() -> None:
 def test_smoothing_keeps_a_straight_line() -> None:
     line = np.stack([np.arange(20), 2 * np.arange(20)], axis=1).astype(np.float32)
     assert np.allclose(smooth(line, 8), line, atol=1e-4)
+
+
+@pytest.mark.parametrize("paper", [90, 250])
+def test_light_strokes_on_dark_are_turned_round_and_dark_ones_kept(paper: int) -> None:
+    page = np.full((400, 600), paper, np.uint8)
+    page[:, 400:] //= 2  # a shadow, darker than some ink
+    for row in range(60, 360, 40):
+        cv2.putText(page, "dear sir, thank you", (30, row), cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, 1, paper // 4, 2)
+    assert dark_on_light(page) is page
+    assert np.array_equal(dark_on_light(255 - page), page)
+
+
+def test_a_line_somewhat_too_long_is_squeezed_and_a_longer_one_makes_a_longer_strip() -> None:
+    def columns(widths: float) -> int:
+        length = widths * GEOMETRY.width * 1.3 * 42 / GEOMETRY.height
+        return len(frame(np.array([[0, 50], [length, 50]], np.float32), 30, 12, GEOMETRY).origins)
+
+    assert columns(0.5) == pytest.approx(0.5 * GEOMETRY.width, rel=0.05)
+    assert columns(1.2) == GEOMETRY.width
+    assert columns(2.5) == pytest.approx(2.5 * GEOMETRY.width, rel=0.05)
+    assert columns(99) == 8 * GEOMETRY.width

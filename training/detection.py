@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
-from paragraph_ocr.detection import DISTANCE_UNIT, find_lines, letterbox
+from paragraph_ocr.detection import DISTANCE_UNIT, Survey, find_lines, letterbox
 from paragraph_ocr.rectification import Normalisation, Points, resample, smooth, to_ink
 from training.augmentation import degrade
 from training.batches import leave_signals
@@ -27,8 +27,14 @@ from training.tandem import choose_pages, page_errors
 NETWORKS: dict[str, type[UNet]] = {"unet": UNet}
 THRESHOLD = 0.5
 
-# A line's core is this part of its ascender height above the baseline, and this part below.
+# A line's core is this part of its ascender height above the baseline, and this part below. It ends this many ascender
+# heights before the line does, and never loses more than a quarter of its length at either end, so that the lines of
+# neighbouring columns come apart.
 CORE = (0.42, 0.05)
+INSET = 0.35
+SURVEY = Survey(confidence=0.75, lines=50, ascender=14.0, enlargement=1.75)
+# What a pixel just beyond a line's end counts in the loss of the cores, beside any other.
+END_WEIGHT = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,16 @@ class DetectionOptions:
     """What an experiment file says under [data].
 
     `size` is the side of the input, `batch` pages a step, `zoom` the smallest and largest enlargement over the whole
-    page, `validation_pages` the pages of each source that are validated on, `weights` how often a page of a source is
-    drawn (1 where it is not named), `same_writer` the sources whose one writer may stand in both splits.
+    page, `joined` the share of samples made of two pages beside each other, `turned` that of samples turned by
+    quarters, `validation_pages` the pages of each source that are validated on, `weights` how often a page of a source
+    is drawn (1 where it is not named), `same_writer` the sources whose one writer may stand in both splits.
     """
 
     size: int = 768
     batch: int = 2
-    zoom: tuple[float, float] = (0.75, 2.2)
+    zoom: tuple[float, float] = (0.9, 2.9)
+    joined: float = 0.25
+    turned: float = 0.2
     validation_pages: int = 6
     same_writer: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
@@ -53,8 +62,13 @@ def describe(options: DetectionOptions) -> dict[str, Any]:
     return {
         "model": "detector",
         "input": {"name": "page", "shape": [1, 1, options.size, options.size]},
-        "output": {"name": "maps"},
-        "preprocessing": {"normalisation": asdict(Normalisation()), "threshold": THRESHOLD},
+        "outputs": [{"name": "maps"}, {"name": "axis"}],
+        "preprocessing": {
+            "normalisation": asdict(Normalisation()),
+            "threshold": THRESHOLD,
+            "inset": INSET,
+            "survey": asdict(SURVEY),
+        },
     }
 
 
@@ -89,11 +103,13 @@ def draw_maps(page: TruePage, matrix: NDArray[np.float64], size: int, stride: in
     Returns
     -------
     float32 (5, size / stride, size / stride)
-        Core (0 or 1), the three distances, and the weight of each pixel (0 where the page says nothing).
+        Core (0 or 1), the three distances, and the weight of each pixel (0 where the page says nothing, more where a
+        line has just ended).
     """
     side = size // stride
     maps = np.zeros((5, side, side), np.float32)
     maps[4] = 1.0
+    ends = np.zeros((side, side), np.float32)
     enlarge = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
 
     def place(points: Points) -> Points:
@@ -111,31 +127,68 @@ def draw_maps(page: TruePage, matrix: NDArray[np.float64], size: int, stride: in
         tangents = np.gradient(baseline, axis=0)
         tangents /= np.maximum(np.linalg.norm(tangents, axis=1, keepdims=True), 1e-6)
         downs = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1)
-        core = np.concatenate([baseline - downs * ascender * CORE[0], (baseline + downs * ascender * CORE[1])[::-1]])
-        low = np.clip(np.floor(core.min(axis=0)).astype(int) - 1, 0, side)
-        high = np.clip(np.ceil(core.max(axis=0)).astype(int) + 2, 0, side)
-        if (high - low).min() < 1:
-            continue
-        part = np.s_[low[1] : high[1], low[0] : high[0]]
-        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-        cv2.fillPoly(mask, [np.round((core - low) * 16).astype(np.int32)], 1, shift=4)
-        inside = mask.astype(bool)
-        # Distance along the normal, from the height of the baseline in the line's own direction.
         direction = baseline[-1] - baseline[0]
         direction = direction / max(float(np.hypot(*direction)), 1e-6)
         across = baseline @ np.array([-direction[1], direction[0]], np.float32)
         along = baseline @ direction
+        whole = np.concatenate([baseline - downs * ascender * CORE[0], (baseline + downs * ascender * CORE[1])[::-1]])
+        reach = direction * ascender * 2 * INSET
+        for end, outwards in ((0, -reach), (-1, reach)):
+            edge = np.stack(
+                [baseline[end] - downs[end] * ascender * CORE[0], baseline[end] + downs[end] * ascender * CORE[1]]
+            )
+            fill(ends, np.concatenate([edge + outwards, (edge - outwards / 2)[::-1]]), 1.0)
+        low = np.clip(np.floor(whole.min(axis=0)).astype(int) - 1, 0, side)
+        high = np.clip(np.ceil(whole.max(axis=0)).astype(int) + 2, 0, side)
+        if (high - low).min() < 1:
+            continue
+        part = np.s_[low[1] : high[1], low[0] : high[0]]
+        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+        cv2.fillPoly(mask, [np.round((whole - low) * 16).astype(np.int32)], 1, shift=4)
+        at = columns[part] * direction[0] + rows[part] * direction[1]
+        inset = min(INSET * ascender, 0.25 * float(np.ptp(along)))
+        inside = mask.astype(bool) & (at > along.min() + inset) & (at < along.max() - inset)
+        # Distance along the normal, from the height of the baseline in the line's own direction.
         x, y = columns[part][inside], rows[part][inside]
-        level = np.interp(x * direction[0] + y * direction[1], along, across)
+        level = np.interp(at[inside], along, across)
         maps[0][part][inside] = 1.0
         maps[1][part][inside] = (level - (-x * direction[1] + y * direction[0])) * stride / DISTANCE_UNIT
         maps[2][part][inside] = ascender * stride / DISTANCE_UNIT
         maps[3][part][inside] = descender * stride / DISTANCE_UNIT
+    maps[4] *= np.where((ends > 0) & (maps[0] == 0), END_WEIGHT, 1.0)
     return maps
 
 
-class AugmentedPages(IterableDataset[tuple[Tensor, Tensor]]):
-    """Endless batches of pages seen through random transforms: ink (N, 1, S, S) and maps (N, 5, S / 2, S / 2)."""
+def join(
+    left: tuple[NDArray[np.float32], NDArray[np.float32]],
+    right: tuple[NDArray[np.float32], NDArray[np.float32]],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Two samples side by side, like the columns of a register, often with a rule between them."""
+    size, side = left[0].shape[1], left[1].shape[2]
+    stride = size // side
+    at = round(float(rng.uniform(0.2, 0.8)) * side)
+    ink, maps = left[0].copy(), left[1].copy()
+    ink[:, at * stride :] = right[0][:, at * stride :]
+    maps[:, :, at:] = right[1][:, :, at:]
+    # A line that runs into the border ends there.
+    distance = np.abs(np.arange(side) + 0.5 - at)
+    cut = (distance < INSET * maps[2] * DISTANCE_UNIT / stride) & (maps[0] > 0)
+    maps[:4, cut] = 0.0
+    maps[4, cut] = END_WEIGHT
+    if rng.random() < 0.7:
+        thickness = int(rng.integers(1, 4))
+        rule = ink[:, at * stride : at * stride + thickness]
+        np.maximum(rule, rng.uniform(0.3, 1.0), out=rule)
+    return ink, maps
+
+
+class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
+    """Endless batches of pages seen through random transforms.
+
+    Ink (N, 1, S, S), maps (N, 5, S / 2, S / 2) as `draw_maps` gives them, and whether each page lies on its side (N,);
+    the maps of a page that is not upright weigh nothing.
+    """
 
     def __init__(self, pages: list[SmallPage], options: DetectionOptions, stride: int, seed: int) -> None:
         self.pages = pages
@@ -151,7 +204,7 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor]]):
         height, width = small.pixels.shape
         zoom = size / max(height, width) * float(np.exp(rng.uniform(*np.log(self.options.zoom))))
         aspect = float(np.exp(rng.normal(0.0, 0.08)))
-        angle = np.deg2rad(rng.normal(0.0, 1.5) if rng.random() < 0.8 else rng.uniform(-12, 12))
+        angle = np.deg2rad(rng.normal(0.0, 1.5) if rng.random() < 0.75 else rng.uniform(-18, 18))
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         linear = turn @ np.array([[zoom * aspect, rng.normal(0.0, 0.02) * zoom], [0.0, zoom / aspect]])
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ linear.T
@@ -167,15 +220,27 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor]]):
         ink = to_ink(degrade(np.asarray(seen, np.uint8), rng), Normalisation())
         return ink, draw_maps(small.page, own, size, self.stride)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+        """One page, or two beside each other, perhaps turned."""
+        joined = rng.random() < self.options.joined
+        chosen = rng.choice(len(self.pages), 2 if joined else 1, p=self.probability)
+        ink, maps = self.sample(self.pages[chosen[0]], rng)
+        if joined:
+            ink, maps = join((ink, maps), self.sample(self.pages[chosen[1]], rng), rng)
+        turn = int(rng.integers(1, 4)) if rng.random() < self.options.turned else 0
+        if turn:
+            ink, maps = np.ascontiguousarray(np.rot90(ink, -turn)), np.zeros_like(maps)
+        return ink, maps, turn
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         while True:
-            chosen = rng.choice(len(self.pages), self.options.batch, p=self.probability)
-            seen = [self.sample(self.pages[index], rng) for index in chosen]
+            seen = [self.draw(rng) for _ in range(self.options.batch)]
             yield (
-                torch.from_numpy(np.stack([ink[None] for ink, _ in seen])),
-                torch.from_numpy(np.stack([maps for _, maps in seen])),
+                torch.from_numpy(np.stack([ink[None] for ink, _, _ in seen])),
+                torch.from_numpy(np.stack([maps for _, maps, _ in seen])),
+                torch.tensor([turn % 2 for _, _, turn in seen]),
             )
 
 
@@ -188,7 +253,7 @@ class Detection:
         kind = NETWORKS[network.pop("name")]
         self.network: nn.Module = kind(**network)
         self.stride = kind.stride
-        longest = round(1.5 * self.options.size)
+        longest = 2 * self.options.size
         pages = [page for folder in folders for page in load_pages(folder) if page.whole]
         refuse_shared_writers(
             [(page.source, page.writer) for page in pages if page.split == "train"],
@@ -199,15 +264,15 @@ class Detection:
         self.sources = sorted({page.source for page in pages if page.split == "train"})
         self.validation = choose_pages([page for page in pages if page.split == "val"], self.options.validation_pages)
 
-    def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Endless training batches."""
         pages = AugmentedPages(self.train, self.options, self.stride, seed)
         return iter(DataLoader(pages, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
 
-    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor], device: torch.device) -> Tensor:
-        """Cross entropy and Dice loss of the cores, and smooth L1 of the distances inside them."""
-        ink, target = (part.to(device, non_blocking=True) for part in batch)
-        output = network(ink.contiguous(memory_format=torch.channels_last)).float()
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
+        """Cross entropy and Dice loss of the cores, smooth L1 of the distances inside, cross entropy of the axis."""
+        ink, target, sideways = (part.to(device, non_blocking=True) for part in batch)
+        output, axis = (part.float() for part in network(ink.contiguous(memory_format=torch.channels_last)))
         core, weight = target[:, 0], target[:, 4]
         entropy = functional.binary_cross_entropy_with_logits(output[:, 0], core, reduction="none")
         probability = output[:, 0].sigmoid() * weight
@@ -216,7 +281,7 @@ class Detection:
         difference = functional.smooth_l1_loss(output[:, 1:], target[:, 1:4], beta=0.1, reduction="none").sum(1)
         distances = (difference * inside).sum() / (inside.sum() + 1.0)
         total: Tensor = 3 * (entropy * weight).mean() + (1 - overlap) + distances
-        return total
+        return total + 0.3 * functional.cross_entropy(axis, sideways)
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Line F1 at IoU 0.5 for each source, "score" as one less their mean, and character error of whole pages."""
@@ -224,8 +289,8 @@ class Detection:
         for page in self.validation:
             square, scale = letterbox(page.pixels(), self.options.size, Normalisation())
             with torch.inference_mode():
-                maps = network(torch.from_numpy(square).to(device)).float().cpu().numpy()[0]
-            found = [line.polygon / scale for line in find_lines(maps, self.stride, THRESHOLD)]
+                maps = network(torch.from_numpy(square).to(device))[0].float().cpu().numpy()[0]
+            found = [line.polygon / scale for line in find_lines(maps, self.stride, THRESHOLD, INSET)]
             matches = match_lines([line.polygon for line in page.lines], found, list(page.ignore))
             counts.setdefault(page.source, np.zeros(3, np.int64))
             counts[page.source] += [len(matches.pairs), len(page.lines), len(found) - len(matches.ignored)]

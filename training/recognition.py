@@ -26,6 +26,8 @@ from training.tandem import choose_pages, page_errors
 
 NETWORKS: dict[str, type[nn.Module]] = {"crnn": CRNN}
 BLANK = 0
+# The mean confidence of lines above which nobody asks whether they stand upside down; such have come up to 0.82.
+LEGIBLE = 0.95
 
 
 def load_charset() -> str:
@@ -68,8 +70,8 @@ def describe(options: RecognitionOptions) -> dict[str, Any]:
     return {
         "model": "recognizer",
         "input": {"name": "strips", "shape": [options.batch, 1, geometry.pop("height"), geometry.pop("width")]},
-        "output": {"name": "log_probabilities"},
-        "preprocessing": {"normalisation": asdict(Normalisation()), "geometry": geometry},
+        "outputs": [{"name": "log_probabilities"}],
+        "preprocessing": {"normalisation": asdict(Normalisation()), "geometry": geometry, "legible": LEGIBLE},
         "charset": load_charset(),
         "blank": BLANK,
     }
@@ -123,7 +125,7 @@ class Recognition:
         kind = NETWORKS[network.pop("name")]
         self.network: nn.Module = kind(classes=len(self.charset) + 1, height=self.options.height, **network)
         known = set(self.charset)
-        geometry = Geometry(self.options.height, self.options.width)
+        geometry = Geometry(self.options.height, self.options.width, widths=1.0)
         train = [s for folder in folders for s in load_strips(folder, "train", enlarged(geometry), cache)]
         validation = [s for folder in folders for s in load_strips(folder, "val", geometry, cache)]
         refuse_shared_writers(

@@ -50,7 +50,8 @@ def cut_page(page: TruePage, geometry: Geometry) -> list[tuple[NDArray[np.uint8]
 def enlarged(geometry: Geometry) -> Geometry:
     """The geometry of cached strips: more page above and below, and room for lines to be squeezed later."""
     height = round(geometry.height * MARGIN)
-    return replace(geometry, height=height, width=geometry.width * 5 // 4, window=geometry.window * MARGIN)
+    width = geometry.width * 5 // 4
+    return replace(geometry, height=height, width=width, window=geometry.window * MARGIN, widths=1.0)
 
 
 def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs: int = 2) -> list[Strip]:

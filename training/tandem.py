@@ -39,17 +39,17 @@ class TorchModel:
             version="fitting",
             sha256="",
             input_shape=self.input_shape,
-            output_shape=self.run(np.zeros(self.input_shape, np.float32)).shape,
+            output_shapes=tuple(output.shape for output in self.run(np.zeros(self.input_shape, np.float32))),
             preprocessing=description["preprocessing"],
             charset=description.get("charset", ""),
             blank=description.get("blank", 0),
         )
 
-    def run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The output for one input, as `paragraph_ocr.models.Model.run` gives it."""
+    def run(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """The outputs for one input, as `paragraph_ocr.models.Model.run` gives them."""
         with torch.inference_mode():
-            output = self.network(torch.from_numpy(values).to(self.device))
-        return np.asarray(output.float().cpu().numpy(), np.float32)
+            outputs = self.network(torch.from_numpy(values).to(self.device))
+        return tuple(o.float().cpu().numpy() for o in (outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
 def page_errors(

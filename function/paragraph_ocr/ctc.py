@@ -49,6 +49,26 @@ def greedy(log_probabilities: NDArray[np.float32], charset: str, blank: int) -> 
     return characters
 
 
+def join(left: NDArray[np.float32], right: NDArray[np.float32], start: int, blank: int) -> NDArray[np.float32]:
+    """The log probabilities of two overlapping parts of a strip as those of the whole.
+
+    The seam lies in the middle half of the overlap, where both parts are surest that no character stands, so that none
+    is lost or doubled, and what either saw only the edge of is taken from the other.
+
+    Parameters
+    ----------
+    left, right : float32 (T, C), (T', C)
+    start : int
+        The step of `left` at which `right` begins.
+    blank : int
+    """
+    overlap = len(left) - start
+    margin = overlap // 4
+    sure = left[start:, blank] + right[:overlap, blank]
+    seam = margin + int(np.convolve(sure, np.ones(3), "same")[margin : overlap - margin].argmax())
+    return np.concatenate([left[: start + seam], right[seam:]])
+
+
 @dataclass(slots=True, eq=False)
 class _Prefix:
     """A text begun: its probabilities of ending in a blank and in a character, the language model's within them."""
@@ -146,36 +166,36 @@ def align(log_probabilities: NDArray[np.float32], classes: list[int], charset: s
     # The states are the characters with a blank before, between and after them.
     states = np.full(2 * len(classes) + 1, blank)
     states[1::2] = classes
-    may_skip = np.zeros(len(states), bool)
-    may_skip[3::2] = states[3::2] != states[1:-2:2]
+    barred = np.full(len(states), -np.inf, np.float32)
+    barred[3::2][states[3::2] != states[1:-2:2]] = 0.0
     emitted = log_probabilities[:, states]
-    score = np.full(len(states), -np.inf, np.float32)
-    score[:2] = emitted[0, :2]
-    steps = np.zeros(emitted.shape, np.int8)
+    # Two impossible states stand before the first, so that every state has two before it.
+    score = np.full(len(states) + 2, -np.inf, np.float32)
+    score[2:4] = emitted[0, :2]
+    choices = np.empty((3, len(states)), np.float32)
+    steps = np.zeros(emitted.shape, np.intp)
     for time in range(1, len(emitted)):
-        choices = np.full((3, len(states)), -np.inf, np.float32)
-        choices[0] = score
-        choices[1, 1:] = score[:-1]
-        choices[2, 2:] = np.where(may_skip[2:], score[:-2], -np.inf)
-        steps[time] = choices.argmax(0)
-        score = choices.max(0) + emitted[time]
+        choices[0], choices[1] = score[2:], score[1:-1]
+        np.add(score[:-2], barred, out=choices[2])
+        choices.argmax(0, out=steps[time])
+        np.add(choices.max(0), emitted[time], out=score[2:])
     at = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
     path = np.empty(len(emitted), np.intp)
     for time in range(len(emitted) - 1, -1, -1):
         path[time] = at
         at -= int(steps[time, at])
-    characters = []
-    for number, kind in enumerate(classes):
-        (times,) = np.nonzero(path == 2 * number + 1)
-        confidence = float(np.exp(log_probabilities[times, kind].max()))
-        characters.append(Character(charset[kind - offset], confidence, int(times[0]), int(times[-1])))
-    return characters
+    numbers = np.arange(1, len(states), 2)
+    firsts, lasts = np.searchsorted(path, numbers).tolist(), np.searchsorted(path, numbers, "right").tolist()
+    return [
+        Character(charset[kind - offset], float(np.exp(log_probabilities[first:last, kind].max())), first, last - 1)
+        for kind, first, last in zip(classes, firsts, lasts, strict=True)
+    ]
 
 
 def decode(
     log_probabilities: NDArray[np.float32], charset: str, blank: int, language: LanguageModel | None
 ) -> list[Character]:
-    """The characters of a line, by beam search where there is a language model.
+    """The characters of a line, by beam search where there is a language model and a step that leaves room for doubt.
 
     Parameters
     ----------
@@ -186,7 +206,7 @@ def decode(
     language : LanguageModel or None
     """
     best = greedy(log_probabilities, charset, blank)
-    if language is None:
+    if language is None or np.exp(log_probabilities.max(axis=1)).min() > language.search.sure:
         return best
     classes = beam_search(log_probabilities, blank, language)
     offset = 1 if blank == 0 else 0

@@ -58,7 +58,7 @@ def letterbox(page: NDArray[np.uint8], size: int, normalisation: Normalisation) 
     return square, scale
 
 
-def find_lines(maps: NDArray[np.float32], stride: float, threshold: float) -> list[TextLine]:
+def find_lines(maps: NDArray[np.float32], stride: float, threshold: float, inset: float) -> list[TextLine]:
     """Text lines of the detector's maps, in input pixels, unordered.
 
     Parameters
@@ -69,6 +69,8 @@ def find_lines(maps: NDArray[np.float32], stride: float, threshold: float) -> li
         Input pixels a map pixel stands for.
     threshold : float
         Probability from which a pixel belongs to a core.
+    inset : float
+        Ascender heights by which a core ends before its line does, but for short lines.
     """
     probability = 1.0 / (1.0 + np.exp(-maps[0]))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(
@@ -85,7 +87,7 @@ def find_lines(maps: NDArray[np.float32], stride: float, threshold: float) -> li
         points = np.stack([columns + left, rows + top], axis=1).astype(np.float32)
         inside = (rows + top, columns + left)
         ascender, descender = (float(np.median(distances[channel][inside])) for channel in (1, 2))
-        baseline = _baseline(points, distances[0][inside], ascender)
+        baseline = _baseline(points, distances[0][inside], ascender, inset)
         if baseline is None:
             continue
         confidence = float(probability[inside].mean())
@@ -95,8 +97,8 @@ def find_lines(maps: NDArray[np.float32], stride: float, threshold: float) -> li
     return lines
 
 
-def _baseline(points: Points, distance: NDArray[np.float32], ascender: float) -> Points | None:
-    """A core's baseline from what its pixels say, or None where the core is too short to be writing."""
+def _baseline(points: Points, distance: NDArray[np.float32], ascender: float, inset: float) -> Points | None:
+    """A core's baseline from what its pixels say, or None where the line is too short to be writing."""
     vx, vy, _, _ = (float(value) for value in np.ravel(cv2.fitLine(points, cv2.DIST_L2, 0, 0.01, 0.01)))
     if np.ptp(points[:, 0]) < 2 * ascender:
         vx, vy = 1.0, 0.0
@@ -104,16 +106,19 @@ def _baseline(points: Points, distance: NDArray[np.float32], ascender: float) ->
         vx, vy = -vx, -vy
     direction, normal = np.array([vx, vy], np.float32), np.array([-vy, vx], np.float32)
     along, across = points @ direction, points @ normal + distance
-    length = float(np.ptp(along))
-    if length < 0.5 * ascender:
+    start = along.min() - 0.5
+    length = float(np.ptp(along)) + 1.0
+    # A core loses a quarter of a short line's length at either end, and so half of it.
+    beyond = min(inset * ascender, length / 2 if inset else 0.0)
+    if length + 2 * beyond < 0.5 * ascender:
         return None
     cells = max(2, round(length / max(2.0, ascender / 2)))
-    which = np.minimum(((along - along.min()) / max(length, 1e-6) * cells).astype(int), cells - 1)
+    which = np.minimum(((along - start) / length * cells).astype(int), cells - 1)
     counts = np.bincount(which, minlength=cells)
     filled = counts > 0
-    centre = along.min() + (np.arange(cells) + 0.5) * length / cells
+    centre = start + (np.arange(cells) + 0.5) * length / cells
     level = np.bincount(which, across, cells)[filled] / counts[filled]
-    ends = np.array([along.min() - 0.5, along.max() + 0.5])
+    ends = np.array([start - beyond, start + length + beyond])
     at = np.concatenate([ends[:1], centre[filled], ends[1:]])
     level = np.interp(at, centre[filled], level)
     line = resample(np.stack([at, level], axis=1).astype(np.float32), max(2.0, ascender / 2))
@@ -121,31 +126,81 @@ def _baseline(points: Points, distance: NDArray[np.float32], ascender: float) ->
     return (line[:, :1] * direction + line[:, 1:] * normal).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Survey:
+    """How much of a page's detail the detector looks at, and what it takes for a line.
+
+    Attributes
+    ----------
+    confidence : float
+        Lines of less are specks.
+    lines, ascender : float
+        A page with as many lines, whose ascenders are shorter than this in input pixels, is looked at again, enlarged.
+    enlargement : float
+        How much larger the page is then, at most twice; it is seen through windows of the input's size.
+    """
+
+    confidence: float
+    lines: int
+    ascender: float
+    enlargement: float
+
+
 class Detector:
     """The line detector: a loaded model and what its card says about its input and output."""
 
     def __init__(self, model: Runnable) -> None:
         self.model = model
-        self.normalisation = Normalisation(**model.card.preprocessing["normalisation"])
-        self.threshold = float(model.card.preprocessing["threshold"])
+        preprocessing = model.card.preprocessing
+        self.normalisation = Normalisation(**preprocessing["normalisation"])
+        self.survey = Survey(**preprocessing["survey"])
+        self.threshold = float(preprocessing["threshold"])
+        self.inset = float(preprocessing["inset"])
 
-    def find(self, page: NDArray[np.uint8]) -> list[TextLine]:
-        """The text lines of a page, in reading order.
+    def find(self, page: NDArray[np.uint8]) -> tuple[list[TextLine], bool]:
+        """The text lines of a page, in reading order, and whether it lies on its side, so that they mean nothing.
 
         Parameters
         ----------
         page : uint8 (H, W)
         """
         size = self.model.input_shape[-1]
-        square, scale = letterbox(page, size, self.normalisation)
-        maps = self.model.run(square)[0]
-        found = find_lines(maps, size / maps.shape[-1], self.threshold)
-        return reading_order(
-            [
-                TextLine(line.baseline / scale, line.ascender / scale, line.descender / scale, line.confidence)
-                for line in found
-            ]
-        )
+        found, sideways = self._look(page, size)
+        survey = self.survey
+        heights = [line.ascender * size / max(page.shape) for line in found]
+        if not sideways and len(found) >= survey.lines and float(np.median(heights)) < survey.ascender:
+            found, _ = self._look(page, round(survey.enlargement * size))
+        return reading_order(found), sideways
+
+    def _look(self, page: NDArray[np.uint8], side: int) -> tuple[list[TextLine], bool]:
+        """What `find` gives for a page shown with its longer side in so many pixels, through one window or several."""
+        size = self.model.input_shape[-1]
+        stride = size // self.model.card.output_shapes[0][-1]
+        square, scale = letterbox(page, side, self.normalisation)
+        tall, wide = (max(size, 2 * round(length * scale / 2)) for length in page.shape)
+        maps = np.empty((self.model.card.output_shapes[0][1], tall // stride, wide // stride), np.float32)
+        for top, *rows in _windows(tall, size, stride):
+            for left, *columns in _windows(wide, size, stride):
+                seen, axes = self.model.run(square[:, :, top : top + size, left : left + size])
+                (low, high), (first, last) = rows, columns
+                maps[:, low:high, first:last] = seen[
+                    0, :, low - top // stride : high - top // stride, first - left // stride : last - left // stride
+                ]
+        lines = [
+            TextLine(line.baseline / scale, line.ascender / scale, line.descender / scale, line.confidence)
+            for line in find_lines(maps, stride, self.threshold, self.inset)
+            if line.confidence >= self.survey.confidence
+        ]
+        return lines, bool(axes[0, 1] > axes[0, 0])
+
+
+def _windows(length: int, size: int, stride: int) -> list[tuple[int, int, int]]:
+    """One window of `size` pixels or two that overlap, and from where to where each one's part of the maps is taken."""
+    if length == size:
+        return [(0, 0, size // stride)]
+    second = (length - size) // stride * stride
+    middle = (second + size) // 2 // stride
+    return [(0, 0, middle), (second, middle, (second + size) // stride)]
 
 
 def reading_order(lines: list[TextLine]) -> list[TextLine]:

@@ -74,7 +74,7 @@ class Page:
     width, height : int
         Pixels of the image after its EXIF orientation; all coordinates are in these.
     rotation : int
-        Degrees by which the page had to be turned for reading.
+        Degrees clockwise by which the text stands turned in the image: 0, 90, 180 or 270.
     lines : tuple of Line
         In reading order.
     model : mapping of str to str

@@ -28,7 +28,8 @@ class Card:
     name, version : str
     sha256 : str
         Of the ONNX file, in hexadecimal.
-    input_shape, output_shape : tuple of int
+    input_shape : tuple of int
+    output_shapes : tuple of tuple of int
     preprocessing : mapping
         What the model's input is made with; the detector's and the recogniser's differ.
     charset : str
@@ -41,7 +42,7 @@ class Card:
     version: str
     sha256: str
     input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
+    output_shapes: tuple[tuple[int, ...], ...]
     preprocessing: dict[str, Any]
     charset: str
     blank: int
@@ -61,7 +62,7 @@ def read_card(path: Path) -> Card:
             version=content["version"],
             sha256=content["sha256"],
             input_shape=tuple(content["input"]["shape"]),
-            output_shape=tuple(content["output"]["shape"]),
+            output_shapes=tuple(tuple(output["shape"]) for output in content["outputs"]),
             preprocessing=content["preprocessing"],
             charset=content.get("charset", ""),
             blank=content.get("blank", 0),
@@ -91,13 +92,13 @@ class Runnable(Protocol):
         """The one shape the model takes."""
         ...
 
-    def run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The output for one input."""
+    def run(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """The outputs for one input."""
         ...
 
 
 class Model:
-    """A loaded ONNX model with one input and one output, both of fixed shape.
+    """A loaded ONNX model with one input, all its shapes fixed.
 
     Parameters
     ----------
@@ -119,12 +120,13 @@ class Model:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        (given,), (returned,) = self._session.get_inputs(), self._session.get_outputs()
+        (given,) = self._session.get_inputs()
         self._input = given.name
-        if (tuple(given.shape), tuple(returned.shape)) != (self.card.input_shape, self.card.output_shape):
+        returned = tuple(tuple(output.shape) for output in self._session.get_outputs())
+        if (tuple(given.shape), returned) != (self.card.input_shape, self.card.output_shapes):
             raise ModelError(
-                f"{path} takes {given.shape} and gives {returned.shape}; its card says "
-                f"{list(self.card.input_shape)} and {list(self.card.output_shape)}; export it again"
+                f"{path} takes {tuple(given.shape)} and gives {returned}; its card says {self.card.input_shape} and "
+                f"{self.card.output_shapes}; export it again"
             )
 
     @property
@@ -132,7 +134,6 @@ class Model:
         """The one shape the model takes."""
         return self.card.input_shape
 
-    def run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The output, float32 of the card's shape, for an input of the card's shape."""
-        (output,) = self._session.run(None, {self._input: values})
-        return np.asarray(output, np.float32)
+    def run(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """The outputs, float32 of the card's shapes, for an input of the card's shape."""
+        return tuple(self._session.run(None, {self._input: values}))

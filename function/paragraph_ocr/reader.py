@@ -20,7 +20,10 @@ from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, decode
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.recognition import Recognizer
-from paragraph_ocr.rectification import Frame, Points, cut, frame
+from paragraph_ocr.rectification import Frame, Points, cut, dark_on_light, frame
+
+# Lines that are read to tell whether a page stands on its head.
+PROBES = 3
 
 
 class PageReader:
@@ -44,8 +47,10 @@ class PageReader:
         }
 
     @classmethod
-    def load(cls, models: Path = FOLDER, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> PageReader:
-        """A reader with the models of a folder, each run once so that the first page does not pay for it.
+    def load(
+        cls, models: Path = FOLDER, threads: int = 1, limits: Limits = DEFAULT_LIMITS, warm: bool = True
+    ) -> PageReader:
+        """A reader with the models of a folder, each run once if `warm`, so that the first page does not pay for it.
 
         A folder without a language model is read without one.
 
@@ -59,7 +64,7 @@ class PageReader:
         recognizer = Recognizer(
             Model(models / "recognizer.onnx", threads), LanguageModel.load(language) if language.exists() else None
         )
-        for model in (detector.model, recognizer.model):
+        for model in (detector.model, recognizer.model) if warm else ():
             model.run(np.zeros(model.input_shape, np.float32))
         return cls(detector, recognizer, limits)
 
@@ -131,19 +136,21 @@ class PageReader:
         """
         start = perf_counter()
         _check(deadline)
-        found = self.detector.find(pixels)
+        height, width = pixels.shape
+        pixels = dark_on_light(pixels)
+        found, turn = self._find(pixels)
         if len(found) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
         middle = perf_counter()
-        lines = self.read_lines(pixels, found, deadline)
+        lines = self.read_lines(np.rot90(pixels, turn), found, deadline)
         end = perf_counter()
         return Page(
             image=image,
             page=number,
-            width=pixels.shape[1],
-            height=pixels.shape[0],
-            rotation=0,
-            lines=tuple(line for line in lines if line.text),
+            width=width,
+            height=height,
+            rotation=90 * turn,
+            lines=tuple(_turned_back(line, turn, width, height) for line in lines if line.text),
             model=self.models,
             timings_ms={
                 "decode": decode_ms,
@@ -153,6 +160,30 @@ class PageReader:
             },
         )
 
+    def _find(self, pixels: NDArray[np.uint8]) -> tuple[list[TextLine], int]:
+        """The lines of a page in pixels of ``numpy.rot90(page, turn)``, and the turn that makes it upright."""
+        found, sideways = self.detector.find(pixels)
+        turn = 0
+        if sideways:
+            turned, still = self.detector.find(np.rot90(pixels))
+            if not still:
+                found, turn = turned, 1
+        if self._on_its_head(np.rot90(pixels, turn), found):
+            turn += 2
+            found, _ = self.detector.find(np.rot90(pixels, turn))
+        return found, turn
+
+    def _on_its_head(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> bool:
+        """Whether the longest lines are read more surely upside down."""
+        recognizer = self.recognizer
+        longest = sorted(lines, key=lambda line: float(np.ptp(line.baseline[:, 0])) / line.ascender)[-PROBES:]
+        frames = [frame(line.baseline, line.ascender, line.descender, recognizer.geometry) for line in longest]
+        strips = [cut(pixels, each) for each in frames]
+        legibility = recognizer.legibility(strips)
+        if not strips or legibility > recognizer.legible:
+            return False
+        return recognizer.legibility([strip[::-1, ::-1] for strip in strips]) > legibility
+
     def read_lines(
         self, pixels: NDArray[np.uint8], lines: Sequence[TextLine], deadline: float = math.inf
     ) -> list[Line]:
@@ -161,6 +192,7 @@ class PageReader:
         Parameters
         ----------
         pixels : uint8 (H, W)
+            Dark strokes on light paper, upright.
         lines : sequence of TextLine
         deadline : float
             As `perf_counter` tells the time.
@@ -197,7 +229,7 @@ def _line(found: TextLine, within: Frame, characters: list[Character], step: flo
         start = end + 1
     return Line(
         text=" ".join(word.text for word in words),
-        confidence=float(np.mean([c.confidence for c in characters])) if words else 0.0,
+        confidence=sum(character.confidence for character in characters) / len(characters) if words else 0.0,
         polygon=_points(found.polygon),
         baseline=_points(found.baseline),
         words=tuple(words),
@@ -215,10 +247,26 @@ def _word(found: TextLine, within: Frame, characters: list[Character], start: in
     lower = within.to_page(columns, np.full(len(columns), within.baseline_row + found.descender / pixel))
     return Word(
         text="".join(character.text for character in characters[start:end]),
-        confidence=float(np.mean([character.confidence for character in characters[start:end]])),
+        confidence=sum(character.confidence for character in characters[start:end]) / (end - start),
         polygon=_points(np.concatenate([upper, lower[::-1]])),
     )
 
 
+def _turned_back(line: Line, turn: int, width: int, height: int) -> Line:
+    """A line of an image turned by quarters anticlockwise, in the pixels of the image itself."""
+
+    def place(points: DocumentPoints) -> DocumentPoints:
+        if turn == 1:
+            return tuple((width - y, x) for x, y in points)
+        if turn == 2:
+            return tuple((width - x, height - y) for x, y in points)
+        return tuple((y, height - x) for x, y in points)
+
+    if not turn:
+        return line
+    words = tuple(replace(word, polygon=place(word.polygon)) for word in line.words)
+    return replace(line, polygon=place(line.polygon), baseline=place(line.baseline), words=words)
+
+
 def _points(points: Points) -> DocumentPoints:
-    return tuple((float(x), float(y)) for x, y in points)
+    return tuple((x, y) for x, y in points.tolist())

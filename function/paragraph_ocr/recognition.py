@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.ctc import Character, decode
+from paragraph_ocr.ctc import Character, decode, greedy, join
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
@@ -37,7 +37,8 @@ class Recognizer:
         _, _, height, width = model.input_shape
         self.geometry = Geometry(height, width, **preprocessing["geometry"])
         self.normalisation = Normalisation(**preprocessing["normalisation"])
-        self.columns_a_step = width / model.card.output_shape[1]
+        self.legible = float(preprocessing["legible"])
+        self.columns_a_step = width / model.card.output_shapes[0][1]
 
     def read(self, strips: Sequence[NDArray[np.uint8]]) -> list[list[Character]]:
         """The characters of each strip, left to right; their steps are `columns_a_step` strip columns wide.
@@ -48,13 +49,33 @@ class Recognizer:
             Cut with this recogniser's `geometry`.
         """
         card = self.model.card
-        size = card.input_shape[0]
-        readings: list[list[Character]] = []
-        for start in range(0, len(strips), size):
-            part = strips[start : start + size]
+        return [decode(output, card.charset, card.blank, self.language) for output in self._outputs(strips)]
+
+    def legibility(self, strips: Sequence[NDArray[np.uint8]]) -> float:
+        """Mean confidence of the characters of strips, 0 where there are none; not above `legible` upside down."""
+        card = self.model.card
+        read = [c.confidence for output in self._outputs(strips) for c in greedy(output, card.charset, card.blank)]
+        return sum(read) / max(len(read), 1)
+
+    def _outputs(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Log probabilities (T, C) of each strip."""
+        card = self.model.card
+        size, _, _, width = card.input_shape
+        inks = [to_ink(strip, self.normalisation) for strip in strips]
+        # A strip wider than the input is read in parts, each of which shares an eighth with the one before.
+        starts = [range(0, max(1, ink.shape[1] - width // 8), width - width // 8) for ink in inks]
+        parts = [ink[:, start : start + width] for ink, own in zip(inks, starts, strict=True) for start in own]
+        outputs: list[NDArray[np.float32]] = []
+        for at in range(0, len(parts), size):
             batch = np.zeros(card.input_shape, np.float32)
-            for row, strip in zip(batch, part, strict=False):
-                row[0, :, : strip.shape[1]] = to_ink(strip, self.normalisation)
-            outputs = self.model.run(batch)
-            readings.extend(decode(output, card.charset, card.blank, self.language) for output in outputs[: len(part)])
-        return readings
+            for row, part in zip(batch, parts[at : at + size], strict=False):
+                row[0, :, : part.shape[1]] = part
+            outputs.extend(self.model.run(batch)[0])
+        joined = []
+        rest = iter(outputs)
+        for own in starts:
+            whole = next(rest)
+            for start in own[1:]:
+                whole = join(whole, next(rest), round(start / self.columns_a_step), card.blank)
+            joined.append(whole)
+        return joined

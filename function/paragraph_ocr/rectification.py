@@ -19,18 +19,24 @@ class Geometry:
     Attributes
     ----------
     height, width : int
-        Rows of every strip, and the most columns that one may have.
+        Rows of every strip, and the columns that the recogniser sees at once.
     window : float
         How many times the line's height (ascender to descender) the strip shows, so that letters which the detector
         measured short still stand inside.
     baseline : float
         Share of the strip's height at which the baseline lies.
+    squeeze : float
+        A line of up to this many widths is squeezed into one; a longer one makes a strip of several.
+    widths : float
+        The most widths that a strip may have; what is longer still is squeezed into them.
     """
 
     height: int
     width: int
     window: float = 1.3
     baseline: float = 0.7
+    squeeze: float = 1.3
+    widths: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -122,8 +128,6 @@ def smooth(line: Points, window: int) -> Points:
 def frame(baseline: Points, ascender: float, descender: float, geometry: Geometry) -> Frame:
     """The strip frame of a line.
 
-    Lines longer than the strip at the natural scale are squeezed along the baseline to fit.
-
     Parameters
     ----------
     baseline : float32 (K, 2)
@@ -147,7 +151,9 @@ def frame(baseline: Points, ascender: float, descender: float, geometry: Geometr
         ]
     ).astype(np.float32)
     length = float(np.hypot(*np.diff(line, axis=0).T).sum())
-    columns = int(np.clip(round(length * scale), 8, geometry.width))
+    natural = length * scale
+    most = geometry.width * (1.0 if natural <= geometry.squeeze * geometry.width else geometry.widths)
+    columns = int(np.clip(round(natural), 8, most))
     origins = resample(line, length / (columns - 1))
     if len(origins) != columns:
         at = np.linspace(0, len(origins) - 1, columns)
@@ -171,10 +177,11 @@ def cut(page: Grey, line: Frame) -> Grey:
     -------
     uint8 (line.height, columns); what lies beyond the page repeats its edge
     """
-    rows = (np.arange(line.height, dtype=np.float32) - line.baseline_row)[:, None, None]
-    grid = line.origins[None] + rows * line.downs[None]
-    left, top = np.floor(grid.min(axis=(0, 1))).astype(int) - 2
-    right, bottom = np.ceil(grid.max(axis=(0, 1))).astype(int) + 3
+    rows = (np.arange(line.height, dtype=np.float32) - np.float32(line.baseline_row))[:, None]
+    # A column is straight, so it reaches farthest at its ends.
+    ends = np.concatenate([line.origins + row * line.downs for row in rows[[0, -1], 0]])
+    left, top = np.floor(ends.min(axis=0)).astype(int) - 2
+    right, bottom = np.ceil(ends.max(axis=0)).astype(int) + 3
     left, top = np.clip([left, top], 0, [page.shape[1] - 1, page.shape[0] - 1])
     right, bottom = np.clip([right, bottom], [left + 1, top + 1], [page.shape[1], page.shape[0]])
     part = page[top:bottom, left:right]
@@ -186,10 +193,28 @@ def cut(page: Grey, line: Frame) -> Grey:
         factor = np.array([size[0] / (right - left), size[1] / (bottom - top)], np.float32)
     else:
         factor = np.ones(2, np.float32)
-    grid = (grid - np.array([left, top], np.float32) + 0.5) * factor - 0.5
-    grid = grid.astype(np.float32)
-    strip = cv2.remap(part, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    origins = (line.origins - np.array([left, top], np.float32) + np.float32(0.5)) * factor - np.float32(0.5)
+    downs = line.downs * factor
+    x, y = (origins[:, axis] + rows * downs[:, axis] for axis in (0, 1))
+    strip = cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(strip, np.uint8)
+
+
+def dark_on_light(page: Grey) -> Grey:
+    """A page as it is, or its negative where its strokes are lighter than what surrounds them.
+
+    Strokes are thin: what differs most from its neighbourhood is ink, whatever the tone of the paper.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+    """
+    scale = min(1.0, 512 / max(page.shape))
+    size = (max(1, round(page.shape[1] * scale)), max(1, round(page.shape[0] * scale)))
+    small = np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.float32)
+    difference = small - cv2.blur(small, (31, 31), borderType=cv2.BORDER_REPLICATE)
+    # The third moment: many pixels a little above the mean and few far below it are dark strokes on light paper.
+    return page if float((difference**3).mean()) <= 0 else np.asarray(255 - page, np.uint8)
 
 
 def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""U-Net: a page in; a map of lines' cores, with the distances that turn a core into baseline and heights, out."""
+"""U-Net: a page in; maps of lines' cores and of their distances to baseline and heights, and how it lies, out."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ class UNet(nn.Module):
             for depth, (i, o) in enumerate(pairs)
         )
         self.context = Residual(channels[-1])
+        self.axis = nn.Sequential(convolution(channels[-1], channels[-1] // 2), nn.Conv2d(channels[-1] // 2, 2, 1))
         self.reduce = nn.ModuleList(nn.Conv2d(o, i, 1) for i, o in reversed(pairs))
         self.up = nn.ModuleList(convolution(i, i) for i, _ in reversed(pairs))
         self.head = nn.Conv2d(channels[0], self.outputs, 1)
 
-    def forward(self, pages: Tensor) -> Tensor:
-        """Line maps of pages.
+    def forward(self, pages: Tensor) -> tuple[Tensor, Tensor]:
+        """Line maps of pages, and how the pages lie.
 
         Parameters
         ----------
@@ -53,12 +54,15 @@ class UNet(nn.Module):
         float32 (N, 4, S / 2, S / 2)
             Logit of a line's core; downward distance to its baseline, ascender height and descender height in tens of
             input pixels.
+        float32 (N, 2)
+            Logits of whether lines run across the page or along it.
         """
         skips = [self.stem(pages)]
         for stage in self.down:
             skips.append(stage(skips[-1]))
         x = self.context(skips.pop())
+        axis = self.axis(x).mean((2, 3))
         for reduce, merge in zip(self.reduce, self.up, strict=True):
             x = functional.interpolate(reduce(x), scale_factor=2.0, mode="nearest")
             x = merge(torch.add(x, skips.pop()))
-        return self.head(x)  # type: ignore[no-any-return]
+        return self.head(x), axis

@@ -1,0 +1,71 @@
+"""A float ONNX model and real inputs in; the same model with eight-bit convolutions, LSTMs and products out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+
+
+class _Inputs(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, name: str, batches: Iterable[NDArray[np.float32]]) -> None:
+        self._feeds = iter([{name: batch} for batch in batches])
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._feeds, None)
+
+
+def fold(content: bytes) -> bytes:
+    """A model with all that depends on no input computed beforehand, and nothing that depends on the machine."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "folded.onnx"
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        model = onnx.load(path)
+    used = {node.domain for node in model.graph.node}
+    imports = [domain for domain in model.opset_import if domain.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(imports)
+    return bytes(model.SerializeToString())
+
+
+def quantise(content: bytes, batches: list[NDArray[np.float32]]) -> bytes:
+    """Eight-bit weights everywhere, and activations that are scaled by what `batches` showed, or as they come in LSTMs.
+
+    Convolutions of a single channel stay as they are: in eight bits they are slower, and the input's own shades count.
+
+    Parameters
+    ----------
+    content : bytes
+        A folded model with one input.
+    batches : list of float32 of the input's shape
+        What convolutions are calibrated on.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        given, dynamic, static = (Path(folder) / f"{name}.onnx" for name in ("given", "dynamic", "static"))
+        given.write_bytes(content)
+        quantize_dynamic(given, dynamic, op_types_to_quantize=["LSTM", "MatMul", "Gemm"], weight_type=QuantType.QInt8)
+        graph = onnx.load(dynamic).graph
+        channels = {weights.name: weights.dims[1] for weights in graph.initializer if len(weights.dims) == 4}
+        kept = [node.name for node in graph.node if node.op_type == "Conv" and channels.get(node.input[1]) == 1]
+        quantize_static(
+            dynamic,
+            static,
+            _Inputs(graph.input[0].name, batches),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=kept,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return static.read_bytes()
