@@ -7,6 +7,7 @@ IMAGE ?= samples/letter.jpg
 PORT ?= 8000
 
 BIN := .venv/bin
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command 'make lock'
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: run serve test lint bench openapi lock
@@ -35,8 +36,8 @@ openapi: .venv/development
 
 lock: .venv/serving
 	$(PIP) install uv==0.13.8
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
-		--custom-compile-command 'make lock' --output-file function/requirements.txt pyproject.toml
+	$(LOCK) --output-file function/requirements.txt pyproject.toml
+	sed -n 's/^ *"\(lief==[^"]*\)",/\1/p' pyproject.toml | $(LOCK) --output-file function/image/requirements.txt -
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=...")'
