@@ -105,7 +105,7 @@ def main() -> None:
         axes.invert_yaxis()
         axes.tick_params(axis="y", labelsize=7)
         axes.set_xlabel("MB")
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="lower right")
 
     name = "image" if arguments.machine == "x86_64" else f"image-{arguments.machine}"
     publish(name, {"layers_mb": layers, "published_mb": dict(whole), "kept_mb": dict(kept)}, "\n\n".join(lines), draw)
