@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory
 
-Peaks are those of a process that does nothing else and of its children, added up. Growth is of the resident memory from
-the hundredth of many requests, in every format and form, to the last.
+Peaks are of the resident memory of a process that does nothing else and of its children, looked at often. Growth is
+that from the hundredth of many requests, in every format and form, to the last.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import resource
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -44,15 +45,33 @@ def started() -> PageReader:
 
 
 def peak(file: bytes) -> float:
-    """Megabytes; 0 bytes for a reader that has read nothing."""
+    """Megabytes; of no bytes, those of a reader that has read nothing."""
     reader = started()
+    found = [resident()]
+    done = Event()
+
+    def watch() -> None:
+        me = os.getpid()
+        while not done.wait(0.002):
+            children = Path(f"/proc/{me}/task/{me}/children").read_text(encoding="utf-8").split()
+            with suppress(OSError):
+                found.append(sum(resident(process) for process in ("self", *children)))
+
+    watcher = Thread(target=watch)
+    watcher.start()
     if file:
         assert reader.read(file, "page").pages[0].lines
-    return sum(resource.getrusage(kind).ru_maxrss for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+    done.set()
+    watcher.join()
+    return max(found)
 
 
-def resident() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+def resident(process: str = "self") -> float:
+    """Megabytes of a process; 0 between its fork and its start, when they are its parent's."""
+    folder = Path("/proc") / process
+    if process != "self" and (folder / "cmdline").read_bytes() == Path("/proc/self/cmdline").read_bytes():
+        return 0.0
+    pages = int((folder / "statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
