@@ -29,7 +29,7 @@ from paragraph_ocr.models import FOLDER
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MODELS = ("detector", "recognizer")
+MODELS = sorted(FOLDER.glob("*.onnx"))
 SIDE = 1024
 CHANNELS, PIXELS = 128, 64
 Array = NDArray[Any]
@@ -158,14 +158,13 @@ def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     peak = peaks(arguments.runs)
     models = {}
-    for name in MODELS:
-        path = FOLDER / f"{name}.onnx"
+    for path in MODELS:
         loaded = session(path.read_bytes())
         (taken,) = loaded.get_inputs()
         x = np.random.default_rng(0).random(taken.shape, np.float32)
         time = seconds(lambda run=loaded.run, given={taken.name: x}: run(None, given), arguments.runs, best=False)
         counts = multiply_accumulates(path)
-        models[name] = {
+        models[path.stem] = {
             "multiply_accumulates": dict(counts),
             "milliseconds": 1000 * time,
             "giga_a_second": counts.total() / time / 1e9,
