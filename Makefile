@@ -28,8 +28,13 @@ lint: .venv/development
 	$(BIN)/cfn-lint template.yaml
 	$(BIN)/hadolint function/Dockerfile
 
+# Needs the pages, Tesseract with its French data, and a machine that does nothing else; a few minutes.
 bench: .venv/development build/peers
+	$(BIN)/python -m benchmarks.readers $(PAGES) --peers build/peers/bin/python --lines 25 --runs 3
 	$(BIN)/python -m benchmarks.readers $(PAGES) --peers build/peers/bin/python
+	$(BIN)/python -m benchmarks.cold --peers build/peers/bin/python
+	for each in steps floor memory throughput cost image summary; do $(BIN)/python -m benchmarks.$$each || exit 1; done
+	$(BIN)/python -m benchmarks.image --machine aarch64
 
 openapi: .venv/development
 	$(BIN)/python function/openapi.py
