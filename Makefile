@@ -7,6 +7,7 @@ IMAGE ?= samples/letter.jpg
 PORT ?= 8000
 
 BIN := .venv/bin
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command 'make lock'
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: run serve test lint bench openapi lock
@@ -27,16 +28,21 @@ lint: .venv/development
 	$(BIN)/cfn-lint template.yaml
 	$(BIN)/hadolint function/Dockerfile
 
+# Needs the pages, Tesseract with its French data, and a machine that does nothing else; a few minutes.
 bench: .venv/development build/peers
+	$(BIN)/python -m benchmarks.readers $(PAGES) --peers build/peers/bin/python --lines 25 --runs 3
 	$(BIN)/python -m benchmarks.readers $(PAGES) --peers build/peers/bin/python
+	$(BIN)/python -m benchmarks.cold --peers build/peers/bin/python
+	for each in steps floor memory throughput cost image summary; do $(BIN)/python -m benchmarks.$$each || exit 1; done
+	$(BIN)/python -m benchmarks.image --machine aarch64
 
 openapi: .venv/development
 	$(BIN)/python function/openapi.py
 
 lock: .venv/serving
 	$(PIP) install uv==0.13.8
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
-		--custom-compile-command 'make lock' --output-file function/requirements.txt pyproject.toml
+	$(LOCK) --output-file function/requirements.txt pyproject.toml
+	sed -n 's/^ *"\(lief==[^"]*\)",/\1/p' pyproject.toml | $(LOCK) --output-file function/image/requirements.txt -
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=...")'

@@ -1,6 +1,7 @@
 """Annotated pages in; error, time and memory of this reader and its peers, page by page in turn, out.
 
     python -m benchmarks.readers PAGES --peers build/peers/bin/python
+    python -m benchmarks.readers PAGES --peers build/peers/bin/python --lines 25
 
 Error: the text of each whole page as one string against the true one, in characters; what a reader finds beyond the
 annotated lines counts against it. Time: the median from a file's bytes to its text, on one core. Pages that are
@@ -15,12 +16,16 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from benchmarks.report import publish, table
 from training.metrics import ErrorRate
-from training.pages import load_pages
+from training.pages import TruePage, load_pages
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WORKER = Path(__file__).with_name("worker.py")
 OURS = "paragraph-ocr"
@@ -35,6 +40,13 @@ class Worker:
         )
         self.version = self.answer()["version"]
 
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
     def answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         content: dict[str, Any] = json.loads(self.process.stdout.readline())
@@ -47,16 +59,11 @@ class Worker:
         return self.answer()
 
 
-def compare(folder: Path, split: str, workers: dict[str, Worker], limit: int) -> dict[str, dict[str, dict[str, float]]]:
+def compare(pages: list[TruePage], workers: dict[str, Worker], runs: int) -> dict[str, dict[str, dict[str, float]]]:
     """For each reader and source the pages, error, median milliseconds and peak megabytes."""
-    pages = [page for page in load_pages(folder, split) if page.whole]
-    taken: dict[str, int] = {}
     errors: dict[tuple[str, str], ErrorRate] = {}
     answers: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for page in tqdm(pages, desc="pages"):
-        taken[page.source] = taken.get(page.source, 0) + 1
-        if taken[page.source] > limit:
-            continue
+    for page in tqdm(pages * runs, desc="pages"):
         truth = " ".join(line.text for line in page.lines)
         for name, worker in workers.items():
             answer = worker.read(page.path.resolve())
@@ -66,31 +73,27 @@ def compare(folder: Path, split: str, workers: dict[str, Worker], limit: int) ->
     return {
         name: {
             source: {
-                "pages": len(answers[name, source]),
+                "pages": len(answers[name, source]) // runs,
                 "error": errors[name, source].characters,
                 "ms": statistics.median(answer["ms"] for answer in answers[name, source]),
                 "megabytes": max(answer["megabytes"] for answer in answers[name, source]),
             }
-            for source in [*sorted(taken), "all"]
+            for source in [*sorted({page.source for page in pages}), "all"]
         }
         for name in workers
     }
 
 
-def table(figures: dict[str, dict[str, dict[str, float]]]) -> str:
-    """The figures as a Markdown table; times and errors also as ratios to this reader's."""
-    rows = ["| source | reader | pages | error % | times ours | ms a page | times ours | peak MB |"]
-    rows.append("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for source in figures[OURS]:
-        ours = figures[OURS][source]
+def rows(figures: dict[str, dict[str, dict[str, float]]]) -> list[tuple[str, ...]]:
+    """A row for each source and reader; times and errors also as ratios to this reader's."""
+    found = []
+    for source, ours in figures[OURS].items():
         for name, own in figures.items():
             row = own[source]
-            ratios = [row[key] / max(ours[key], 1e-9) for key in ("error", "ms")]
-            rows.append(
-                f"| {source} | {name} | {row['pages']} | {100 * row['error']:.1f} | {ratios[0]:.2f} "
-                f"| {row['ms']:.0f} | {ratios[1]:.2f} | {row['megabytes']:.0f} |"
-            )
-    return "\n".join(rows)
+            error, time = (row[key] / max(ours[key], 1e-9) for key in ("error", "ms"))
+            cells = (f"{100 * row['error']:.1f}", f"{error:.2f}", f"{row['ms']:.0f}", f"{time:.2f}")
+            found.append((source, name, str(row["pages"]), *cells, f"{row['megabytes']:.0f}"))
+    return found
 
 
 def main() -> None:
@@ -100,15 +103,30 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder of annotated pages")
     parser.add_argument("--split", default="val")
     parser.add_argument("--peers", default=sys.executable, help="the Python that has RapidOCR (make build/peers)")
-    parser.add_argument("--pages", type=int, default=10_000, help="at most this many of a source")
-    parser.add_argument("--json", type=Path, help="file to write the figures into")
+    parser.add_argument("--lines", type=int, help="only pages with so many lines, or one more or less")
+    parser.add_argument("--runs", type=int, default=1, help="over all pages")
     arguments = parser.parse_args()
+    pages = [page for page in load_pages(arguments.folder, arguments.split) if page.whole]
+    if arguments.lines:
+        pages = [page for page in pages if abs(len(page.lines) - arguments.lines) <= 1]
     pythons = {OURS: sys.executable, "rapidocr": arguments.peers, "tesseract": sys.executable}
     workers = {name: Worker(name, python) for name, python in pythons.items()}
-    figures = compare(arguments.folder, arguments.split, workers, arguments.pages)
-    print("; ".join(worker.version for worker in workers.values()), table(figures), sep="\n\n")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    figures = compare(pages, workers, arguments.runs)
+    heads = ("source", "reader", "pages", "error, %", "times ours", "ms a page", "times ours", "peak, MB")
+    versions = "; ".join(worker.version for worker in workers.values())
+    markdown = f"{table(heads, rows(figures))}\n\nEach page by each reader in turn, one core each: {versions}."
+
+    def draw(axes: Axes) -> None:
+        for name, own in figures.items():
+            axes.scatter([own["all"]["ms"]], [100 * own["all"]["error"]])
+            axes.annotate(name, (own["all"]["ms"], 100 * own["all"]["error"]), fontsize=8)
+        axes.set_xlim(0)
+        axes.set_ylim(0)
+        axes.set_xlabel("ms a page, median")
+        axes.set_ylabel("error, %")
+
+    name = f"readers-{arguments.lines}" if arguments.lines else "readers"
+    publish(name, {"versions": versions, "figures": figures}, markdown, draw)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,60 @@
+"""The figures of all benchmarks go in; the table of README.md comes out.
+
+python -m benchmarks.summary
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from benchmarks.report import FOLDER, ROOT, table
+
+README = ROOT / "README.md"
+OURS, PEERS = "paragraph-ocr", ("rapidocr", "tesseract")
+
+
+def figures(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def summary() -> str:
+    """The table, and what it was measured on."""
+    page, cold, memory = figures("readers-25"), figures("cold"), figures("memory")
+    cost, image = figures("cost"), figures("image")
+    read = {name: found["all"] for name, found in page["figures"].items()}
+    readers = (OURS, *PEERS)
+    rows = [
+        ("a page of 25 handwritten lines, ms", *(f"{read[name]['ms']:.0f}" for name in readers)),
+        ("its error, %", *(f"{100 * read[name]['error']:.1f}" for name in readers)),
+        ("process start to first page, s", *(f"{cold['seconds'][name]:.2f}" for name in readers)),
+        ("peak memory of that page, MB", *(f"{read[name]['megabytes']:.0f}" for name in readers)),
+    ]
+    cents, cheapest, fastest = cost["cents"]["x86_64"], str(cost["cheapest_mb"]), str(cost["fastest_mb"])
+    peak = max(megabytes for name, megabytes in memory["peak_megabytes"].items() if "JPEG" in name)
+    return (
+        table(("", *readers), rows)
+        + f"\n\nOne core of an {page['machine']}. A colour JPEG of an A4 page at 300 dots an inch takes {peak:.0f} MB, "
+        f"and memory grows by {100 * memory['growth']:.1f} % over 1,000 requests. The container image adds "
+        f"{sum(image['layers_mb'].values()):.0f} MB to Lambda's. 1,000 such pages cost {cents[cheapest]:.1f} cents of "
+        f"Lambda at {int(cheapest):,} MB, {cost['seconds'][cheapest]:.1f} s each, and {cents[fastest]:.1f} cents at "
+        f"{int(fastest):,} MB, {cost['seconds'][fastest]:.1f} s each."
+    )
+
+
+def main() -> None:
+    text = README.read_text(encoding="utf-8")
+    section = summary()
+    replaced, count = re.subn(
+        r"(<!-- speed -->\n).*?(\n<!-- end -->)", lambda found: f"{found[1]}{section}{found[2]}", text, flags=re.DOTALL
+    )
+    if count != 1:
+        raise ValueError(f"{README} has {count} sections for this")
+    README.write_text(replaced, encoding="utf-8")
+    print(section)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The image's handler reads a letter in every format and answers in every form; anything else is an error.
+
+    PYTHONPATH=FUNCTION python smoke.py
+
+The image's build runs it, since slim.py takes libraries apart.
+"""
+
+import base64
+import json
+import sys
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from PIL import Image
+
+HERE = Path(__file__).parent
+CONTEXT = SimpleNamespace(function_name="smoke", memory_limit_in_mb=1769, invoked_function_arn="", aws_request_id="")
+FORMATS = ("PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+# The letter's upper part is enough, and quick.
+BEGINNING = (0, 0, 1000, 305)
+LINES = 4
+FORMS = ("text", "hocr", "alto", "pdf", "json")
+
+
+def event(method: str, path: str, content_type: str = "", body: bytes = b"", form: str = "text") -> dict[str, Any]:
+    """What API Gateway makes of a request."""
+    return {
+        "httpMethod": method,
+        "path": path,
+        "resource": path,
+        "headers": {"Accept": "*/*", "Content-Type": content_type},
+        "queryStringParameters": {"format": form},
+        "requestContext": {"requestId": "smoke"},
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def encode(image: Image.Image, name: str) -> bytes:
+    content = BytesIO()
+    image.save(content, name)
+    return content.getvalue()
+
+
+def letters(image: Image.Image) -> Iterator[tuple[str, bytes]]:
+    """The beginning of the letter in each format that can be written here, and as recorded in the one that cannot."""
+    yield "image/heic", (HERE / "letter.heic").read_bytes()
+    for name in FORMATS:
+        yield f"image/{name.lower()}", encode(image, name)
+
+
+def main() -> None:
+    from app import handler
+
+    def answer(request: dict[str, Any], status: int = 200) -> bytes:
+        response = handler(request, CONTEXT)
+        if response["statusCode"] != status:
+            sys.exit(f"{request['httpMethod']} {request['path']}: {response['body']}")
+        body = response["body"]
+        return base64.b64decode(body) if response["isBase64Encoded"] else body.encode()
+
+    def expect_letter(text: str, what: str) -> None:
+        likeness = SequenceMatcher(None, text, read, autojunk=False).ratio()
+        if likeness < 0.9:
+            sys.exit(f"{what} was read as {text!r}; as JPEG the letter reads {read!r}")
+
+    for path in ("/", "/openapi.json", "/health"):
+        answer(event("GET", path))
+    image = Image.open(BytesIO(answer(event("GET", "/web/letter.jpg")))).crop(BEGINNING)
+    letter = encode(image, "JPEG")
+    written = {form: answer(event("POST", "/ocr", "image/jpeg", letter, form)) for form in FORMS}
+    read = written["text"].decode()
+    if read.count("\n") < LINES - 1:
+        sys.exit(f"There are {LINES} lines; they were read as {read!r}")
+    if json.loads(written["json"])["text"] != read.rstrip("\n"):
+        sys.exit("The forms differ")
+    for content_type, content in (*letters(image), ("application/pdf", written["pdf"])):
+        expect_letter(answer(event("POST", "/ocr", content_type, content)).decode(), content_type)
+    answer(event("POST", "/ocr", "application/pdf", written["pdf"], "pdf"))
+    boundary = b'--b\r\nContent-Disposition: form-data; name="image"; filename="letter.jpg"\r\n\r\n'
+    form = boundary + letter + b"\r\n--b--\r\n"
+    expect_letter(answer(event("POST", "/ocr", "multipart/form-data; boundary=b", form)).decode(), "The form")
+    body = json.dumps({"image_url": "https://127.0.0.1/"}).encode()
+    answer(event("POST", "/ocr", "application/json", body), status=422)
+
+
+if __name__ == "__main__":
+    main()

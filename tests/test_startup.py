@@ -1,0 +1,28 @@
+"""What a start of the handler loads: what all requests need, and nothing that only some do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FUNCTION = Path(__file__).parents[1] / "function"
+
+# Of some formats and forms, of other entry points, of jobs, of tests; and what numpy would load lazily.
+LATER = {
+    *("PIL.ImageDraw", "PIL.TiffImagePlugin", "pillow_heif", "pypdfium2", "xml.etree", "multipart", "boto3"),
+    *("paragraph_ocr.markup", "paragraph_ocr.overlay", "paragraph_ocr.pdf", "paragraph_ocr.pdfium"),
+    *("paragraph_ocr.__main__", "fetch", "http.client", "urllib.request", "email.message", "tqdm", "argparse"),
+    *("multiprocessing", "concurrent.futures.process", "unittest", "numpy.testing", "numpy.random", "numpy.fft"),
+    *("numpy.ma", "numpy.polynomial", "numpy.f2py", "pydantic", "aws_xray_sdk", "matplotlib", "torch"),
+}
+
+
+def test_nothing_is_loaded_that_a_request_may_not_need() -> None:
+    code = "import sys, app; print(*sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(FUNCTION), "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=FUNCTION
+    )
+    loaded = set(run.stdout.split())
+    assert {"cv2", "numpy", "onnxruntime", "paragraph_ocr.reader"} <= loaded
+    assert not loaded & LATER
