@@ -105,6 +105,7 @@ SCHEMAS = {
 _PROBLEMS = {error.status: error.title for error in OcrError.__subclasses__()}
 _PROBLEMS |= {
     403: "The API key is missing or wrong",
+    404: "There is no such route, file or job",
     413: "More bytes, pixels, pages, lines or seconds than the limits",
     415: "The content type, or the image's format, is not supported",
     422: "The image does not decode, or the URL is refused",
