@@ -16,6 +16,7 @@ from paragraph_ocr.errors import BrokenImage, ImageGone, TooLarge
 from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.imaging import Limits, decode
 
+INBOX, RESULTS = "stack-inbox", "stack-results"
 KEYS = ["scan.jpg", "letters/1905/Page 1+2 (é).jpg", "é" * 500, "a//b", "failed/scan.jpg", "%41.png"]
 
 
@@ -30,33 +31,28 @@ def document() -> Document:
     return StillReader(Limits()).read(png(), "scan.png")
 
 
-def put(cloud: Cloud, key: str, data: bytes) -> str:
-    etag: str = cloud.client("s3").put_object(Bucket="inbox", Key=key, Body=data)["ETag"]
-    return etag.strip('"')
-
-
 def held(cloud: Cloud) -> dict[str, dict[str, Any]]:
     """What the results bucket holds."""
     s3 = cloud.client("s3")
-    names = [entry["Key"] for entry in s3.list_objects_v2(Bucket="results").get("Contents", ())]
-    return {name: s3.get_object(Bucket="results", Key=name) for name in names}
+    names = [entry["Key"] for entry in s3.list_objects_v2(Bucket=RESULTS).get("Contents", ())]
+    return {name: s3.get_object(Bucket=RESULTS, Key=name) for name in names}
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_takes_an_object_and_writes_every_form_of_it(cloud: Cloud, document: Document, key: str) -> None:
-    etag = put(cloud, key, png())
-    assert storage.take("inbox", key, 10_000) == (png(), etag)
-    assert not storage.is_done("results", key, etag)
+    etag = cloud.drop(key, png())
+    assert storage.take(INBOX, key, 10_000) == (png(), etag)
+    assert not storage.is_done(RESULTS, key, etag)
     for _ in range(2):
-        storage.write("results", key, etag, document, png())
+        storage.write(RESULTS, key, etag, document, png())
         results = held(cloud)
         assert set(results) == {storage.result_key(key, form) for form in FORMATS}
     for form in FORMATS:
         result = results[storage.result_key(key, form)]
         assert result["ContentType"] == FORMATS[form].content_type
         assert result["Body"].read() == render(document, form, png())
-    assert storage.is_done("results", key, etag)
-    assert not storage.is_done("results", key, "other")
+    assert storage.is_done(RESULTS, key, etag)
+    assert not storage.is_done(RESULTS, key, "other")
 
 
 def test_names_say_which_object_was_read() -> None:
@@ -78,29 +74,29 @@ def test_json_comes_last(cloud: Cloud, document: Document, monkeypatch: pytest.M
 
     monkeypatch.setattr(storage.client(), "put_object", refusing)
     with pytest.raises(ClientError):
-        storage.write("results", "a", "e", document, png())
-    assert not storage.is_done("results", "a", "e")
+        storage.write(RESULTS, "a", "e", document, png())
+    assert not storage.is_done(RESULTS, "a", "e")
 
 
 @pytest.mark.parametrize("size", [1000, 1001])
 def test_loads_no_object_above_the_limit(cloud: Cloud, size: int) -> None:
-    put(cloud, "a", bytes(size))
+    cloud.drop("a", bytes(size))
     if size <= 1000:
-        assert storage.take("inbox", "a", 1000)[0] == bytes(size)
+        assert storage.take(INBOX, "a", 1000)[0] == bytes(size)
         return
     with pytest.raises(TooLarge, match="1,001 bytes"):
-        storage.take("inbox", "a", 1000)
+        storage.take(INBOX, "a", 1000)
 
 
 def test_says_what_has_become_of_an_object(cloud: Cloud) -> None:
-    etag = put(cloud, "a", b"1")
-    assert storage.take("inbox", "a", 10, etag) == (b"1", etag)
-    put(cloud, "a", b"2")
+    etag = cloud.drop("a", b"1")
+    assert storage.take(INBOX, "a", 10, etag) == (b"1", etag)
+    cloud.drop("a", b"2")
     with pytest.raises(storage.Replaced):
-        storage.take("inbox", "a", 10, etag)
-    cloud.client("s3").delete_object(Bucket="inbox", Key="a")
+        storage.take(INBOX, "a", 10, etag)
+    cloud.client("s3").delete_object(Bucket=INBOX, Key="a")
     with pytest.raises(ImageGone):
-        storage.take("inbox", "a", 10, etag)
+        storage.take(INBOX, "a", 10, etag)
 
 
 def test_other_refusals_are_not_taken_for_an_image_that_is_gone(cloud: Cloud) -> None:
@@ -114,12 +110,12 @@ def test_does_not_guess_whether_something_is_done(cloud: Cloud, monkeypatch: pyt
 
     monkeypatch.setattr(storage.client(), "head_object", refusing)
     with pytest.raises(ClientError):
-        storage.is_done("results", "a", "e")
+        storage.is_done(RESULTS, "a", "e")
 
 
 def test_a_failure_takes_the_place_of_what_was_read_and_the_other_way_round(cloud: Cloud, document: Document) -> None:
-    storage.write("results", "a.jpg", "e", document, png())
-    storage.write_failure("results", "a.jpg", "f", BrokenImage("Send it whole."), "request-7")
+    storage.write(RESULTS, "a.jpg", "e", document, png())
+    storage.write_failure(RESULTS, "a.jpg", "f", BrokenImage("Send it whole."), "request-7")
     results = held(cloud)
     assert set(results) == {"failed/a.jpg.json"}
     assert results["failed/a.jpg.json"]["ContentType"] == "application/problem+json"
@@ -130,7 +126,7 @@ def test_a_failure_takes_the_place_of_what_was_read_and_the_other_way_round(clou
         "detail": "Send it whole.",
         "request_id": "request-7",
     }
-    storage.write("results", "a.jpg", "g", document, png())
+    storage.write(RESULTS, "a.jpg", "g", document, png())
     assert set(held(cloud)) == {storage.result_key("a.jpg", form) for form in FORMATS}
 
 
@@ -139,12 +135,12 @@ def test_pages_come_back_exactly_as_far_as_they_go(cloud: Cloud) -> None:
     (pixels,) = decode(png())
     pages = [reader.read_image(pixels, "scan é.pdf", 1 / 3, number) for number in range(1, 13)]
     assert pages[0].lines[0].words
-    assert storage.get_pages("results", "scan é.pdf", "e") == []
+    assert storage.get_pages(RESULTS, "scan é.pdf", "e") == []
     for page in pages:
-        storage.put_page("results", "scan é.pdf", "e", page)
-    storage.put_page("results", "scan é.pdf", "other", pages[0])
-    assert storage.get_pages("results", "scan é.pdf", "e") == pages
-    cloud.client("s3").delete_object(Bucket="results", Key="pages/scan é.pdf/e/000006.json")
-    assert storage.get_pages("results", "scan é.pdf", "e") == pages[:5]
-    storage.delete_pages("results", "scan é.pdf", "e")
+        storage.put_page(RESULTS, "scan é.pdf", "e", page)
+    storage.put_page(RESULTS, "scan é.pdf", "other", pages[0])
+    assert storage.get_pages(RESULTS, "scan é.pdf", "e") == pages
+    cloud.client("s3").delete_object(Bucket=RESULTS, Key="pages/scan é.pdf/e/000006.json")
+    assert storage.get_pages(RESULTS, "scan é.pdf", "e") == pages[:5]
+    storage.delete_pages(RESULTS, "scan é.pdf", "e")
     assert set(held(cloud)) == {"pages/scan é.pdf/other/000001.json"}

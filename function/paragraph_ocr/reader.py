@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -21,6 +23,9 @@ from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.recognition import Recognizer
 from paragraph_ocr.rectification import Frame, Points, cut, frame
+
+# Takes the lines of a page that are read, and how many it has.
+Progress = Callable[[int, int], None]
 
 
 class PageReader:
@@ -80,26 +85,44 @@ class PageReader:
         OcrError
             The file is refused, does not decode, or takes too long.
         """
-        limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
-        return Document(image, tuple(self._pages(data, image, limits)))
+        return Document(image, tuple(self.pages(data, image, max_seconds)))
 
-    def pages(self, data: bytes, image: str) -> Iterator[Page]:
+    def pages(
+        self,
+        data: bytes,
+        image: str,
+        max_seconds: float | None = None,
+        first: int = 1,
+        progress: Callable[[int, int, int], None] | None = None,
+    ) -> Generator[Page]:
         """The pages of a file, each read when it is asked for.
 
         Takes and raises what `read` does; what can be refused without reading a page is refused by the call itself.
-        """
-        return self._pages(data, image, self.limits)
 
-    def _pages(self, data: bytes, image: str, limits: Limits) -> Iterator[Page]:
+        Parameters
+        ----------
+        first : int
+            The first page to read; those before it are decoded only.
+        progress : callable, optional
+            Is told a page's number, its lines that are read and all it has: when they are found, then as they are read.
+        """
+        limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
         start = perf_counter()
-        return self._read_each(decode(data, limits), image, start, start + limits.max_seconds)
+        return self._read_each(decode(data, limits), image, start, start + limits.max_seconds, first, progress)
 
     def _read_each(
-        self, pages: Iterator[NDArray[np.uint8]], image: str, start: float, deadline: float
-    ) -> Iterator[Page]:
-        for number, pixels in enumerate(pages, 1):
+        self,
+        pages: Iterator[NDArray[np.uint8]],
+        image: str,
+        start: float,
+        deadline: float,
+        first: int,
+        progress: Callable[[int, int, int], None] | None,
+    ) -> Generator[Page]:
+        for number, pixels in islice(enumerate(pages, 1), first - 1, None):
             decode_ms = 1000 * (perf_counter() - start)
-            yield self.read_image(pixels, image, decode_ms, number, deadline)
+            tell = partial(progress, number) if progress else None
+            yield self.read_image(pixels, image, decode_ms, number, deadline, tell)
             start = perf_counter()
 
     def read_image(
@@ -109,6 +132,7 @@ class PageReader:
         decode_ms: float = 0.0,
         number: int = 1,
         deadline: float = math.inf,
+        progress: Progress | None = None,
     ) -> Page:
         """The page in an upright grey image.
 
@@ -123,6 +147,8 @@ class PageReader:
             The page's number in its file.
         deadline : float
             As `perf_counter` tells the time.
+        progress : callable, optional
+            Is told the lines that are read and how many there are.
 
         Raises
         ------
@@ -135,7 +161,7 @@ class PageReader:
         if len(found) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
         middle = perf_counter()
-        lines = self.read_lines(pixels, found, deadline)
+        lines = self.read_lines(pixels, found, deadline, progress)
         end = perf_counter()
         return Page(
             image=image,
@@ -154,7 +180,11 @@ class PageReader:
         )
 
     def read_lines(
-        self, pixels: NDArray[np.uint8], lines: Sequence[TextLine], deadline: float = math.inf
+        self,
+        pixels: NDArray[np.uint8],
+        lines: Sequence[TextLine],
+        deadline: float = math.inf,
+        progress: Progress | None = None,
     ) -> list[Line]:
         """Each line of a page read, in the order given; the text is empty where nothing was read.
 
@@ -164,6 +194,8 @@ class PageReader:
         lines : sequence of TextLine
         deadline : float
             As `perf_counter` tells the time.
+        progress : callable, optional
+            Is told the lines that are read and how many there are.
 
         Raises
         ------
@@ -172,14 +204,18 @@ class PageReader:
         """
         recognizer = self.recognizer
         size = recognizer.model.input_shape[0]
-        read = []
+        read: list[Line] = []
         for start in range(0, len(lines), size):
             _check(deadline)
+            if progress:
+                progress(len(read), len(lines))
             batch = lines[start : start + size]
             frames = [frame(line.baseline, line.ascender, line.descender, recognizer.geometry) for line in batch]
             readings = recognizer.read([cut(pixels, each) for each in frames])
             for found, each, characters in zip(batch, frames, readings, strict=True):
                 read.append(_line(found, each, characters, recognizer.columns_a_step))
+        if progress:
+            progress(len(read), len(lines))
         return read
 
 
