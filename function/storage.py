@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cache
@@ -82,8 +82,10 @@ def take(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tupl
         return body.read(), answer["ETag"].strip('"')
 
 
-def write(bucket: str, key: str, etag: str, document: Document, data: bytes) -> None:
-    """Write what was read of an object, in every form.
+def write(
+    bucket: str, key: str, etag: str, document: Document, data: bytes, forms: Collection[str] = tuple(FORMATS)
+) -> None:
+    """Write what was read of an object, in every form or in those that are asked for.
 
     Parameters
     ----------
@@ -94,6 +96,8 @@ def write(bucket: str, key: str, etag: str, document: Document, data: bytes) -> 
     document : Document
     data : bytes
         The object's, which a PDF shows.
+    forms : collection of str
+        Keys of `FORMATS`, json among them.
 
     Raises
     ------
@@ -102,13 +106,13 @@ def write(bucket: str, key: str, etag: str, document: Document, data: bytes) -> 
     ClientError, BotoCoreError
         S3 refuses or fails.
     """
-    rendered = {form: render(document, form, data) for form in FORMATS}
+    rendered = {form: render(document, form, data) for form in forms}
 
     def put(form: str) -> None:
         _put(bucket, result_key(key, form), etag, rendered[form], FORMATS[form].content_type)
 
     with ThreadPoolExecutor(len(FORMATS)) as pool:
-        list(pool.map(put, [form for form in FORMATS if form != "json"]))
+        list(pool.map(put, [form for form in forms if form != "json"]))
     put("json")
     client().delete_object(Bucket=bucket, Key=failure_key(key))
 
@@ -136,10 +140,13 @@ def write_failure(bucket: str, key: str, etag: str, error: OcrError, request_id:
     _delete(bucket, [result_key(key, form) for form in FORMATS])
 
 
-def is_done(bucket: str, key: str, etag: str) -> bool:
-    """Whether all that was read of an object's present content is there already; raises ClientError, BotoCoreError."""
+def is_done(bucket: str, key: str, etag: str, form: str = "json") -> bool:
+    """Whether what was read of an object's present content is there already; raises ClientError, BotoCoreError.
+
+    JSON is written last, and so stands for all the forms that were asked for.
+    """
     try:
-        answer = client().head_object(Bucket=bucket, Key=result_key(key, "json"))
+        answer = client().head_object(Bucket=bucket, Key=result_key(key, form))
     except ClientError as error:
         if _code(error) == "404":
             return False

@@ -2,84 +2,26 @@
 
 import base64
 import json
-import os
-import platform
-import shutil
-import socket
 import struct
-import subprocess
 import sys
 import time
-import urllib.request
 import zlib
 from collections.abc import Iterator
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
+from emulator import Emulator, run_emulator
 
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulator is a Linux program")
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-class Emulator:
-    """Invokes the function; `log` is what it wrote."""
-
-    def __init__(self, port: int, log: Path) -> None:
-        self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-        self.log = log
-
-    def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
-        with urllib.request.urlopen(self.url, json.dumps(event).encode(), timeout=60) as response:
-            answer: dict[str, Any] = json.load(response)
-            return answer
-
-
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    folder = tmp_path_factory.mktemp("runtime")
-    architecture = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
-    wheel = distribution("aws-sam-cli")
-    program = folder / "aws-lambda-rie"
-    shutil.copy(str(wheel.locate_file(f"samcli/local/rapid/aws-lambda-rie-{architecture}")), program)
-    program.chmod(0o755)
-    port, runtime_port = free_port(), free_port()
-    log = folder / "log"
-    environment = {
-        "PATH": os.environ["PATH"],
-        # A home that cannot be written, as in Lambda.
-        "HOME": "/nonexistent",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "AWS_LAMBDA_FUNCTION_NAME": "reader",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
-        "AWS_REGION": "eu-west-1",
-    }
-    command = [
-        *(program, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
-        *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
-        *(sys.executable, "-m", "awslambdaric", "app.handler"),
-    ]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT / "function", env=environment, stdout=output, stderr=output)
-        try:
-            for _ in range(100):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            yield Emulator(port, log)
-        finally:
-            process.terminate()
-            process.wait(10)
+    with run_emulator(tmp_path_factory.mktemp("runtime"), "app.handler", {}) as running:
+        yield running
 
 
 def recorded(route: str) -> dict[str, Any]:
@@ -93,7 +35,7 @@ STATUSES = {"ocr_preflight": {405}, "ocr_url": {422, 502}, "post_job": {404}, "g
 
 def test_answers_every_recorded_event(emulator: Emulator) -> None:
     for path in sorted((ROOT / "events").glob("*.json")):
-        if path.stem.startswith("queue_"):
+        if path.stem.startswith(("queue_", "archive_")):
             continue
         answer = emulator.invoke(recorded(path.stem))
         assert answer["statusCode"] in STATUSES.get(path.stem, {200}), answer["body"]

@@ -53,7 +53,8 @@ def test_every_route_of_the_handler_is_served_with_every_method() -> None:
 def deployed(**parameters: str) -> dict[str, Any]:
     """The resources of the stack as SAM makes them."""
     template = copy.deepcopy(yaml_parse((ROOT / "template.yaml").read_text()))
-    for name in ("Reader", "Worker"):
+    template["Resources"]["ArchiveMachine"]["Properties"]["DefinitionUri"] = "s3://bucket/archive.asl.json"
+    for name in ("Reader", "Worker", "Archive"):
         function = template["Resources"][name]
         del function["Metadata"]
         function["Properties"]["ImageUri"] = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/reader:1"
@@ -243,14 +244,15 @@ def test_the_worker_can_do_its_work_and_no_more() -> None:
 
 def test_buckets_are_private_encrypted_and_emptied() -> None:
     buckets = {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == "AWS::S3::Bucket"}
-    assert set(buckets) == {"Inbox", "Results"}
+    assert set(buckets) == {"Inbox", "Results", "ArchiveResults"}
     for name, bucket in buckets.items():
         assert list(bucket["PublicAccessBlockConfiguration"].values()) == [True] * 4
         (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
         (rule,) = bucket["LifecycleConfiguration"]["Rules"]
         assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", {"Ref": "RetentionDays"})
-        assert "Prefix" not in rule
+        # What is read of an archive is kept; the rest of a document that was given up is not.
+        assert rule.get("Prefix") == ("pages/" if name == "ArchiveResults" else None)
         (statement,) = RESOURCES[f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"]
         assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
         assert statement["Resource"] == [{"GetAtt": f"{name}.Arn"}, {"Sub": f"${{{name}.Arn}}/*"}]
@@ -299,7 +301,7 @@ def test_queues_topic_and_table_are_encrypted_and_the_table_forgets() -> None:
 
 def test_logs_are_kept_for_a_time_only() -> None:
     groups = [r["Properties"] for r in RESOURCES.values() if r["Type"] == "AWS::Logs::LogGroup"]
-    assert len(groups) == 3
+    assert len(groups) == 4
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
 
 
@@ -327,3 +329,30 @@ def test_what_the_image_copies_is_let_into_its_build() -> None:
     let_in = [row[1:] for row in (FUNCTION / ".dockerignore").read_text().splitlines() if row.startswith("!")]
     assert sorted(copied) == sorted(let_in)
     assert all(list(FUNCTION.glob(pattern)) for pattern in copied)
+
+
+def test_there_is_no_archive_unless_its_bucket_is_named() -> None:
+    archive = {name: resource for name, resource in RESOURCES.items() if name.startswith("Archive")}
+    assert len(archive) >= 7
+    assert all(resource["Condition"] == "HasArchive" for resource in archive.values())
+    outputs = [output for name, output in TEMPLATE["Outputs"].items() if name.startswith("Archive")]
+    assert all(output["Condition"] == "HasArchive" for output in outputs)
+    assert TEMPLATE["Parameters"]["ArchiveBucket"]["Default"] == ""
+
+
+def test_the_archives_machine_is_given_what_its_definition_asks_for() -> None:
+    definition = (ROOT / "archive.asl.json").read_text(encoding="utf-8")
+    machine = RESOURCES["ArchiveMachine"]["Properties"]
+    assert set(machine["DefinitionSubstitutions"]) == set(re.findall(r"\$\{(\w+)\}", definition))
+    assert (ROOT / machine["DefinitionUri"]).exists()
+
+
+def test_the_archives_roles_write_nothing_but_results() -> None:
+    for role, allowed in (
+        ("ArchiveRole", "${ArchiveResults.Arn}/*"),
+        ("ArchiveMachineRole", "${ArchiveResults.Arn}/runs/*"),
+    ):
+        policies = RESOURCES[role]["Properties"]["Policies"]
+        statements = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+        writing = [each for each in statements if {"s3:PutObject", "s3:DeleteObject"} & set(each["Action"])]
+        assert [each["Resource"] for each in writing] == [{"Sub": allowed}]
