@@ -9,7 +9,7 @@ PORT ?= 8000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run serve test lint bench openapi lock
+.PHONY: run serve test lint bench drill openapi lock
 
 run: .venv/serving
 	$(BIN)/python samples/run.py $(IMAGE)
@@ -29,6 +29,9 @@ lint: .venv/development
 
 bench: .venv/development build/peers
 	$(BIN)/python -m benchmarks.readers $(PAGES) --peers build/peers/bin/python
+
+drill: .venv/development
+	OMP_NUM_THREADS=1 $(BIN)/python local/drill.py $(PAGES)
 
 openapi: .venv/development
 	$(BIN)/python function/openapi.py
