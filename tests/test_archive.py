@@ -390,3 +390,29 @@ def test_a_prefix_or_an_inventory_is_started(
 def test_what_is_no_bucket_is_refused(url: str) -> None:
     with pytest.raises(SystemExit, match="neither"):
         command.start(command.Stack("machine", "results"), url, command.Limits(("json",), 20, 100, 10))
+
+
+def test_a_stack_is_found_by_its_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = [
+        {"OutputKey": "ArchiveMachine", "OutputValue": "arn:machine"},
+        {"OutputKey": "ArchiveResultsBucket", "OutputValue": "kept"},
+    ]
+    stack = {"Outputs": outputs}
+    client = SimpleNamespace(describe_stacks=lambda StackName: {"Stacks": [stack]})
+    monkeypatch.setattr(boto3, "client", lambda _: client)
+    assert command.find_stack("paragraph-ocr") == command.Stack("arn:machine", "kept")
+    stack["Outputs"] = []
+    with pytest.raises(SystemExit, match="ArchiveBucket"):
+        command.find_stack("paragraph-ocr")
+
+
+def test_who_stops_following_is_told_how_to_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "find_stack", lambda _: command.Stack("machine", "results"))
+    monkeypatch.setattr(command, "follow", interrupt)
+    assert command.main(["arn:aws:states:run"]) == 130
+    assert "stop-execution --execution-arn arn:aws:states:run" in capsys.readouterr().err

@@ -44,16 +44,21 @@ class Sample:
     values: NDArray[np.float32]
 
 
+def find(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
+    """The lines of a page, unread."""
+    return [
+        Line("", line.confidence, _points(line.polygon), _points(line.baseline), ())
+        for line in reader.detector.find(pixels)
+    ]
+
+
 def sample(page: TruePage, reader: PageReader) -> Sample | None:
     """The lines of a page that are found and known; None where there are none."""
     pixels = page.pixels()
-    found = reader.detector.find(pixels)
-    owners = match_lines([line.polygon for line in page.lines], [line.polygon for line in found], []).owner
-    known = [
-        Line(page.lines[owner].text, 1.0, _points(line.polygon), _points(line.baseline), ())
-        for line, owner in zip(found, owners, strict=True)
-        if owner is not None and page.lines[owner].text
-    ]
+    found = find(pixels, reader)
+    polygons = [np.array(line.polygon, np.float32) for line in found]
+    owners = match_lines([line.polygon for line in page.lines], polygons, []).owner
+    known = [line for line, owner in zip(found, owners, strict=True) if owner is not None and page.lines[owner].text]
     return Sample(page.source, page.writer, line_features(pixels, known)) if known else None
 
 
@@ -129,7 +134,7 @@ def score_pages(pages: Sequence[TruePage], reader: PageReader) -> dict[str, dict
     counts: dict[str, list[bool]] = {}
 
     def judge(pixels: NDArray[np.uint8], source: str, expected: str) -> None:
-        kind = kind_of_page(pixels, reader.read_image(pixels, source).lines)
+        kind = kind_of_page(pixels, find(pixels, reader))
         counts.setdefault(source, []).append(kind == expected)
 
     for page in tqdm(pages, desc="pages"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,7 @@ from paragraph_ocr.rectification import Geometry, Normalisation, cut, frame, to_
 KINDS = ("handwritten", "printed", "mixed", "blank")
 GEOMETRY = Geometry(height=48, width=1024)
 PATH = FOLDER / "kind.json"
-# Of a page's characters, as many in lines of the other kind make it mixed; fewer are a letterhead, or lines misjudged.
+# Of the length of a page's lines, as much of the other kind makes it mixed; less is a letterhead, or lines misjudged.
 MIXED = 0.2
 
 _BINS = 12
@@ -154,7 +155,7 @@ def kind_of_page(pixels: NDArray[np.uint8], lines: Sequence[Line]) -> str:
     if not lines:
         return "blank"
     printed = load().printed(line_features(pixels, lines)) > 0.5
-    share = float(np.average(printed, weights=[len(line.text) for line in lines]))
+    share = float(np.average(printed, weights=[math.dist(line.baseline[0], line.baseline[-1]) for line in lines]))
     return "handwritten" if share < MIXED else "printed" if share > 1 - MIXED else "mixed"
 
 
