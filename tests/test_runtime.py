@@ -1,23 +1,33 @@
 """The handler under Lambda's own runtime client and emulator, over HTTP, on the recorded events."""
 
 import base64
+import io
 import json
 import os
 import platform
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Cloud
+from pages import draw_page
+
+from local.cloud import event_of
+from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.reader import PageReader
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,19 +44,31 @@ def free_port() -> int:
 class Emulator:
     """Invokes the function; `log` is what it wrote."""
 
-    def __init__(self, port: int, log: Path) -> None:
+    def __init__(self, port: int, log: Path, process: int) -> None:
         self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
         self.log = log
+        self.process = process
 
     def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
         with urllib.request.urlopen(self.url, json.dumps(event).encode(), timeout=60) as response:
             answer: dict[str, Any] = json.load(response)
             return answer
 
+    def kill_function(self) -> None:
+        """Kill the function's process, which the emulator started."""
+        children = Path(f"/proc/{self.process}/task").glob("*/children")
+        (function,) = {int(child) for file in children for child in file.read_text().split()}
+        os.kill(function, signal.SIGKILL)
+
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    folder = tmp_path_factory.mktemp("runtime")
+    with emulate(tmp_path_factory.mktemp("runtime"), "app.handler", {}) as emulator:
+        yield emulator
+
+
+@contextmanager
+def emulate(folder: Path, handler: str, variables: dict[str, str]) -> Iterator[Emulator]:
     architecture = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
     wheel = distribution("aws-sam-cli")
     program = folder / "aws-lambda-rie"
@@ -62,11 +84,12 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         "AWS_LAMBDA_FUNCTION_NAME": "reader",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
         "AWS_REGION": "eu-west-1",
+        **variables,
     }
     command = [
         *(program, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
         *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
-        *(sys.executable, "-m", "awslambdaric", "app.handler"),
+        *(sys.executable, "-m", "awslambdaric", handler),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT / "function", env=environment, stdout=output, stderr=output)
@@ -76,7 +99,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
                 time.sleep(0.1)
-            yield Emulator(port, log)
+            yield Emulator(port, log, process.pid)
         finally:
             process.terminate()
             process.wait(10)
@@ -175,3 +198,52 @@ def test_logs_hold_metrics_but_neither_image_nor_text(emulator: Emulator) -> Non
     starts = [entry["ColdStart"][0] for entry in metrics if "ColdStart" in entry]
     assert starts == [1.0] + [0.0] * (len(starts) - 1)
     assert [entry["reason"] for entry in metrics if "Rejected" in entry][-1] == "malformed-request"
+
+
+def test_a_worker_killed_within_a_page_is_followed_by_one_that_goes_on(cloud: Cloud, tmp_path: Path) -> None:
+    texts = [f"{number} {words}" for number in range(12) for words in ("the old bridge", "over the river")]
+    images = [draw_page(texts[number : number + 8])[0] for number in range(4)]
+    content = io.BytesIO()
+    images[0].save(content, "TIFF", save_all=True, append_images=images[1:])
+    key = "box 1/register+é.tif"
+    etag = cloud.drop(key, content.getvalue())
+    message = cloud.client("sqs").receive_message(QueueUrl=cloud["QUEUE_URL"])["Messages"]
+    event = event_of(message, cloud["QUEUE_URL"])
+    answers: list[dict[str, Any]] = []
+
+    def invoke(emulator: Emulator) -> None:
+        # No answer comes from a function that is killed, or one that is none.
+        with suppress(OSError, ValueError):
+            answers.append(emulator.invoke(event))
+
+    first = f"pages/{key}/{etag}/000001.json"
+    with emulate(tmp_path, "worker.handler", cloud.environment) as emulator:
+        invocation = threading.Thread(target=invoke, args=(emulator,))
+        invocation.start()
+        while first not in cloud.results():
+            time.sleep(0.02)
+        emulator.kill_function()
+        invocation.join()
+    assert not any("batchItemFailures" in answer for answer in answers)
+    assert cloud.items()[key]["state"] == "running"
+    assert not [name for name in cloud.results() if name.startswith("done/")]
+    with emulate(tmp_path, "worker.handler", cloud.environment) as emulator:
+        # Until its time is over, nobody takes the place of the dead.
+        assert emulator.invoke(event) == {"batchItemFailures": []}
+        assert cloud.items()[key]["state"] == "running"
+        cloud.expire_lease(key)
+        for _ in range(2):
+            assert emulator.invoke(event) == {"batchItemFailures": []}
+        log = emulator.log.read_text()
+    results = cloud.results()
+    assert set(results) == {f"done/{key}{form.suffix}" for form in FORMATS.values()}
+    assert cloud.items()[key]["state"] == "done"
+    # Each was written once, the page of the dead among them.
+    assert sorted(cloud.versions()) == sorted([*results, *(first.replace("1.json", f"{n}.json") for n in range(1, 5))])
+    read = json.loads(results[f"done/{key}.json"])
+    expected = PageReader.load().read(content.getvalue(), key).to_dict()
+    for page in (*read["pages"], *expected["pages"]):
+        del page["timings_ms"]
+    assert read == json.loads(json.dumps(expected))
+    assert "register" not in log
+    assert all(line["text"] not in log for page in read["pages"] for line in page["lines"])
