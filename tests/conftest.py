@@ -53,6 +53,13 @@ class Cloud:
         """All that the table holds."""
         return {item["key"]: item for item in self.table().scan()["Items"]}
 
+    def expire_lease(self, key: str) -> None:
+        """Let the time pass that a worker had which is dead."""
+        if key in self.items():
+            self.table().update_item(
+                Key={"key": key}, UpdateExpression="SET leased_until = :past", ExpressionAttributeValues={":past": 1}
+            )
+
     def messages(self, queue: str = "QUEUE_URL") -> list[dict[str, Any]]:
         """What waits in a queue, taken from it."""
         sqs, bodies = self.client("sqs"), []

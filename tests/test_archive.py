@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 from cfnlint.api import lint
 from conftest import Cloud
-from emulator import Emulator, run_emulator
+from emulator import Emulator, emulate
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.result_writer.resource_eval.resource_eval_s3 import (
     ResourceEvalS3,
@@ -289,7 +289,7 @@ def stack(papers: Any, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyP
         roleArn="arn:aws:iam::123456789012:role/archive",
     )["stateMachineArn"]
     monkeypatch.setattr(command, "find_stack", lambda _: command.Stack(arn, cloud["RESULTS"]))
-    with run_emulator(tmp_path, "archive.handler", cloud.environment) as emulator:
+    with emulate(tmp_path, "archive.handler", cloud.environment) as emulator:
         monkeypatch.setattr(
             "moto.stepfunctions.parser.asl.component.state.exec.state_task.lambda_eval_utils.boto_client_for",
             lambda **_: Invoker(emulator),

@@ -100,14 +100,6 @@ def announced(cloud: Cloud) -> dict[str, Any]:
     return event_of([message], cloud["QUEUE_URL"])
 
 
-def expire_lease(cloud: Cloud, key: str) -> None:
-    """Let the time pass that a worker had which is dead."""
-    if key in cloud.items():
-        cloud.table().update_item(
-            Key={"key": key}, UpdateExpression="SET leased_until = :past", ExpressionAttributeValues={":past": 1}
-        )
-
-
 def job(cloud: Cloud, name: str = "7", **fields: Any) -> str:
     """A job's key."""
     key = f"jobs/{name}"
@@ -273,7 +265,7 @@ def test_what_a_worker_writes_whose_lease_is_over_does_not_count(cloud: Cloud, r
     find = reader.detector.find
 
     def overtaken(pixels: Any) -> Any:
-        expire_lease(cloud, "a.png")
+        cloud.expire_lease("a.png")
         assert isinstance(jobs.lease("a.png", etag, 60), jobs.Lease)
         return find(pixels)
 
@@ -391,7 +383,7 @@ def test_an_image_that_kills_the_process_is_given_up_after_some_attempts(
         for _ in range(worker.MAX_ATTEMPTS):
             with pytest.raises(Killed):
                 consume(event)
-            expire_lease(cloud, "poison.png")
+            cloud.expire_lease("poison.png")
         assert consume(event) == {"batchItemFailures": []}
     problem = json.loads(cloud.results()["failed/poison.png.json"])
     assert (problem["status"], problem["type"]) == (422, "urn:paragraph-ocr:broken-image")
@@ -408,7 +400,7 @@ def test_pages_that_are_read_are_no_failed_attempts(
             killing(reader, page, patch)
             with pytest.raises(Killed):
                 consume(event)
-        expire_lease(cloud, "a.tiff")
+        cloud.expire_lease("a.tiff")
     assert consume(event) == {"batchItemFailures": []}
     assert read == [1, 2, 3, 4, 5, 6]
     assert cloud.items()["a.tiff"]["state"] == "done"
@@ -460,7 +452,7 @@ def test_what_a_service_refuses_is_done_when_it_does_not(
     failed = 0
     while consume(event)["batchItemFailures"]:
         failed += 1
-        expire_lease(cloud, "a.png")
+        cloud.expire_lease("a.png")
     assert failed in (1, 2, worker.MAX_ATTEMPTS + 1)
     assert set(cloud.results()) == {f"done/a.png{form.suffix}" for form in FORMATS.values()}
     assert cloud.items()["a.png"]["state"] == "done"
