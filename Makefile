@@ -10,7 +10,7 @@ BIN := .venv/bin
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command 'make lock'
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run serve test lint bench openapi lock
+.PHONY: run serve test lint bench drill openapi lock
 
 run: .venv/serving
 	$(BIN)/python samples/run.py $(IMAGE)
@@ -35,6 +35,9 @@ bench: .venv/development build/peers
 	$(BIN)/python -m benchmarks.cold --peers build/peers/bin/python
 	for each in steps floor memory throughput cost image summary; do $(BIN)/python -m benchmarks.$$each || exit 1; done
 	$(BIN)/python -m benchmarks.image --machine aarch64
+
+drill: .venv/development
+	OMP_NUM_THREADS=1 $(BIN)/python local/drill.py $(PAGES)
 
 openapi: .venv/development
 	$(BIN)/python function/openapi.py

@@ -2,12 +2,11 @@
 
 import json
 import os
-import traceback
 from pathlib import Path
 from time import perf_counter
+from types import ModuleType
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.logging import correlation_paths
@@ -15,13 +14,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import openapi
-from intake import IMAGE_TYPES, header, take_image
+from intake import IMAGE_TYPES, header, take_image, take_job
 from negotiation import choose
-from paragraph_ocr.document import Document
 from paragraph_ocr.errors import MethodNotAllowed, OcrError, RouteNotFound, TooLarge
 from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.imaging import Limits
-from paragraph_ocr.reader import PageReader
+from serving import load_reader, logger, measure, metrics, reject, report
 
 LIMITS = Limits(
     max_bytes=int(os.environ.get("MAX_IMAGE_BYTES", 4_500_000)),
@@ -33,11 +31,10 @@ LIMITS = Limits(
 # Of a request's time, what fetching its image may take.
 MAX_FETCH_SECONDS = 10.0
 TAKES_URLS = os.environ.get("ALLOW_IMAGE_URL", "true") == "true"
+HAS_JOBS = "TABLE" in os.environ
 ORIGINS = [origin.strip() for origin in os.environ.get("CORS_ORIGINS", "").split(",") if origin.strip()]
 # Lambda drops an answer above 6,291,556 bytes, in which the body stands as an escaped JSON string.
 MAX_ANSWER_BYTES = 6_000_000
-MEGABYTES_PER_CORE = 1769
-MEGABYTES = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_PER_CORE))
 
 WEB = Path(__file__).parent / "paragraph_ocr" / "web"
 PAGE_FILES = {
@@ -59,22 +56,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-NAMESPACE = "ParagraphOCR"
-SERVICE = "paragraph-ocr"
-STEP_METRICS = {
-    "decode": "DecodingTime",
-    "detect": "DetectionTime",
-    "recognize": "RecognitionTime",
-    "total": "ReadingTime",
-}
-logger = Logger(service=SERVICE)
-metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 app = APIGatewayRestResolver(
     cors=CORSConfig(allow_origin=ORIGINS[0], extra_origins=ORIGINS[1:], max_age=3600) if ORIGINS else None
 )
-
-
-reader = PageReader.load(threads=max(1, round(MEGABYTES / MEGABYTES_PER_CORE)), limits=LIMITS)
+reader = load_reader(LIMITS)
 _cold = True
 
 
@@ -113,12 +98,27 @@ def ocr() -> Response[Any]:
     data, name = take_image(event, LIMITS.max_bytes, _fetch if TAKES_URLS else None)
     document = reader.read(data, name, LIMITS.max_seconds - (perf_counter() - start))
     answer = render(document, form, data)
-    _measure(document)
+    measure(document)
     content_type = FORMATS[form].content_type
     size = len(answer) * 4 // 3 if content_type in IMAGE_TYPES else len(json.dumps(answer.decode()))
     if size > MAX_ANSWER_BYTES:
         raise TooLarge("The answer is larger than one can be; send fewer pages, parts of the page, or a smaller image.")
     return _answer(answer, content_type)
+
+
+@app.post("/jobs", **openapi.POST_JOB)
+def post_job() -> Response[Any]:
+    """Take an image to read in the background, or say where to upload it."""
+    jobs = _jobs()
+    event = app.current_event.raw_event
+    job = jobs.create(event, take_job(event, LIMITS.max_bytes, TAKES_URLS))
+    return _answer(json.dumps(job).encode(), "application/json", 202, {"Location": job["watch"]})
+
+
+@app.get("/jobs/<id>", **openapi.GET_JOB)
+def get_job(id: str) -> Response[Any]:
+    """Say how far a job is, and where its results are."""
+    return _answer(json.dumps(_jobs().watch(app.current_event.raw_event, id)).encode(), "application/json")
 
 
 def no_such_route(_: NotFoundError) -> Response[Any]:
@@ -135,23 +135,21 @@ def no_such_route(_: NotFoundError) -> Response[Any]:
 
 def refuse(error: OcrError) -> Response[Any]:
     """Answer with what the caller can change."""
-    logger.info("Rejected", reason=error.type)
-    # A metric of its own, or its dimension would split all the others of the request.
-    with single_metric("Rejected", MetricUnit.Count, 1, namespace=NAMESPACE) as rejected:
-        rejected.add_dimension("service", SERVICE)
-        rejected.add_dimension("reason", error.type.rsplit(":", 1)[-1])
-    return _problem(error.status, error.type, error.title, str(error))
+    reject(error)
+    return _problem(error.problem(_request_id()))
 
 
 def fail(error: Exception) -> Response[Any]:
     """Answer any other failure without a word of its cause, and log that without its message, which may quote text."""
-    logger.error("Failed", exception=type(error).__name__, frames=traceback.format_tb(error.__traceback__))
-    metrics.add_metric("Failed", MetricUnit.Count, 1)
+    report(error)
     return _problem(
-        500,
-        "urn:paragraph-ocr:internal-error",
-        "The service failed",
-        "Try again; if it fails again, report the request_id.",
+        {
+            "type": "urn:paragraph-ocr:internal-error",
+            "title": "The service failed",
+            "status": 500,
+            "detail": "Try again; if it fails again, report the request_id.",
+            "request_id": _request_id(),
+        }
     )
 
 
@@ -170,6 +168,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return app.resolve(event, context)
 
 
+def _jobs() -> ModuleType:
+    if not HAS_JOBS:
+        raise RouteNotFound("This server reads nothing in the background; jobs need the deployed stack.")
+    # AWS's own library takes as long to import as all the rest, and few requests need it.
+    import jobs
+
+    return jobs
+
+
 def _fetch(url: str) -> bytes:
     # TLS and HTTP take long to import, and few requests need them.
     from fetch import fetch
@@ -177,18 +184,12 @@ def _fetch(url: str) -> bytes:
     return fetch(url, LIMITS.max_bytes, min(MAX_FETCH_SECONDS, LIMITS.max_seconds), IMAGE_TYPES)
 
 
-def _measure(document: Document) -> None:
-    metrics.add_metric("Pages", MetricUnit.Count, len(document.pages))
-    metrics.add_metric("Lines", MetricUnit.Count, sum(len(page.lines) for page in document.pages))
-    metrics.add_metric("Confidence", MetricUnit.Percent, 100 * document.confidence)
-    for step, name in STEP_METRICS.items():
-        metrics.add_metric(name, MetricUnit.Milliseconds, sum(page.timings_ms[step] for page in document.pages))
+def _request_id() -> str:
+    return app.current_event.request_context.request_id or ""
 
 
-def _problem(status: int, kind: str, title: str, detail: str) -> Response[Any]:
-    request_id = app.current_event.request_context.request_id
-    answer = {"type": kind, "title": title, "status": status, "detail": detail, "request_id": request_id}
-    return _answer(json.dumps(answer).encode(), "application/problem+json", status)
+def _problem(problem: dict[str, Any]) -> Response[Any]:
+    return _answer(json.dumps(problem).encode(), "application/problem+json", problem["status"])
 
 
 def _answer(body: bytes, content_type: str, status: int = 200, headers: dict[str, str] | None = None) -> Response[Any]:

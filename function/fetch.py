@@ -1,4 +1,4 @@
-"""An https URL goes in; the bytes behind it come out, fetched from a public address, within a size and a time."""
+"""An https URL goes in; the bytes behind it come out, or a message is sent there: a public address, in a given time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from time import monotonic
@@ -62,6 +62,24 @@ def connect(address: str, seconds: float) -> socket.socket:
     return socket.create_connection((address, PORT), seconds)
 
 
+def check(url: str, field: str) -> tuple[str, str]:
+    """Host and target of a URL that a request may name in this field; raises UrlRefused where it may not."""
+    # urlsplit drops control characters and reads on.
+    if len(url) > MAX_URL_CHARACTERS or not re.fullmatch("[!-~]+", url):
+        raise UrlRefused(f"{field} must be a URL of at most {MAX_URL_CHARACTERS} plain characters.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UrlRefused(f"{field} is not a URL.") from error
+    if parts.scheme != "https" or port not in (None, PORT) or "@" in parts.netloc:
+        raise UrlRefused(f"{field} must be https, on port {PORT}, without user and password.")
+    host = parts.hostname or ""
+    if len(host) > 253 or not _HOST.fullmatch(host):
+        raise UrlRefused(f"The host of {field} must be a name, not an address.")
+    return host, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
 def fetch(
     url: str,
     max_bytes: int,
@@ -103,8 +121,8 @@ def fetch(
     deadline = monotonic() + max_seconds
     try:
         for _ in range(MAX_REDIRECTS + 1):
-            host, target = _checked(url)
-            with _open(host, deadline, resolve, connect, context) as tls:
+            host, target = check(url, "image_url")
+            with _open(host, deadline, resolve, connect, context, "image_url") as tls:
                 connection = http.client.HTTPConnection(host)
                 connection.sock = _Timed(tls, deadline)
                 accepted = {"Accept": ", ".join([*content_types, "*/*;q=0.1"]), "User-Agent": "paragraph-ocr"}
@@ -118,6 +136,52 @@ def fetch(
     except (OSError, http.client.HTTPException) as error:
         raise RemoteFailed("The server of image_url cannot be reached or verified, or broke off.") from error
     raise UrlRefused(f"image_url redirects more than {MAX_REDIRECTS} times; send the last URL, or the image itself.")
+
+
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    max_seconds: float,
+    *,
+    resolve: Resolve = resolve,
+    connect: Connect = connect,
+    context: ssl.SSLContext | None = None,
+) -> None:
+    """Send a message to a webhook.
+
+    Parameters
+    ----------
+    url : str
+        As `fetch` takes it; redirects are not followed.
+    body : bytes
+    headers : mapping of str to str
+    max_seconds : float
+        For all of it.
+    resolve, connect, context
+        As for `fetch`.
+
+    Raises
+    ------
+    UrlRefused
+        The URL is not of this form, or its host has an address that is not public.
+    RemoteFailed
+        The server cannot be reached or verified, breaks off, takes too long, or does not answer that it has it.
+    """
+    deadline = monotonic() + max_seconds
+    try:
+        host, target = check(url, "webhook_url")
+        with _open(host, deadline, resolve, connect, context, "webhook_url") as tls:
+            connection = http.client.HTTPConnection(host)
+            connection.sock = _Timed(tls, deadline)
+            connection.request("POST", target, body, {**headers, "User-Agent": "paragraph-ocr"})
+            status = connection.getresponse().status
+    except TimeoutError as error:
+        raise RemoteFailed(f"The server of webhook_url took over {max_seconds:.0f} seconds.") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise RemoteFailed("The server of webhook_url cannot be reached or verified, or broke off.") from error
+    if not 200 <= status < 300:
+        raise RemoteFailed(f"The server of webhook_url answered {status}.")
 
 
 class _Timed(io.RawIOBase):
@@ -152,41 +216,23 @@ def _left(deadline: float) -> float:
     return seconds
 
 
-def _checked(url: str) -> tuple[str, str]:
-    """Host and target of a URL that may be fetched."""
-    # urlsplit drops control characters and reads on.
-    if len(url) > MAX_URL_CHARACTERS or not re.fullmatch("[!-~]+", url):
-        raise UrlRefused(f"image_url must be a URL of at most {MAX_URL_CHARACTERS} plain characters.")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise UrlRefused("image_url is not a URL.") from error
-    if parts.scheme != "https" or port not in (None, PORT) or "@" in parts.netloc:
-        raise UrlRefused(f"image_url must be https, on port {PORT}, without user and password.")
-    host = parts.hostname or ""
-    if len(host) > 253 or not _HOST.fullmatch(host):
-        raise UrlRefused("The host of image_url must be a name, not an address.")
-    return host, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
 @cache
 def _trusting_the_system() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
 def _open(
-    host: str, deadline: float, resolve: Resolve, connect: Connect, context: ssl.SSLContext | None
+    host: str, deadline: float, resolve: Resolve, connect: Connect, context: ssl.SSLContext | None, field: str
 ) -> ssl.SSLSocket:
-    """A verified connection to an address that was checked."""
+    """A verified connection to an address that was checked, of the host that a field of the request names."""
     try:
         addresses = resolve(host, _left(deadline))
     except socket.gaierror as error:
         if error.errno == socket.EAI_NONAME:
-            raise UrlRefused("The host of image_url is not known.") from error
+            raise UrlRefused(f"The host of {field} is not known.") from error
         raise
     if not addresses or not all(is_public(address) for address in addresses):
-        raise UrlRefused("The host of image_url is not on the public Internet.")
+        raise UrlRefused(f"The host of {field} is not on the public Internet.")
     failure = OSError()
     for address in addresses:
         try:

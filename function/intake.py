@@ -1,11 +1,12 @@
-"""A proxy event of a REST API goes in; the bytes of the one image it carries, and the image's name, come out."""
+"""A proxy event of a REST API goes in; the one image it carries and its name, or what it asks of a job, come out."""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from paragraph_ocr.errors import MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
@@ -27,7 +28,30 @@ MULTIPART = "multipart/form-data"
 MAX_NAME_CHARACTERS = 255
 DEFAULT_NAME = "image"
 
+IMAGE_FIELDS = ("image_base64", "image_url", "image_name")
+WEBHOOK_FIELDS = ("webhook_url", "webhook_secret")
+
 Fetch = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What a job is asked to do.
+
+    Attributes
+    ----------
+    image : bytes or None
+    image_url : str or None
+        Where the image is; there is neither where it is still to be uploaded.
+    image_name : str
+    webhook : tuple of two str, or None
+        Where the end is told, and the secret that signs it.
+    """
+
+    image: bytes | None = None
+    image_url: str | None = None
+    image_name: str = DEFAULT_NAME
+    webhook: tuple[str, str] | None = None
 
 
 def header(event: Mapping[str, Any], name: str) -> str:
@@ -60,8 +84,64 @@ def take_image(event: Mapping[str, Any], max_bytes: int, fetch: Fetch | None) ->
     OcrError
         Whatever `fetch` raises.
     """
-    content_type = header(event, "content-type")
-    kind = content_type.partition(";")[0].strip().lower()
+    kind, content = _content(event, max_bytes)
+    if kind != "application/json":
+        return _from_file(kind, content, event)
+    fields = _fields(content, IMAGE_FIELDS)
+    if ("image_base64" in fields) == ("image_url" in fields):
+        found = "both" if "image_url" in fields else "neither"
+        raise MalformedRequest(f"Send exactly one image: image_base64 or image_url; the body has {found}.")
+    name = _named(fields.get("image_name", DEFAULT_NAME))
+    if "image_base64" in fields:
+        return _from_base64(_text(fields, "image_base64")), name
+    url = _text(fields, "image_url")
+    if fetch is None:
+        raise UrlRefused("image_url is turned off here; send the image itself.")
+    return fetch(url), name
+
+
+def take_job(event: Mapping[str, Any], max_bytes: int, takes_urls: bool) -> JobRequest:
+    """What a request for a job holds.
+
+    Parameters
+    ----------
+    event : mapping
+        As API Gateway sends it; as `take_image` takes it, or without an image, or without a body.
+    max_bytes : int
+        The largest image in the request itself.
+    takes_urls : bool
+        Whether image_url is turned on.
+
+    Raises
+    ------
+    MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
+        As `take_image` does.
+    """
+    if not event.get("body"):
+        return JobRequest()
+    kind, content = _content(event, max_bytes)
+    if kind != "application/json":
+        image, name = _from_file(kind, content, event)
+        return JobRequest(image, image_name=name)
+    fields = _fields(content, (*IMAGE_FIELDS, *WEBHOOK_FIELDS))
+    if {"image_base64", "image_url"} <= fields.keys():
+        raise MalformedRequest("Send at most one image: image_base64 or image_url; the body has both.")
+    webhook = [_text(fields, field) for field in WEBHOOK_FIELDS if field in fields]
+    if len(webhook) == 1:
+        raise MalformedRequest("Send webhook_url and webhook_secret together, or neither.")
+    if "image_url" in fields and not takes_urls:
+        raise UrlRefused("image_url is turned off here; send the image itself.")
+    return JobRequest(
+        image=_from_base64(_text(fields, "image_base64")) if "image_base64" in fields else None,
+        image_url=_text(fields, "image_url") if "image_url" in fields else None,
+        image_name=_named(fields.get("image_name", DEFAULT_NAME)),
+        webhook=(webhook[0], webhook[1]) if webhook else None,
+    )
+
+
+def _content(event: Mapping[str, Any], max_bytes: int) -> tuple[str, bytes]:
+    """The kind of a request's body, and its bytes."""
+    kind = header(event, "content-type").partition(";")[0].strip().lower()
     if kind not in ("application/json", MULTIPART, *IMAGE_TYPES):
         raise UnsupportedContentType(f"Send application/json, {MULTIPART}, or one of {', '.join(IMAGE_TYPES)}.")
     body = event.get("body") or ""
@@ -69,38 +149,34 @@ def take_image(event: Mapping[str, Any], max_bytes: int, fetch: Fetch | None) ->
     if len(body) > math.ceil(max_bytes / 3) * 4 + 8192:
         raise TooLarge(f"The body has {len(body):,} characters; the image may have {max_bytes:,} bytes.")
     try:
-        content = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+        return kind, base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
     except ValueError as error:
         raise MalformedRequest("The body is neither text nor base64.") from error
-    if kind == "application/json":
-        return _from_json(content, fetch)
+
+
+def _from_file(kind: str, content: bytes, event: Mapping[str, Any]) -> tuple[bytes, str]:
     if kind == MULTIPART:
-        return _from_form(content, content_type)
+        return _from_form(content, header(event, "content-type"))
     if not content:
         raise MalformedRequest("The body is empty; send exactly one image.")
     return content, DEFAULT_NAME
 
 
-def _from_json(content: bytes, fetch: Fetch | None) -> tuple[bytes, str]:
+def _fields(content: bytes, allowed: Collection[str]) -> dict[str, Any]:
     try:
         fields = json.loads(content, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
         raise MalformedRequest("The body is not JSON.") from error
-    if not isinstance(fields, dict) or not fields.keys() <= {"image_base64", "image_url", "image_name"}:
-        raise MalformedRequest('Send one object: {"image_base64": "...", "image_name": "..."} or {"image_url": "..."}.')
-    if ("image_base64" in fields) == ("image_url" in fields):
-        found = "both" if "image_url" in fields else "neither"
-        raise MalformedRequest(f"Send exactly one image: image_base64 or image_url; the body has {found}.")
-    name = _named(fields.get("image_name", DEFAULT_NAME))
-    source = "image_url" if "image_url" in fields else "image_base64"
-    value = fields[source]
+    if not isinstance(fields, dict) or not fields.keys() <= set(allowed):
+        raise MalformedRequest(f"Send one object; its fields may be {', '.join(allowed)}.")
+    return fields
+
+
+def _text(fields: Mapping[str, Any], field: str) -> str:
+    value = fields[field]
     if not isinstance(value, str) or not value:
-        raise MalformedRequest(f"Send exactly one image: {source} must be text, and not empty.")
-    if source == "image_base64":
-        return _from_base64(value), name
-    if fetch is None:
-        raise UrlRefused("image_url is turned off here; send the image itself.")
-    return fetch(value), name
+        raise MalformedRequest(f"{field} must be text, and not empty.")
+    return value
 
 
 def _from_base64(value: str) -> bytes:

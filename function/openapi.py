@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ _PIXELS = {"type": "integer", "minimum": 1}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}}
 _BINARY = {"type": "string", "format": "binary"}
+_DATE = {"type": "string", "format": "date-time", "description": "When it ends, with its results."}
 _NAME = {"type": "string", "maxLength": MAX_NAME_CHARACTERS, "description": "What the answer calls the image."}
 
 
-def _object(description: str, **properties: dict[str, Any]) -> dict[str, Any]:
+def _object(description: str, optional: Sequence[str] = (), **properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "description": description,
-        "required": list(properties),
+        "required": [name for name in properties if name not in optional],
         "properties": properties,
         "additionalProperties": False,
     }
@@ -38,6 +40,7 @@ def _each(name: str) -> dict[str, Any]:
     return {"type": "array", "items": _reference(name)}
 
 
+_LINKS: dict[str, Any] = {form: {"type": "string", "format": "uri"} for form in FORMATS}
 _MODELS = _object("Names and versions.", detector={"type": "string"}, recognizer={"type": "string"})
 SCHEMAS = {
     "Word": _object("A word of a line.", text={"type": "string"}, confidence=_SHARE, polygon=_POINTS),
@@ -78,6 +81,40 @@ SCHEMAS = {
         detail={"type": "string"},
         request_id={"type": "string"},
     ),
+    "Counts": _object(
+        "Pages and lines; the lines of pages that have not been looked at are not known.",
+        pages={"type": "integer", "minimum": 0},
+        lines={"type": "integer", "minimum": 0},
+    ),
+    "NewJob": _object(
+        "A job that has been taken.",
+        optional=("upload",),
+        id={"type": "string"},
+        state={"const": "waiting"},
+        watch={"type": "string", "format": "uri", "description": "Where to ask for its state."},
+        expires=_DATE,
+        upload=_object(
+            "Where to send the image within the hour: a form with these fields, then the file in the field file.",
+            url={"type": "string", "format": "uri"},
+            fields={"type": "object", "additionalProperties": {"type": "string"}},
+        ),
+    ),
+    "Job": _object(
+        "How far a job is.",
+        optional=("results", "error", "webhook"),
+        id={"type": "string"},
+        image={"type": "string"},
+        state={"enum": ["waiting", "running", "done", "failed"]},
+        done=_reference("Counts"),
+        total=_reference("Counts"),
+        expires=_DATE,
+        results=_object(
+            "Links to what was read, in every form, good for an hour.",
+            **_LINKS,
+        ),
+        error=_reference("Problem"),
+        webhook={"enum": ["waiting", "done", "failed"], "description": "Whether the webhook has been called."},
+    ),
     "ImageInBase64": {
         "type": "object",
         "required": ["image_base64"],
@@ -102,9 +139,34 @@ SCHEMAS = {
     },
 }
 
+_JOB_FIELDS = {
+    "image_base64": SCHEMAS["ImageInBase64"]["properties"]["image_base64"],
+    "image_url": SCHEMAS["ImageByUrl"]["properties"]["image_url"],
+    "image_name": _NAME,
+    "webhook_url": {
+        "type": "string",
+        "maxLength": 2048,
+        "description": "Where the end is told, signed as Standard Webhooks has it; as image_url.",
+    },
+    "webhook_secret": {
+        "type": "string",
+        "pattern": "^whsec_[A-Za-z0-9+/]{32,}={0,2}$",
+        "description": "whsec_ and 24 to 64 bytes in base64.",
+    },
+}
+SCHEMAS["JobRequest"] = {
+    "type": "object",
+    "description": "One image, or none where it is to be uploaded.",
+    "properties": _JOB_FIELDS,
+    "dependentRequired": {"webhook_url": ["webhook_secret"], "webhook_secret": ["webhook_url"]},
+    "not": {"required": ["image_base64", "image_url"]},
+    "additionalProperties": False,
+}
+
 _PROBLEMS = {error.status: error.title for error in OcrError.__subclasses__()}
 _PROBLEMS |= {
     403: "The API key is missing or wrong",
+    404: "There is no such route, file or job",
     413: "More bytes, pixels, pages, lines or seconds than the limits",
     415: "The content type, or the image's format, is not supported",
     422: "The image does not decode, or the URL is refused",
@@ -232,6 +294,55 @@ OCR: dict[str, Any] = {
             },
         },
     },
+}
+
+
+_NEW_JOB = {
+    "id": "0f8fad5bd9cb469fa16570867728950e",
+    "state": "waiting",
+    "watch": "https://example.com/v1/jobs/0f8fad5bd9cb469fa16570867728950e",
+    "expires": "2026-12-01T00:00:00Z",
+}
+POST_JOB: dict[str, Any] = {
+    "summary": "Read an image in the background",
+    "description": "Takes what POST /ocr takes, or no image: then the answer says where to upload a larger one.",
+    "operation_id": "post_job",
+    "security": _KEY,
+    "responses": {
+        202: {
+            "description": "The job",
+            "headers": {"Location": {"description": "Where to ask for its state", "schema": {"type": "string"}}},
+            "content": {
+                "application/json": {
+                    "schema": _reference("NewJob"),
+                    "examples": {"job": {"summary": "An image that was sent with it", "value": _NEW_JOB}},
+                }
+            },
+        },
+        **_problems(400, 403, 404, 413, 415, 422, 429, 500),
+    },
+    "openapi_extensions": {
+        "requestBody": {
+            "required": False,
+            "content": {
+                "application/json": {
+                    "schema": _reference("JobRequest"),
+                    "examples": {"upload": {"summary": "For an upload", "value": {"image_name": "register.pdf"}}},
+                },
+                **{
+                    kind: content
+                    for kind, content in OCR["openapi_extensions"]["requestBody"]["content"].items()
+                    if kind != "application/json"
+                },
+            },
+        }
+    },
+}
+GET_JOB: dict[str, Any] = {
+    "summary": "How far a job is",
+    "operation_id": "get_job",
+    "security": _KEY,
+    "responses": _answer("Its state, and in the end its results", "application/json", _reference("Job"), 403, 404, 429),
 }
 
 

@@ -1,6 +1,7 @@
 """A file behind a URL is fetched from the address that was checked; a hostile server gets nowhere, and not for long."""
 
 import gzip
+import re
 import socket
 import ssl
 import threading
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import trustme
 
-from fetch import MAX_REDIRECTS, fetch, is_public, resolve
+from fetch import MAX_REDIRECTS, fetch, is_public, post, resolve
 from paragraph_ocr.errors import OcrError, RemoteFailed, TooLarge, UrlRefused
 
 PUBLIC = "93.184.215.14"
@@ -86,6 +87,7 @@ PAGES: dict[str, Callable[[ssl.SSLSocket], None]] = {
     "/broken": answer("500 Internal Server Error\nContent-Length: 0"),
     "/garbage": lambda client: client.sendall(b"\x00\xff" * 100 + b"\r\n\r\n"),
     "/hang-up": lambda client: None,
+    "/hook": answer("204 No Content"),
 }
 
 
@@ -110,7 +112,11 @@ class Server:
         # Clients that have had enough hang up.
         with client, suppress(OSError), self.context.wrap_socket(client, server_side=True) as tls:
             head = b""
-            while not head.endswith(b"\r\n\r\n"):
+            while b"\r\n\r\n" not in head:
+                head += tls.recv(2**16)
+            length = re.search(rb"\r\nContent-Length: ([0-9]+)\r\n", head)
+            size = head.index(b"\r\n\r\n") + 4 + (int(length[1]) if length else 0)
+            while len(head) < size:
                 head += tls.recv(2**16)
             self.requests.append(head.decode())
             PAGES[head.split()[1].decode()](tls)
@@ -439,3 +445,44 @@ def test_the_system_s_resolver_is_not_waited_for_longer_than_allowed(monkeypatch
     with pytest.raises(TimeoutError):
         resolve("images.example.com", 0.1)
     assert time.monotonic() - start < 0.4
+
+
+def send(network: SimpleNamespace, url: str, seconds: float = SECONDS) -> None:
+    if url in PAGES:
+        url = f"https://images.example.com{url}"
+    headers = {"Content-Type": "application/json", "webhook-id": "7"}
+    post(url, b'{"a": 1}', headers, seconds, resolve=network.resolve, connect=network.connect, context=network.context)
+
+
+def test_sends_a_message(network: SimpleNamespace, server: Server) -> None:
+    send(network, "/hook", seconds=10)
+    assert network.connected == [PUBLIC]
+    head, body = server.requests[-1].split("\r\n\r\n")
+    request, *headers = head.split("\r\n")
+    assert (request, body) == ("POST /hook HTTP/1.1", '{"a": 1}')
+    assert dict(header.split(": ", 1) for header in headers) == {
+        "Host": "images.example.com",
+        "Accept-Encoding": "identity",
+        "Content-Length": "8",
+        "Content-Type": "application/json",
+        "User-Agent": "paragraph-ocr",
+        "webhook-id": "7",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "failure"),
+    [("http://images.example.com/hook", UrlRefused), ("https://93.184.215.14/hook", UrlRefused),
+     ("https://metadata.example.com/hook", UrlRefused), ("/elsewhere", RemoteFailed), ("/broken", RemoteFailed),
+     ("/gone", RemoteFailed), ("/hang-up", RemoteFailed), ("/slow-head", RemoteFailed), ("/silent", RemoteFailed)],
+)  # fmt: skip
+def test_sends_nothing_to_where_it_must_not_and_says_so_when_it_does_not_arrive(
+    network: SimpleNamespace, url: str, failure: type[OcrError]
+) -> None:
+    start = time.monotonic()
+    with pytest.raises(failure, match="webhook_url"):
+        send(network, url)
+    assert time.monotonic() - start < 2 * SECONDS
+    assert network.connected in ([], [PUBLIC])
+    if failure is UrlRefused:
+        assert network.connected == []

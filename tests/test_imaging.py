@@ -128,6 +128,7 @@ def test_leaves_out_the_small_copies_in_a_tiff() -> None:
             Image.new("L", size, 255).save(writer, "TIFF", tiffinfo={254: kind})
             writer.newFrame()
     assert [pixels.shape for pixels in imaging.decode(buffer.getvalue())] == [(40, 60), (30, 50)]
+    assert imaging.count_pages(buffer.getvalue()) == 2
 
 
 def test_refuses_too_many_pages() -> None:

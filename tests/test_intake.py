@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from intake import IMAGE_TYPES, take_image
+from intake import IMAGE_TYPES, JobRequest, take_image, take_job
 from paragraph_ocr.errors import MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
 
 LIMIT = 100_000
@@ -83,11 +83,11 @@ REFUSED: dict[str, tuple[str, bytes | str | None, str]] = {
     "a field twice": ("application/json", '{"image_base64": "AA==", "image_base64": "AA=="}', "twice"),
     "none": ("application/json", as_json(image_name="a"), f"{EXACTLY_ONE}.*neither"),
     "both": ("application/json", as_json(image_base64=IN_BASE64, image_url="https://a.b/"), f"{EXACTLY_ONE}.*both"),
-    "two": ("application/json", as_json(image_base64=[IN_BASE64, IN_BASE64]), EXACTLY_ONE),
-    "a number": ("application/json", as_json(image_base64=7), EXACTLY_ONE),
-    "nothing in it": ("application/json", as_json(image_base64=""), EXACTLY_ONE),
+    "two": ("application/json", as_json(image_base64=[IN_BASE64, IN_BASE64]), "must be text"),
+    "a number": ("application/json", as_json(image_base64=7), "must be text"),
+    "nothing in it": ("application/json", as_json(image_base64=""), "must be text"),
     "an empty data URL": ("application/json", as_json(image_base64="data:image/png;base64,"), EXACTLY_ONE),
-    "a URL of no text": ("application/json", as_json(image_url=None), EXACTLY_ONE),
+    "a URL of no text": ("application/json", as_json(image_url=None), "must be text"),
     "not base64": ("application/json", as_json(image_base64="a%"), "not base64"),
     "data URL, not base64": ("application/json", as_json(image_base64="data:image/png,abcd"), "must be base64"),
     "a name of no text": ("application/json", as_json(image_base64=IN_BASE64, image_name=None), "image_name"),
@@ -155,3 +155,54 @@ def test_the_largest_image_fits_into_every_body() -> None:
     body = as_json(image_base64=base64.b64encode(data).decode(), image_name="a" * 255)
     assert take("application/json", body)[0] == data
     assert take(FORM, FILE % (b"image", b"a" * 255, data) + END)[0] == data
+
+
+URL = "https://example.com/a.png"
+JOBS: dict[str, tuple[str, bytes | str | None, JobRequest]] = {
+    "no body": ("", None, JobRequest()),
+    "an empty object": ("application/json", "{}", JobRequest()),
+    "a name for an upload": ("application/json", as_json(image_name="a.pdf"), JobRequest(image_name="a.pdf")),
+    "a webhook for an upload": ("application/json", as_json(webhook_url=URL, webhook_secret="s"),
+                                JobRequest(webhook=(URL, "s"))),
+    "base64": ("application/json", as_json(image_base64=IN_BASE64, image_name="é"), JobRequest(PIXELS, None, "é")),
+    "a URL": ("application/json", as_json(image_url=URL), JobRequest(None, URL)),
+    "a body": ("image/png", PIXELS, JobRequest(PIXELS)),
+    "a form": (FORM, FILE % (b"image", b"scan.png", PIXELS) + END, JobRequest(PIXELS, None, "scan.png")),
+}  # fmt: skip
+
+
+def ask(content_type: str, body: bytes | str | None, takes_urls: bool = True) -> JobRequest:
+    binary = isinstance(body, bytes)
+    event = {
+        "headers": {"Content-Type": content_type} if content_type else None,
+        "body": base64.b64encode(body).decode() if isinstance(body, bytes) else body,
+        "isBase64Encoded": binary,
+    }
+    return take_job(event, LIMIT, takes_urls)
+
+
+@pytest.mark.parametrize("case", JOBS)
+def test_takes_a_job(case: str) -> None:
+    content_type, body, asked = JOBS[case]
+    assert ask(content_type, body) == asked
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [(as_json(image_base64=IN_BASE64, image_url=URL), "at most one image"), (as_json(webhook_url=URL), "together"),
+     (as_json(webhook_secret="s"), "together"), (as_json(webhook_url=[URL], webhook_secret="s"), "webhook_url"),
+     (as_json(image_base64=""), "image_base64"), ("[]", "one object"), ("{", "not JSON"), (as_json(more=1), "fields"),
+     (as_json(image_name="a\nb"), "image_name")],
+)  # fmt: skip
+def test_refuses_a_job(body: str, message: str) -> None:
+    with pytest.raises(MalformedRequest, match=message):
+        ask("application/json", body)
+
+
+def test_refuses_a_job_as_it_would_an_image() -> None:
+    with pytest.raises(UrlRefused, match="turned off"):
+        ask("application/json", as_json(image_url=URL), takes_urls=False)
+    with pytest.raises(UnsupportedContentType):
+        ask("text/plain", "a")
+    with pytest.raises(TooLarge):
+        ask("application/json", as_json(image_base64="A" * (2 * LIMIT)))

@@ -64,6 +64,14 @@ def test_refuses_huge_pages_before_rendering_any(sides: tuple[float, float]) -> 
         imaging.decode(data, Limits(max_pixels=1_000_000))
 
 
+def test_counts_pages_without_rendering_any() -> None:
+    assert imaging.count_pages(make_pdf([page_object(72, 72)] * 7), Limits(max_pages=7)) == 7
+    with pytest.raises(TooLarge, match="limit is 6"):
+        imaging.count_pages(make_pdf([page_object(72, 72)] * 7), Limits(max_pages=6))
+    with pytest.raises(BrokenImage):
+        imaging.count_pages(b"%PDF-1.7\n", Limits())
+
+
 def test_refuses_too_many_pages_before_rendering_any() -> None:
     data = make_pdf([page_object(72, 72)] * 40)
     start = time.perf_counter()

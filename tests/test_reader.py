@@ -180,6 +180,16 @@ def test_pages_are_read_when_they_are_asked_for(reader: PageReader, monkeypatch:
     assert [page.page for page in pages] == [2]
 
 
+def test_reading_goes_on_where_it_was_and_tells_how_far_it_is(reader: PageReader) -> None:
+    told = []
+    (page,) = reader.pages(two_pages(), "scan.tif", first=2, progress=lambda *numbers: told.append(numbers))
+    assert page.lines == reader.read(two_pages(), "scan.tif").pages[1].lines
+    assert page.page == 2
+    assert told[0] == (2, 0, 2)
+    assert told[-1] == (2, 2, 2)
+    assert told == sorted(told)
+
+
 def test_what_is_refused_is_refused_before_a_page_is_read(reader: PageReader) -> None:
     limited = PageReader(reader.detector, reader.recognizer, Limits(max_pages=1))
     with pytest.raises(TooLarge, match="pages"):

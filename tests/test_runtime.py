@@ -1,85 +1,36 @@
 """The handler under Lambda's own runtime client and emulator, over HTTP, on the recorded events."""
 
 import base64
+import io
 import json
-import os
-import platform
-import shutil
-import socket
 import struct
-import subprocess
 import sys
+import threading
 import time
-import urllib.request
 import zlib
 from collections.abc import Iterator
-from importlib.metadata import distribution
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Cloud
+from emulator import Emulator, emulate
+from pages import draw_page
+
+from local.cloud import event_of
+from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.reader import PageReader
 
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulator is a Linux program")
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-class Emulator:
-    """Invokes the function; `log` is what it wrote."""
-
-    def __init__(self, port: int, log: Path) -> None:
-        self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-        self.log = log
-
-    def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
-        with urllib.request.urlopen(self.url, json.dumps(event).encode(), timeout=60) as response:
-            answer: dict[str, Any] = json.load(response)
-            return answer
-
-
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    folder = tmp_path_factory.mktemp("runtime")
-    architecture = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
-    wheel = distribution("aws-sam-cli")
-    program = folder / "aws-lambda-rie"
-    shutil.copy(str(wheel.locate_file(f"samcli/local/rapid/aws-lambda-rie-{architecture}")), program)
-    program.chmod(0o755)
-    port, runtime_port = free_port(), free_port()
-    log = folder / "log"
-    environment = {
-        "PATH": os.environ["PATH"],
-        # A home that cannot be written, as in Lambda.
-        "HOME": "/nonexistent",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "AWS_LAMBDA_FUNCTION_NAME": "reader",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
-        "AWS_REGION": "eu-west-1",
-    }
-    command = [
-        *(program, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
-        *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
-        *(sys.executable, "-m", "awslambdaric", "app.handler"),
-    ]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT / "function", env=environment, stdout=output, stderr=output)
-        try:
-            for _ in range(100):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            yield Emulator(port, log)
-        finally:
-            process.terminate()
-            process.wait(10)
+    with emulate(tmp_path_factory.mktemp("runtime"), "app.handler", {}) as emulator:
+        yield emulator
 
 
 def recorded(route: str) -> dict[str, Any]:
@@ -87,12 +38,14 @@ def recorded(route: str) -> dict[str, Any]:
     return event
 
 
-# No site may call the API by default, and there is no network behind image_url.
-STATUSES = {"ocr_preflight": {405}, "ocr_url": {422, 502}}
+# No site may call the API by default, there is no network behind image_url, and no stack beside the function.
+STATUSES = {"ocr_preflight": {405}, "ocr_url": {422, 502}, "post_job": {404}, "get_job": {404}}
 
 
 def test_answers_every_recorded_event(emulator: Emulator) -> None:
     for path in sorted((ROOT / "events").glob("*.json")):
+        if path.stem.startswith(("queue_", "archive_")):
+            continue
         answer = emulator.invoke(recorded(path.stem))
         assert answer["statusCode"] in STATUSES.get(path.stem, {200}), answer["body"]
         assert answer["isBase64Encoded"] is False
@@ -173,3 +126,52 @@ def test_logs_hold_metrics_but_neither_image_nor_text(emulator: Emulator) -> Non
     starts = [entry["ColdStart"][0] for entry in metrics if "ColdStart" in entry]
     assert starts == [1.0] + [0.0] * (len(starts) - 1)
     assert [entry["reason"] for entry in metrics if "Rejected" in entry][-1] == "malformed-request"
+
+
+def test_a_worker_killed_within_a_page_is_followed_by_one_that_goes_on(cloud: Cloud, tmp_path: Path) -> None:
+    texts = [f"{number} {words}" for number in range(12) for words in ("the old bridge", "over the river")]
+    images = [draw_page(texts[number : number + 8])[0] for number in range(4)]
+    content = io.BytesIO()
+    images[0].save(content, "TIFF", save_all=True, append_images=images[1:])
+    key = "box 1/register+é.tif"
+    etag = cloud.drop(key, content.getvalue())
+    message = cloud.client("sqs").receive_message(QueueUrl=cloud["QUEUE_URL"])["Messages"]
+    event = event_of(message, cloud["QUEUE_URL"])
+    answers: list[dict[str, Any]] = []
+
+    def invoke(emulator: Emulator) -> None:
+        # No answer comes from a function that is killed, or one that is none.
+        with suppress(OSError, ValueError):
+            answers.append(emulator.invoke(event))
+
+    first = f"pages/{key}/{etag}/000001.json"
+    with emulate(tmp_path, "worker.handler", cloud.environment) as emulator:
+        invocation = threading.Thread(target=invoke, args=(emulator,))
+        invocation.start()
+        while first not in cloud.results():
+            time.sleep(0.02)
+        emulator.kill_function()
+        invocation.join()
+    assert not any("batchItemFailures" in answer for answer in answers)
+    assert cloud.items()[key]["state"] == "running"
+    assert not [name for name in cloud.results() if name.startswith("done/")]
+    with emulate(tmp_path, "worker.handler", cloud.environment) as emulator:
+        # Until its time is over, nobody takes the place of the dead.
+        assert emulator.invoke(event) == {"batchItemFailures": []}
+        assert cloud.items()[key]["state"] == "running"
+        cloud.expire_lease(key)
+        for _ in range(2):
+            assert emulator.invoke(event) == {"batchItemFailures": []}
+        log = emulator.log.read_text()
+    results = cloud.results()
+    assert set(results) == {f"done/{key}{form.suffix}" for form in FORMATS.values()}
+    assert cloud.items()[key]["state"] == "done"
+    # Each was written once, the page of the dead among them.
+    assert sorted(cloud.versions()) == sorted([*results, *(first.replace("1.json", f"{n}.json") for n in range(1, 5))])
+    read = json.loads(results[f"done/{key}.json"])
+    expected = PageReader.load().read(content.getvalue(), key).to_dict()
+    for page in (*read["pages"], *expected["pages"]):
+        del page["timings_ms"]
+    assert read == json.loads(json.dumps(expected))
+    assert "register" not in log
+    assert all(line["text"] not in log for page in read["pages"] for line in page["lines"])

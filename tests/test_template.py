@@ -14,7 +14,11 @@ from samtranslator.yaml_helper import yaml_parse
 
 import app
 import intake
+import jobs
 import openapi
+import serving
+import worker
+from local import cloud
 
 ROOT = Path(__file__).parents[1]
 FUNCTION = ROOT / "function"
@@ -37,6 +41,7 @@ TEMPLATE = yaml.load((ROOT / "template.yaml").read_text(), Loader)
 RESOURCES = TEMPLATE["Resources"]
 API = RESOURCES["Api"]["Properties"]
 READER = RESOURCES["Reader"]["Properties"]
+WORKER = RESOURCES["Worker"]["Properties"]
 
 
 def test_every_route_of_the_handler_is_served_with_every_method() -> None:
@@ -48,9 +53,11 @@ def test_every_route_of_the_handler_is_served_with_every_method() -> None:
 def deployed(**parameters: str) -> dict[str, Any]:
     """The resources of the stack as SAM makes them."""
     template = copy.deepcopy(yaml_parse((ROOT / "template.yaml").read_text()))
-    reader = template["Resources"]["Reader"]
-    del reader["Metadata"]
-    reader["Properties"]["ImageUri"] = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/reader:1"
+    template["Resources"]["ArchiveMachine"]["Properties"]["DefinitionUri"] = "s3://bucket/archive.asl.json"
+    for name in ("Reader", "Worker", "Archive"):
+        function = template["Resources"][name]
+        del function["Metadata"]
+        function["Properties"]["ImageUri"] = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/reader:1"
     defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
     resources: dict[str, Any] = transform(template, defaults | parameters, SimpleNamespace(load=dict))["Resources"]
     return resources
@@ -65,6 +72,10 @@ def test_nothing_is_read_without_a_key(monkeypatch: pytest.MonkeyPatch, authoriz
     assert security == {
         ("/ocr", every): [*signed, {"api_key": []}],
         ("/ocr", "options"): [],
+        ("/jobs", every): [*signed, {"api_key": []}],
+        ("/jobs", "options"): [],
+        ("/jobs/{id}", every): [*signed, {"api_key": []}],
+        ("/jobs/{id}", "options"): [],
         ("/health", every): [*signed, {"api_key": []}],
         ("/health", "options"): [],
         ("/", every): signed,
@@ -113,10 +124,8 @@ def test_what_travels_as_base64_is_what_the_function_takes_as_bytes() -> None:
     assert binary == [*intake.IMAGE_TYPES, intake.MULTIPART]
 
 
-def test_every_limit_is_a_parameter_with_the_function_s_default() -> None:
-    variables = READER["Environment"]["Variables"]
-    defaults = {name: TEMPLATE["Parameters"][value["Ref"]]["Default"] for name, value in variables.items()}
-    assert defaults == {
+def test_every_limit_is_a_parameter_with_the_functions_default() -> None:
+    defaults = {
         "MAX_IMAGE_BYTES": app.LIMITS.max_bytes,
         "MAX_IMAGE_PIXELS": app.LIMITS.max_pixels,
         "MAX_PAGES": app.LIMITS.max_pages,
@@ -124,8 +133,20 @@ def test_every_limit_is_a_parameter_with_the_function_s_default() -> None:
         "MAX_SECONDS": app.LIMITS.max_seconds,
         "ALLOW_IMAGE_URL": "true" if app.TAKES_URLS else "false",
         "CORS_ORIGINS": ",".join(app.ORIGINS),
+        "MAX_UPLOAD_BYTES": worker.LIMITS.max_bytes,
+        "MAX_JOB_PAGES": worker.LIMITS.max_pages,
+        "RETENTION_DAYS": jobs.RETENTION_SECONDS / 86400,
+        "TIMEOUT": str(int(worker.TIMEOUT)),
     }
-    assert all(f'"{name}"' in (ROOT / "function" / "app.py").read_text() for name in variables)
+    assert (worker.LIMITS.max_pixels, worker.LIMITS.max_lines) == (app.LIMITS.max_pixels, app.LIMITS.max_lines)
+    sources = "".join((FUNCTION / f"{name}.py").read_text() for name in ("app", "jobs", "worker", "notices"))
+    seen = {}
+    for function in (READER, WORKER):
+        for name, value in function["Environment"]["Variables"].items():
+            assert f'"{name}"' in sources
+            if name not in ("TABLE", "INBOX", "RESULTS", "QUEUE_URL", "TOPIC_ARN"):
+                seen[name] = value if isinstance(value, str) else TEMPLATE["Parameters"][value["Ref"]]["Default"]
+    assert seen == defaults
 
 
 def test_the_limits_fit_into_lambda_and_the_gateway() -> None:
@@ -208,28 +229,116 @@ def test_the_gateway_asks_the_version_that_has_the_snapshot_or_is_provisioned(mo
     assert "ReaderAliaslive" in target
 
 
-def test_the_role_can_log_and_trace_and_no_more() -> None:
-    role = RESOURCES["ReaderRole"]["Properties"]
-    assert "ManagedPolicyArns" not in role
-    statements = [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
-    assert {action for s in statements for action in s["Action"] if s["Resource"] == "*"} == {
-        "xray:PutTraceSegments",
-        "xray:PutTelemetryRecords",
+def allowed(role: str) -> dict[str, set[str]]:
+    """What a role may do to which resource."""
+    properties = RESOURCES[role]["Properties"]
+    assert "ManagedPolicyArns" not in properties
+    rights: dict[str, set[str]] = {}
+    for statement in (s for policy in properties["Policies"] for s in policy["PolicyDocument"]["Statement"]):
+        assert statement["Effect"] == "Allow"
+        actions, resources = statement["Action"], statement["Resource"]
+        for resource in resources if isinstance(resources, list) else [resources]:
+            name = resource if isinstance(resource, str) else next(iter(resource.values()))
+            rights.setdefault(name, set()).update([actions] if isinstance(actions, str) else actions)
+    return rights
+
+
+LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
+TRACING = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def test_the_api_can_make_jobs_and_show_their_results_and_no_more() -> None:
+    assert allowed("ReaderRole") == {
+        "ReaderLogs.Arn": LOGGING,
+        "*": TRACING,
+        "Table.Arn": {"dynamodb:GetItem", "dynamodb:PutItem"},
+        "${Inbox.Arn}/jobs/*": {"s3:PutObject"},
+        "${Results.Arn}/done/jobs/*": {"s3:GetObject"},
+        "Queue.Arn": {"sqs:SendMessage"},
     }
-    (logs,) = [s for s in statements if s["Resource"] != "*"]
-    assert logs["Resource"] == {"GetAtt": "ReaderLogs.Arn"}
-    assert set(logs["Action"]) == {"logs:CreateLogStream", "logs:PutLogEvents"}
+
+
+def test_the_worker_can_do_its_work_and_no_more() -> None:
+    assert allowed("WorkerRole") == {
+        "WorkerLogs.Arn": LOGGING,
+        "*": TRACING,
+        "Table.Arn": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "Inbox.Arn": {"s3:ListBucket"},
+        "Results.Arn": {"s3:ListBucket"},
+        "${Inbox.Arn}/*": {"s3:GetObject"},
+        "${Inbox.Arn}/jobs/*": {"s3:PutObject"},
+        "${Results.Arn}/*": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
+        "Queue.Arn": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:SendMessage"},
+        "ProgressTopic": {"sns:Publish"},
+    }
+
+
+def test_buckets_are_private_encrypted_and_emptied() -> None:
+    buckets = {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == "AWS::S3::Bucket"}
+    assert set(buckets) == {"Inbox", "Results", "ArchiveResults"}
+    for name, bucket in buckets.items():
+        assert list(bucket["PublicAccessBlockConfiguration"].values()) == [True] * 4
+        (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+        (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+        assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", {"Ref": "RetentionDays"})
+        # What is read of an archive is kept; the rest of a document that was given up is not.
+        assert rule.get("Prefix") == ("pages/" if name == "ArchiveResults" else None)
+        (statement,) = RESOURCES[f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+        assert statement["Resource"] == [{"GetAtt": f"{name}.Arn"}, {"Sub": f"${{{name}.Arn}}/*"}]
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_what_is_put_into_the_inbox_reaches_the_worker() -> None:
+    (rule,) = RESOURCES["Inbox"]["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    assert rule == {"Event": "s3:ObjectCreated:*", "Queue": {"GetAtt": "Queue.Arn"}}
+    # S3 refuses a notification to a queue that does not let it in.
+    assert RESOURCES["Inbox"]["DependsOn"] == "QueuePolicy"
+    allow, deny = RESOURCES["QueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert allow["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert allow["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert WORKER["ImageConfig"]["Command"] == ["worker.handler"]
+    source = WORKER["Events"]["Queue"]["Properties"]
+    assert source["Queue"] == {"GetAtt": "Queue.Arn"}
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["BatchSize"] == 1
+
+
+def test_a_message_is_hidden_for_longer_than_six_timeouts_and_never_lost() -> None:
+    queue = RESOURCES["Queue"]["Properties"]
+    assert queue["VisibilityTimeout"] > 6 * WORKER["Timeout"]
+    assert WORKER["Timeout"] == worker.TIMEOUT
+    redrive = queue["RedrivePolicy"]
+    assert redrive["deadLetterTargetArn"] == {"GetAtt": "DeadLetters.Arn"}
+    # A file is given up, with a reason, before its message is.
+    assert redrive["maxReceiveCount"] > worker.MAX_ATTEMPTS + 1
+    assert RESOURCES["DeadLetters"]["Properties"]["MessageRetentionPeriod"] == 14 * 86400
+    assert (queue["VisibilityTimeout"], redrive["maxReceiveCount"]) == (cloud.VISIBILITY_SECONDS, cloud.MAX_RECEIVES)
+    alarm = RESOURCES["DeadLetterAlarm"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"GetAtt": "DeadLetters.QueueName"}}]
+    assert alarm["Threshold"] == 1
+    assert "start-message-move-task" in TEMPLATE["Outputs"]["RedriveCommand"]["Value"]["Sub"]
+
+
+def test_queues_topic_and_table_are_encrypted_and_the_table_forgets() -> None:
+    assert all(RESOURCES[name]["Properties"]["SqsManagedSseEnabled"] is True for name in ("Queue", "DeadLetters"))
+    assert RESOURCES["ProgressTopic"]["Properties"]["KmsMasterKeyId"] == "alias/aws/sns"
+    table = RESOURCES["Table"]["Properties"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert table["KeySchema"] == [{"AttributeName": "key", "KeyType": "HASH"}]
 
 
 def test_logs_are_kept_for_a_time_only() -> None:
     groups = [r["Properties"] for r in RESOURCES.values() if r["Type"] == "AWS::Logs::LogGroup"]
-    assert len(groups) == 2
+    assert len(groups) == 4
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
 
 
-def test_alarms_ring_for_errors_throttles_latency_and_cost_by_mail_where_asked_for() -> None:
+def test_alarms_ring_for_errors_dead_letters_throttles_latency_and_cost_by_mail_where_asked_for() -> None:
     alarms = {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
-    assert set(alarms) == {"ErrorAlarm", "ThrottleAlarm", "LatencyAlarm", "CostAlarm"}
+    assert set(alarms) == {"ErrorAlarm", "DeadLetterAlarm", "ThrottleAlarm", "LatencyAlarm", "CostAlarm"}
     mail = {"If": ["HasAlarmEmail", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
     assert all(alarm["AlarmActions"] == [mail] for alarm in alarms.values())
     assert TEMPLATE["Parameters"]["AlarmEmail"]["Default"] == ""
@@ -239,8 +348,8 @@ def test_alarms_ring_for_errors_throttles_latency_and_cost_by_mail_where_asked_f
 def test_the_dashboard_shows_every_metric_of_the_handler() -> None:
     body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Sub"])
     shown = json.dumps(body)
-    source = (ROOT / "function" / "app.py").read_text()
-    sent = set(re.findall(r'(?:add|single)_metric\("(\w+)"', source)) | set(app.STEP_METRICS.values())
+    source = "".join((FUNCTION / f"{name}.py").read_text() for name in ("app", "serving", "worker"))
+    sent = set(re.findall(r'(?:add|single)_metric\("(\w+)"', source)) | set(serving.STEP_METRICS.values())
     assert len(sent) >= 10
     assert all(name in shown for name in sent)
 
@@ -258,3 +367,30 @@ def test_the_image_holds_all_of_the_library() -> None:
     copied = re.findall(r"^COPY (paragraph_ocr/\S+) ", (FUNCTION / "Dockerfile").read_text(), re.MULTILINE)
     library = {path for path in (FUNCTION / "paragraph_ocr").iterdir() if path.name != "__pycache__"}
     assert {path for pattern in copied for path in FUNCTION.glob(pattern.rstrip("/"))} == library
+
+
+def test_there_is_no_archive_unless_its_bucket_is_named() -> None:
+    archive = {name: resource for name, resource in RESOURCES.items() if name.startswith("Archive")}
+    assert len(archive) >= 7
+    assert all(resource["Condition"] == "HasArchive" for resource in archive.values())
+    outputs = [output for name, output in TEMPLATE["Outputs"].items() if name.startswith("Archive")]
+    assert all(output["Condition"] == "HasArchive" for output in outputs)
+    assert TEMPLATE["Parameters"]["ArchiveBucket"]["Default"] == ""
+
+
+def test_the_archives_machine_is_given_what_its_definition_asks_for() -> None:
+    definition = (ROOT / "archive.asl.json").read_text(encoding="utf-8")
+    machine = RESOURCES["ArchiveMachine"]["Properties"]
+    assert set(machine["DefinitionSubstitutions"]) == set(re.findall(r"\$\{(\w+)\}", definition))
+    assert (ROOT / machine["DefinitionUri"]).exists()
+
+
+def test_the_archives_roles_write_nothing_but_results() -> None:
+    for role, allowed in (
+        ("ArchiveRole", "${ArchiveResults.Arn}/*"),
+        ("ArchiveMachineRole", "${ArchiveResults.Arn}/runs/*"),
+    ):
+        policies = RESOURCES[role]["Properties"]["Policies"]
+        statements = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+        writing = [each for each in statements if {"s3:PutObject", "s3:DeleteObject"} & set(each["Action"])]
+        assert [each["Resource"] for each in writing] == [{"Sub": allowed}]

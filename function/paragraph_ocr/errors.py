@@ -1,6 +1,6 @@
 """What can go wrong with a request or an image: one class a failure, each with its HTTP status (RFC 9457)."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class OcrError(Exception):
@@ -20,6 +20,16 @@ class OcrError(Exception):
     type: ClassVar[str]
     title: ClassVar[str]
 
+    def problem(self, request_id: str) -> dict[str, Any]:
+        """Return the failure as RFC 9457 has it, with the id under which the log has it."""
+        return {
+            "type": self.type,
+            "title": self.title,
+            "status": self.status,
+            "detail": str(self),
+            "request_id": request_id,
+        }
+
 
 class MalformedRequest(OcrError):
     """The request is not what the route asks for."""
@@ -35,6 +45,22 @@ class RouteNotFound(OcrError):
     status = 404
     type = "urn:paragraph-ocr:route-not-found"
     title = "There is no such route"
+
+
+class JobNotFound(OcrError):
+    """The caller has no such job."""
+
+    status = 404
+    type = "urn:paragraph-ocr:job-not-found"
+    title = "There is no such job"
+
+
+class ImageGone(OcrError):
+    """The image was deleted before it was read."""
+
+    status = 404
+    type = "urn:paragraph-ocr:image-gone"
+    title = "The image is gone"
 
 
 class MethodNotAllowed(OcrError):

@@ -156,11 +156,25 @@ def frames(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[Image.Image
 
     Parameters and errors are those of `decode`. A colour JPEG comes as its luma, at a third of the memory.
     """
+    image, pages, name = _opened(data, limits)
+    return _loaded(image, pages, name, limits)
+
+
+def count_pages(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
+    """How many pages `decode` gives; raises what it does, but takes any number of bytes."""
+    if format_of(data) == "PDF":
+        from paragraph_ocr import pdfium
+
+        return pdfium.count_pages(data, limits)
+    return len(_opened(data, limits)[1])
+
+
+def _opened(data: bytes, limits: Limits) -> tuple[Image.Image, list[int], str]:
+    """An image file, its frames that are pages, and its format."""
     name = format_of(data)
     with _refusing(name, limits):
         image = _open(data, name)
-        pages = _pages(image, limits)
-    return _loaded(image, pages, name, limits)
+        return image, _pages(image, limits), name
 
 
 def _open(data: bytes, name: str) -> Image.Image:

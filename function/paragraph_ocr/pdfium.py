@@ -44,6 +44,13 @@ def render_pages(data: bytes, limits: Limits) -> Iterator[NDArray[np.uint8]]:
     return pages
 
 
+def count_pages(data: bytes, limits: Limits) -> int:
+    """How many pages `render_pages` gives; raises what it does."""
+    with _process({"max_pages": limits.max_pages, "max_pixels": limits.max_pixels}, data) as process:
+        header, _ = _answer(process, PAGE_SECONDS)
+    return int(header["pages"])
+
+
 def _render_pages(data: bytes, limits: Limits) -> Generator[NDArray[np.uint8]]:
     """Yield an empty page once the file is let in, then its own."""
     import numpy as np

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -24,6 +26,9 @@ from paragraph_ocr.rectification import Frame, Points, cut, dark_on_light, frame
 
 # Lines that are read to tell whether a page stands on its head.
 PROBES = 3
+
+# Takes the lines of a page that are read, and how many it has.
+Progress = Callable[[int, int], None]
 
 
 class PageReader:
@@ -85,26 +90,44 @@ class PageReader:
         OcrError
             The file is refused, does not decode, or takes too long.
         """
-        limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
-        return Document(image, tuple(self._pages(data, image, limits)))
+        return Document(image, tuple(self.pages(data, image, max_seconds)))
 
-    def pages(self, data: bytes, image: str) -> Iterator[Page]:
+    def pages(
+        self,
+        data: bytes,
+        image: str,
+        max_seconds: float | None = None,
+        first: int = 1,
+        progress: Callable[[int, int, int], None] | None = None,
+    ) -> Generator[Page]:
         """The pages of a file, each read when it is asked for.
 
         Takes and raises what `read` does; what can be refused without reading a page is refused by the call itself.
-        """
-        return self._pages(data, image, self.limits)
 
-    def _pages(self, data: bytes, image: str, limits: Limits) -> Iterator[Page]:
+        Parameters
+        ----------
+        first : int
+            The first page to read; those before it are decoded only.
+        progress : callable, optional
+            Is told a page's number, its lines that are read and all it has: when they are found, then as they are read.
+        """
+        limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
         start = perf_counter()
-        return self._read_each(decode(data, limits), image, start, start + limits.max_seconds)
+        return self._read_each(decode(data, limits), image, start, start + limits.max_seconds, first, progress)
 
     def _read_each(
-        self, pages: Iterator[NDArray[np.uint8]], image: str, start: float, deadline: float
-    ) -> Iterator[Page]:
-        for number, pixels in enumerate(pages, 1):
+        self,
+        pages: Iterator[NDArray[np.uint8]],
+        image: str,
+        start: float,
+        deadline: float,
+        first: int,
+        progress: Callable[[int, int, int], None] | None,
+    ) -> Generator[Page]:
+        for number, pixels in islice(enumerate(pages, 1), first - 1, None):
             decode_ms = 1000 * (perf_counter() - start)
-            yield self.read_image(pixels, image, decode_ms, number, deadline)
+            tell = partial(progress, number) if progress else None
+            yield self.read_image(pixels, image, decode_ms, number, deadline, tell)
             start = perf_counter()
 
     def read_image(
@@ -114,6 +137,7 @@ class PageReader:
         decode_ms: float = 0.0,
         number: int = 1,
         deadline: float = math.inf,
+        progress: Progress | None = None,
     ) -> Page:
         """The page in an upright grey image.
 
@@ -128,6 +152,8 @@ class PageReader:
             The page's number in its file.
         deadline : float
             As `perf_counter` tells the time.
+        progress : callable, optional
+            Is told the lines that are read and how many there are.
 
         Raises
         ------
@@ -142,7 +168,7 @@ class PageReader:
         if len(found) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
         middle = perf_counter()
-        lines = self.read_lines(np.rot90(pixels, turn), found, deadline)
+        lines = self.read_lines(np.rot90(pixels, turn), found, deadline, progress)
         end = perf_counter()
         return Page(
             image=image,
@@ -185,7 +211,11 @@ class PageReader:
         return recognizer.legibility([strip[::-1, ::-1] for strip in strips]) > legibility
 
     def read_lines(
-        self, pixels: NDArray[np.uint8], lines: Sequence[TextLine], deadline: float = math.inf
+        self,
+        pixels: NDArray[np.uint8],
+        lines: Sequence[TextLine],
+        deadline: float = math.inf,
+        progress: Progress | None = None,
     ) -> list[Line]:
         """Each line of a page read, in the order given; the text is empty where nothing was read.
 
@@ -196,6 +226,8 @@ class PageReader:
         lines : sequence of TextLine
         deadline : float
             As `perf_counter` tells the time.
+        progress : callable, optional
+            Is told the lines that are read and how many there are.
 
         Raises
         ------
@@ -204,14 +236,18 @@ class PageReader:
         """
         recognizer = self.recognizer
         size = recognizer.model.input_shape[0]
-        read = []
+        read: list[Line] = []
         for start in range(0, len(lines), size):
             _check(deadline)
+            if progress:
+                progress(len(read), len(lines))
             batch = lines[start : start + size]
             frames = [frame(line.baseline, line.ascender, line.descender, recognizer.geometry) for line in batch]
             readings = recognizer.read([cut(pixels, each) for each in frames])
             for found, each, characters in zip(batch, frames, readings, strict=True):
                 read.append(_line(found, each, characters, recognizer.columns_a_step))
+        if progress:
+            progress(len(read), len(lines))
         return read
 
 

@@ -1,0 +1,241 @@
+"""The queue's consumer: a message about an object of the inbox bucket goes in, what was read of it is in the results.
+
+A document of several pages keeps each as it is read. Where the function's time runs out, a new message hands the rest
+on; where it is killed, the message comes back; either way reading goes on at the first page that is not kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import partial
+from time import monotonic
+from typing import Any
+from urllib.parse import unquote_plus
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.s3_event import S3Event, S3EventRecord
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+import jobs
+import notices
+import storage
+from intake import IMAGE_TYPES
+from paragraph_ocr.document import Document, Page
+from paragraph_ocr.errors import BrokenImage, ImageGone, OcrError, TooLarge
+from paragraph_ocr.imaging import Limits, count_pages
+from serving import load_reader, logger, measure, metrics, reject, report
+
+LIMITS = Limits(
+    max_bytes=jobs.MAX_UPLOAD_BYTES,
+    max_pixels=int(os.environ.get("MAX_IMAGE_PIXELS", 40_000_000)),
+    max_pages=int(os.environ.get("MAX_JOB_PAGES", 1000)),
+    max_lines=int(os.environ.get("MAX_LINES", 500)),
+)
+# The function's Timeout; with less than half of it left, no page is begun that may take all of it.
+TIMEOUT = float(os.environ.get("TIMEOUT", 300))
+# For making and writing the results: of any document, and of each of its pages.
+END_SECONDS = 10.0
+END_SECONDS_A_PAGE = 0.05
+FETCH_SECONDS = 60.0
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+MAX_DELAY_SECONDS = 900
+PROGRESS_SECONDS = 1.0
+# A file at which the process dies, or fails in a way that nobody foresaw, is given up then.
+MAX_ATTEMPTS = 3
+
+reader = load_reader(LIMITS)
+_processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+_cold = True
+
+
+class OutOfTime(Exception):
+    """The rest of a document is another invocation's; how many pages were read in this one."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__(pages)
+        self.pages = pages
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Read what the messages of a batch are about; those that failed come back."""
+    global _cold
+    metrics.add_metric("ColdStart", MetricUnit.Count, int(_cold))
+    _cold = False
+
+    def left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    return process_partial_response(event, partial(_consume, context.aws_request_id, left), _processor, context)
+
+
+def _consume(request_id: str, left: Callable[[], float], record: SQSRecord) -> None:
+    try:
+        message = json.loads(record.body)
+        if "fetch" in message:
+            _fetch(message, request_id, left)
+        # S3 sends this once, to try the queue.
+        elif message.get("Event") != "s3:TestEvent":
+            for announced in S3Event(message).records:
+                _take(announced, request_id, left)
+    except Exception as error:
+        report(error)
+        raise
+
+
+def _take(announced: S3EventRecord, request_id: str, left: Callable[[], float]) -> None:
+    stored = announced.s3.get_object
+    key = unquote_plus(stored.key)
+    # What consoles make to show an empty folder is no image.
+    if key.endswith("/") and not stored.size:
+        return
+    message = {"Records": [announced.raw_event]}
+    try:
+        _read(announced.s3.bucket.name, key, stored.etag, message, request_id, left)
+    except jobs.Busy as busy:
+        # Whoever has it may be reading other content, or die. A message of its own waits for that, since one that comes
+        # back too often ends in the dead-letter queue.
+        jobs.send(message, min(busy.seconds, MAX_DELAY_SECONDS))
+
+
+def _fetch(message: dict[str, Any], request_id: str, left: Callable[[], float]) -> None:
+    """Bring the image of a job into the inbox, which announces it."""
+    from fetch import fetch
+
+    key = message["fetch"]
+    item = jobs.find(key)
+    if item is None or item["state"] in jobs.FINAL:
+        if item:
+            notices.tell(item, message)
+        return
+    try:
+        data = fetch(item["image_url"], LIMITS.max_bytes, min(FETCH_SECONDS, left()), IMAGE_TYPES)
+    except OcrError as error:
+        held = jobs.lease(key, "", left())
+        if isinstance(held, jobs.Lease):
+            _end(held, _fail(held, error, request_id), message)
+        return
+    storage.client().put_object(Bucket=jobs.INBOX, Key=key, Body=data)
+
+
+def _read(
+    bucket: str, key: str, etag: str, message: dict[str, Any], request_id: str, left: Callable[[], float]
+) -> None:
+    """Read an object, unless that has been done."""
+    failure: OcrError | None = None
+    data = b""
+    try:
+        data, _ = storage.take(bucket, key, LIMITS.max_bytes, etag)
+    except storage.Replaced:
+        return
+    except OcrError as error:
+        failure = error
+    held = jobs.lease(key, etag, left(), gone=isinstance(failure, ImageGone))
+    if not isinstance(held, jobs.Lease):
+        if held:
+            notices.tell(held, message)
+        return
+    try:
+        item = _conclude(held, data, failure, request_id, left)
+    except OutOfTime as stopped:
+        # Released first, or the next worker could find it leased.
+        jobs.release(held, attempts=0 if stopped.pages else held.attempts)
+        jobs.send(message)
+    except (ClientError, BotoCoreError):
+        # Not the file's fault, and no attempt at it.
+        with suppress(ClientError, BotoCoreError, jobs.Lost):
+            jobs.release(held, held.attempts - 1)
+        raise
+    else:
+        _end(held, item, message)
+
+
+def _conclude(
+    held: jobs.Lease, data: bytes, failure: OcrError | None, request_id: str, left: Callable[[], float]
+) -> jobs.Item:
+    """Write what is read of a file, or why it cannot be, and return its item; raises as `_document` does."""
+    try:
+        if failure:
+            raise failure
+        if held.attempts > MAX_ATTEMPTS:
+            raise BrokenImage(f"Reading it failed {MAX_ATTEMPTS} times; save it anew, or send its pages as images.")
+        document = _document(held, data, left)
+        storage.write(jobs.RESULTS, held.key, held.etag, document, data)
+    except OcrError as error:
+        return _fail(held, error, request_id)
+    measure(document)
+    return jobs.finish(held, _counts(document.pages))
+
+
+def _document(held: jobs.Lease, data: bytes, left: Callable[[], float]) -> Document:
+    """Read what is not kept yet of a file; raises OutOfTime where more is left than time."""
+    total = count_pages(data, LIMITS)
+    pages = storage.get_pages(jobs.RESULTS, held.key, held.etag) if total > 1 else []
+    kept = len(pages)
+    end_seconds = END_SECONDS + END_SECONDS_A_PAGE * total
+    if kept < total:
+        if left() < TIMEOUT / 2:
+            raise OutOfTime(0)
+        tell = _Progress(held, pages, total)
+        slowest = 0.0
+        try:
+            with closing(reader.pages(data, held.image, left() - end_seconds, kept + 1, tell)) as rest:
+                for page in rest:
+                    pages.append(page)
+                    if total > 1:
+                        storage.put_page(jobs.RESULTS, held.key, held.etag, page)
+                        if len(pages) == kept + 1:
+                            jobs.forgive(held)
+                    slowest = max(slowest, page.timings_ms["total"] / 1000)
+                    if len(pages) < total and left() - end_seconds < slowest:
+                        raise OutOfTime(len(pages) - kept)
+        except TooLarge as error:
+            # Pages have been read, so that it may be for want of time.
+            if len(pages) > kept:
+                raise OutOfTime(len(pages) - kept) from error
+            raise
+    if kept < len(pages) and total > 1 and left() < end_seconds:
+        raise OutOfTime(len(pages) - kept)
+    return Document(held.image, tuple(pages))
+
+
+class _Progress:
+    """Writes and publishes how far a document is, now and then."""
+
+    def __init__(self, held: jobs.Lease, pages: list[Page], total: int) -> None:
+        self.held = held
+        self.pages = pages
+        self.total = total
+        self.last = monotonic()
+
+    def __call__(self, _: int, lines: int, lines_of_page: int) -> None:
+        if monotonic() < self.last + PROGRESS_SECONDS:
+            return
+        done = _counts(self.pages)
+        total = {"pages": self.total, "lines": done["lines"] + lines_of_page}
+        notices.publish(jobs.progress(self.held, {**done, "lines": done["lines"] + lines}, total))
+        self.last = monotonic()
+
+
+def _fail(held: jobs.Lease, error: OcrError, request_id: str) -> jobs.Item:
+    reject(error)
+    storage.write_failure(jobs.RESULTS, held.key, held.etag, error, request_id)
+    return jobs.finish(held, jobs.NOTHING, error.problem(request_id))
+
+
+def _end(held: jobs.Lease, item: jobs.Item, message: dict[str, Any]) -> None:
+    notices.tell(item, message)
+    if item["total"]["pages"] != 1:
+        storage.delete_pages(jobs.RESULTS, held.key, held.etag)
+
+
+def _counts(pages: Any) -> dict[str, int]:
+    return {"pages": len(pages), "lines": sum(len(page.lines) for page in pages)}

@@ -1,0 +1,273 @@
+"""Generated pages go through queue and workers on moto's server, some of them killed; whether all is well comes out.
+
+Every worker is a process of its own, as on Lambda, and one is killed (SIGKILL) at every fiftieth page. The exit status
+is 0 only if every result is there once, and is what reading the same file undisturbed gives, and nothing else is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
+from io import BytesIO
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+from typing import IO, Any
+
+from moto.server import ThreadedMotoServer
+from PIL import Image, ImageDraw, ImageFont
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "function"))
+
+import storage
+from local import cloud
+from paragraph_ocr.document import Document
+from paragraph_ocr.formats import FORMATS, render
+from paragraph_ocr.reader import PageReader
+
+PAGES_A_KILL = 50
+# Of so many pages, the last ten are one file.
+PAGES_A_BLOCK = 50
+PAGES_A_LONG_FILE = 10
+WORKERS = 4
+# What is drawn begins anew after so many pages, so that reading it all undisturbed takes a part of the time.
+PAGES_DRAWN = 200
+# As on Lambda, but that nobody waits half an hour for a message whose worker was killed.
+TIMEOUT = 30
+VISIBILITY_SECONDS = 6 * TIMEOUT + 6
+WORDS = [
+    "old",
+    "stone",
+    "bridge",
+    "over",
+    "grey",
+    "water",
+    "geese",
+    "and",
+    "dogs",
+    "jump",
+    "lazy",
+    "quick",
+    "fox",
+    "rain",
+]
+
+
+def files(pages: int) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of files that have so many pages in all, the same at every call."""
+    number = 0
+    while number < pages:
+        left = min(PAGES_A_BLOCK - number % PAGES_A_BLOCK, pages - number)
+        count = left if number % PAGES_A_BLOCK >= PAGES_A_BLOCK - PAGES_A_LONG_FILE else 1
+        drawn = [_page((number + index) % PAGES_DRAWN) for index in range(count)]
+        content = BytesIO()
+        if count > 1:
+            drawn[0].save(content, "TIFF", save_all=True, append_images=drawn[1:], compression="tiff_lzw")
+        else:
+            drawn[0].save(content, "PNG")
+        yield f"box {number // PAGES_A_BLOCK}/page+{number:05}é", content.getvalue()
+        number += count
+
+
+def _page(number: int) -> Image.Image:
+    text = f"{number} {' '.join(random.Random(number).sample(WORDS, 4))}"
+    image = Image.new("L", (900, 160), 245)
+    ImageDraw.Draw(image).text((60, 90), text, fill=30, font=ImageFont.load_default(34), anchor="ls")
+    return image
+
+
+def digest(form: str, data: bytes) -> str:
+    """What tells two results apart, but for how long reading took."""
+    if form == "json":
+        content = json.loads(data)
+        for page in content.get("pages", [content]):
+            del page["timings_ms"]
+        data = json.dumps(content).encode()
+    return sha256(data).hexdigest()
+
+
+def read_undisturbed(data: bytes) -> Document:
+    """What is read of a file, under no name."""
+    global _reader
+    _reader = _reader or PageReader.load()
+    return _reader.read(data, "")
+
+
+_reader: PageReader | None = None
+
+
+def results_of(name: str, data: bytes, document: Document) -> dict[str, str]:
+    """What tells apart the results of a file that was read, by their keys."""
+    pages = tuple(replace(page, image=name) for page in document.pages)
+    named = Document(name, pages)
+    return {storage.result_key(name, form): digest(form, render(named, form, data)) for form in FORMATS}
+
+
+def work() -> None:
+    """Consume messages until killed, with a line for every page that is read."""
+    import worker
+
+    read_image = worker.reader.read_image
+
+    def told(*arguments: Any) -> Any:
+        page = read_image(*arguments)
+        os.write(1, b"page\n")
+        return page
+
+    worker.reader.read_image = told  # type: ignore[assignment,method-assign]
+
+    def invoke(event: dict[str, Any]) -> dict[str, Any]:
+        end = time.monotonic() + TIMEOUT
+        context = SimpleNamespace(
+            function_name="worker",
+            memory_limit_in_mb=0,
+            invoked_function_arn="",
+            aws_request_id="drill",
+            get_remaining_time_in_millis=lambda: 1000 * (end - time.monotonic()),
+        )
+        return dict(worker.handler(event, context))
+
+    while True:
+        if not cloud.poll(os.environ["QUEUE_URL"], invoke):
+            time.sleep(0.1)
+
+
+class Crew:
+    """Workers, of which one is killed at every so many pages and replaced.
+
+    Parameters
+    ----------
+    environment : dict of str to str
+        Of their processes.
+    bar : tqdm
+        Shows the pages read.
+    """
+
+    def __init__(self, environment: dict[str, str], bar: tqdm[Any]) -> None:
+        self.environment = {**os.environ, **environment}
+        self.bar = bar
+        self.pages = self.kills = 0
+        self.workers = [self.start() for _ in range(WORKERS)]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, __file__, "--work"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdout
+        Thread(target=self.count, args=(process.stdout,), daemon=True).start()
+        return process
+
+    def count(self, lines: IO[bytes]) -> None:
+        for line in lines:
+            if line == b"page\n":
+                self.pages += 1
+                self.bar.update()
+
+    def kill_when_due(self) -> None:
+        """Kill one, at whatever it is doing by then."""
+        if self.pages >= PAGES_A_KILL * (self.kills + 1):
+            index = self.kills % WORKERS
+            self.workers[index].kill()
+            self.workers[index].wait()
+            self.workers[index] = self.start()
+            self.kills += 1
+        assert all(process.poll() is None for process in self.workers), "a worker ended by itself"
+
+    def stop(self) -> None:
+        for process in self.workers:
+            process.kill()
+            process.wait()
+
+
+def main(pages: int) -> int:
+    """Run the drill; 0 if all is well."""
+    drawn = dict(files(pages))
+    distinct = list(dict.fromkeys(drawn.values()))
+    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
+        read = tqdm(pool.map(read_undisturbed, distinct), "undisturbed", len(distinct), unit="file")
+        documents = dict(zip(distinct, read, strict=True))
+    expected = {
+        key: digest for name, data in drawn.items() for key, digest in results_of(name, data, documents[data]).items()
+    }
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ.update(cloud.environment(f"http://{host}:{port}"))
+    stack = cloud.create(VISIBILITY_SECONDS)
+    for name, data in drawn.items():
+        cloud.client("s3").put_object(Bucket=stack["INBOX"], Key=name, Body=data)
+    start = time.monotonic()
+    with tqdm(desc="with workers killed", total=pages, unit="page") as bar:
+        crew = Crew({**stack, "TIMEOUT": str(TIMEOUT), "POWERTOOLS_METRICS_DISABLED": "true"}, bar)
+        try:
+            while _waiting(stack["QUEUE_URL"]):
+                crew.kill_when_due()
+                time.sleep(0.05)
+        finally:
+            crew.stop()
+    seconds = time.monotonic() - start
+
+    s3 = cloud.client("s3")
+    versions = Counter(
+        entry["Key"]
+        for listed in s3.get_paginator("list_object_versions").paginate(Bucket=stack["RESULTS"])
+        for entry in listed.get("Versions", ())
+    )
+    found = {
+        entry["Key"]: digest(
+            "json" if entry["Key"].endswith(".json") else "",
+            s3.get_object(Bucket=stack["RESULTS"], Key=entry["Key"])["Body"].read(),
+        )
+        for listed in s3.get_paginator("list_objects_v2").paginate(Bucket=stack["RESULTS"])
+        for entry in listed.get("Contents", ())
+    }
+    dead = _waiting(stack["DEAD_LETTERS_URL"])
+    server.stop()
+    missing, more = len(expected.keys() - found.keys()), len(found.keys() - expected.keys())
+    different = sum(found[key] != expected[key] for key in found.keys() & expected.keys())
+    again = sum(versions[key] > 1 for key in expected)
+    print(
+        f"{pages} pages in {len(drawn)} files, {crew.kills} workers killed: {len(found)} results, {missing} missing, "
+        f"{different} different, {more} more, {dead} dead letters; {crew.pages - pages} pages read again, "
+        f"{again} results written again; {seconds:.0f} s, {pages / seconds:.1f} pages a second"
+    )
+    return int(bool(missing or more or different or dead))
+
+
+def _waiting(queue: str) -> int:
+    """How many messages a queue holds, whether or not they can be seen."""
+    names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
+    answer = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)
+    return sum(int(answer["Attributes"][name]) for name in names)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Read generated pages while workers are killed.")
+    parser.add_argument("pages", nargs="?", type=int, default=1000)
+    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    with suppress(KeyboardInterrupt):
+        if options.work:
+            work()
+        sys.exit(main(options.pages))
+    sys.exit(130)
