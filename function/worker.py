@@ -221,7 +221,10 @@ class _Progress:
             return
         done = _counts(self.pages)
         total = {"pages": self.total, "lines": done["lines"] + lines_of_page}
-        notices.publish(jobs.progress(self.held, {**done, "lines": done["lines"] + lines}, total))
+        item = jobs.progress(self.held, {**done, "lines": done["lines"] + lines}, total)
+        # Who misses this hears the next, or the end.
+        with suppress(ClientError, BotoCoreError):
+            notices.publish(item)
         self.last = monotonic()
 
 

@@ -5,6 +5,8 @@ import importlib.util
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +59,11 @@ def answer(event: Event) -> tuple[int, dict[str, Any], dict[str, list[str]]]:
 
 def test_onnxruntime_sends_no_telemetry() -> None:
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+def test_only_jobs_load_what_talks_to_aws() -> None:
+    check = "import sys, app; sys.exit({'boto3', 'botocore.session', 'fetch', 'jobs'} & set(sys.modules) != set())"
+    subprocess.run([sys.executable, "-c", check], cwd=Path(app.__file__).parent, check=True)
 
 
 def test_health_tells_the_models_only() -> None:

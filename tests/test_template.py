@@ -304,6 +304,8 @@ def test_what_is_put_into_the_inbox_reaches_the_worker() -> None:
     assert source["Queue"] == {"GetAtt": "Queue.Arn"}
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["BatchSize"] == 1
+    # Or Lambda would take the handing on of a long document for a mistake.
+    assert WORKER["RecursiveLoop"] == "Allow"
 
 
 def test_a_message_is_hidden_for_longer_than_six_timeouts_and_never_lost() -> None:

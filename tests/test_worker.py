@@ -164,6 +164,20 @@ def test_what_is_dropped_is_read_and_its_result_put_beside_it(cloud: Cloud, read
     assert 6 < (int(item["expires"]) - time.time()) / 86400 < 8
 
 
+@pytest.mark.parametrize(
+    ("name", "key"), [("drop", "letters/Page 1+2 (é).jpg"), ("job", "jobs/0f8fad5bd9cb469fa16570867728950e")]
+)
+def test_what_recorded_events_announce_is_read(cloud: Cloud, name: str, key: str) -> None:
+    cloud.drop(key, (ROOT / "samples" / "letter.jpg").read_bytes())
+    assert consume(recorded(name)) == {"batchItemFailures": []}
+    assert f"done/{key}.json" in cloud.results()
+
+
+def recorded(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((ROOT / "events" / f"queue_{name}.json").read_text())
+    return event
+
+
 def test_what_is_no_image_goes_to_failed_with_a_reason(cloud: Cloud) -> None:
     cloud.drop("notes + más.txt", b"no image")
     drain(cloud)
@@ -480,6 +494,18 @@ def test_a_table_that_refuses_progress_costs_no_page(
     assert read == [1, 2, 3]
 
 
+def test_a_topic_that_refuses_progress_stops_nothing(
+    cloud: Cloud, read: list[int], refuse: Callable[[Any, str, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PROGRESS_SECONDS", 0)
+    subscriber = cloud.subscribe()
+    cloud.drop("a.tiff", tiff(2))
+    refuse(notices._client(), "Publish", 4)
+    assert drain(cloud) == 1
+    assert read == [1, 2]
+    assert [message["state"] for message in cloud.messages(subscriber)] == ["done"]
+
+
 def test_an_object_that_is_deleted_meanwhile_has_failed(cloud: Cloud) -> None:
     cloud.drop("a.png", png())
     cloud.client("s3").delete_object(Bucket=cloud["INBOX"], Key="a.png")
@@ -666,8 +692,9 @@ def test_a_url_that_cannot_be_fetched_fails_the_job(
     webhook = {"webhook_url": "https://example.com/hook", "webhook_secret": SECRET, "webhook": "waiting"}
     key = job(cloud, image_url="https://example.com/a.png", **webhook)
     jobs.send({"fetch": key})
-    jobs.send({"fetch": "jobs/of-nobody"})
-    assert drain(cloud) == 2
+    assert drain(cloud) == 1
+    # A job that the table has forgotten.
+    assert consume(recorded("fetch")) == {"batchItemFailures": []}
     item = cloud.items()[key]
     assert (item["state"], item["error"]["detail"]) == ("failed", "The server is down.")
     assert json.loads(cloud.results()[f"failed/{key}.json"])["status"] == 502
