@@ -28,7 +28,9 @@ metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 
 def load_reader(limits: Limits) -> PageReader:
     """A reader with as many threads as the function has processors."""
-    return PageReader.load(threads=max(1, round(MEGABYTES / MEGABYTES_PER_CORE)), limits=limits)
+    # Where nobody waits yet, the models are run once before anybody does; else that only makes the first caller wait.
+    warm = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") != "on-demand"
+    return PageReader.load(threads=max(1, round(MEGABYTES / MEGABYTES_PER_CORE)), limits=limits, warm=warm)
 
 
 def measure(document: Document) -> None:

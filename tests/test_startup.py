@@ -5,6 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from paragraph_ocr.imaging import DEFAULT_LIMITS
+from paragraph_ocr.models import Model
+from serving import load_reader
+
 FUNCTION = Path(__file__).parents[1] / "function"
 
 # Of some formats and forms, of other entry points, of jobs, of tests; and what numpy would load lazily.
@@ -26,3 +32,14 @@ def test_nothing_is_loaded_that_a_request_may_not_need() -> None:
     loaded = set(run.stdout.split())
     assert {"cv2", "numpy", "onnxruntime", "paragraph_ocr.reader"} <= loaded
     assert not loaded & LATER
+
+
+@pytest.mark.parametrize(("kind", "runs"), [("on-demand", 0), ("provisioned-concurrency", 2), ("snap-start", 2)])
+def test_models_are_tried_at_start_only_where_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch, kind: str, runs: int
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", kind)
+    shapes: list[tuple[int, ...]] = []
+    monkeypatch.setattr(Model, "run", lambda self, values: shapes.append(values.shape))
+    load_reader(DEFAULT_LIMITS)
+    assert len(shapes) == runs
