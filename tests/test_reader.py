@@ -222,3 +222,15 @@ def test_refuses_what_takes_too_long(reader: PageReader, monkeypatch: pytest.Mon
     assert clock[0] == 10
     with pytest.raises(TooLarge, match="longer than the limit"):
         PageReader(reader.detector, reader.recognizer, Limits(max_seconds=-1)).read(content.getvalue(), "page")
+
+
+def test_a_page_on_which_nothing_is_found_is_looked_at_sideways_too(
+    reader: PageReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.asarray(Image.open(LETTER).convert("L"))
+    find = reader.detector.find
+    # As if the detector had neither seen the lines nor that the page lies on its side.
+    monkeypatch.setattr(reader.detector, "find", lambda page: find(page) if page.shape == pixels.shape else ([], False))
+    page = reader.read_image(np.rot90(pixels, -1), "turned.png")
+    assert page.rotation == 90
+    assert len(page.lines) == 10

@@ -190,9 +190,9 @@ class PageReader:
         """The lines of a page in pixels of ``numpy.rot90(page, turn)``, and the turn that makes it upright."""
         found, sideways = self.detector.find(pixels)
         turn = 0
-        if sideways:
+        if sideways or not found:
             turned, still = self.detector.find(np.rot90(pixels))
-            if not still:
+            if turned and not still:
                 found, turn = turned, 1
         if self._on_its_head(np.rot90(pixels, turn), found):
             turn += 2
