@@ -198,8 +198,8 @@ def _document(held: jobs.Lease, data: bytes, left: Callable[[], float]) -> Docum
                     if len(pages) < total and left() - end_seconds < slowest:
                         raise OutOfTime(len(pages) - kept)
         except TooLarge as error:
-            # Pages have been read, so that it may be for want of time.
-            if len(pages) > kept:
+            # For want of time, it may be, that pages before this took, or that the machine stood still.
+            if len(pages) > kept or (left() <= end_seconds and held.attempts < MAX_ATTEMPTS):
                 raise OutOfTime(len(pages) - kept) from error
             raise
     if kept < len(pages) and total > 1 and left() < end_seconds:

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -341,14 +342,37 @@ def test_a_page_that_turns_out_too_slow_is_begun_anew_with_all_the_time(
 
 
 @pytest.mark.parametrize("pages", [1, 2])
-def test_a_page_that_takes_more_than_all_the_time_is_given_up(
+def test_a_page_that_takes_more_than_all_the_time_again_and_again_is_given_up(
     cloud: Cloud, seconds_a_page: Callable[[float], None], pages: int
 ) -> None:
     cloud.drop("a.tiff", tiff(pages))
     seconds_a_page(worker.TIMEOUT)
-    assert drain(cloud) == 1
+    assert drain(cloud) == worker.MAX_ATTEMPTS
     problem = json.loads(cloud.results()["failed/a.tiff.json"])
     assert problem["status"] == 413
+
+
+def test_a_worker_that_stood_still_costs_nothing_but_time(
+    cloud: Cloud, reader: StillReader, clock: Clock, read: list[int]
+) -> None:
+    cloud.drop("a.png", png())
+    find, costs = reader.detector.find, iter([10 * worker.TIMEOUT, 1])
+
+    def standing(pixels: Any) -> Any:
+        clock.now += next(costs)
+        return find(pixels)
+
+    reader.detector.find = standing  # type: ignore[method-assign]
+    assert drain(cloud) == 2
+    assert read == [1]
+    assert "done/a.png.json" in cloud.results()
+
+
+def test_too_many_lines_are_refused_at_once(cloud: Cloud, reader: StillReader) -> None:
+    reader.limits = replace(reader.limits, max_lines=0)
+    cloud.drop("a.png", png())
+    assert drain(cloud) == 1
+    assert json.loads(cloud.results()["failed/a.png.json"])["status"] == 413
 
 
 def test_with_no_time_to_begin_a_document_is_handed_on_but_not_for_ever(
