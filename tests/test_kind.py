@@ -28,13 +28,13 @@ def reader() -> PageReader:
 def halves() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A printed page, and one in a handwriting face."""
     texts = ["the river bank was wide", "and a stone bridge stood", "over the old grey geese", "while brown dogs jump"]
-    return np.asarray(draw_page(texts)[0]), np.asarray(Image.open(LETTER).convert("L"))
+    return np.asarray(draw_page(2 * texts)[0]), np.asarray(Image.open(LETTER).convert("L"))
 
 
 def written_lines(reader: PageReader, pixels: NDArray[np.uint8]) -> list[Line]:
     """Lines of the letter that look written: its face repeats letters, as type does, and some lines pass for print."""
     lines = reader.read_image(pixels, "letter").lines
-    return [*lines[:2], *lines[4:]]
+    return [*lines[:2], *lines[4:8]]
 
 
 def test_pages_are_of_their_kind(reader: PageReader, halves: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> None:

@@ -48,7 +48,7 @@ def find(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
     """The lines of a page, unread."""
     return [
         Line("", line.confidence, _points(line.polygon), _points(line.baseline), ())
-        for line in reader.detector.find(pixels)
+        for line in reader.detector.find(pixels)[0]
     ]
 
 
