@@ -81,16 +81,12 @@ def degrade(image: Grey, rng: np.random.Generator) -> Grey:
             image, (max(8, int(width * factor)), max(8, int(height * factor))), interpolation=cv2.INTER_AREA
         )
         image = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    if rng.random() < 0.08:
-        grey, spacing = rng.uniform(120, 220), rng.uniform(0.2, 1.0) * height
+    if rng.random() < 0.15:
         image = image.copy()
-        for row in np.arange(rng.uniform(0, spacing), height, spacing):
-            row = int(row)
-            image[row : row + 1] = np.minimum(image[row : row + 1], grey).astype(np.uint8)
-        if rng.random() < 0.4:
-            for column in np.arange(rng.uniform(0, spacing), width, spacing):
-                column = int(column)
-                image[:, column : column + 1] = np.minimum(image[:, column : column + 1], grey).astype(np.uint8)
+        grey, spacing, thick = rng.uniform(120, 220), rng.uniform(0.2, 1.0) * height, int(rng.integers(1, 3))
+        for lines in (image, image.T) if rng.random() < 0.6 else (image,):
+            for at in np.arange(rng.uniform(0, spacing), len(lines), spacing).astype(int):
+                lines[at : at + thick] = np.minimum(lines[at : at + thick], grey).astype(np.uint8)
     if rng.random() < 0.5:
         light = image.astype(np.float32)
         if rng.random() < 0.5:
