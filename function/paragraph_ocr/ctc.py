@@ -122,8 +122,9 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
                 if total * probability < search.floor:
                     break
                 if at not in prefix.longer:
-                    factor = exp(search.weight * language.log_probability(prefix.state, at - offset) + search.bonus)
-                    prefix.longer[at] = _Prefix(prefix, at, language.after(prefix.state, at - offset)), factor
+                    log_probability, state = language.step(prefix.state, at - offset)
+                    factor = exp(search.weight * log_probability + search.bonus)
+                    prefix.longer[at] = _Prefix(prefix, at, state), factor
                 longer, factor = prefix.longer[at]
                 # A repeated class begins a new character only after a blank.
                 longer.next_character += (prefix.in_blank if at == prefix.last else total) * probability * factor
@@ -133,7 +134,7 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
         for prefix in ranked:
             prefix.in_blank, prefix.in_character = prefix.next_blank * scale, prefix.next_character * scale
             prefix.next_blank = prefix.next_character = 0.0
-        beam = ranked[: search.width]
+        beam = [prefix for prefix in ranked[: search.width] if prefix.in_blank + prefix.in_character > search.floor]
     edge = len(language.charset)
     best: _Prefix | None = max(
         beam, key=lambda p: (p.in_blank + p.in_character) * exp(search.weight * language.log_probability(p.state, edge))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from paragraph_ocr.models import ModelError, read_verified
 
 # What stands before a line's first character and after its last.
 EDGE = "\n"
+# Steps that are kept in mind, at about 200 bytes each.
+REMEMBERED = 30_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Search:
     bonus : float
         Natural logarithm of a factor for every character, against the language model's liking for short texts.
     floor : float
-        A prefix is not made longer by what would be less probable than this, beside the best prefix.
+        What is less probable than this, beside the best prefix, is dropped, and no prefix is made longer by it.
     sure : float
         Steps whose blank has a higher probability are taken as blank.
     """
@@ -91,6 +94,8 @@ class LanguageModel:
     search : Search
     start : int
         The state at the beginning of a line.
+    step : callable
+        `log_probability` and `after` of a state and a character, remembered: the prefixes of a page share most states.
     """
 
     def __init__(self, table: Table, search: Search) -> None:
@@ -106,6 +111,7 @@ class LanguageModel:
         self._costs = table.costs.tobytes()
         self._nats = 1 / table.scale
         self.start = self.after(0, len(self.charset))
+        self.step = lru_cache(REMEMBERED)(lambda state, at: (self.log_probability(state, at), self.after(state, at)))
 
     @classmethod
     def load(cls, path: Path) -> LanguageModel:
