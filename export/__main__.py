@@ -1,4 +1,7 @@
-"""A fitted checkpoint in; a fixed-size ONNX file, checked against torch, with its card beside it out.
+"""A fitted checkpoint in; an ONNX file, checked against torch, with its card beside it out.
+
+The file takes inputs of one size, and those that are smaller by whole grains, as its card says, so that a short line or
+a narrow page does not pay for a large one.
 
 A recogniser is quantised to eight bits. A detector is not: most of its time goes into moving maps about, and eight bits
 make it hardly faster.
@@ -12,6 +15,7 @@ import argparse
 import hashlib
 import json
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,7 @@ from training import detection, recognition
 from training.pages import TruePage, load_pages
 
 OPSET = 20
+AXES = ("batch", "channels", "height", "width")
 LARGEST_DIFFERENCE = 1e-3
 # Of the steps of real lines: how many the quantised recogniser may see another class in than torch does.
 LARGEST_DISAGREEMENT = 0.02
@@ -51,23 +56,24 @@ def build(experiment: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
 
 
 def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) -> list[NDArray[np.float32]]:
-    """Batches of the model's input made of `count` annotated pages, or of all where there are fewer.
+    """The model's input as made of each of `count` annotated pages, or of all where there are fewer.
 
     The pages are spread over all there are, and the lines are those from the middle of a page on.
     """
-    shape = description["input"]["shape"]
+    shape, grains = description["input"]["shape"], description["input"]["grains"]
     batches = []
     for page in pages[:: max(1, len(pages) // count)][:count]:
         pixels = page.pixels()
         if description["model"] == "detector":
-            batches.append(letterbox(pixels, shape[-1], Normalisation())[0])
+            batches.append(letterbox(pixels, shape[-1], tuple(grains[2:]), Normalisation())[0])
         else:
             geometry = Geometry(shape[2], shape[3], **description["preprocessing"]["geometry"])
             lines = [line for line in page.lines if line.text]
             lines = lines[len(lines) // 2 :][: shape[0]]
             strips = [cut(pixels, frame(line.baseline, line.ascender, line.descender, geometry)) for line in lines]
             strips += [np.full((shape[2], 8), 255, np.uint8)] * (shape[0] - len(strips))
-            batches.append(recognition.stack(strips, shape[3]).numpy())
+            longest = max(strip.shape[1] for strip in strips)
+            batches.append(recognition.stack(strips, -(-longest // grains[3]) * grains[3]).numpy())
     return batches
 
 
@@ -124,19 +130,26 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
     network.load_state_dict({name: value.float() for name, value in state["average"].items()})
     network.eval()
     batches = real_inputs(load_pages(data, "val"), description, 8)
+    given = description["input"]
+    sides = zip(AXES, given["shape"], given["grains"], strict=True)
+    free = {axis: name for axis, (name, side, grain) in enumerate(sides) if grain < side}
+    largest = torch.zeros(given["shape"])
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "model.onnx"
-        torch.onnx.export(
-            network,
-            (torch.from_numpy(batches[0]),),
-            exported,
-            opset_version=OPSET,
-            external_data=False,
-            dynamo=True,
-            verbose=False,
-            input_names=[description["input"]["name"]],
-            output_names=[output["name"] for output in description["outputs"]],
-        )
+        # What torch.export makes of an LSTM is of one length; the older exporter writes ONNX's own. It warns that it is
+        # old, and of what it takes for constants: the outputs below are compared at several sizes.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network,
+                (largest,),
+                exported,
+                opset_version=OPSET,
+                dynamo=False,
+                input_names=[given["name"]],
+                output_names=[output["name"] for output in description["outputs"]],
+                dynamic_axes={given["name"]: free},
+            )
         model = onnx.load(exported)
     forget_origin(model)
     onnx.checker.check_model(model, full_check=True)
@@ -158,13 +171,13 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
             raise ExportError(
                 f"the quantised model disagrees with torch in more than {LARGEST_DISAGREEMENT:.0%} of steps"
             )
-    for output, values in zip(description["outputs"], expected[0], strict=True):
+    for output, values in zip(description["outputs"], run_torch(network, largest.numpy()), strict=True):
         output["shape"] = list(values.shape)
     best: dict[str, float] = min(
         (row for row in state["history"] if "score" in row), key=lambda row: row["score"], default={}
     )
     card = {
-        "name": f"{state['experiment']['network']['name']}-{'x'.join(str(side) for side in batches[0].shape[2:])}",
+        "name": f"{state['experiment']['network']['name']}-{'x'.join(str(side) for side in given['shape'][2:])}",
         "version": version,
         "sha256": hashlib.sha256(content).hexdigest(),
         **{key: value for key, value in description.items() if key != "model"},

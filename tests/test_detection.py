@@ -60,10 +60,15 @@ def test_the_polygon_reaches_from_ascender_to_descender() -> None:
 
 
 @pytest.mark.parametrize("shape", [(400, 300), (300, 1200), (5, 2000), (2000, 5), (1, 1)])
-def test_any_page_fits_the_input(shape: tuple[int, int]) -> None:
-    square, scale = letterbox(np.full(shape, 230, np.uint8), 256, Normalisation())
+def test_any_page_fits_the_input_and_fills_as_little_as_it_can(shape: tuple[int, int]) -> None:
+    page = np.full(shape, 230, np.uint8)
+    square, scale = letterbox(page, 256, (256, 256), Normalisation())
     assert square.shape == (1, 1, 256, 256)
     assert max(shape) * scale == pytest.approx(256)
+    small, scale = letterbox(page, 256, (32, 64), Normalisation())
+    for side, length, grain in zip(small.shape[2:], shape, (32, 64), strict=True):
+        assert side % grain == 0
+        assert 0 <= side - max(1, round(length * scale)) < grain
 
 
 def test_a_core_that_ends_before_its_line_is_made_longer_by_as_much() -> None:
@@ -78,24 +83,28 @@ class InkModel:
     """Takes every dark pixel for a core; a line is then a bar."""
 
     input_shape = (1, 1, 256, 256)
+    grains = (1, 1, 32, 32)
 
     def __init__(self, ascender: float, sideways: bool = False) -> None:
         preprocessing = {
             "normalisation": {},
             "threshold": 0.5,
             "inset": 0.0,
-            "survey": {"confidence": 0.7, "lines": 12, "ascender": 8.0, "enlargement": 1.75},
+            "survey": {"confidence": 0.7, "lines": 12, "ascender": 8.0, "enlargement": 1.75, "skew": 5.0},
         }
-        self.card = Card("ink", "1", "", self.input_shape, ((1, 4, 128, 128), (1, 2)), preprocessing, "", 0)
+        self.card = Card(
+            "ink", "1", "", self.input_shape, self.grains, ((1, 4, 128, 128), (1, 2)), preprocessing, "", 0
+        )
         self.ascender = ascender
         self.axis = np.array([[0.0, 1.0 if sideways else -1.0]], np.float32)
         self.runs = 0
 
     def run(self, values: np.ndarray) -> tuple[np.ndarray, ...]:
         self.runs += 1
-        assert values.shape == self.input_shape
-        maps = np.full((1, 4, 128, 128), self.ascender / DISTANCE_UNIT, np.float32)
-        maps[0, 0] = 20 * (cv2.resize(values[0, 0], (128, 128), interpolation=cv2.INTER_AREA) - 0.5)
+        assert all(side <= 256 and side % 32 == 0 for side in values.shape[2:])
+        height, width = (side // 2 for side in values.shape[2:])
+        maps = np.full((1, 4, height, width), self.ascender / DISTANCE_UNIT, np.float32)
+        maps[0, 0] = 20 * (cv2.resize(values[0, 0], (width, height), interpolation=cv2.INTER_AREA) - 0.5)
         return maps, self.axis
 
 
@@ -128,6 +137,23 @@ def test_a_page_on_its_side_is_said_to_be_and_not_looked_at_again() -> None:
     model = InkModel(ascender=5, sideways=True)
     assert Detector(model).find(register(24))[1]
     assert model.runs == 1
+
+
+@pytest.mark.parametrize("degrees", [-12.0, 9.0])
+def test_sloping_lines_are_looked_for_again_on_the_page_turned_straight(degrees: float) -> None:
+    page = np.full((800, 1000), 255, np.uint8)
+    slope = np.tan(np.radians(degrees))
+    for middle in (250, 400, 550):
+        cv2.line(page, (200, round(middle - 300 * slope)), (800, round(middle + 300 * slope)), 0, 16)
+    model = InkModel(ascender=8)
+    found, _ = Detector(model).find(page)
+    assert model.runs == 2
+    for line, middle in zip(found, (250, 400, 550), strict=True):
+        # The model says of every dark pixel that the baseline lies 8 of 256 input pixels below.
+        along = line.baseline - (500, middle)
+        assert np.degrees(np.arctan2(*(along[-1] - along[0])[::-1])) == pytest.approx(degrees, abs=0.7)
+        assert along[[0, -1], 0] == pytest.approx([-300, 300], abs=25)
+        assert np.ptp(along[:, 1] - slope * along[:, 0]) < 10
 
 
 def test_faint_specks_are_left_out() -> None:

@@ -38,8 +38,16 @@ def test_a_changed_model_is_refused(copy: Path) -> None:
         Model(copy, threads=1)
 
 
-def test_another_shape_is_refused(copy: Path) -> None:
-    change(copy.with_suffix(".json"), input={"shape": [1, 1, 32, 512]})
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"shape": [1, 1, 32, 1024], "grains": [1, 1, 32, 64]},
+        {"shape": [1, 1, 48, 1024]},
+        {"shape": [1, 1, 48, 1024], "grains": [1, 1, 16, 64]},
+    ],
+)
+def test_another_shape_is_refused(copy: Path, given: dict[str, list[int]]) -> None:
+    change(copy.with_suffix(".json"), input=given)
     with pytest.raises(ModelError, match="export it again"):
         Model(copy, threads=1)
 

@@ -7,6 +7,7 @@ from paragraph_ocr.rectification import (
     Normalisation,
     cut,
     dark_on_light,
+    even_light,
     frame,
     resample,
     smooth,
@@ -55,6 +56,34 @@ def test_a_frame_beyond_the_page_repeats_its_edge() -> None:
     page = np.full((40, 60), 200, np.uint8)
     strip = cut(page, frame(np.array([[-30, 5], [400, 5]], np.float32), 30, 10, GEOMETRY))
     assert (strip == 200).all()
+
+
+def lettering() -> np.ndarray:
+    page = np.full((900, 700), 230, np.uint8)
+    for row in range(60, 860, 40):
+        cv2.putText(page, "the grey geese over the river", (40, row), cv2.FONT_HERSHEY_SIMPLEX, 1, 40, 2, cv2.LINE_AA)
+    return page
+
+
+def test_a_page_in_even_light_stays_as_it_is() -> None:
+    page = lettering()
+    assert even_light(page) is page
+    word = cv2.resize(page[30:75, 40:120], None, fx=4, fy=4)
+    assert even_light(word) is word
+
+
+def test_a_shadow_is_lifted_and_the_letters_under_it_stay() -> None:
+    page = lettering()
+    light = 1.0 - 0.5 / (1 + np.exp(-0.05 * (np.arange(700) - 400)))
+    lifted = even_light((page * light).astype(np.uint8)).astype(int)
+    assert np.percentile(lifted, 60) - np.percentile(lifted[:, 600:], 60) < 12
+    dark = lifted[page < 60]
+    assert np.percentile(dark, 95) < 80
+
+
+def test_the_table_around_a_page_is_not_made_paper() -> None:
+    photo = cv2.copyMakeBorder(lettering(), 150, 150, 150, 150, cv2.BORDER_CONSTANT, value=50)
+    assert even_light(photo)[:100].max() < 140
 
 
 def test_ink_does_not_depend_on_paper_tone_or_ink_strength() -> None:

@@ -26,13 +26,15 @@ from training.tandem import choose_pages, page_errors
 
 NETWORKS: dict[str, type[UNet]] = {"unet": UNet}
 THRESHOLD = 0.5
+# Pages are padded to multiples of so many pixels, which the network halves five times.
+GRAIN = 64
 
 # A line's core is this part of its ascender height above the baseline, and this part below. It ends this many ascender
 # heights before the line does, and never loses more than a quarter of its length at either end, so that the lines of
 # neighbouring columns come apart.
 CORE = (0.42, 0.05)
 INSET = 0.35
-SURVEY = Survey(confidence=0.75, lines=50, ascender=14.0, enlargement=1.75)
+SURVEY = Survey(confidence=0.75, lines=50, ascender=14.0, enlargement=1.75, skew=5.0)
 # What a pixel just beyond a line's end counts in the loss of the cores, beside any other.
 END_WEIGHT = 5.0
 
@@ -61,7 +63,11 @@ def describe(options: DetectionOptions) -> dict[str, Any]:
     """What the product has to know of a detector with these options: its input and how it is made."""
     return {
         "model": "detector",
-        "input": {"name": "page", "shape": [1, 1, options.size, options.size]},
+        "input": {
+            "name": "page",
+            "shape": [1, 1, options.size, options.size],
+            "grains": [1, 1, GRAIN, GRAIN],
+        },
         "outputs": [{"name": "maps"}, {"name": "axis"}],
         "preprocessing": {
             "normalisation": asdict(Normalisation()),
@@ -287,9 +293,9 @@ class Detection:
         """Line F1 at IoU 0.5 for each source, "score" as one less their mean, and character error of whole pages."""
         counts: dict[str, NDArray[np.int64]] = {}
         for page in self.validation:
-            square, scale = letterbox(page.pixels(), self.options.size, Normalisation())
+            ink, scale = letterbox(page.pixels(), self.options.size, (GRAIN, GRAIN), Normalisation())
             with torch.inference_mode():
-                maps = network(torch.from_numpy(square).to(device))[0].float().cpu().numpy()[0]
+                maps = network(torch.from_numpy(ink).to(device))[0].float().cpu().numpy()[0]
             found = [line.polygon / scale for line in find_lines(maps, self.stride, THRESHOLD, INSET)]
             matches = match_lines([line.polygon for line in page.lines], found, list(page.ignore))
             counts.setdefault(page.source, np.zeros(3, np.int64))

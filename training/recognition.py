@@ -26,6 +26,8 @@ from training.tandem import choose_pages, page_errors
 
 NETWORKS: dict[str, type[nn.Module]] = {"crnn": CRNN}
 BLANK = 0
+# Strips are padded to multiples of so many columns.
+GRAIN = 64
 # The mean confidence of lines above which nobody asks whether they stand upside down; such have come up to 0.82.
 LEGIBLE = 0.95
 
@@ -67,9 +69,14 @@ def stack(strips: list[NDArray[np.uint8]], width: int) -> Tensor:
 def describe(options: RecognitionOptions) -> dict[str, Any]:
     """What the product has to know of a recogniser with these options: its input, how it is made, and its classes."""
     geometry = asdict(Geometry(options.height, options.width))
+    del geometry["height"], geometry["width"]
     return {
         "model": "recognizer",
-        "input": {"name": "strips", "shape": [options.batch, 1, geometry.pop("height"), geometry.pop("width")]},
+        "input": {
+            "name": "strips",
+            "shape": [options.batch, 1, options.height, options.width],
+            "grains": [options.batch, 1, options.height, GRAIN],
+        },
         "outputs": [{"name": "log_probabilities"}],
         "preprocessing": {"normalisation": asdict(Normalisation()), "geometry": geometry, "legible": LEGIBLE},
         "charset": load_charset(),

@@ -81,6 +81,11 @@ def main() -> None:
     for content_type, content in (*letters(image), ("application/pdf", written["pdf"])):
         expect_letter(answer(event("POST", "/ocr", content_type, content)).decode(), content_type)
     answer(event("POST", "/ocr", "application/pdf", written["pdf"], "pdf"))
+    turned = image.rotate(-8, expand=True, fillcolor="white")
+    turned.paste(0, mask=Image.new("L", (turned.width // 3, turned.height), 128))
+    expect_letter(
+        answer(event("POST", "/ocr", "image/png", encode(turned, "PNG"))).decode(), "The letter, turned, shaded"
+    )
     boundary = b'--b\r\nContent-Disposition: form-data; name="image"; filename="letter.jpg"\r\n\r\n'
     form = boundary + letter + b"\r\n--b--\r\n"
     expect_letter(answer(event("POST", "/ocr", "multipart/form-data; boundary=b", form)).decode(), "The form")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -35,27 +35,31 @@ class TextLine:
         return np.concatenate([upper, lower[::-1]]).astype(np.float32)
 
 
-def letterbox(page: NDArray[np.uint8], size: int, normalisation: Normalisation) -> tuple[NDArray[np.float32], float]:
-    """The detector's input: the page's ink, shrunk or enlarged to fit the upper left of a square.
+def letterbox(
+    page: NDArray[np.uint8], side: int, grains: tuple[int, int], normalisation: Normalisation
+) -> tuple[NDArray[np.float32], float]:
+    """The detector's input: the page's ink, shrunk or enlarged, in the upper left of as little as the detector takes.
 
     Parameters
     ----------
     page : uint8 (H, W)
-    size : int
-        Side of the square, pixels.
+    side : int
+        The page's longer side in the input, pixels.
+    grains : tuple of int
+        What height and width are multiples of.
     normalisation : Normalisation
 
     Returns
     -------
-    float32 (1, 1, size, size) and the scale from page pixels to input pixels
+    float32 (1, 1, H', W') and the scale from page pixels to input pixels
     """
-    scale = size / max(page.shape)
-    width, height = (max(1, round(side * scale)) for side in (page.shape[1], page.shape[0]))
+    scale = side / max(page.shape)
+    height, width = (max(1, round(length * scale)) for length in page.shape)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    square = np.zeros((1, 1, size, size), np.float32)
+    padded = np.zeros((1, 1, -(-height // grains[0]) * grains[0], -(-width // grains[1]) * grains[1]), np.float32)
     small = np.asarray(cv2.resize(page, (width, height), interpolation=method), np.uint8)
-    square[0, 0, :height, :width] = to_ink(small, normalisation)
-    return square, scale
+    padded[0, 0, :height, :width] = to_ink(small, normalisation)
+    return padded, scale
 
 
 def find_lines(maps: NDArray[np.float32], stride: float, threshold: float, inset: float) -> list[TextLine]:
@@ -72,11 +76,9 @@ def find_lines(maps: NDArray[np.float32], stride: float, threshold: float, inset
     inset : float
         Ascender heights by which a core ends before its line does, but for short lines.
     """
-    probability = 1.0 / (1.0 + np.exp(-maps[0]))
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(
-        (probability > threshold).astype(np.uint8), connectivity=4
-    )
-    distances = np.maximum(maps[1:], [[[-np.inf]], [[0.1]], [[0.05]]]) * (DISTANCE_UNIT / stride)
+    cores = (maps[0] > np.log(threshold / (1.0 - threshold))).astype(np.uint8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(cores, connectivity=4)
+    unit = DISTANCE_UNIT / stride
     lines = []
     for label in range(1, count):
         left, top, width, height, area = boxes[label]
@@ -85,12 +87,12 @@ def find_lines(maps: NDArray[np.float32], stride: float, threshold: float, inset
         part = np.s_[top : top + height, left : left + width]
         rows, columns = np.nonzero(labels[part] == label)
         points = np.stack([columns + left, rows + top], axis=1).astype(np.float32)
-        inside = (rows + top, columns + left)
-        ascender, descender = (float(np.median(distances[channel][inside])) for channel in (1, 2))
-        baseline = _baseline(points, distances[0][inside], ascender, inset)
+        logits, below, above, under = maps[:, rows + top, columns + left]
+        ascender, descender = max(0.1, float(np.median(above))) * unit, max(0.05, float(np.median(under))) * unit
+        baseline = _baseline(points, below * unit, ascender, inset)
         if baseline is None:
             continue
-        confidence = float(probability[inside].mean())
+        confidence = float((1.0 / (1.0 + np.exp(-logits))).mean())
         lines.append(
             TextLine(((baseline + 0.5) * stride).astype(np.float32), ascender * stride, descender * stride, confidence)
         )
@@ -138,12 +140,15 @@ class Survey:
         A page with as many lines, whose ascenders are shorter than this in input pixels, is looked at again, enlarged.
     enlargement : float
         How much larger the page is then, at most twice; it is seen through windows of the input's size.
+    skew : float
+        Degrees by which lines may slope before they are looked for again on the page turned straight.
     """
 
     confidence: float
     lines: int
     ascender: float
     enlargement: float
+    skew: float
 
 
 class Detector:
@@ -165,23 +170,32 @@ class Detector:
         page : uint8 (H, W)
         """
         size = self.model.input_shape[-1]
-        found, sideways = self._look(page, size)
         survey = self.survey
+        found, sideways = self._look(page, size)
+        if sideways:
+            return found, True
+        slope = _slope(found)
+        back = np.eye(2, 3, dtype=np.float32)
+        if abs(slope) > survey.skew:
+            page, back = _straighten(page, slope)
+            found, _ = self._look(page, size)
         heights = [line.ascender * size / max(page.shape) for line in found]
-        if not sideways and len(found) >= survey.lines and float(np.median(heights)) < survey.ascender:
+        if len(found) >= survey.lines and float(np.median(heights)) < survey.ascender:
             found, _ = self._look(page, round(survey.enlargement * size))
-        return reading_order(found), sideways
+        ordered = reading_order(found)
+        return [replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]) for line in ordered], False
 
     def _look(self, page: NDArray[np.uint8], side: int) -> tuple[list[TextLine], bool]:
         """What `find` gives for a page shown with its longer side in so many pixels, through one window or several."""
-        size = self.model.input_shape[-1]
-        stride = size // self.model.card.output_shapes[0][-1]
-        square, scale = letterbox(page, side, self.normalisation)
-        tall, wide = (max(size, 2 * round(length * scale / 2)) for length in page.shape)
-        maps = np.empty((self.model.card.output_shapes[0][1], tall // stride, wide // stride), np.float32)
+        card = self.model.card
+        size = card.input_shape[-1]
+        stride = size // card.output_shapes[0][-1]
+        ink, scale = letterbox(page, side, (card.grains[2], card.grains[3]), self.normalisation)
+        tall, wide = ink.shape[2:]
+        maps = np.empty((card.output_shapes[0][1], tall // stride, wide // stride), np.float32)
         for top, *rows in _windows(tall, size, stride):
             for left, *columns in _windows(wide, size, stride):
-                seen, axes = self.model.run(square[:, :, top : top + size, left : left + size])
+                seen, axes = self.model.run(ink[:, :, top : top + size, left : left + size])
                 (low, high), (first, last) = rows, columns
                 maps[:, low:high, first:last] = seen[
                     0, :, low - top // stride : high - top // stride, first - left // stride : last - left // stride
@@ -194,10 +208,34 @@ class Detector:
         return lines, bool(axes[0, 1] > axes[0, 0])
 
 
+def _slope(lines: list[TextLine]) -> float:
+    """Degrees by which the lines fall to the right: the median, in which a longer line counts for more."""
+    spans = np.array([line.baseline[-1] - line.baseline[0] for line in lines]).reshape(-1, 2)
+    lengths = np.hypot(*spans.T)
+    angles = np.degrees(np.arctan2(spans[:, 1], spans[:, 0]))
+    order = np.argsort(angles)
+    sums = np.cumsum(lengths[order])
+    return float(angles[order][np.searchsorted(sums, sums[-1] / 2)]) if lines else 0.0
+
+
+def _straighten(page: NDArray[np.uint8], degrees: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A page turned anticlockwise, with room for its corners, and the float32 (2, 3) matrix that leads back to it."""
+    height, width = page.shape
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn = np.array([[cos, sin], [-sin, cos]])
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ turn.T
+    low = corners.min(axis=0)
+    size = np.ceil(corners.max(axis=0) - low).astype(int)
+    there = np.column_stack([turn, -low]).astype(np.float32)
+    paper = float(np.median(page[::8, ::8]))
+    straight = cv2.warpAffine(page, there, (int(size[0]), int(size[1])), borderValue=paper)
+    return np.asarray(straight, np.uint8), np.column_stack([turn.T, turn.T @ low]).astype(np.float32)
+
+
 def _windows(length: int, size: int, stride: int) -> list[tuple[int, int, int]]:
     """One window of `size` pixels or two that overlap, and from where to where each one's part of the maps is taken."""
-    if length == size:
-        return [(0, 0, size // stride)]
+    if length <= size:
+        return [(0, 0, length // stride)]
     second = (length - size) // stride * stride
     middle = (second + size) // 2 // stride
     return [(0, 0, middle), (second, middle, (second + size) // stride)]

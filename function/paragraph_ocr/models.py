@@ -29,7 +29,11 @@ class Card:
     sha256 : str
         Of the ONNX file, in hexadecimal.
     input_shape : tuple of int
+        The largest input.
+    grains : tuple of int
+        Each side of an input is a multiple of its grain; where that is the side itself, there is no other.
     output_shapes : tuple of tuple of int
+        What the largest input gives.
     preprocessing : mapping
         What the model's input is made with; the detector's and the recogniser's differ.
     charset : str
@@ -42,6 +46,7 @@ class Card:
     version: str
     sha256: str
     input_shape: tuple[int, ...]
+    grains: tuple[int, ...]
     output_shapes: tuple[tuple[int, ...], ...]
     preprocessing: dict[str, Any]
     charset: str
@@ -62,6 +67,7 @@ def read_card(path: Path) -> Card:
             version=content["version"],
             sha256=content["sha256"],
             input_shape=tuple(content["input"]["shape"]),
+            grains=tuple(content["input"].get("grains", content["input"]["shape"])),
             output_shapes=tuple(tuple(output["shape"]) for output in content["outputs"]),
             preprocessing=content["preprocessing"],
             charset=content.get("charset", ""),
@@ -89,7 +95,7 @@ class Runnable(Protocol):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The one shape the model takes."""
+        """The largest shape the model takes."""
         ...
 
     def run(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
@@ -98,7 +104,7 @@ class Runnable(Protocol):
 
 
 class Model:
-    """A loaded ONNX model with one input, all its shapes fixed.
+    """A loaded ONNX model with one input.
 
     Parameters
     ----------
@@ -124,18 +130,26 @@ class Model:
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         (given,) = self._session.get_inputs()
         self._input = given.name
-        returned = tuple(tuple(output.shape) for output in self._session.get_outputs())
-        if (tuple(given.shape), returned) != (self.card.input_shape, self.card.output_shapes):
+        card = self.card
+        returned = [output.shape for output in self._session.get_outputs()]
+        # A side that is not fixed has a name.
+        sides = [side if side == grain else None for side, grain in zip(card.input_shape, card.grains, strict=True)]
+        free = [[side if isinstance(side, int) else None for side in shape] for shape in (given.shape, *returned)]
+        fits = all(
+            len(shape) == len(said) and all(side in (None, length) for side, length in zip(shape, said, strict=True))
+            for shape, said in zip(free[1:], card.output_shapes, strict=False)
+        )
+        if free[0] != sides or len(returned) != len(card.output_shapes) or not fits:
             raise ModelError(
-                f"{path} takes {tuple(given.shape)} and gives {returned}; its card says {self.card.input_shape} and "
-                f"{self.card.output_shapes}; export it again"
+                f"{path} takes {given.shape} and gives {returned}; its card says {card.input_shape} by {card.grains} "
+                f"and {card.output_shapes}; export it again"
             )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The one shape the model takes."""
+        """The largest shape the model takes."""
         return self.card.input_shape
 
     def run(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-        """The outputs, float32 of the card's shapes, for an input of the card's shape."""
+        """The outputs, float32, for an input that the card allows."""
         return tuple(self._session.run(None, {self._input: values}))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -22,13 +22,15 @@ from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, decode
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.recognition import Recognizer
-from paragraph_ocr.rectification import Frame, Points, cut, dark_on_light, frame
+from paragraph_ocr.rectification import Frame, Points, cut, dark_on_light, even_light, frame
 
 # Lines that are read to tell whether a page stands on its head.
 PROBES = 3
 
 # Takes the lines of a page that are read, and how many it has.
 Progress = Callable[[int, int], None]
+# What the recogniser saw of lines, by their place on the page.
+Seen = dict[int, NDArray[np.float32]]
 
 
 class PageReader:
@@ -163,12 +165,12 @@ class PageReader:
         start = perf_counter()
         _check(deadline)
         height, width = pixels.shape
-        pixels = dark_on_light(pixels)
-        found, turn = self._find(pixels)
+        pixels = even_light(dark_on_light(pixels))
+        found, turn, seen = self._find(pixels)
         if len(found) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
         middle = perf_counter()
-        lines = self.read_lines(np.rot90(pixels, turn), found, deadline, progress)
+        lines = self.read_lines(np.rot90(pixels, turn), found, deadline, progress, seen)
         end = perf_counter()
         return Page(
             image=image,
@@ -186,29 +188,37 @@ class PageReader:
             },
         )
 
-    def _find(self, pixels: NDArray[np.uint8]) -> tuple[list[TextLine], int]:
-        """The lines of a page in pixels of ``numpy.rot90(page, turn)``, and the turn that makes it upright."""
+    def _find(self, pixels: NDArray[np.uint8]) -> tuple[list[TextLine], int, Seen]:
+        """The lines of ``numpy.rot90(page, turn)``, the turn that makes it upright, and what was seen of some lines."""
         found, sideways = self.detector.find(pixels)
         turn = 0
         if sideways or not found:
             turned, still = self.detector.find(np.rot90(pixels))
             if turned and not still:
                 found, turn = turned, 1
-        if self._on_its_head(np.rot90(pixels, turn), found):
+        upside_down, seen = self._on_its_head(np.rot90(pixels, turn), found)
+        if upside_down:
             turn += 2
             found, _ = self.detector.find(np.rot90(pixels, turn))
-        return found, turn
+            seen = {}
+        return found, turn, seen
 
-    def _on_its_head(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> bool:
-        """Whether the longest lines are read more surely upside down."""
+    def _on_its_head(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> tuple[bool, Seen]:
+        """Whether the longest lines are read more surely upside down, and what was seen of them as they are."""
         recognizer = self.recognizer
-        longest = sorted(lines, key=lambda line: float(np.ptp(line.baseline[:, 0])) / line.ascender)[-PROBES:]
-        frames = [frame(line.baseline, line.ascender, line.descender, recognizer.geometry) for line in longest]
+        lengths = [float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines]
+        longest = np.argsort(lengths)[-PROBES:].tolist()
+        frames = [self._frame(lines[index]) for index in longest]
         strips = [cut(pixels, each) for each in frames]
-        legibility = recognizer.legibility(strips)
+        outputs = recognizer.look(strips)
+        seen = dict(zip(longest, outputs, strict=True))
+        legibility = recognizer.legibility(outputs)
         if not strips or legibility > recognizer.legible:
-            return False
-        return recognizer.legibility([strip[::-1, ::-1] for strip in strips]) > legibility
+            return False, seen
+        return recognizer.legibility(recognizer.look([strip[::-1, ::-1] for strip in strips])) > legibility, seen
+
+    def _frame(self, line: TextLine) -> Frame:
+        return frame(line.baseline, line.ascender, line.descender, self.recognizer.geometry)
 
     def read_lines(
         self,
@@ -216,6 +226,7 @@ class PageReader:
         lines: Sequence[TextLine],
         deadline: float = math.inf,
         progress: Progress | None = None,
+        seen: Seen | None = None,
     ) -> list[Line]:
         """Each line of a page read, in the order given; the text is empty where nothing was read.
 
@@ -228,6 +239,8 @@ class PageReader:
             As `perf_counter` tells the time.
         progress : callable, optional
             Is told the lines that are read and how many there are.
+        seen : dict, optional
+            What the recogniser saw already, by the line's place in `lines`.
 
         Raises
         ------
@@ -235,17 +248,20 @@ class PageReader:
             The deadline is over.
         """
         recognizer = self.recognizer
+        known = seen or {}
         size = recognizer.model.input_shape[0]
         read: list[Line] = []
         for start in range(0, len(lines), size):
             _check(deadline)
             if progress:
                 progress(len(read), len(lines))
-            batch = lines[start : start + size]
-            frames = [frame(line.baseline, line.ascender, line.descender, recognizer.geometry) for line in batch]
-            readings = recognizer.read([cut(pixels, each) for each in frames])
-            for found, each, characters in zip(batch, frames, readings, strict=True):
-                read.append(_line(found, each, characters, recognizer.columns_a_step))
+            batch = range(start, min(start + size, len(lines)))
+            frames = [self._frame(lines[index]) for index in batch]
+            unseen = [index for index in batch if index not in known]
+            outputs = recognizer.look([cut(pixels, frames[index - start]) for index in unseen])
+            now = known | dict(zip(unseen, outputs, strict=True))
+            for index, each in zip(batch, frames, strict=True):
+                read.append(_line(lines[index], each, recognizer.read(now[index]), recognizer.columns_a_step))
         if progress:
             progress(len(read), len(lines))
         return read
@@ -257,35 +273,45 @@ def _check(deadline: float) -> None:
 
 
 def _line(found: TextLine, within: Frame, characters: list[Character], step: float) -> Line:
-    words = []
-    start = 0
-    for end in [index for index, character in enumerate(characters) if character.text == " "] + [len(characters)]:
-        if end > start:
-            words.append(_word(found, within, characters, start, end, step))
-        start = end + 1
+    spaces = [index for index, character in enumerate(characters) if character.text == " "]
+    edges = [-1, *spaces, len(characters)]
+    spans = [(before + 1, end) for before, end in pairwise(edges) if end > before + 1]
+    words = tuple(
+        Word(
+            text="".join(character.text for character in characters[start:end]),
+            confidence=sum(character.confidence for character in characters[start:end]) / (end - start),
+            polygon=_points(polygon),
+        )
+        for (start, end), polygon in zip(spans, _polygons(found, within, characters, spans, step), strict=True)
+    )
     return Line(
         text=" ".join(word.text for word in words),
         confidence=sum(character.confidence for character in characters) / len(characters) if words else 0.0,
         polygon=_points(found.polygon),
         baseline=_points(found.baseline),
-        words=tuple(words),
+        words=words,
     )
 
 
-def _word(found: TextLine, within: Frame, characters: list[Character], start: int, end: int, step: float) -> Word:
-    """Characters `start` to `end` as a word; its sides lie half-way to the spaces beside it."""
-    first, last = characters[start].first, characters[end - 1].last + 1
-    before = (characters[start - 1].last + 1 + first) / 2 if start else first - 1
-    after = (characters[end].first + last) / 2 if end < len(characters) else last + 1
-    columns = np.linspace(before * step, after * step, max(2, round((after - before) * step / within.height) + 1))
+def _polygons(
+    found: TextLine, within: Frame, characters: list[Character], spans: list[tuple[int, int]], step: float
+) -> list[Points]:
+    """The polygons of words, each of the characters of a span; their sides lie half-way to the spaces beside them."""
+    columns = []
+    for start, end in spans:
+        first, last = characters[start].first, characters[end - 1].last + 1
+        before = (characters[start - 1].last + 1 + first) / 2 if start else first - 1
+        after = (characters[end].first + last) / 2 if end < len(characters) else last + 1
+        columns.append(np.linspace(before, after, max(2, round((after - before) * step / within.height) + 1)) * step)
+    if not columns:
+        return []
+    together, ends = np.concatenate(columns), np.cumsum([len(each) for each in columns])[:-1]
     pixel = max(float(np.hypot(*within.downs[0])), 1e-6)
-    upper = within.to_page(columns, np.full(len(columns), within.baseline_row - found.ascender / pixel))
-    lower = within.to_page(columns, np.full(len(columns), within.baseline_row + found.descender / pixel))
-    return Word(
-        text="".join(character.text for character in characters[start:end]),
-        confidence=sum(character.confidence for character in characters[start:end]) / (end - start),
-        polygon=_points(np.concatenate([upper, lower[::-1]])),
+    upper, lower = (
+        np.split(within.to_page(together, np.full(len(together), within.baseline_row + reach / pixel)), ends)
+        for reach in (-found.ascender, found.descender)
     )
+    return [np.concatenate([above, below[::-1]]) for above, below in zip(upper, lower, strict=True)]
 
 
 def _turned_back(line: Line, turn: int, width: int, height: int) -> Line:

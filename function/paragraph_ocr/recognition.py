@@ -40,8 +40,19 @@ class Recognizer:
         self.legible = float(preprocessing["legible"])
         self.columns_a_step = width / model.card.output_shapes[0][1]
 
-    def read(self, strips: Sequence[NDArray[np.uint8]]) -> list[list[Character]]:
-        """The characters of each strip, left to right; their steps are `columns_a_step` strip columns wide.
+    def read(self, seen: NDArray[np.float32]) -> list[Character]:
+        """The characters of what `look` saw, left to right; their steps are `columns_a_step` strip columns wide."""
+        card = self.model.card
+        return decode(seen, card.charset, card.blank, self.language)
+
+    def legibility(self, seen: Sequence[NDArray[np.float32]]) -> float:
+        """Mean confidence of the characters of strips, 0 where there are none; not above `legible` upside down."""
+        card = self.model.card
+        read = [character.confidence for each in seen for character in greedy(each, card.charset, card.blank)]
+        return sum(read) / max(len(read), 1)
+
+    def look(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Log probabilities, float32 (T, C), of each strip.
 
         Parameters
         ----------
@@ -49,26 +60,18 @@ class Recognizer:
             Cut with this recogniser's `geometry`.
         """
         card = self.model.card
-        return [decode(output, card.charset, card.blank, self.language) for output in self._outputs(strips)]
-
-    def legibility(self, strips: Sequence[NDArray[np.uint8]]) -> float:
-        """Mean confidence of the characters of strips, 0 where there are none; not above `legible` upside down."""
-        card = self.model.card
-        read = [c.confidence for output in self._outputs(strips) for c in greedy(output, card.charset, card.blank)]
-        return sum(read) / max(len(read), 1)
-
-    def _outputs(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        """Log probabilities (T, C) of each strip."""
-        card = self.model.card
-        size, _, _, width = card.input_shape
+        size, _, height, width = card.input_shape
+        grain = card.grains[-1]
         inks = [to_ink(strip, self.normalisation) for strip in strips]
         # A strip wider than the input is read in parts, each of which shares an eighth with the one before.
         starts = [range(0, max(1, ink.shape[1] - width // 8), width - width // 8) for ink in inks]
         parts = [ink[:, start : start + width] for ink, own in zip(inks, starts, strict=True) for start in own]
         outputs: list[NDArray[np.float32]] = []
         for at in range(0, len(parts), size):
-            batch = np.zeros(card.input_shape, np.float32)
-            for row, part in zip(batch, parts[at : at + size], strict=False):
+            chunk = parts[at : at + size]
+            columns = -(-max(part.shape[1] for part in chunk) // grain) * grain
+            batch = np.zeros((size, 1, height, columns), np.float32)
+            for row, part in zip(batch, chunk, strict=False):
                 row[0, :, : part.shape[1]] = part
             outputs.extend(self.model.run(batch)[0])
         joined = []

@@ -8,6 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+# Light is even where the darkest tenth of a page has this share of the light of the brightest tenth.
+EVEN = 0.75
+# The most by which shadow is lightened: what is darker is no paper, but the table around it.
+BRIGHTEST = 2.5
+
 Points = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
@@ -215,6 +220,28 @@ def dark_on_light(page: Grey) -> Grey:
     difference = small - cv2.blur(small, (31, 31), borderType=cv2.BORDER_REPLICATE)
     # The third moment: many pixels a little above the mean and few far below it are dark strokes on light paper.
     return page if float((difference**3).mean()) <= 0 else np.asarray(255 - page, np.uint8)
+
+
+def even_light(page: Grey) -> Grey:
+    """A page as it is, or, where a part of it lies in shadow, as if the light fell evenly.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+        Dark strokes on light paper.
+    """
+    scale = min(1.0, 256 / max(page.shape))
+    size = (max(1, round(page.shape[1] * scale)), max(1, round(page.shape[0] * scale)))
+    small = np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)
+    # Without whatever is dark and narrow, the paper and what surrounds it are left.
+    light = cv2.morphologyEx(small, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (31, 31)))
+    light = cv2.medianBlur(light, 15)
+    dim, bright = np.percentile(light, (10, 90))
+    if dim > EVEN * bright:
+        return page
+    gain = np.minimum(bright / np.maximum(light, 1.0), BRIGHTEST)
+    gain = cv2.resize(gain.astype(np.float32), page.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.multiply(page, gain, dtype=cv2.CV_8U), np.uint8)
 
 
 def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:
