@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.language import LanguageModel
 
+# A prefix that begins at less than this part of the search's floor is dropped before it is ranked.
+HOPELESS = 0.1
+
 
 @dataclass(frozen=True)
 class Character:
@@ -103,31 +106,42 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
     offset = 1 if blank == 0 else 0
     search = language.search
     beam = [_Prefix(None, blank, language.start, in_blank=1.0)]
-    for row in np.exp(log_probabilities):
-        if row[blank] > search.sure:
+    probabilities = np.exp(log_probabilities)
+    unsure = np.flatnonzero(probabilities[:, blank] <= search.sure)
+    steps, candidates = np.nonzero(probabilities[unsure] > search.floor)
+    classes_of = np.split(candidates, np.searchsorted(steps, np.arange(1, len(unsure))))
+    before = -1
+    for time, likely in zip(unsure.tolist(), classes_of, strict=False):
+        if time > before + 1:
             for prefix in beam:
                 prefix.in_blank, prefix.in_character = prefix.in_blank + prefix.in_character, 0.0
-            continue
-        tried = [(at, float(row[at])) for at in np.flatnonzero(row > search.floor).tolist() if at != blank]
+        before = time
+        row = probabilities[time].tolist()
+        tried = [(at, row[at]) for at in likely.tolist() if at != blank]
         tried.sort(key=itemgetter(1), reverse=True)
         # Where the picture says nothing every class is likely, and trying all takes seconds a line.
         del tried[search.width :]
-        still = float(row[blank])
+        still = row[blank]
         reached = dict.fromkeys(beam)
         for prefix in beam:
             total = prefix.in_blank + prefix.in_character
             prefix.next_blank += total * still
-            prefix.next_character += prefix.in_character * float(row[prefix.last])
+            prefix.next_character += prefix.in_character * row[prefix.last]
             for at, probability in tried:
                 if total * probability < search.floor:
                     break
-                if at not in prefix.longer:
+                # A repeated class begins a new character only after a blank.
+                gain = (prefix.in_blank if at == prefix.last else total) * probability
+                if at in prefix.longer:
+                    longer, factor = prefix.longer[at]
+                else:
                     log_probability, state = language.step(prefix.state, at - offset)
                     factor = exp(search.weight * log_probability + search.bonus)
-                    prefix.longer[at] = _Prefix(prefix, at, state), factor
-                longer, factor = prefix.longer[at]
-                # A repeated class begins a new character only after a blank.
-                longer.next_character += (prefix.in_blank if at == prefix.last else total) * probability * factor
+                    if gain * factor < HOPELESS * search.floor:
+                        continue
+                    longer = _Prefix(prefix, at, state)
+                    prefix.longer[at] = longer, factor
+                longer.next_character += gain * factor
                 reached[longer] = None
         ranked = sorted(reached, key=lambda prefix: prefix.next_blank + prefix.next_character, reverse=True)
         scale = 1.0 / max(ranked[0].next_blank + ranked[0].next_character, 1e-300)

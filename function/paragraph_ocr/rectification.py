@@ -205,6 +205,15 @@ def cut(page: Grey, line: Frame) -> Grey:
     return np.asarray(strip, np.uint8)
 
 
+def _shrunk(page: Grey, side: int) -> Grey:
+    """A page with at most so many pixels on its longer side; of a large one, not every row and column counts."""
+    step = max(1, max(page.shape) // (2 * side))
+    part = page[::step, ::step]
+    scale = min(1.0, side / max(part.shape))
+    size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def dark_on_light(page: Grey) -> Grey:
     """A page as it is, or its negative where its strokes are lighter than what surrounds them.
 
@@ -214,9 +223,7 @@ def dark_on_light(page: Grey) -> Grey:
     ----------
     page : uint8 (H, W)
     """
-    scale = min(1.0, 512 / max(page.shape))
-    size = (max(1, round(page.shape[1] * scale)), max(1, round(page.shape[0] * scale)))
-    small = np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.float32)
+    small = _shrunk(page, 512).astype(np.float32)
     difference = small - cv2.blur(small, (31, 31), borderType=cv2.BORDER_REPLICATE)
     # The third moment: many pixels a little above the mean and few far below it are dark strokes on light paper.
     return page if float((difference**3).mean()) <= 0 else np.asarray(255 - page, np.uint8)
@@ -230,9 +237,7 @@ def even_light(page: Grey) -> Grey:
     page : uint8 (H, W)
         Dark strokes on light paper.
     """
-    scale = min(1.0, 256 / max(page.shape))
-    size = (max(1, round(page.shape[1] * scale)), max(1, round(page.shape[0] * scale)))
-    small = np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)
+    small = _shrunk(page, 256)
     # Without whatever is dark and narrow, the paper and what surrounds it are left.
     light = cv2.morphologyEx(small, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (31, 31)))
     light = cv2.medianBlur(light, 15)
