@@ -1,3 +1,5 @@
+import re
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import cast
@@ -5,7 +7,8 @@ from typing import cast
 import numpy as np
 import pytest
 from pages import draw_page
-from PIL import Image
+from PIL import Image, ImageFont
+from shapely.geometry import Polygon, box
 
 from paragraph_ocr.ctc import Character
 from paragraph_ocr.detection import TextLine
@@ -133,6 +136,36 @@ def test_words_lie_on_their_ink(reader: PageReader) -> None:
     gap = int(np.diff(ink).argmax())
     assert max(x for x, _ in first.polygon) == pytest.approx(ink[gap], abs=25)
     assert min(x for x, _ in second.polygon) == pytest.approx(ink[gap + 1], abs=25)
+
+
+def test_words_that_are_read_right_have_the_boxes_they_were_drawn_in(reader: PageReader) -> None:
+    texts = ["Please send the parcel to", "the house by the river", "before the end of March", "old stone bridge"]
+    overlaps = []
+    for size in (28, 36, 48):
+        image, lines = draw_page(texts, size)
+        font = ImageFont.load_default(size)
+        true = {}
+        for line, text in zip(lines, texts, strict=True):
+            (_, top), _, (_, bottom), _ = line["polygon"]
+            for start, word in ((found.start(), found.group()) for found in re.finditer(r"\S+", text)):
+                left = 60 + font.getlength(text[:start])
+                true[word, round(top)] = box(left, top, left + font.getlength(word), bottom)
+        for word in (word for line in reader.read_image(np.asarray(image), "page").lines for word in line.words):
+            same = [shape for (text, _), shape in true.items() if text == word.text]
+            found = Polygon(word.polygon)
+            overlaps += (
+                [max(found.intersection(shape).area / found.union(shape).area for shape in same)] if same else []
+            )
+    assert len(overlaps) > 0.8 * 3 * sum(len(text.split()) for text in texts)
+    assert np.mean(overlaps) > 0.7
+
+
+def test_confidence_is_what_the_card_makes_of_it(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = reader.recognizer.model
+    monkeypatch.setattr(model, "card", replace(model.card, calibration=((0.0, 1.0), (0.25, 0.25))))
+    page = reader.read_image(np.asarray(draw_page(["the old stone bridge"])[0]), "page")
+    assert [word.confidence for word in page.lines[0].words] == [pytest.approx(0.25)] * len(page.lines[0].words)
+    assert page.lines[0].confidence == page.confidence == pytest.approx(0.25)
 
 
 def test_coordinates_are_those_of_the_image_after_its_orientation(reader: PageReader) -> None:

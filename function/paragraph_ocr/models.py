@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+UNCALIBRATED = ((0.0, 1.0), (0.0, 1.0))
 FOLDER = Path(__file__).parent / "models"
 
 
@@ -40,6 +41,8 @@ class Card:
         Characters of a recogniser's classes in order, without the blank; empty for a detector.
     blank : int
         Index of the blank class of a recogniser.
+    calibration : tuple of two tuples of float
+        Rising confidences of a recogniser, and how often it is right at each.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Card:
     preprocessing: dict[str, Any]
     charset: str
     blank: int
+    calibration: tuple[tuple[float, ...], tuple[float, ...]] = UNCALIBRATED
 
     @property
     def label(self) -> str:
@@ -72,6 +76,9 @@ def read_card(path: Path) -> Card:
             preprocessing=content["preprocessing"],
             charset=content.get("charset", ""),
             blank=content.get("blank", 0),
+            calibration=(tuple(calibration["confidence"]), tuple(calibration["right"]))
+            if (calibration := content.get("calibration"))
+            else UNCALIBRATED,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is no model card: {error!r}") from error

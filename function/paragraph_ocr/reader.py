@@ -261,7 +261,9 @@ class PageReader:
             outputs = recognizer.look([cut(pixels, frames[index - start]) for index in unseen])
             now = known | dict(zip(unseen, outputs, strict=True))
             for index, each in zip(batch, frames, strict=True):
-                read.append(_line(lines[index], each, recognizer.read(now[index]), recognizer.columns_a_step))
+                characters = recognizer.read(now[index])
+                sure = recognizer.confidences(characters)
+                read.append(_line(lines[index], each, characters, sure, recognizer.columns_a_step))
         if progress:
             progress(len(read), len(lines))
         return read
@@ -272,21 +274,21 @@ def _check(deadline: float) -> None:
         raise TooLarge("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
 
 
-def _line(found: TextLine, within: Frame, characters: list[Character], step: float) -> Line:
+def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDArray[np.float64], step: float) -> Line:
     spaces = [index for index, character in enumerate(characters) if character.text == " "]
     edges = [-1, *spaces, len(characters)]
     spans = [(before + 1, end) for before, end in pairwise(edges) if end > before + 1]
     words = tuple(
         Word(
             text="".join(character.text for character in characters[start:end]),
-            confidence=sum(character.confidence for character in characters[start:end]) / (end - start),
+            confidence=float(sure[start:end].mean()),
             polygon=_points(polygon),
         )
         for (start, end), polygon in zip(spans, _polygons(found, within, characters, spans, step), strict=True)
     )
     return Line(
         text=" ".join(word.text for word in words),
-        confidence=sum(character.confidence for character in characters) / len(characters) if words else 0.0,
+        confidence=float(sure.mean()) if words else 0.0,
         polygon=_points(found.polygon),
         baseline=_points(found.baseline),
         words=words,

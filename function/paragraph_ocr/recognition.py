@@ -45,6 +45,10 @@ class Recognizer:
         card = self.model.card
         return decode(seen, card.charset, card.blank, self.language)
 
+    def confidences(self, characters: Sequence[Character]) -> NDArray[np.float64]:
+        """How sure it is that each character is right, float64 (N,), as the model's card calibrates it."""
+        return np.interp([character.confidence for character in characters], *self.model.card.calibration)
+
     def legibility(self, seen: Sequence[NDArray[np.float32]]) -> float:
         """Mean confidence of the characters of strips, 0 where there are none; not above `legible` upside down."""
         card = self.model.card
