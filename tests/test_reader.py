@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 import pytest
-from pages import draw_page
+from pages import WORDS, draw_page
 from PIL import Image, ImageFont
 from shapely.geometry import Polygon, box
 
@@ -62,6 +62,21 @@ def test_a_printed_page_is_read(reader: PageReader) -> None:
     for line, true in zip(page.lines, lines, strict=True):
         (_, y), _ = true["baseline"]
         assert all(abs(found - y) < 5 for _, found in line.baseline)
+
+
+def test_a_page_of_sixty_lines_is_read_whole(reader: PageReader) -> None:
+    texts = [" ".join(WORDS[(row + part) % len(WORDS)] for part in range(6)) for row in range(60)]
+    page = reader.read_image(np.asarray(draw_page(texts)[0]), "long.png")
+    assert len(page.lines) == 60
+    assert error(texts, page) < 0.1
+
+
+def test_columns_are_read_one_after_the_other(reader: PageReader) -> None:
+    texts = [" ".join(WORDS[(row + part) % len(WORDS)] for part in range(4)) for row in range(24)]
+    columns = [np.asarray(draw_page(part, width=600)[0]) for part in (texts[:12], texts[12:])]
+    page = reader.read_image(np.hstack(columns), "columns.png")
+    assert len(page.lines) == 24
+    assert error(texts, page) < 0.1
 
 
 def test_a_line_longer_than_the_recognizers_input_is_read_whole(reader: PageReader) -> None:
