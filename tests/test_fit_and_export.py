@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -16,7 +17,7 @@ from export.__main__ import ExportError, export
 from paragraph_ocr.models import Model
 from paragraph_ocr.reader import PageReader
 from training import evaluation
-from training.fit import CPU, Peers, RunOptions, fit, rate, read_experiment
+from training.fit import CPU, Peers, RunOptions, draw_contact_sheet, fit, rate, read_experiment
 
 EXPERIMENTS = {
     "detector": {
@@ -61,6 +62,15 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(runs: Path, name: str) -> N
     assert torch.load(runs / name / "last.pt", weights_only=True)["step"] == 4
     best = torch.load(runs / name / "best.pt", weights_only=True)
     assert {v.dtype for v in best["average"].values() if v.is_floating_point()} == {torch.float16}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_picture_shows_what_the_network_sees_and_is_taught(folder: Path, tmp_path: Path, name: str) -> None:
+    draw_contact_sheet(EXPERIMENTS[name], [folder], tmp_path / "cache", 2, tmp_path / "sheet.png")
+    picture = cv2.imread(str(tmp_path / "sheet.png"))
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 100
+    taught = picture[..., 2] < picture[..., 1] if name == "recognizer" else picture[..., 2] > picture[..., 1]
+    assert taught.mean() > 0.005
 
 
 @pytest.mark.parametrize("checkpoint", ["last.pt", "best.pt"])

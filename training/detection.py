@@ -289,6 +289,19 @@ class Detection:
         total: Tensor = 3 * (entropy * weight).mean() + (1 - overlap) + distances
         return total + 0.3 * functional.cross_entropy(axis, sideways)
 
+    def draw(self, batch: tuple[Tensor, Tensor, Tensor]) -> NDArray[np.uint8]:
+        """A batch as a picture, uint8 (H, W, 3): pages with the cores of their lines in red, unlearnt parts in blue."""
+        ink, maps, _ = (part.numpy() for part in batch)
+        pages = []
+        for page, map_ in zip(ink[:, 0], maps, strict=True):
+            grey = np.uint8(255 * (1 - page.clip(0, 1)))
+            picture = np.repeat(grey[..., None], 3, axis=2)
+            core, weight = (cv2.resize(map_[at], grey.shape[::-1], interpolation=cv2.INTER_NEAREST) for at in (0, 4))
+            picture[core > 0.5, :2] //= 2
+            picture[weight == 0, 1:] //= 2
+            pages.append(picture)
+        return np.hstack(pages)
+
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Line F1 at IoU 0.5 for each source, "score" as one less their mean, and character error of whole pages."""
         counts: dict[str, NDArray[np.int64]] = {}

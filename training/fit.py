@@ -23,8 +23,10 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+import numpy as np
 import torch
 from matplotlib import pyplot
+from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
@@ -43,6 +45,8 @@ class Task(Protocol):
     def loss(self, network: nn.Module, batch: Any, device: torch.device) -> Tensor: ...
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]: ...
+
+    def draw(self, batch: Any) -> NDArray[np.uint8]: ...
 
 
 TASKS: dict[str, Any] = {"recognition": Recognition, "detection": Detection}
@@ -146,6 +150,17 @@ def save_atomically(content: dict[str, Any], path: Path) -> None:
     partial = path.with_suffix(".partial")
     torch.save(content, partial)
     partial.replace(path)
+
+
+def draw_contact_sheet(experiment: dict[str, Any], folders: list[Path], cache: Path, count: int, path: Path) -> None:
+    """Write a picture of what the network would see in its first batches, with what it would be taught of it."""
+    options = RunOptions(**experiment["run"])
+    task: Task = TASKS[options.task](folders, cache, dict(experiment["data"]), dict(experiment["network"]))
+    batches = task.batches(options.seed, workers=0)
+    seen = [task.draw(next(batches)) for _ in range(count)]
+    width = max(picture.shape[1] for picture in seen)
+    padded = [np.pad(each, ((0, 0), (0, width - each.shape[1]), (0, 0)), constant_values=255) for each in seen]
+    cv2.imwrite(str(path), np.vstack(padded))
 
 
 def fit(
@@ -259,14 +274,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.fit", description=__doc__)
     parser.add_argument("experiment", type=Path, help="TOML file with [run], [network] and [data]")
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder of pages; may be repeated")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, metrics and curves")
+    parser.add_argument("--out", type=Path, default=Path("runs/new"), help="folder for checkpoints, metrics and curves")
     parser.add_argument("--cache", type=Path, default=Path("build/cache"), help="folder for cut strips and pages")
     parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches")
     parser.add_argument("--threads", type=int, help="threads that compute on a CPU")
+    parser.add_argument("--sheet", type=Path, help="draw the first batches in this picture, and fit nothing")
+    parser.add_argument("--batches", type=int, default=4, help="how many batches the picture has")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    if arguments.sheet:
+        experiment = read_experiment(arguments.experiment)
+        draw_contact_sheet(experiment, arguments.data, arguments.cache, arguments.batches, arguments.sheet)
+        return
     fit(
         read_experiment(arguments.experiment),
         arguments.data,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -168,6 +169,18 @@ class Recognition:
             )
             total = total + share * losses.sum() / lengths.sum()
         return total
+
+    def draw(self, batch: tuple[Tensor, Tensor, Tensor]) -> NDArray[np.uint8]:
+        """A batch as a picture, uint8 (H, W, 3): each strip with its text below."""
+        strips, classes, lengths = batch
+        texts = ["".join(self.charset[kind - 1] for kind in text.tolist()) for text in classes.split(lengths.tolist())]
+        height, width = strips.shape[2:]
+        picture = np.full((len(texts), round(1.6 * height), width, 3), 255, np.uint8)
+        picture[:, :height] = (255 * (1 - strips[:, 0].clamp(0, 1))).byte().numpy()[..., None]
+        font = cv2.FontFace("sans")
+        for row, text in zip(picture, texts, strict=True):
+            cv2.putText(row, text, (2, round(1.45 * height)), (40, 120, 20), font, round(0.35 * height), 400)
+        return picture.reshape(-1, width, 3)
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Character error of lines for each source, over all as "score", and of whole pages; at the exported width."""
