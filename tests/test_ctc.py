@@ -115,11 +115,18 @@ def test_a_long_line_is_aligned() -> None:
     assert align(values, classes, "ab", 0) == greedy(values, "ab", 0)
 
 
+def test_a_line_of_which_the_language_model_thinks_nothing_at_all_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = uniform("ab", weight=1.0, a=255, b=255)
+    monkeypatch.setattr(model, "search", Search(width=4, weight=4.0, bonus=0.0, floor=0.003, sure=0.9))
+    rows = np.array([[-np.inf, -0.7, -0.7]] * 2, np.float32)
+    assert beam_search(rows, 0, model) == []
+
+
 def test_a_picture_that_says_nothing_does_not_cost_more(monkeypatch: pytest.MonkeyPatch) -> None:
     model = uniform("".join(map(chr, range(0x100, 0x180))))
     asked = []
-    known = model.log_probability
-    monkeypatch.setattr(model, "log_probability", lambda *place: asked.append(place) or known(*place))
+    known = model.step
+    monkeypatch.setattr(model, "step", lambda *place: asked.append(place) or known(*place))
     monkeypatch.setattr(model, "search", Search(width=4, weight=0.0, bonus=0.0, floor=0.0, sure=1.0))
     beam_search(scores([0] * 20, 129, 1 / 129), 0, model)
     assert len(asked) <= 20 * 4 * 4 + 4

@@ -148,7 +148,8 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
         for prefix in ranked:
             prefix.in_blank, prefix.in_character = prefix.next_blank * scale, prefix.next_character * scale
             prefix.next_blank = prefix.next_character = 0.0
-        beam = [prefix for prefix in ranked[: search.width] if prefix.in_blank + prefix.in_character > search.floor]
+        others = ranked[1 : search.width]
+        beam = ranked[:1] + [prefix for prefix in others if prefix.in_blank + prefix.in_character > search.floor]
     edge = len(language.charset)
     best: _Prefix | None = max(
         beam, key=lambda p: (p.in_blank + p.in_character) * exp(search.weight * language.log_probability(p.state, edge))
