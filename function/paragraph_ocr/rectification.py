@@ -244,9 +244,10 @@ def even_light(page: Grey) -> Grey:
     dim, bright = np.percentile(light, (10, 90))
     if dim > EVEN * bright:
         return page
-    gain = np.minimum(bright / np.maximum(light, 1.0), BRIGHTEST)
-    gain = cv2.resize(gain.astype(np.float32), page.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.multiply(page, gain, dtype=cv2.CV_8U), np.uint8)
+    # In hundredths, so that a large page takes a byte a pixel more and not four.
+    percent = np.rint(100 * np.minimum(bright / np.maximum(light, 1.0), BRIGHTEST)).astype(np.uint8)
+    gain = cv2.resize(percent, page.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.multiply(page, gain, scale=0.01), np.uint8)
 
 
 def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:
