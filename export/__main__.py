@@ -37,7 +37,7 @@ AXES = ("batch", "channels", "height", "width")
 LARGEST_DIFFERENCE = 1e-3
 # Of the steps of real lines: how many the quantised recogniser may see another class in than torch does.
 LARGEST_DISAGREEMENT = 0.02
-CALIBRATION_BATCHES = 150
+CALIBRATION_BATCHES = 60
 
 
 class ExportError(Exception):
