@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from benchmarks.report import publish, table
-from paragraph_ocr.models import FOLDER
+from paragraph_ocr.models import FOLDER, read_card
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,8 +101,8 @@ def peaks(runs: int) -> dict[str, float]:
     return found
 
 
-def multiply_accumulates(path: Path) -> Counter[str]:
-    """Of one run of a model, by operator, from the shapes of all its arrays."""
+def multiply_accumulates(path: Path, shape: tuple[int, ...]) -> Counter[str]:
+    """Of one run of a model on an input of a shape, by operator, from the shapes of all its arrays."""
     model = onnx.load(path)
     graph = model.graph
     given = {output.name for output in graph.output}
@@ -113,9 +113,9 @@ def multiply_accumulates(path: Path) -> Counter[str]:
     loaded = session(model.SerializeToString(), optimise=False)
     (taken,) = loaded.get_inputs()
     names = [output.name for output in loaded.get_outputs()]
-    arrays = loaded.run(names, {taken.name: np.zeros(taken.shape, np.float32)})
+    arrays = loaded.run(names, {taken.name: np.zeros(shape, np.float32)})
     shapes = {name: array.shape for name, array in zip(names, arrays, strict=True)}
-    shapes |= {array.name: tuple(array.dims) for array in graph.initializer} | {taken.name: tuple(taken.shape)}
+    shapes |= {array.name: tuple(array.dims) for array in graph.initializer} | {taken.name: shape}
     counts: Counter[str] = Counter()
     for node in graph.node:
         if node.op_type in ("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"):
@@ -131,13 +131,13 @@ def multiply_accumulates(path: Path) -> Counter[str]:
     return counts
 
 
-def profile(path: Path, runs: int) -> dict[str, float]:
+def profile(path: Path, shape: tuple[int, ...], runs: int) -> dict[str, float]:
     """Milliseconds of each kind of operator in one run."""
     with tempfile.TemporaryDirectory() as folder:
         loaded = session(path.read_bytes(), profile=f"{folder}/run")
         (taken,) = loaded.get_inputs()
         for _ in range(runs):
-            loaded.run(None, {taken.name: np.zeros(taken.shape, np.float32)})
+            loaded.run(None, {taken.name: np.zeros(shape, np.float32)})
         events = json.loads(Path(loaded.end_profiling()).read_text(encoding="utf-8"))
     nodes: dict[tuple[str, str], list[float]] = {}
     for event in events:
@@ -161,14 +161,15 @@ def main() -> None:
     for path in MODELS:
         loaded = session(path.read_bytes())
         (taken,) = loaded.get_inputs()
-        x = np.random.default_rng(0).random(taken.shape, np.float32)
+        shape = read_card(path.with_suffix(".json")).input_shape
+        x = np.random.default_rng(0).random(shape, np.float32)
         time = seconds(lambda run=loaded.run, given={taken.name: x}: run(None, given), arguments.runs, best=False)
-        counts = multiply_accumulates(path)
+        counts = multiply_accumulates(path, shape)
         models[path.stem] = {
             "multiply_accumulates": dict(counts),
             "milliseconds": 1000 * time,
             "giga_a_second": counts.total() / time / 1e9,
-            "operators_ms": profile(path, arguments.runs),
+            "operators_ms": profile(path, shape, arguments.runs),
         }
     lines = [
         table(("one core's peak", "10⁹ MAC/s"), [(name, f"{rate:.0f}") for name, rate in peak.items()]),

@@ -75,7 +75,7 @@ def test_multiply_accumulates_are_counted(tmp_path: Path) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, tmp_path / "net.onnx")
-    assert floor.multiply_accumulates(tmp_path / "net.onnx") == {
+    assert floor.multiply_accumulates(tmp_path / "net.onnx", (1, 3, 16, 16)) == {
         "Conv": 8 * 8 * 8 * 27,
         "LSTM": 8 * 2 * 20 * (64 + 5),
         "MatMul": 8 * 10 * 7,
