@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from paragraph_ocr.detection import DISTANCE_UNIT, Detector, TextLine, find_lines, letterbox, reading_order
+from paragraph_ocr.detection import DISTANCE_UNIT, Detector, TextLine, find_lines, letterbox, reading_order, straighten
 from paragraph_ocr.models import Card
 from paragraph_ocr.rectification import Normalisation
 
@@ -154,6 +154,17 @@ def test_sloping_lines_are_looked_for_again_on_the_page_turned_straight(degrees:
         assert np.degrees(np.arctan2(*(along[-1] - along[0])[::-1])) == pytest.approx(degrees, abs=0.7)
         assert along[[0, -1], 0] == pytest.approx([-300, 300], abs=25)
         assert np.ptp(along[:, 1] - slope * along[:, 0]) < 10
+
+
+@pytest.mark.parametrize("shape", [(300, 40_000), (900, 1200), (1, 1)])
+def test_a_page_of_any_size_is_turned_straight_and_leads_back(shape: tuple[int, int]) -> None:
+    straight, back = straighten(np.full(shape, 200, np.uint8), 12.0)
+    assert max(straight.shape) <= 4096 * 1.3
+    height, width = straight.shape
+    middle = back[:, :2] @ (width / 2, height / 2) + back[:, 2]
+    assert middle == pytest.approx((shape[1] / 2, shape[0] / 2), abs=1 + max(shape) / 2000)
+    along = back[:, :2] @ (1.0, 0.0)
+    assert np.degrees(np.arctan2(along[1], along[0])) == pytest.approx(12.0, abs=0.01)
 
 
 def test_faint_specks_are_left_out() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,6 +13,8 @@ from paragraph_ocr.rectification import Normalisation, Points, resample, smooth,
 
 # The network's distances are in tens of input pixels, so that they are about as large as its logits.
 DISTANCE_UNIT = 10.0
+# Pixels of a page's longer side that are enough to find lines; OpenCV turns nothing of more than 32,766.
+LONGEST = 4096
 
 
 @dataclass(frozen=True)
@@ -177,13 +179,22 @@ class Detector:
         slope = _slope(found)
         back = np.eye(2, 3, dtype=np.float32)
         if abs(slope) > survey.skew:
-            page, back = _straighten(page, slope)
+            page, back = straighten(page, slope)
             found, _ = self._look(page, size)
         heights = [line.ascender * size / max(page.shape) for line in found]
         if len(found) >= survey.lines and float(np.median(heights)) < survey.ascender:
             found, _ = self._look(page, round(survey.enlargement * size))
         ordered = reading_order(found)
-        return [replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]) for line in ordered], False
+        pixel = float(np.hypot(*back[0, :2]))
+        return [
+            TextLine(
+                line.baseline @ back[:, :2].T + back[:, 2],
+                line.ascender * pixel,
+                line.descender * pixel,
+                line.confidence,
+            )
+            for line in ordered
+        ], False
 
     def _look(self, page: NDArray[np.uint8], side: int) -> tuple[list[TextLine], bool]:
         """What `find` gives for a page shown with its longer side in so many pixels, through one window or several."""
@@ -218,18 +229,30 @@ def _slope(lines: list[TextLine]) -> float:
     return float(angles[order][np.searchsorted(sums, sums[-1] / 2)]) if lines else 0.0
 
 
-def _straighten(page: NDArray[np.uint8], degrees: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A page turned anticlockwise, with room for its corners, and the float32 (2, 3) matrix that leads back to it."""
-    height, width = page.shape
+def straighten(page: NDArray[np.uint8], degrees: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A page turned anticlockwise and shrunk if it is large, with room for its corners, for finding lines on it.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+    degrees : float
+
+    Returns
+    -------
+    uint8 (H', W') and the float32 (2, 3) matrix that leads from its pixels back to the page's
+    """
+    scale = min(1.0, LONGEST / max(page.shape))
+    height, width = (max(1, round(length * scale)) for length in page.shape)
+    small = page if scale == 1.0 else np.asarray(cv2.resize(page, (width, height), interpolation=cv2.INTER_AREA))
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     turn = np.array([[cos, sin], [-sin, cos]])
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ turn.T
     low = corners.min(axis=0)
     size = np.ceil(corners.max(axis=0) - low).astype(int)
     there = np.column_stack([turn, -low]).astype(np.float32)
-    paper = float(np.median(page[::8, ::8]))
-    straight = cv2.warpAffine(page, there, (int(size[0]), int(size[1])), borderValue=paper)
-    return np.asarray(straight, np.uint8), np.column_stack([turn.T, turn.T @ low]).astype(np.float32)
+    paper = float(np.median(small[::8, ::8]))
+    straight = cv2.warpAffine(small, there, (int(size[0]), int(size[1])), borderValue=paper)
+    return np.asarray(straight, np.uint8), (np.column_stack([turn.T, turn.T @ low]) / scale).astype(np.float32)
 
 
 def _windows(length: int, size: int, stride: int) -> list[tuple[int, int, int]]:
