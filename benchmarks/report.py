@@ -64,7 +64,12 @@ def publish(name: str, figures: dict[str, Any], markdown: str, draw: Callable[[A
         figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
         plt.close(figure)
         section += f"\n\n![](performance/{name}.svg)"
-    text = PAGE.read_text(encoding="utf-8")
+    replace_section(PAGE, name, section)
+
+
+def replace_section(path: Path, name: str, section: str) -> None:
+    """Put `section` between ``<!-- name -->`` and ``<!-- end -->`` of a page, for what stands there."""
+    text = path.read_text(encoding="utf-8")
     replaced, count = re.subn(
         rf"(<!-- {name} -->\n).*?(<!-- end -->)",
         lambda found: f"{found[1]}{section}\n{found[2]}",
@@ -72,5 +77,5 @@ def publish(name: str, figures: dict[str, Any], markdown: str, draw: Callable[[A
         flags=re.DOTALL,
     )
     if count != 1:
-        raise ValueError(f"{PAGE} has {count} sections {name}")
-    PAGE.write_text(replaced, encoding="utf-8")
+        raise ValueError(f"{path} has {count} sections {name}")
+    path.write_text(replaced, encoding="utf-8")

@@ -6,10 +6,9 @@ python -m benchmarks.summary
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
-from benchmarks.report import FOLDER, ROOT, table
+from benchmarks.report import FOLDER, ROOT, replace_section, table
 
 README = ROOT / "README.md"
 OURS, PEERS = "paragraph-ocr", ("rapidocr", "tesseract")
@@ -45,17 +44,8 @@ def summary() -> str:
 
 
 def main() -> None:
-    text = README.read_text(encoding="utf-8")
     section = summary()
-    replaced, count = re.subn(
-        r"(<!-- speed -->\n).*?(<!-- end -->)",
-        lambda found: f"{found[1]}{section}\n{found[2]}",
-        text,
-        flags=re.DOTALL,
-    )
-    if count != 1:
-        raise ValueError(f"{README} has {count} sections for this")
-    README.write_text(replaced, encoding="utf-8")
+    replace_section(README, "speed", section)
     print(section)
 
 

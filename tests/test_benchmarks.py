@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from benchmarks import cold, cost, floor, image, memory, report
+from benchmarks import cold, cost, floor, image, memory, report, summary
 from benchmarks.pages import encoded, letter_page
 from paragraph_ocr.reader import PageReader
 
@@ -52,6 +52,10 @@ def test_every_benchmark_has_its_section_and_its_command() -> None:
         assert f"-m benchmarks.{module.stem}" in text
         assert f"<!-- {module.stem} -->" in text
     assert set(re.findall(r"performance/([\w-]+)\.svg", text)) <= {path.stem for path in report.FOLDER.glob("*.svg")}
+
+
+def test_the_readme_has_the_figures_that_are_measured() -> None:
+    assert f"<!-- speed -->\n{summary.summary()}\n<!-- end -->" in summary.README.read_text(encoding="utf-8")
 
 
 def test_multiply_accumulates_are_counted(tmp_path: Path) -> None:
