@@ -104,9 +104,33 @@ def test_a_killed_process_does_not_lose_the_run(trap: Trap, tmp_path: Path) -> N
     assert multiprocessing.active_children() == []
 
 
+def test_a_file_does_not_answer_for_a_process_that_died_idle(trap: Trap, tmp_path: Path) -> None:
+    files = [trap.file, draw(tmp_path / "scans" / "b.png")]
+
+    def mend() -> None:
+        """Kill all when one is idle, and put an image in the trap's place."""
+        while not (tmp_path / "out" / "b.png.txt").exists():
+            sleep(0.02)
+        sleep(0.2)
+        draw(tmp_path / "good.png")
+        os.replace(tmp_path / "good.png", trap.path)
+        kill_all()
+
+    thread = while_held(trap, 1, mend)
+    done = dict(read_files(files, settings(tmp_path / "out"), jobs=2))
+    thread.join()
+    assert done == dict.fromkeys(files)
+
+
 def test_a_file_that_every_process_dies_of_is_one_that_failed(trap: Trap, tmp_path: Path) -> None:
     files = [trap.file, draw(tmp_path / "scans" / "b.png")]
-    thread = while_held(trap, 2, kill_all)
+
+    def kill_all_but_who_reads_b() -> None:
+        while not (tmp_path / "out" / "b.png.txt").exists():
+            sleep(0.02)
+        kill_all()
+
+    thread = while_held(trap, 2, kill_all_but_who_reads_b)
     done = dict(read_files(files, settings(tmp_path / "out"), jobs=2))
     thread.join()
     assert done[files[1]] is None

@@ -179,6 +179,7 @@ def read_files(files: Sequence[File], settings: Settings, jobs: int) -> Iterator
         while due or busy:
             while due and len(busy) < jobs:
                 process = idle.pop() if idle else _Process(settings)
+                process.begun = False
                 file = due.popleft()
                 busy[process.connection] = process, file
                 # One that died meanwhile is found below.
@@ -191,7 +192,8 @@ def read_files(files: Sequence[File], settings: Settings, jobs: int) -> Iterator
                 except (EOFError, OSError):
                     del busy[connection]
                     process.end()
-                    if not process.ready:
+                    # One that died before it began did not die of the file.
+                    if not process.begun:
                         stillborn += 1
                         if stillborn == _STILLBORN:
                             raise FolderError("No process can be started; see above, or try --jobs 1.") from None
@@ -203,8 +205,8 @@ def read_files(files: Sequence[File], settings: Settings, jobs: int) -> Iterator
                         continue
                     yield file, fail(file, settings.out, "The process that read it was ended, twice; is memory short?")
                     continue
-                if not process.ready:
-                    process.ready, stillborn = True, 0
+                if not process.begun:
+                    process.begun, stillborn = True, 0
                     continue
                 del busy[connection]
                 idle.append(process)
@@ -250,7 +252,7 @@ def write(target: Path, content: bytes) -> None:
 class _Process:
     """A process that reads one file at a time; `connection` takes files and gives what `read_file` returns.
 
-    Once its reader is loaded it sends one answer of its own.
+    Before that it says that it begins; `begun` keeps whether it has.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -261,7 +263,7 @@ class _Process:
         self._process.start()
         # Or its end would not be seen.
         theirs.close()
-        self.ready = False
+        self.begun = False
 
     def end(self) -> None:
         self._process.kill()
@@ -278,11 +280,11 @@ def _serve(connection: Connection, settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     reader = PageReader.load(threads=1)
-    connection.send(None)
     # What started it may be gone.
     with suppress(EOFError, ConnectionError):
         while True:
             path, name = connection.recv()
+            connection.send(None)
             connection.send(read_file(reader, File(path, Path(name)), settings))
 
 
