@@ -146,8 +146,11 @@ def test_the_product_loads_what_was_exported(models: Path) -> None:
     card = json.loads((models / "recognizer.json").read_text(encoding="utf-8"))
     assert card["largest_difference_from_torch"] < 1e-3
     assert card["quantised_disagreement"] < 0.02
-    kinds = {node.op_type for node in onnx.load(models / "recognizer.onnx").graph.node}
-    assert {"DynamicQuantizeLSTM", "DequantizeLinear"} <= kinds
+    graph = onnx.load(models / "recognizer.onnx").graph
+    assert {"DynamicQuantizeLSTM", "DequantizeLinear"} <= {node.op_type for node in graph.node}
+    weights = {array.name for array in graph.initializer}
+    repeated = [node.op_type for node in graph.node if set(node.input) <= weights]
+    assert set(repeated) <= {"DequantizeLinear"}, "weights are put together once, at export"
     assert card["training"]["data"] == [{"source": "test"}]
     for name in EXPERIMENTS:
         assert b".py" not in (models / f"{name}.onnx").read_bytes(), "source paths of the exporting machine"
