@@ -28,7 +28,7 @@ lint: .venv/development
 	$(BIN)/cfn-lint template.yaml
 	$(BIN)/hadolint function/Dockerfile
 
-# Needs the pages, Tesseract with its French data, and a machine that does nothing else; a few minutes.
+# Needs the pages, Tesseract with its French data, and a machine that does nothing else; half an hour.
 bench: .venv/development build/peers
 	$(BIN)/python -m benchmarks.readers $(PAGES) --peers build/peers/bin/python --lines 25 --runs 3
 	$(BIN)/python -m benchmarks.readers $(PAGES) --peers build/peers/bin/python
