@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from training.matching import match_lines
+from training.matching import baseline_error, match_lines
 
 
 def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
@@ -29,3 +30,10 @@ def test_what_stands_on_ignored_parts_is_set_aside() -> None:
 
 def test_nothing_found_is_no_error() -> None:
     assert match_lines([box(0, 0, 1, 1)], [], []).pairs == []
+
+
+def test_a_baseline_is_compared_where_it_runs() -> None:
+    true = np.array([[0, 50], [100, 50]], np.float32)
+    assert baseline_error(true, np.array([[20, 53], [80, 53]], np.float32)) == pytest.approx(3)
+    assert baseline_error(true, np.array([[0, 40], [100, 60]], np.float32)) == pytest.approx(5, abs=0.3)
+    assert np.isnan(baseline_error(true, np.array([[200, 50], [300, 50]], np.float32)))

@@ -3,6 +3,7 @@
     python -m training.evaluation PAGES
 
 precision, recall, f1: lines found, at IoU 0.5 with the true polygons
+baseline: how far the baselines of lines found are from the true ones, pixels of the image
 cer, wer: character and word error of whole pages through the product, each true line against what was read where it
     stands, a missed line counting as deleted
 unseen: cer without the lines whose text also stands in the training split, which a reader may know by heart
@@ -35,9 +36,9 @@ from paragraph_ocr.models import FOLDER
 from paragraph_ocr.overlay import draw_overlay
 from paragraph_ocr.reader import PageReader
 from paragraph_ocr.rectification import cut, frame
-from training.matching import match_lines
+from training.matching import baseline_error, match_lines
 from training.metrics import ErrorRate, fold
-from training.pages import TruePage, load_pages
+from training.pages import PRINTED, TruePage, load_pages
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Figures:
     matched: int = 0
     true: int = 0
     found: int = 0
+    baselines: list[float] = field(default_factory=list)
     lines: ErrorRate = field(default_factory=ErrorRate)
     unseen: ErrorRate = field(default_factory=ErrorRate)
     invented: int = 0
@@ -63,6 +65,7 @@ class Figures:
             "precision": self.matched / max(self.found, 1),
             "recall": self.matched / max(self.true, 1),
             "f1": 2 * self.matched / max(self.true + self.found, 1),
+            "baseline": float(np.nanmean(self.baselines)) if self.baselines else None,
             "cer": self.lines.characters,
             "wer": self.lines.word,
             "unseen": self.unseen.characters,
@@ -114,6 +117,10 @@ def score_page(
     figures.pages += 1
     figures.matched += len(matches.pairs)
     figures.true += len(page.lines)
+    figures.baselines += [
+        baseline_error(page.lines[true].baseline, np.array(reading.lines[own].baseline, np.float32))
+        for true, own in matches.pairs
+    ]
     figures.found += len(reading.lines) - len(matches.ignored) if page.whole else len(matches.pairs)
     for index, (line, text) in enumerate(zip(page.lines, readings, strict=True)):
         if line.struck or not line.text:
@@ -139,7 +146,7 @@ def evaluate(
     sources: Collection[str] = (),
     misread: list[Misreading] | None = None,
 ) -> dict[str, Figures]:
-    """Figures of each source, and of all together where there are several.
+    """Figures of each source; of handwriting, print and all together, where there are several such.
 
     Parameters
     ----------
@@ -157,6 +164,7 @@ def evaluate(
     pages = load_pages(folder)
     seen = {line.text for page in pages if page.split == "train" for line in page.lines}
     figures: dict[str, Figures] = {}
+    kinds: dict[str, Figures] = {}
     overall = Figures()
     chosen = [page for page in pages if page.split == split and (not sources or page.source in sources)]
     for page in tqdm(chosen, desc="pages"):
@@ -164,7 +172,8 @@ def evaluate(
         reading = reader.read_image(pixels, page.page_id)
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in page.lines]
         strips = [line.text for line in reader.read_lines(pixels, true)]
-        for own in (figures.setdefault(page.source, Figures()), overall):
+        kind = "printed" if page.source in PRINTED else "handwritten"
+        for own in (figures.setdefault(page.source, Figures()), kinds.setdefault(kind, Figures()), overall):
             score_page(page, reading, own, strips, seen)
         if misread is not None:
             for line, text in zip(page.lines, strips, strict=True):
@@ -175,7 +184,8 @@ def evaluate(
         if overlays is not None:
             overlays.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(overlays / f"{page.page_id}.jpg"), draw_overlay(pixels, reading)[:, :, ::-1])
-    return dict(sorted(figures.items())) | ({"all": overall} if len(figures) > 1 else {})
+    together = (kinds if len(kinds) > 1 else {}) | {"all": overall}
+    return dict(sorted(figures.items())) | (together if len(figures) > 1 else {})
 
 
 def draw_worst(misread: list[Misreading], count: int = 50) -> NDArray[np.uint8]:
@@ -212,7 +222,9 @@ def table(rows: dict[str, dict[str, float | None]]) -> str:
 def _cell(name: str, value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.0f}" if name in ("pages", "lines") else f"{100 * value:.1f}"
+    if name in ("pages", "lines"):
+        return f"{value:.0f}"
+    return f"{value:.1f}" if name == "baseline" else f"{100 * value:.1f}"
 
 
 def record(rows: dict[str, dict[str, float | None]], models: Path, split: str, sources: Collection[str]) -> None:

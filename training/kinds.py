@@ -25,9 +25,8 @@ from paragraph_ocr.document import Line, Points
 from paragraph_ocr.kind import PATH, KindModel, kind_of_page, line_features, load
 from paragraph_ocr.reader import PageReader
 from training.matching import match_lines
-from training.pages import TruePage, load_pages
+from training.pages import PRINTED, TruePage, load_pages
 
-PRINTED = {"tapus_fr", "synth_print", "synth_typewriter"}
 # A handwriting face repeats its letters, as type does.
 LEFT_OUT = {"synth_hand"}
 RIDGE = 1.0

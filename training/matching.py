@@ -8,6 +8,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from paragraph_ocr.rectification import resample
+
 Points = NDArray[np.float32]
 
 
@@ -32,6 +34,21 @@ class Matches:
 
 def _polygons(lines: list[Points]) -> NDArray[np.object_]:
     return np.array([shapely.make_valid(shapely.Polygon(points)) for points in lines], dtype=object)
+
+
+def baseline_error(true: Points, found: Points) -> float:
+    """Mean distance of a true baseline from a found one, where the found one runs; NaN where it runs nowhere beside it.
+
+    Parameters
+    ----------
+    true, found : float (K, 2)
+        Polylines in the same coordinates, in which the distance is.
+    """
+    line = shapely.LineString(found)
+    points = shapely.points(resample(true, max(1.0, line.length / 50)))
+    along = shapely.line_locate_point(line, points)
+    beside = (along > 0) & (along < line.length)
+    return float(shapely.distance(points[beside], line).mean()) if beside.any() else float("nan")
 
 
 def match_lines(true: list[Points], found: list[Points], ignore: list[Points], iou: float = 0.5) -> Matches:

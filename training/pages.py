@@ -21,6 +21,9 @@ from paragraph_ocr.rectification import resample, smooth
 
 Points = NDArray[np.float32]
 
+# Sources that were printed or typed; all others are handwriting.
+PRINTED = {"tapus_fr", "synth_print", "synth_typewriter"}
+
 
 class DatasetError(Exception):
     """A folder of pages that breaks the format; the message names the file and line."""
