@@ -14,34 +14,26 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
 from export.card import credits
-from export.quantisation import fold, quantise
+from export.conversion import LARGEST_DIFFERENCE, ExportError, export_pair, run_onnx, run_torch, to_onnx
+from export.quantisation import quantise
 from paragraph_ocr.detection import letterbox
 from paragraph_ocr.rectification import Geometry, Normalisation, cut, frame
 from training import detection, recognition
+from training.networks.seq2seq import Seq2Seq
 from training.pages import TruePage, load_pages
 
-OPSET = 20
 AXES = ("batch", "channels", "height", "width")
-LARGEST_DIFFERENCE = 1e-3
 # Of the steps of real lines: how many the quantised recogniser may see another class in than torch does.
 LARGEST_DISAGREEMENT = 0.02
 CALIBRATION_BATCHES = 60
-
-
-class ExportError(Exception):
-    """A checkpoint whose ONNX form does not compute what torch does."""
 
 
 def build(experiment: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
@@ -77,27 +69,6 @@ def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) 
     return batches
 
 
-def forget_origin(model: onnx.ModelProto) -> None:
-    """Drop what the exporter notes of the code a graph came from: source lines, with paths of the exporting machine."""
-    graph = model.graph
-    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-
-
-def run_torch(network: torch.nn.Module, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """The outputs of a network for one batch."""
-    with torch.inference_mode():
-        outputs = network(torch.from_numpy(batch))
-    return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
-
-
-def run_onnx(content: bytes, batches: list[NDArray[np.float32]]) -> list[list[NDArray[np.float32]]]:
-    """The outputs of a model for each batch."""
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return [session.run(None, {session.get_inputs()[0].name: batch}) for batch in batches]
-
-
 def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | None = None) -> Path:
     """Write the ONNX file and the card of a checkpoint.
 
@@ -110,7 +81,8 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
     version : str
         What the card calls this model.
     out : Path
-        Folder for detector.onnx or recognizer.onnx and its JSON card.
+        Folder for detector.onnx or recognizer.onnx and its JSON card; or for the encoder.onnx and decoder.onnx of a
+        sequence-to-sequence recogniser, which the product does not load and which have no card.
     size : int, optional
         Side of a detector's input, where it is to be another than it was fitted at.
 
@@ -130,30 +102,17 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
     network.load_state_dict({name: value.float() for name, value in state["average"].items()})
     network.eval()
     batches = real_inputs(load_pages(data, "val"), description, 8)
+    out.mkdir(parents=True, exist_ok=True)
+    if isinstance(network, Seq2Seq):
+        for name, content in zip(("encoder", "decoder"), export_pair(network, batches), strict=True):
+            (out / f"{name}.onnx").write_bytes(content)
+        return out / "decoder.onnx"
     given = description["input"]
     sides = zip(AXES, given["shape"], given["grains"], strict=True)
     free = {axis: name for axis, (name, side, grain) in enumerate(sides) if grain < side}
     largest = torch.zeros(given["shape"])
-    with tempfile.TemporaryDirectory() as folder:
-        exported = Path(folder) / "model.onnx"
-        # What torch.export makes of an LSTM is of one length; the older exporter writes ONNX's own. It warns that it is
-        # old, and of what it takes for constants: the outputs below are compared at several sizes.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network,
-                (largest,),
-                exported,
-                opset_version=OPSET,
-                dynamo=False,
-                input_names=[given["name"]],
-                output_names=[output["name"] for output in description["outputs"]],
-                dynamic_axes={given["name"]: free},
-            )
-        model = onnx.load(exported)
-    forget_origin(model)
-    onnx.checker.check_model(model, full_check=True)
-    content = fold(model.SerializeToString())
+    names = [output["name"] for output in description["outputs"]]
+    content = to_onnx(network, {given["name"]: largest}, names, {given["name"]: free})
     expected = [run_torch(network, batch) for batch in batches]
     computed = run_onnx(content, batches)
     pairs = [pair for a, b in zip(computed, expected, strict=True) for pair in zip(a, b, strict=True)]
@@ -192,7 +151,6 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
             **credits(state["sources"]),
         },
     }
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{description['model']}.onnx"
     path.write_bytes(content)
     path.with_suffix(".json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

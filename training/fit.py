@@ -31,6 +31,7 @@ from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
 from training.detection import Detection
+from training.paragraphs import Labelling
 from training.recognition import Recognition
 
 
@@ -49,7 +50,7 @@ class Task(Protocol):
     def draw(self, batch: Any) -> NDArray[np.uint8]: ...
 
 
-TASKS: dict[str, Any] = {"recognition": Recognition, "detection": Detection}
+TASKS: dict[str, Any] = {"recognition": Recognition, "detection": Detection, "labelling": Labelling}
 
 
 CPU = torch.device("cpu")
@@ -59,13 +60,15 @@ CPU = torch.device("cpu")
 class RunOptions:
     """What an experiment file says under [run].
 
-    The learning rate rises over `warmup` steps, stays, and falls to nothing over the last `decay` of `steps`; so a run
-    can be made longer by raising `steps` before its fall begins.
+    A run that does not go on from a checkpoint may `start` from the weights of another network's, so far as their names
+    and shapes are the same. The learning rate rises over `warmup` steps, stays, and falls to nothing over the last
+    `decay` of `steps`; so a run can be made longer by raising `steps` before its fall begins.
     """
 
     task: str
     steps: int
     seed: int = 0
+    start: str = ""
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warmup: int = 500
@@ -163,6 +166,16 @@ def draw_contact_sheet(experiment: dict[str, Any], folders: list[Path], cache: P
     cv2.imwrite(str(path), np.vstack(padded))
 
 
+def begin(network: nn.Module, checkpoint: Path) -> None:
+    """Give a network the averaged weights of a checkpoint, so far as their names and shapes are the same."""
+    own = network.state_dict()
+    given = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
+    fitting = {name: value.float() for name, value in given.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise SystemExit(f"{checkpoint} has no weights that the network could start from")
+    network.load_state_dict(own | fitting)
+
+
 def fit(
     experiment: dict[str, Any], folders: list[Path], out: Path, cache: Path, resume: Path | None, workers: int
 ) -> None:
@@ -181,6 +194,8 @@ def fit(
     if peers.rank == 0:
         peers.wait()
     network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if options.start and resume is None:
+        begin(network, Path(options.start))
     average = copy.deepcopy(network).eval()
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]
@@ -263,6 +278,9 @@ def fit(
             state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
             save_atomically(weights(torch.float32) | state, out / "last.pt")
     progress.close()
+    if hasattr(signal, "SIGCHLD"):
+        # Else torch takes the end of a worker for a failure.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for worker in multiprocessing.active_children():
         # They leave signals to this process, so that nothing gentler would end one that is busy.
         worker.kill()

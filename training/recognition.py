@@ -1,4 +1,4 @@
-"""Fitting a line recogniser: strips with text in, batches, CTC loss and validation error out."""
+"""Fitting a line recogniser: strips with text in, batches, loss and validation error out."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
-from paragraph_ocr.ctc import greedy
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 from training.augmentation import degrade, warp_strip
 from training.batches import leave_signals
 from training.metrics import ErrorRate
 from training.networks.crnn import CRNN
+from training.networks.seq2seq import Seq2Seq
+from training.networks.sliding_cnn import SlidingCNN
 from training.pages import load_pages, refuse_shared_writers
 from training.strips import MARGIN, Strip, enlarged, load_strips
 from training.tandem import choose_pages, page_errors
 
-NETWORKS: dict[str, type[nn.Module]] = {"crnn": CRNN}
+NETWORKS: dict[str, type[CRNN]] = {"crnn": CRNN, "seq2seq": Seq2Seq, "sliding_cnn": SlidingCNN}
 BLANK = 0
 # Strips are padded to multiples of so many columns.
 GRAIN = 64
@@ -155,20 +155,10 @@ class Recognition:
         return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
-        """CTC loss a character, with a tenth of the shortcut's where the network has one."""
+        """The network's own loss."""
         strips, classes, lengths = batch
         strips = strips.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        outputs = network(strips)
-        heads = outputs if isinstance(outputs, tuple) else (outputs,)
-        total = torch.zeros((), device=device)
-        for output, share in zip(heads, (1.0, 0.1), strict=False):
-            scores = output.float().transpose(0, 1)
-            frames = torch.full((scores.shape[1],), scores.shape[0], dtype=torch.long)
-            losses = functional.ctc_loss(
-                scores, classes.to(device), frames, lengths, BLANK, reduction="none", zero_infinity=True
-            )
-            total = total + share * losses.sum() / lengths.sum()
-        return total
+        return network.loss(strips, classes, lengths)  # type: ignore[operator, no-any-return]
 
     def draw(self, batch: tuple[Tensor, Tensor, Tensor]) -> NDArray[np.uint8]:
         """A batch as a picture, uint8 (H, W, 3): each strip with its text below."""
@@ -191,11 +181,16 @@ class Recognition:
         overall = ErrorRate()
         for start in range(0, len(chosen), 16):
             part = chosen[start : start + 16]
+            batch = stack([np.asarray(s.pixels) for s in part], self.options.width).to(device)
             with torch.inference_mode():
-                outputs = network(stack([np.asarray(s.pixels) for s in part], self.options.width).to(device))
-            for strip, output in zip(part, outputs.float().cpu().numpy(), strict=True):
-                reading = "".join(character.text for character in greedy(output, self.charset, BLANK))
+                readings = network.read(batch)  # type: ignore[operator]
+            for strip, classes in zip(part, readings, strict=True):
+                reading = "".join(self.charset[kind - 1] for kind in classes)
                 rates.setdefault(strip.source, ErrorRate()).add(strip.text, reading)
                 overall.add(strip.text, reading)
         lines = {f"cer {name}": rates[name].characters for name in sorted(rates)}
-        return {"score": overall.characters} | lines | page_errors(self.pages, network, describe(self.options), device)
+        figures = {"score": overall.characters} | lines
+        if isinstance(network, Seq2Seq):
+            # The product reads by CTC.
+            return figures
+        return figures | page_errors(self.pages, network, describe(self.options), device)

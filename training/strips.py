@@ -28,10 +28,14 @@ WORTH_A_POOL = 32
 
 @dataclass(frozen=True)
 class Strip:
-    """One line for training: pixels uint8 (H, W), its text, and where it comes from."""
+    """One line for training: pixels uint8 (H, W), its text, where it comes from.
+
+    `ascender` is the share of the line's height, ascender to descender, that stands above its baseline.
+    """
 
     pixels: NDArray[np.uint8]
     text: str
+    ascender: float
     source: str
     writer: str
     struck: bool
@@ -67,7 +71,7 @@ def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs:
     """
     stamp = (folder / "pages.jsonl").stat()
     content = f"{folder.resolve()} {stamp.st_size} {stamp.st_mtime_ns} {split} {geometry}"
-    name = cache / f"strips-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    name = cache / f"lines-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     if not name.with_suffix(".json").exists():
         cache.mkdir(parents=True, exist_ok=True)
         pages = load_pages(folder, split)
@@ -90,6 +94,7 @@ def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs:
                             "offset": offset,
                             "shape": pixels.shape,
                             "text": line.text,
+                            "ascender": round(line.ascender / (line.ascender + line.descender), 4),
                             "source": page.source,
                             "writer": page.writer,
                             "struck": line.struck,
@@ -107,6 +112,7 @@ def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs:
                 record["shape"]
             ),
             text=record["text"],
+            ascender=record["ascender"],
             source=record["source"],
             writer=record["writer"],
             struck=record["struck"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from training.networks.layers import Residual, convolution
+from training.networks.layers import Residual, collapse, convolution, ctc_loss
 
 
 class CRNN(nn.Module):
@@ -51,6 +51,15 @@ class CRNN(nn.Module):
         self.head = nn.Linear(2 * hidden, 2 * classes)
         self.classes = classes
 
+    def columns(self, strips: Tensor) -> Tensor:
+        """What the convolutions make of strips (N, 1, H, W), float32 (N, features, W / 4)."""
+        return self.convolutions(strips).squeeze(2)  # type: ignore[no-any-return]
+
+    def steps(self, columns: Tensor) -> Tensor:
+        """What the LSTM makes of columns (N, features, W / 4), float32 (N, W / 8, 2 hidden)."""
+        hidden, _ = self.lstm(torch.relu(self.pairs(columns)).transpose(1, 2))
+        return hidden  # type: ignore[no-any-return]
+
     def forward(self, strips: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Log probabilities of strips.
 
@@ -63,11 +72,18 @@ class CRNN(nn.Module):
         -------
         float32 (N, W / 4, C); in training a pair of these, the shortcut's second
         """
-        columns = self.convolutions(strips).squeeze(2)
-        steps = torch.relu(self.pairs(columns)).transpose(1, 2)
-        hidden, _ = self.lstm(steps)
-        scores = self.head(self.dropout(hidden))
+        columns = self.columns(strips)
+        scores = self.head(self.dropout(self.steps(columns)))
         log_probabilities: Tensor = scores.reshape(scores.shape[0], -1, self.classes).log_softmax(2)
         if not self.training:
             return log_probabilities
         return log_probabilities, self.shortcut(columns).transpose(1, 2).log_softmax(2)
+
+    def loss(self, strips: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
+        """CTC loss a character, with a tenth of the shortcut's; classes (sum of lengths), lengths (N)."""
+        outputs, shortcut = self(strips)
+        return ctc_loss(outputs, classes, lengths) + 0.1 * ctc_loss(shortcut, classes, lengths)
+
+    def read(self, strips: Tensor) -> list[list[int]]:
+        """The classes of the characters in each strip, the likeliest of every frame."""
+        return collapse(self(strips))

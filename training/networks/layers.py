@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 def convolution(
@@ -26,3 +29,26 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(x + self.body(x))
+
+
+def ctc_loss(log_probabilities: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
+    """CTC loss a character (Graves et al. 2006).
+
+    Parameters
+    ----------
+    log_probabilities : float (N, T, C)
+        Class 0 is the blank.
+    classes : int64 (sum of lengths)
+    lengths : int64 (N)
+    """
+    scores = log_probabilities.float().transpose(0, 1)
+    frames = torch.full((scores.shape[1],), scores.shape[0], dtype=torch.long)
+    losses = functional.ctc_loss(
+        scores, classes.to(scores.device), frames, lengths, 0, reduction="none", zero_infinity=True
+    )
+    return losses.sum() / lengths.sum()
+
+
+def collapse(log_probabilities: Tensor) -> list[list[int]]:
+    """The likeliest class of each frame (N, T, C), repeated ones once and no blanks."""
+    return [[kind for kind, _ in groupby(row) if kind] for row in log_probabilities.argmax(2).tolist()]

@@ -21,12 +21,13 @@ class UNet(nn.Module):
     ----------
     channels : tuple of int
         Width at each halving of the resolution.
+    outputs : int
+        Maps that are read off the last layer: four of a line detector.
     """
 
     stride = 2
-    outputs = 4
 
-    def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 96, 128)) -> None:
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 96, 128), outputs: int = 4) -> None:
         super().__init__()
         self.stem = convolution(1, channels[0], 2, kernel=5)
         pairs = list(pairwise(channels))
@@ -39,7 +40,7 @@ class UNet(nn.Module):
         self.axis = nn.Sequential(convolution(channels[-1], channels[-1] // 2), nn.Conv2d(channels[-1] // 2, 2, 1))
         self.reduce = nn.ModuleList(nn.Conv2d(o, i, 1) for i, o in reversed(pairs))
         self.up = nn.ModuleList(convolution(i, i) for i, _ in reversed(pairs))
-        self.head = nn.Conv2d(channels[0], self.outputs, 1)
+        self.head = nn.Conv2d(channels[0], outputs, 1)
 
     def forward(self, pages: Tensor) -> tuple[Tensor, Tensor]:
         """Line maps of pages, and how the pages lie.
@@ -51,9 +52,9 @@ class UNet(nn.Module):
 
         Returns
         -------
-        float32 (N, 4, S / 2, S / 2)
-            Logit of a line's core; downward distance to its baseline, ascender height and descender height in tens of
-            input pixels.
+        float32 (N, outputs, S / 2, S / 2)
+            Of a line detector: logit of a line's core; downward distance to its baseline, ascender height and descender
+            height in tens of input pixels.
         float32 (N, 2)
             Logits of whether lines run across the page or along it.
         """

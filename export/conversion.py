@@ -1,0 +1,154 @@
+"""A fitted network in; ONNX that computes the same, as bytes, out."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from export.quantisation import fold
+from training.networks.seq2seq import Seq2Seq
+
+OPSET = 20
+LARGEST_DIFFERENCE = 1e-3
+
+
+class ExportError(Exception):
+    """A checkpoint whose ONNX form does not compute what torch does."""
+
+
+def forget_origin(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes of the code a graph came from: source lines, with paths of the exporting machine."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+
+
+def run_torch(network: torch.nn.Module, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """The outputs of a network for one batch."""
+    with torch.inference_mode():
+        outputs = network(torch.from_numpy(batch))
+    return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+
+def run_onnx(content: bytes, batches: list[NDArray[np.float32]]) -> list[list[NDArray[np.float32]]]:
+    """The outputs of a model for each batch."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return [session.run(None, {session.get_inputs()[0].name: batch}) for batch in batches]
+
+
+def to_onnx(
+    network: torch.nn.Module, inputs: dict[str, torch.Tensor], outputs: list[str], free: dict[str, dict[int, str]]
+) -> bytes:
+    """A network as ONNX.
+
+    Parameters
+    ----------
+    network : Module
+        In evaluation mode.
+    inputs : dict of Tensor
+        By the names that the model gives them, as large as they get.
+    outputs : list of str
+        Their names.
+    free : dict
+        The axes of inputs and outputs that may have other sizes, each with its name.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        exported = Path(folder) / "model.onnx"
+        # What torch.export makes of an LSTM is of one length; the older exporter writes ONNX's own. It warns that it is
+        # old, and of what it takes for constants: outputs are compared at several sizes.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network,
+                tuple(inputs.values()),
+                exported,
+                opset_version=OPSET,
+                dynamo=False,
+                input_names=list(inputs),
+                output_names=outputs,
+                dynamic_axes=free,
+            )
+        model = onnx.load(exported)
+    forget_origin(model)
+    onnx.checker.check_model(model, full_check=True)
+    return fold(model.SerializeToString())
+
+
+class _Encoder(torch.nn.Module):
+    def __init__(self, network: Seq2Seq) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, strips: torch.Tensor) -> torch.Tensor:
+        return self.network.encode(strips)
+
+
+class _Step(torch.nn.Module):
+    def __init__(self, network: Seq2Seq) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, character: torch.Tensor, position: torch.Tensor, memory: torch.Tensor, past: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.network.decode(character, position, memory, past)
+
+
+def export_pair(network: Seq2Seq, batches: list[NDArray[np.float32]]) -> tuple[bytes, bytes]:
+    """The encoder of a sequence-to-sequence network, and one step of its decoder, as ONNX.
+
+    Parameters
+    ----------
+    network : Seq2Seq
+        In evaluation mode.
+    batches : list of float32 (1, 1, H, W)
+        Strips that torch and ONNX are compared on.
+
+    Raises
+    ------
+    ExportError
+        The encoder's output, or the log probabilities of one of the first characters, differ by more than 1e-3.
+    """
+    with torch.no_grad():
+        memory = network.encode(torch.from_numpy(batches[0]))
+    encoder = to_onnx(
+        _Encoder(network).eval(),
+        {"strips": torch.from_numpy(batches[0])},
+        ["memory"],
+        {"strips": {3: "width"}, "memory": {2: "steps"}},
+    )
+    first = {"character": torch.zeros((1, 1), dtype=torch.long), "position": torch.zeros(1, dtype=torch.long)}
+    step = to_onnx(
+        _Step(network).eval(),
+        first | {"memory": memory, "past": memory[:, :, :5].clone()},
+        ["log_probabilities", "next"],
+        {"memory": {2: "steps"}, "past": {2: "characters"}, "next": {2: "more"}},
+    )
+    session = onnxruntime.InferenceSession(step, providers=["CPUExecutionProvider"])
+    farthest = 0.0
+    for batch, (seen,) in zip(batches, run_onnx(encoder, batches), strict=True):
+        with torch.inference_mode():
+            memory = network.encode(torch.from_numpy(batch))
+            past = network.nothing(memory)
+        farthest = max(farthest, float((memory - torch.from_numpy(seen)).abs().max()))
+        character = np.zeros((1, 1), np.int64)
+        kept = past.numpy()
+        for place in range(8):
+            position = np.array([place])
+            with torch.inference_mode():
+                expected, past = network.decode(torch.from_numpy(character), torch.from_numpy(position), memory, past)
+            given = {"character": character, "position": position, "memory": seen, "past": kept}
+            computed, kept = session.run(None, given)
+            farthest = max(farthest, float(np.abs(computed - expected.numpy()).max()))
+            character = computed.argmax(2)
+    if not farthest <= LARGEST_DIFFERENCE:
+        raise ExportError(f"outputs differ from torch's by {farthest:.2e}, more than the {LARGEST_DIFFERENCE} allowed")
+    return encoder, step
