@@ -57,12 +57,19 @@ def warp_strip(strip: Grey, height: int, max_width: int, margin: float, rng: np.
     return np.asarray(warped, np.uint8)
 
 
-def degrade(image: Grey, rng: np.random.Generator) -> Grey:
+def degrade(
+    image: Grey, rng: np.random.Generator, ruled: float = 0.15, distance: tuple[float, float] = (0.2, 1.0)
+) -> Grey:
     """Stroke thickness, blur, low resolution, noise, contrast, shading, ruled lines and JPEG at random.
 
     Parameters
     ----------
     image : uint8 (H, W)
+    rng : Generator
+    ruled : float
+        Share of images that get rules, most of them both ways.
+    distance : tuple of float
+        The least and the largest distance of the rules, as shares of the image's height.
 
     Returns
     -------
@@ -81,9 +88,9 @@ def degrade(image: Grey, rng: np.random.Generator) -> Grey:
             image, (max(8, int(width * factor)), max(8, int(height * factor))), interpolation=cv2.INTER_AREA
         )
         image = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    if rng.random() < 0.15:
+    if rng.random() < ruled:
         image = image.copy()
-        grey, spacing, thick = rng.uniform(120, 220), rng.uniform(0.2, 1.0) * height, int(rng.integers(1, 3))
+        grey, spacing, thick = rng.uniform(120, 220), rng.uniform(*distance) * height, int(rng.integers(1, 3))
         for lines in (image, image.T) if rng.random() < 0.6 else (image,):
             for at in np.arange(rng.uniform(0, spacing), len(lines), spacing).astype(int):
                 lines[at : at + thick] = np.minimum(lines[at : at + thick], grey).astype(np.uint8)
