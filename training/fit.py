@@ -237,7 +237,8 @@ def fit(
 
     torch.manual_seed(options.seed + step * peers.count + peers.rank)
     batches = task.batches(options.seed + step * peers.count + peers.rank, workers)
-    started, losses = time.monotonic() - seconds, 0.0
+    started = time.monotonic() - seconds
+    losses: list[float] = []
     progress = tqdm(total=options.steps, initial=step, desc=out.name, mininterval=10, disable=peers.rank > 0)
     network.train()
     while step < options.steps and not stopping:
@@ -254,16 +255,17 @@ def fit(
         if peers.rank > 0:
             continue
         progress.update()
-        losses += float(loss.detach())
+        losses.append(float(loss.detach()))
         share = min(options.average, step / (step + 20.0))
         with torch.no_grad():
             for value, current in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
                 value.lerp_(current, 1.0 - share) if value.is_floating_point() else value.copy_(current)
         seconds = time.monotonic() - started
         if step % 50 == 0:
-            history.append({"step": step, "seconds": round(seconds), "loss": losses / 50, "rate": rate(options, step)})
-            progress.set_postfix(loss=f"{losses / 50:.3f}")
-            losses = 0.0
+            mean = sum(losses) / len(losses)
+            history.append({"step": step, "seconds": round(seconds), "loss": mean, "rate": rate(options, step)})
+            progress.set_postfix(loss=f"{mean:.3f}")
+            losses.clear()
         if step % options.validate_every == 0 or step == options.steps:
             row = {"step": step, "seconds": round(seconds), **task.validate(average, device)}
             history.append(row)
