@@ -340,7 +340,6 @@ HOSTILE: dict[str, tuple[type[OcrError], str]] = {
     "/metadata-by-name": (UrlRefused, "public"),
     "/to-file": (UrlRefused, "https"),
     "/to-other-port": (UrlRefused, "443"),
-    "/loop": (UrlRefused, "redirects"),
     "/endless": (TooLarge, "100,000"),
     "/endless-chunks": (TooLarge, "100,000"),
     "/endless-headers": (RemoteFailed, "broke off"),
