@@ -17,7 +17,7 @@ from export.__main__ import ExportError, export
 from paragraph_ocr.models import Model
 from paragraph_ocr.reader import PageReader
 from training import evaluation
-from training.fit import CPU, TASKS, Peers, RunOptions, draw_contact_sheet, fit, rate, read_experiment
+from training.fit import CPU, TASKS, Peers, RunOptions, draw_contact_sheet, fit, make_optimizers, rate, read_experiment
 
 COMMITTED = Path(__file__).parents[1] / "training" / "experiments"
 EXPERIMENTS = {
@@ -27,7 +27,15 @@ EXPERIMENTS = {
         "data": {"size": 128, "batch": 2},
     },
     "recognizer": {
-        "run": {"task": "recognition", "steps": 4, "warmup": 1, "decay": 2, "validate_every": 2, "checkpoint_every": 2},
+        "run": {
+            "task": "recognition",
+            "steps": 4,
+            "optimizer": "muon",
+            "warmup": 1,
+            "decay": 2,
+            "validate_every": 2,
+            "checkpoint_every": 2,
+        },
         "network": {"name": "crnn", "channels": [4, 8, 8, 16], "hidden": 16},
         "data": {"height": 32, "width": 256, "columns": 1024, "batch": 2},
     },
@@ -90,6 +98,26 @@ def test_a_run_goes_on_where_it_stopped(runs: Path, folder: Path, tmp_path: Path
         if not torch.equal(value.float(), after["average"][name].float())
     ]
     assert moved
+    momenta = [
+        [state["momentum"] for state in kept["optimizers"][1]["state"].values()]
+        for kept in (before, after) if "optimizers" in kept
+    ]  # fmt: skip
+    assert all(tensor.any() for run in momenta for tensor in run)
+    if checkpoint == "last.pt":
+        # Two steps on, most of the momentum is still what it was.
+        assert all(torch.cosine_similarity(a.flatten(), b.flatten(), 0) > 0.5 for a, b in zip(*momenta, strict=True))
+
+
+def test_each_weight_is_changed_by_one_optimizer() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 3), torch.nn.Linear(3, 2))
+    for kind, expected in (("adamw", [["0.weight", "1.weight", "0.bias", "1.bias"]]),
+                           ("muon", [["1.weight", "0.bias", "1.bias"], ["0.weight"]])):  # fmt: skip
+        names = {id(weight): name for name, weight in network.named_parameters()}
+        optimizers = make_optimizers(network, RunOptions("recognition", steps=1, optimizer=kind))
+        groups = [[names[id(p)] for group in each.param_groups for p in group["params"]] for each in optimizers]
+        assert groups == expected
+    with pytest.raises(SystemExit, match='unknown optimizer "adam"; use'):
+        make_optimizers(network, RunOptions("recognition", steps=1, optimizer="adam"))
 
 
 def share_gradients(rank: int, port: int, queue: Any) -> None:

@@ -31,6 +31,7 @@ from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
 from training.detection import Detection
+from training.muon import Muon, find_matrices
 from training.paragraphs import Labelling
 from training.recognition import Recognition
 
@@ -61,14 +62,16 @@ class RunOptions:
     """What an experiment file says under [run].
 
     A run that does not go on from a checkpoint may `start` from the weights of another network's, so far as their names
-    and shapes are the same. The learning rate rises over `warmup` steps, stays, and falls to nothing over the last
-    `decay` of `steps`; so a run can be made longer by raising `steps` before its fall begins.
+    and shapes are the same. The `optimizer` is "adamw", or "muon" for the weights of convolutions and LSTMs and AdamW
+    for the others. The learning rate rises over `warmup` steps, stays, and falls to nothing over the last `decay` of
+    `steps`; so a run can be made longer by raising `steps` before its fall begins.
     """
 
     task: str
     steps: int
     seed: int = 0
     start: str = ""
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warmup: int = 500
@@ -92,6 +95,22 @@ def choose_precision(device: torch.device) -> torch.dtype | None:
         return torch.bfloat16
     information = Path("/proc/cpuinfo")
     return torch.bfloat16 if information.exists() and "amx_bf16" in information.read_text() else None
+
+
+def make_optimizers(network: nn.Module, options: RunOptions) -> list[torch.optim.Optimizer]:
+    """What changes a network's weights at every step."""
+    if options.optimizer not in ("adamw", "muon"):
+        raise SystemExit(f'unknown optimizer "{options.optimizer}"; use "adamw" or "muon"')
+    matrices = list(find_matrices(network)) if options.optimizer == "muon" else []
+    taken = {id(weight) for weight, _ in matrices}
+    rest = [p for p in network.parameters() if id(p) not in taken]
+    decayed = [p for p in rest if p.ndim > 1]
+    plain = [p for p in rest if p.ndim <= 1]
+    adamw = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=options.learning_rate,
+    )
+    return [adamw, Muon(matrices, options.learning_rate, options.weight_decay)] if matrices else [adamw]
 
 
 class Peers:
@@ -183,6 +202,8 @@ def fit(
     options = RunOptions(**experiment["run"])
     # OpenCV's threads do not survive the fork that makes the workers: a worker would wait for them for ever.
     cv2.setNumThreads(1)
+    # What is most unlikely comes to denormal numbers, with which a processor takes a hundred times as long.
+    torch.set_flush_denormal(True)
     torch.manual_seed(options.seed)
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else CPU
     precision = choose_precision(device)
@@ -197,12 +218,7 @@ def fit(
     if options.start and resume is None:
         begin(network, Path(options.start))
     average = copy.deepcopy(network).eval()
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=options.learning_rate,
-    )
+    optimizers = make_optimizers(network, options)
     history: list[dict[str, float]] = []
     step, seconds, best = 0, 0.0, float("inf")
     out.mkdir(parents=True, exist_ok=True)
@@ -212,8 +228,9 @@ def fit(
         network.load_state_dict(state.get("network", state["average"]))
         step, seconds, history = state["step"], state["seconds"], state["history"]
         best = min((row["score"] for row in history if "score" in row), default=best)
-        if "optimizer" in state:
-            optimizer.load_state_dict(state["optimizer"])
+        if "optimizers" in state:
+            for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(kept)
 
     stopping = False
 
@@ -242,15 +259,16 @@ def fit(
     progress = tqdm(total=options.steps, initial=step, desc=out.name, mininterval=10, disable=peers.rank > 0)
     network.train()
     while step < options.steps and not stopping:
-        for group in optimizer.param_groups:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate(options, step)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision is not None):
             loss = task.loss(network, next(batches), device)
-        optimizer.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         stopping = peers.average_gradients(network, stopping)
         nn.utils.clip_grad_norm_(network.parameters(), options.clip)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         step += 1
         if peers.rank > 0:
             continue
@@ -277,7 +295,7 @@ def fit(
                 # Half precision: small enough to keep beside the code, and to go on from.
                 save_atomically(weights(torch.float16), out / "best.pt")
         if step % options.checkpoint_every == 0 or step == options.steps or stopping:
-            state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+            state = {"network": network.state_dict(), "optimizers": [each.state_dict() for each in optimizers]}
             save_atomically(weights(torch.float32) | state, out / "last.pt")
     progress.close()
     if hasattr(signal, "SIGCHLD"):

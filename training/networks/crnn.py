@@ -27,6 +27,7 @@ class CRNN(nn.Module):
     """
 
     stride = 4
+    output_layers: tuple[str, ...] = ("shortcut",)
 
     def __init__(
         self, classes: int, height: int = 48, channels: tuple[int, ...] = (24, 48, 96, 128), hidden: int = 192

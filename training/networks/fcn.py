@@ -25,6 +25,7 @@ class FCN(nn.Module):
     """
 
     stride = 2
+    output_layers = ("scores",)
 
     def __init__(
         self, outputs: int = 3, channels: tuple[int, ...] = (16, 32, 64), dilations: tuple[int, ...] = (1, 2, 4, 8)

@@ -58,6 +58,8 @@ class Seq2Seq(CRNN):
         Steps of the longest strip and characters of the longest line.
     """
 
+    output_layers = ()
+
     def __init__(
         self,
         classes: int,

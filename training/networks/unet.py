@@ -26,6 +26,7 @@ class UNet(nn.Module):
     """
 
     stride = 2
+    output_layers = ("axis.1", "head")
 
     def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 96, 128), outputs: int = 4) -> None:
         super().__init__()
