@@ -104,12 +104,12 @@ def test_a_killed_process_does_not_lose_the_run(trap: Trap, tmp_path: Path) -> N
     assert multiprocessing.active_children() == []
 
 
-def test_a_file_does_not_answer_for_a_process_that_died_idle(trap: Trap, tmp_path: Path) -> None:
-    files = [trap.file, draw(tmp_path / "scans" / "b.png")]
+def test_a_file_does_not_answer_for_processes_that_died_idle(trap: Trap, tmp_path: Path) -> None:
+    files = [trap.file, *(draw(tmp_path / "scans" / f"{name}.png") for name in "bcd")]
 
     def mend() -> None:
-        """Kill all when one is idle, and put an image in the trap's place."""
-        while not (tmp_path / "out" / "b.png.txt").exists():
+        """Kill all when all but one are idle, and put an image in the trap's place."""
+        while len(list((tmp_path / "out").glob("*.txt"))) < 3:
             sleep(0.02)
         sleep(0.2)
         draw(tmp_path / "good.png")
@@ -117,7 +117,7 @@ def test_a_file_does_not_answer_for_a_process_that_died_idle(trap: Trap, tmp_pat
         kill_all()
 
     thread = while_held(trap, 1, mend)
-    done = dict(read_files(files, settings(tmp_path / "out"), jobs=2))
+    done = dict(read_files(files, settings(tmp_path / "out"), jobs=4))
     thread.join()
     assert done == dict.fromkeys(files)
 

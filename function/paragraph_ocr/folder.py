@@ -194,7 +194,7 @@ def read_files(files: Sequence[File], settings: Settings, jobs: int) -> Iterator
                     process.end()
                     # One that died before it began did not die of the file.
                     if not process.begun:
-                        stillborn += 1
+                        stillborn += process.new
                         if stillborn == _STILLBORN:
                             raise FolderError("No process can be started; see above, or try --jobs 1.") from None
                         due.appendleft(file)
@@ -206,7 +206,7 @@ def read_files(files: Sequence[File], settings: Settings, jobs: int) -> Iterator
                     yield file, fail(file, settings.out, "The process that read it was ended, twice; is memory short?")
                     continue
                 if not process.begun:
-                    process.begun, stillborn = True, 0
+                    process.begun, process.new, stillborn = True, False, 0
                     continue
                 del busy[connection]
                 idle.append(process)
@@ -252,7 +252,7 @@ def write(target: Path, content: bytes) -> None:
 class _Process:
     """A process that reads one file at a time; `connection` takes files and gives what `read_file` returns.
 
-    Before that it says that it begins; `begun` keeps whether it has.
+    Before that it says that it begins; `begun` keeps whether it has, and `new` that it never did with any file.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -263,7 +263,7 @@ class _Process:
         self._process.start()
         # Or its end would not be seen.
         theirs.close()
-        self.begun = False
+        self.begun, self.new = False, True
 
     def end(self) -> None:
         self._process.kill()
