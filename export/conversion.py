@@ -63,7 +63,7 @@ def to_onnx(
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "model.onnx"
         # What torch.export makes of an LSTM is of one length; the older exporter writes ONNX's own. It warns that it is
-        # old, and of what it takes for constants: outputs are compared at several sizes.
+        # old, and of what it takes for constants: that is what `check_difference` is for.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
@@ -80,6 +80,36 @@ def to_onnx(
     forget_origin(model)
     onnx.checker.check_model(model, full_check=True)
     return fold(model.SerializeToString())
+
+
+def check_difference(network: torch.nn.Module, content: bytes, batches: list[NDArray[np.float32]]) -> float:
+    """The largest difference of a model's outputs from its network's.
+
+    Parameters
+    ----------
+    network : Module
+        In evaluation mode.
+    content : bytes
+        ONNX as `to_onnx` makes it, of one input.
+    batches : list of float32
+        Inputs to compare them on, of several sizes where the model takes such.
+
+    Raises
+    ------
+    ExportError
+        It is more than 1e-3.
+    """
+    expected = [run_torch(network, batch) for batch in batches]
+    computed = run_onnx(content, batches)
+    pairs = [pair for a, b in zip(computed, expected, strict=True) for pair in zip(a, b, strict=True)]
+    farthest = max(float(np.abs(a - b).max()) for a, b in pairs)
+    _refuse(farthest)
+    return farthest
+
+
+def _refuse(farthest: float) -> None:
+    if not farthest <= LARGEST_DIFFERENCE:
+        raise ExportError(f"outputs differ from torch's by {farthest:.2e}, more than the {LARGEST_DIFFERENCE} allowed")
 
 
 class _Encoder(torch.nn.Module):
@@ -149,6 +179,5 @@ def export_pair(network: Seq2Seq, batches: list[NDArray[np.float32]]) -> tuple[b
             computed, kept = session.run(None, given)
             farthest = max(farthest, float(np.abs(computed - expected.numpy()).max()))
             character = computed.argmax(2)
-    if not farthest <= LARGEST_DIFFERENCE:
-        raise ExportError(f"outputs differ from torch's by {farthest:.2e}, more than the {LARGEST_DIFFERENCE} allowed")
+    _refuse(farthest)
     return encoder, step

@@ -8,7 +8,8 @@ import pytest
 import torch
 from pages import write_folder
 
-from export.__main__ import export
+from export.__main__ import ExportError, export
+from paragraph_ocr.models import FOLDER
 from training import comparison
 from training.fit import fit
 
@@ -68,6 +69,8 @@ def test_a_start_without_any_weight_that_fits_is_refused(checkpoints: Path, fold
 def test_seq2seq_is_exported_as_an_encoder_and_a_step(checkpoints: Path, folder: Path, tmp_path: Path) -> None:
     assert export(checkpoints / "seq2seq.pt", folder, "1", tmp_path).parent == tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["decoder.onnx", "encoder.onnx"]
+    with pytest.raises(ExportError, match="another folder with --out"):
+        export(checkpoints / "seq2seq.pt", folder, "1", FOLDER)
 
 
 def test_every_network_has_its_row(

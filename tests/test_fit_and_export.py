@@ -13,11 +13,12 @@ import pytest
 import torch
 from pages import write_folder
 
-from export.__main__ import ExportError, export
+from export.__main__ import ExportError, build, export
 from paragraph_ocr.models import Model
 from paragraph_ocr.reader import PageReader
 from training import evaluation
-from training.fit import CPU, TASKS, Peers, RunOptions, draw_contact_sheet, fit, make_optimizers, rate, read_experiment
+from training.fit import CPU, Peers, RunOptions, draw_contact_sheet, fit, make_optimizers, rate, read_experiment
+from training.paragraphs import NETWORKS, LabellingOptions
 
 COMMITTED = Path(__file__).parents[1] / "training" / "experiments"
 EXPERIMENTS = {
@@ -116,8 +117,22 @@ def test_each_weight_is_changed_by_one_optimizer() -> None:
         optimizers = make_optimizers(network, RunOptions("recognition", steps=1, optimizer=kind))
         groups = [[names[id(p)] for group in each.param_groups for p in group["params"]] for each in optimizers]
         assert groups == expected
+    with pytest.raises(SystemExit, match="no convolution or LSTM"):
+        make_optimizers(torch.nn.Linear(3, 2), RunOptions("recognition", steps=1, optimizer="muon"))
     with pytest.raises(SystemExit, match='unknown optimizer "adam"; use'):
         make_optimizers(network, RunOptions("recognition", steps=1, optimizer="adam"))
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [({"steps": 4}, "has gone 4 steps"), ({"optimizer": "adamw", "steps": 5}, "best.pt beside it")],
+)
+def test_a_run_that_cannot_go_on_says_what_to_do(
+    runs: Path, folder: Path, tmp_path: Path, change: dict[str, Any], advice: str
+) -> None:
+    experiment = EXPERIMENTS["recognizer"] | {"run": EXPERIMENTS["recognizer"]["run"] | change}
+    with pytest.raises(SystemExit, match=advice):
+        fit(experiment, [folder], tmp_path, runs / "cache", runs / "recognizer" / "last.pt", 0)
 
 
 def share_gradients(rank: int, port: int, queue: Any) -> None:
@@ -166,7 +181,14 @@ def test_an_unknown_table_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(COMMITTED.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_committed_experiments_are_ones_that_fit_understands(path: Path) -> None:
     experiment = read_experiment(path)
-    assert RunOptions(**experiment["run"]).task in TASKS
+    if RunOptions(**experiment["run"]).task == "labelling":
+        LabellingOptions(**experiment["data"])
+        options = dict(experiment["network"])
+        assert NETWORKS[options.pop("name")](**options)
+        with pytest.raises(ExportError, match="no use"):
+            build(experiment)
+    else:
+        assert build(experiment)
 
 
 def test_the_product_loads_what_was_exported(models: Path) -> None:
@@ -201,7 +223,7 @@ def test_a_quantised_model_that_reads_otherwise_is_refused(
 def test_an_export_that_differs_from_torch_is_refused(
     runs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.__main__.LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr("export.conversion.LARGEST_DIFFERENCE", -1.0)
     with pytest.raises(ExportError, match="differ"):
         export(runs / "recognizer" / "last.pt", folder, "test", tmp_path)
     assert list(tmp_path.iterdir()) == []

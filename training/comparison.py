@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import cv2
 import numpy as np
 import onnxruntime
 import torch
@@ -23,7 +24,7 @@ from tqdm import tqdm
 
 from benchmarks.report import replace_section, table
 from export.__main__ import build, real_inputs
-from export.conversion import export_pair, to_onnx
+from export.conversion import check_difference, export_pair, to_onnx
 from paragraph_ocr.detection import TextLine
 from paragraph_ocr.document import Page
 from paragraph_ocr.models import FOLDER, Model
@@ -121,7 +122,9 @@ def labeller(path: Path) -> Finder:
     size = LabellingOptions(**state["experiment"]["data"]).size
     network = NETWORKS[name](outputs=CLASSES, **options).eval()
     network.load_state_dict(state["average"])
-    content = to_onnx(Enlarged(network, size).eval(), {"ink": torch.zeros((1, 1, size, size))}, ["labels"], {})
+    whole = Enlarged(network, size).eval()
+    content = to_onnx(whole, {"ink": torch.zeros((1, 1, size, size))}, ["labels"], {})
+    check_difference(whole, content, [np.random.default_rng(0).random((1, 1, size, size), np.float32)])
     session = open_session(content)
 
     def find(paragraph: Paragraph) -> tuple[NDArray[np.uint8], list[TextLine]]:
@@ -153,11 +156,11 @@ def compare_finders(data: Path, cache: Path, paragraphs: int) -> str:
     shown = validation_paragraphs([data], cache, options)
     for paragraph in tqdm(shown, desc="paragraphs"):
         pixels, page = paragraph.pixels, paragraph.page
-        truth = draw_labels([line.polygon for line in page.lines], len(pixels), options.size)
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in page.lines]
         strips = [line.text for line in reader.read_lines(pixels, true)]
         for finder in finders:
             labels, found = finder.find(paragraph)
+            truth = draw_labels([line.polygon for line in page.lines], len(pixels), len(labels))
             finder.pixels.append(float((labels == truth).mean()))
             lines = tuple(line for line in reader.read_lines(pixels, found) if line.text)
             reading = Page(page.page_id, 1, page.width, page.height, 0, lines, {}, {})
@@ -166,15 +169,15 @@ def compare_finders(data: Path, cache: Path, paragraphs: int) -> str:
     rows = []
     for finder, milliseconds in zip(finders, times, strict=True):
         row = finder.figures.row()
-        shares = [100 * (row[name] or 0.0) for name in ("precision", "recall", "f1", "cer", "strips")]
+        shares = [f"{100 * row[name]:.1f}" for name in ("precision", "recall", "f1", "cer", "strips")]  # type: ignore[operator]
         rows.append(
             [
                 finder.name,
                 f"{100 * float(np.mean(finder.pixels)):.1f}",
                 f"{100 * finder.forerunner:.1f}" if finder.forerunner else "–",
-                *(f"{share:.1f}" for share in shares[:3]),
-                f"{row['baseline'] or 0.0:.1f}",
-                *(f"{share:.1f}" for share in shares[3:]),
+                *shares[:3],
+                "–" if row["baseline"] is None else f"{row['baseline']:.1f}",
+                *shares[3:],
                 f"{finder.parameters / 1e6:.2f} M",
                 f"{finder.size / 1e6:.1f} MB",
                 f"{milliseconds:.0f}",
@@ -243,6 +246,7 @@ def fitted_reader(path: Path, data: Path) -> Reader:
     else:
         largest = torch.zeros(description["input"]["shape"])
         content = to_onnx(network, {"strips": largest}, ["log_probabilities"], {"strips": {3: "width"}})
+        check_difference(network, content, batches)
         read, size = ctc_reader(content), len(content)
     name = state["experiment"]["network"]["name"]
     return Reader(name, read, count(network), size, state["step"], FORERUNNER.get(name))
@@ -302,6 +306,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=1000, help="about how many the recognisers read")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     replace_section(README, "detectors", compare_finders(arguments.data, arguments.cache, arguments.paragraphs))
     replace_section(README, "recognisers", compare_readers(arguments.data, arguments.cache, arguments.lines))
     print(README.read_text(encoding="utf-8"))

@@ -102,6 +102,8 @@ def make_optimizers(network: nn.Module, options: RunOptions) -> list[torch.optim
     if options.optimizer not in ("adamw", "muon"):
         raise SystemExit(f'unknown optimizer "{options.optimizer}"; use "adamw" or "muon"')
     matrices = list(find_matrices(network)) if options.optimizer == "muon" else []
+    if options.optimizer == "muon" and not matrices:
+        raise SystemExit('no convolution or LSTM of the network is fitted; use the optimizer "adamw"')
     taken = {id(weight) for weight, _ in matrices}
     rest = [p for p in network.parameters() if id(p) not in taken]
     decayed = [p for p in rest if p.ndim > 1]
@@ -228,7 +230,11 @@ def fit(
         network.load_state_dict(state.get("network", state["average"]))
         step, seconds, history = state["step"], state["seconds"], state["history"]
         best = min((row["score"] for row in history if "score" in row), default=best)
-        if "optimizers" in state:
+        if step >= options.steps:
+            raise SystemExit(f"{resume} has gone {step} steps; give the experiment file more to go on")
+        if "network" in state:
+            if len(state.get("optimizers", ())) != len(optimizers):
+                raise SystemExit(f"{resume} was not fitted by {options.optimizer}; go on from the best.pt beside it")
             for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(kept)
 

@@ -24,7 +24,6 @@ class FCN(nn.Module):
         One for each convolution over the coarsest map.
     """
 
-    stride = 2
     output_layers = ("scores",)
 
     def __init__(
