@@ -1,4 +1,4 @@
-"""The figures of all benchmarks go in; the table of README.md comes out.
+"""The figures of all benchmarks go in; two tables of README.md come out.
 
 python -m benchmarks.summary
 """
@@ -12,6 +12,14 @@ from benchmarks.report import FOLDER, ROOT, replace_section, table
 
 README = ROOT / "README.md"
 OURS, PEERS = "paragraph-ocr", ("rapidocr", "tesseract")
+SOURCES = {
+    "copiste_fr": "Copiste",
+    "poilus_fr": "Poilus ³",
+    "mss19_fr": "MSS-19",
+    "peraire_fr": "Peraire",
+    "notaires_fr": "Notaires",
+    "all": "all",
+}
 
 
 def figures(name: str) -> dict[str, Any]:
@@ -43,10 +51,29 @@ def summary() -> str:
     )
 
 
+def peers() -> str:
+    """The table of this reader and others on whole pages of each source."""
+    found = figures("readers")["figures"]
+    rows = [
+        (
+            name,
+            found[OURS][source]["pages"],
+            *(f"{100 * found[reader][source]['error']:.1f}" for reader in (OURS, *PEERS)),
+            *(f"{found[reader][source]['ms'] / found[OURS][source]['ms']:.1f} ×" for reader in PEERS),
+        )
+        for source, name in SOURCES.items()
+    ]
+    readers = ("this reader", "RapidOCR", "Tesseract")
+    return table(
+        ("pages annotated in full", "pages", *readers, *(f"time: {reader}" for reader in readers[1:])),
+        rows,
+    )
+
+
 def main() -> None:
-    section = summary()
-    replace_section(README, "speed", section)
-    print(section)
+    for name, section in (("speed", summary()), ("peers", peers())):
+        replace_section(README, name, section)
+        print(section)
 
 
 if __name__ == "__main__":
