@@ -1,4 +1,4 @@
-"""The figures of all benchmarks go in; two tables of README.md come out.
+"""The figures of all benchmarks, and those in the models' cards, go in; the tables of README.md come out.
 
 python -m benchmarks.summary
 """
@@ -9,9 +9,21 @@ import json
 from typing import Any
 
 from benchmarks.report import FOLDER, ROOT, replace_section, table
+from paragraph_ocr.models import FOLDER as MODELS
 
 README = ROOT / "README.md"
 OURS, PEERS = "paragraph-ocr", ("rapidocr", "tesseract")
+PAGES = {
+    "copiste_fr": "Copiste: letters of volunteers, 2024",
+    "poilus_fr": "Poilus: wills of 1914-1918",
+    "mss19_fr": "MSS-19: letters and drafts, 19th century",
+    "peraire_fr": "Peraire: one notebook hand ¹",
+    "timeus_fr": "Time Us: court register, 1878 ¹ ²",
+    "notaires_fr": "Notaires: notaries' registers",
+    "tapus_fr": "Tapus: typewritten ²",
+    "handwritten": "all handwriting",
+    "all": "all",
+}
 SOURCES = {
     "copiste_fr": "Copiste",
     "poilus_fr": "Poilus ³",
@@ -70,8 +82,20 @@ def peers() -> str:
     )
 
 
+def accuracy() -> str:
+    """The table of what the models' card says of the validation pages."""
+    card = json.loads((MODELS / "recognizer.json").read_text(encoding="utf-8"))
+    rows = []
+    for source, name in PAGES.items():
+        row = card["scores"]["sources"][source]
+        shares = (f"{100 * row[figure]:.1f}" for figure in ("recall", "f1", "cer", "strips"))
+        rows.append((name, row["pages"], row["lines"], *shares))
+    heads = ("validation pages", "pages", "lines", "line recall", "line F1", "page error", "recogniser alone")
+    return table(heads, rows)
+
+
 def main() -> None:
-    for name, section in (("speed", summary()), ("peers", peers())):
+    for name, section in (("speed", summary()), ("accuracy", accuracy()), ("peers", peers())):
         replace_section(README, name, section)
         print(section)
 

@@ -57,6 +57,7 @@ def test_every_benchmark_has_its_section_and_its_command() -> None:
 def test_the_readme_has_the_figures_that_are_measured() -> None:
     page = summary.README.read_text(encoding="utf-8")
     assert f"<!-- speed -->\n{summary.summary()}\n<!-- end -->" in page
+    assert f"<!-- accuracy -->\n{summary.accuracy()}\n<!-- end -->" in page
     assert f"<!-- peers -->\n{summary.peers()}\n<!-- end -->" in page
 
 
