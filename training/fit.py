@@ -61,15 +61,17 @@ CPU = torch.device("cpu")
 class RunOptions:
     """What an experiment file says under [run].
 
-    A run that does not go on from a checkpoint may `start` from the weights of another network's, so far as their names
-    and shapes are the same. The `optimizer` is "adamw", or "muon" for the weights of convolutions and LSTMs and AdamW
-    for the others. The learning rate rises over `warmup` steps, stays, and falls to nothing over the last `decay` of
-    `steps`; so a run can be made longer by raising `steps` before its fall begins.
+    Where the file alone does not make a network, `origin` says in words, for the card, what else did. A run that does
+    not go on from a checkpoint may `start` from the weights of another network's, so far as their names and shapes are
+    the same. The `optimizer` is "adamw", or "muon" for the weights of convolutions and LSTMs and AdamW for the others.
+    The learning rate rises over `warmup` steps, stays, and falls to nothing over the last `decay` of `steps`; so a run
+    can be made longer by raising `steps` before its fall begins.
     """
 
     task: str
     steps: int
     seed: int = 0
+    origin: str = ""
     start: str = ""
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
