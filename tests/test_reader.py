@@ -93,10 +93,14 @@ def test_a_line_longer_than_the_recognizers_input_is_read_whole(reader: PageRead
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
 def test_a_turned_page_is_read_upright_and_its_lines_stay_where_they_are(
-    reader: PageReader, letter: Page, turn: int
+    reader: PageReader, letter: Page, turn: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels = np.asarray(Image.open(LETTER).convert("L"))
+    searched: list[tuple[int, ...]] = []
+    find = reader.detector.find
+    monkeypatch.setattr(reader.detector, "find", lambda page: (searched.append(page.shape), find(page))[1])
     page = reader.read_image(np.rot90(pixels, -turn), "turned.png")
+    assert len(searched) == 2, "as it lies and as it stands, however it is turned"
     height, width = pixels.shape
     assert page.rotation == 90 * turn
     assert (page.width, page.height) == ((height, width) if turn % 2 else (width, height))

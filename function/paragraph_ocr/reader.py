@@ -193,12 +193,14 @@ class PageReader:
         found, sideways = self.detector.find(pixels)
         turn = 0
         if sideways or not found:
-            turned, still = self.detector.find(np.rot90(pixels))
+            side = np.rot90(pixels)
+            likely = 3 if self._on_its_head(side, self.detector.glance(side))[0] else 1
+            turned, still = self.detector.find(np.rot90(pixels, likely))
             if turned and not still:
-                found, turn = turned, 1
+                found, turn = turned, likely
         upside_down, seen = self._on_its_head(np.rot90(pixels, turn), found)
         if upside_down:
-            turn += 2
+            turn = (turn + 2) % 4
             found, _ = self.detector.find(np.rot90(pixels, turn))
             seen = {}
         return found, turn, seen
