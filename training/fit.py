@@ -152,6 +152,7 @@ def draw_curves(history: list[dict[str, float]], path: Path) -> None:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 5))
     left.plot([row["step"] for row in history if "loss" in row], [row["loss"] for row in history if "loss" in row])
     left.set(xlabel="step", ylabel="training loss", yscale="log")
+    right.set_prop_cycle(color=pyplot.colormaps["tab20"].colors)  # type: ignore[attr-defined]
     for name in names:
         rows = [row for row in history if name in row]
         right.plot([row["step"] for row in rows], [row[name] for row in rows], label=name)
