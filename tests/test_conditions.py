@@ -1,10 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pages import write_folder
 
+from paragraph_ocr.document import Page
 from paragraph_ocr.reader import PageReader
 from training.conditions import CONDITIONS, change, measure, table
 from training.pages import load_pages
@@ -31,8 +34,17 @@ def test_a_changed_pages_lines_still_lie_on_their_ink(folder: Path, name: str) -
     assert seen[mask].mean() < seen[around].mean() - 5
 
 
-def test_every_condition_is_measured_against_the_page_as_it_is(folder: Path) -> None:
-    outcomes = measure(load_pages(folder), PageReader.load())
+def test_every_condition_is_measured_against_the_page_as_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = PageReader.load()
+    read = reader.read_image
+
+    def timed(pixels: NDArray[np.uint8], image: str) -> Page:
+        """As if reading took a microsecond a pixel."""
+        return replace(read(pixels, image), timings_ms={"total": pixels.size / 1000})
+
+    monkeypatch.setattr(reader, "read_image", timed)
+    pages = load_pages(folder)
+    outcomes = measure(pages, reader)
     assert outcomes["as it is"].figures.true == 6
     for name in ("turned by 90°", "turned by 180°", "turned by 270°", "white on black"):
         assert outcomes[name].figures.matched == outcomes["as it is"].figures.matched
@@ -40,3 +52,5 @@ def test_every_condition_is_measured_against_the_page_as_it_is(folder: Path) -> 
     assert len(rows) == 2 + len(CONDITIONS)
     assert rows[2].startswith("| as it is |")
     assert rows[2].endswith("| 1.00 |")
+    (large,) = (row for row in rows if row.startswith("| 5,000 px |"))
+    assert float(large.split("|")[4]) == pytest.approx((5000 / max(pages[0].width, pages[0].height)) ** 2, rel=0.01)
