@@ -207,8 +207,6 @@ def fit(
     options = RunOptions(**experiment["run"])
     # OpenCV's threads do not survive the fork that makes the workers: a worker would wait for them for ever.
     cv2.setNumThreads(1)
-    # What is most unlikely comes to denormal numbers, with which a processor takes a hundred times as long.
-    torch.set_flush_denormal(True)
     torch.manual_seed(options.seed)
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else CPU
     precision = choose_precision(device)
@@ -329,6 +327,9 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="draw the first batches in this picture, and fit nothing")
     parser.add_argument("--batches", type=int, default=4, help="how many batches the picture has")
     arguments = parser.parse_args()
+    # What is most unlikely comes to denormal numbers, with which a processor takes a hundred times as long. It is said
+    # here and not in `fit`, since it holds for all that the process computes.
+    torch.set_flush_denormal(True)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if arguments.sheet:
