@@ -82,8 +82,11 @@ def while_held(trap: Trap, times: int, act: Callable[[], None]) -> threading.Thr
 
 
 def kill_all() -> None:
-    for process in multiprocessing.active_children():
+    processes = multiprocessing.active_children()
+    # At once, or one that is idle would be handed the file of the first before it is its turn.
+    for process in processes:
         process.kill()
+    for process in processes:
         process.join()
 
 
