@@ -14,6 +14,7 @@ from training.detection import (
     AugmentedPages,
     DetectionOptions,
     Points,
+    SmallPage,
     draw_maps,
     join,
     shrink,
@@ -87,3 +88,13 @@ def test_a_turned_page_teaches_its_turn_alone(tmp_path: Path, share: float) -> N
     seen = [pages.draw(rng) for _ in range(12)]
     assert {turn for _, _, turn in seen} == ({1, 2, 3} if share else {0})
     assert all(bool(maps[4].any()) == (turn == 0) for _, maps, turn in seen)
+
+
+def test_what_stands_in_a_corner_is_seen_often_enough_to_be_learnt() -> None:
+    number = page(line(230, 250, 20, 16))
+    blank = SmallPage(number, np.full((256, 256), 230, np.uint8), 1.0)
+    pages = AugmentedPages([blank], DetectionOptions(size=128, zoom=(2.0, 2.0)), STRIDE, 0)
+    rng = np.random.default_rng(0)
+    seen = [bool(pages.sample(blank, rng)[1][0].any()) for _ in range(300)]
+    # If the window stood anywhere with the same chance, it would be 4 %.
+    assert np.mean(seen) > 0.07

@@ -221,8 +221,9 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         linear = turn @ np.array([[zoom * aspect, rng.normal(0.0, 0.02) * zoom], [0.0, zoom / aspect]])
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ linear.T
         low, high = corners.min(axis=0), corners.max(axis=0)
-        # Where the page is larger than the input a random part is seen; where it is smaller it stands anywhere.
-        shift = -low + rng.random(2) * (size - (high - low))
+        # Where the page is larger than the input a random part is seen, often one at its edge, or page numbers would be
+        # rare; where it is smaller it stands anywhere.
+        shift = -low + rng.uniform(-0.25, 1.25, 2).clip(0.0, 1.0) * (size - (high - low))
         matrix = np.concatenate([linear, shift[:, None]], axis=1)
         paper = float(np.median(small.pixels))
         seen = cv2.warpAffine(
