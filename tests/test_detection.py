@@ -90,7 +90,7 @@ class InkModel:
             "normalisation": {},
             "threshold": 0.5,
             "inset": 0.0,
-            "survey": {"confidence": 0.7, "lines": 12, "ascender": 8.0, "enlargement": 1.75, "skew": 5.0},
+            "survey": {"confidence": 0.7, "sure": 0.9, "lines": 12, "ascender": 8.0, "enlargement": 1.75, "skew": 5.0},
         }
         self.card = Card(
             "ink", "1", "", self.input_shape, self.grains, ((1, 4, 128, 128), (1, 2)), preprocessing, "", 0
@@ -190,3 +190,9 @@ def test_columns_are_read_one_after_the_other_below_their_heading() -> None:
 def test_a_short_line_right_above_one_on_the_left_comes_first() -> None:
     date, greeting = text_line(500, 700, 40), text_line(20, 200, 90)
     assert reading_order([greeting, date]) == [date, greeting]
+
+
+@pytest.mark.parametrize(("found", "read", "believed"), [(0.9, 0.0, True), (0.8, 0.95, True), (0.8, 0.85, False)])
+def test_what_the_detector_doubts_is_a_line_if_it_is_read_well(found: float, read: float, believed: bool) -> None:
+    line = TextLine(np.array([[0, 20], [100, 20]], np.float32), 12.0, 4.0, found)
+    assert Detector(InkModel(ascender=12)).believes(line, read) is believed

@@ -304,3 +304,20 @@ def test_a_page_on_which_nothing_is_found_is_looked_at_sideways_too(
     page = reader.read_image(np.rot90(pixels, -1), "turned.png")
     assert page.rotation == 90
     assert len(page.lines) == 10
+
+
+def test_what_the_detector_doubts_and_nobody_can_read_is_left_out(
+    reader: PageReader, letter: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = reader.detector.find
+
+    def doubt(page: np.ndarray) -> tuple[list[TextLine], bool]:
+        lines, sideways = find(page)
+        return [replace(line, confidence=0.8) for line in lines], sideways
+
+    least = float(np.median([line.confidence for line in letter.lines]))
+    monkeypatch.setattr(reader.detector, "find", doubt)
+    monkeypatch.setattr(reader.detector, "survey", replace(reader.detector.survey, confidence=0.8 * least, sure=0.9))
+    page = only_page(reader, LETTER.read_bytes(), "letter.jpg")
+    assert [line.text for line in page.lines] == [line.text for line in letter.lines if line.confidence > least]
+    assert 0 < len(page.lines) < len(letter.lines)

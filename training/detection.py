@@ -34,7 +34,7 @@ GRAIN = 64
 # neighbouring columns come apart.
 CORE = (0.42, 0.05)
 INSET = 0.35
-SURVEY = Survey(confidence=0.75, lines=50, ascender=14.0, enlargement=1.75, skew=5.0)
+SURVEY = Survey(confidence=0.55, sure=0.8, lines=50, ascender=14.0, enlargement=1.75, skew=5.0)
 # How many of the samples are ruled or squared, and the distance of the rules, in shares of the input's side.
 RULED = (0.25, (0.012, 0.08))
 # What a pixel just beyond a line's end counts in the loss of the cores, beside any other, and one of a line that is

@@ -137,7 +137,10 @@ class Survey:
     Attributes
     ----------
     confidence : float
-        Lines of less are specks.
+        Lines of less are specks: of less by the detector alone they are not read, of less when that is multiplied by
+        how sure the reader is they are not kept.
+    sure : float
+        From here on the detector is sure of a line, and it is kept however it is read.
     lines, ascender : float
         A page with as many lines, whose ascenders are shorter than this in input pixels, is looked at again, enlarged.
     enlargement : float
@@ -147,6 +150,7 @@ class Survey:
     """
 
     confidence: float
+    sure: float
     lines: int
     ascender: float
     enlargement: float
@@ -165,7 +169,7 @@ class Detector:
         self.inset = float(preprocessing["inset"])
 
     def find(self, page: NDArray[np.uint8]) -> tuple[list[TextLine], bool]:
-        """The text lines of a page, in reading order, and whether it lies on its side, so that they mean nothing.
+        """What may be lines of a page, in reading order, and whether it lies on its side, so that they mean nothing.
 
         Parameters
         ----------
@@ -195,6 +199,10 @@ class Detector:
             )
             for line in ordered
         ], False
+
+    def believes(self, line: TextLine, read: float) -> bool:
+        """Whether what was found is a line, when it was read with such a confidence, 0 to 1."""
+        return line.confidence >= self.survey.sure or line.confidence * read >= self.survey.confidence
 
     def glance(self, page: NDArray[np.uint8]) -> list[TextLine]:
         """The larger lines of a page that does not lie on its side, a quarter of the work of `find`, in no order."""

@@ -178,7 +178,11 @@ class PageReader:
             width=width,
             height=height,
             rotation=90 * turn,
-            lines=tuple(_turned_back(line, turn, width, height) for line in lines if line.text),
+            lines=tuple(
+                _turned_back(line, turn, width, height)
+                for each, line in zip(found, lines, strict=True)
+                if line.text and self.detector.believes(each, line.confidence)
+            ),
             model=self.models,
             timings_ms={
                 "decode": decode_ms,
