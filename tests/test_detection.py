@@ -134,9 +134,14 @@ def test_few_or_large_lines_are_looked_at_once(rows: int, ascender: float) -> No
 
 
 def test_a_page_on_its_side_is_said_to_be_and_not_looked_at_again() -> None:
-    model = InkModel(ascender=5, sideways=True)
-    assert Detector(model).find(register(24))[1]
+    model = InkModel(ascender=12, sideways=True)
+    assert Detector(model).find(register(24)) == ([], True)
     assert model.runs == 1
+
+
+def test_a_page_is_upright_if_that_is_said() -> None:
+    found, lies = Detector(InkModel(ascender=12, sideways=True)).find(register(24), upright=True)
+    assert (len(found), lies) == (48, False)
 
 
 @pytest.mark.parametrize("degrees", [-12.0, 9.0])

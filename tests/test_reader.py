@@ -98,7 +98,9 @@ def test_a_turned_page_is_read_upright_and_its_lines_stay_where_they_are(
     pixels = np.asarray(Image.open(LETTER).convert("L"))
     searched: list[tuple[int, ...]] = []
     find = reader.detector.find
-    monkeypatch.setattr(reader.detector, "find", lambda page: (searched.append(page.shape), find(page))[1])
+    monkeypatch.setattr(
+        reader.detector, "find", lambda page, **how: (searched.append(page.shape), find(page, **how))[1]
+    )
     page = reader.read_image(np.rot90(pixels, -turn), "turned.png")
     assert len(searched) == 2, "as it lies and as it stands, however it is turned"
     height, width = pixels.shape
@@ -321,3 +323,14 @@ def test_what_the_detector_doubts_and_nobody_can_read_is_left_out(
     page = only_page(reader, LETTER.read_bytes(), "letter.jpg")
     assert [line.text for line in page.lines] == [line.text for line in letter.lines if line.confidence > least]
     assert 0 < len(page.lines) < len(letter.lines)
+
+
+def test_a_page_that_lies_on_no_side_is_read_as_it_lies(
+    reader: PageReader, letter: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = reader.detector.find
+    # As if the detector took every page for one that lies on its side.
+    monkeypatch.setattr(
+        reader.detector, "find", lambda page, upright=False: find(page, True) if upright else ([], True)
+    )
+    assert only_page(reader, LETTER.read_bytes(), "letter.jpg").text == letter.text

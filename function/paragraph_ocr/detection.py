@@ -168,18 +168,20 @@ class Detector:
         self.threshold = float(preprocessing["threshold"])
         self.inset = float(preprocessing["inset"])
 
-    def find(self, page: NDArray[np.uint8]) -> tuple[list[TextLine], bool]:
-        """What may be lines of a page, in reading order, and whether it lies on its side, so that they mean nothing.
+    def find(self, page: NDArray[np.uint8], upright: bool = False) -> tuple[list[TextLine], bool]:
+        """What may be lines of a page, in reading order, and whether it lies on its side, so that it has none.
 
         Parameters
         ----------
         page : uint8 (H, W)
+        upright : bool
+            Take it for upright, whatever it looks like.
         """
         size = self.model.input_shape[-1]
         survey = self.survey
-        found, sideways = self._look(page, size)
+        found, sideways = self._look(page, size, upright)
         if sideways:
-            return found, True
+            return [], True
         slope = _slope(found)
         back = np.eye(2, 3, dtype=np.float32)
         if abs(slope) > survey.skew:
@@ -208,7 +210,7 @@ class Detector:
         """The larger lines of a page that does not lie on its side, a quarter of the work of `find`, in no order."""
         return self._look(page, self.model.input_shape[-1] // 2)[0]
 
-    def _look(self, page: NDArray[np.uint8], side: int) -> tuple[list[TextLine], bool]:
+    def _look(self, page: NDArray[np.uint8], side: int, upright: bool = True) -> tuple[list[TextLine], bool]:
         """What `find` gives for a page shown with its longer side in so many pixels, through one window or several."""
         card = self.model.card
         size = card.input_shape[-1]
@@ -223,12 +225,14 @@ class Detector:
                 maps[:, low:high, first:last] = seen[
                     0, :, low - top // stride : high - top // stride, first - left // stride : last - left // stride
                 ]
+        if axes[0, 1] > axes[0, 0] and not upright:
+            return [], True
         lines = [
             TextLine(line.baseline / scale, line.ascender / scale, line.descender / scale, line.confidence)
             for line in find_lines(maps, stride, self.threshold, self.inset)
             if line.confidence >= self.survey.confidence
         ]
-        return lines, bool(axes[0, 1] > axes[0, 0])
+        return lines, False
 
 
 def _slope(lines: list[TextLine]) -> float:

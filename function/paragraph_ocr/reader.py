@@ -26,6 +26,8 @@ from paragraph_ocr.rectification import Frame, Points, cut, dark_on_light, even_
 
 # Lines that are read to tell whether a page stands on its head.
 PROBES = 3
+# Columns of their strips that are enough for it: a dozen letters each.
+GLIMPSE = 320
 
 # Takes the lines of a page that are read, and how many it has.
 Progress = Callable[[int, int], None]
@@ -198,10 +200,12 @@ class PageReader:
         turn = 0
         if sideways or not found:
             side = np.rot90(pixels)
-            likely = 3 if self._on_its_head(side, self.detector.glance(side))[0] else 1
+            likely = 3 if self._on_its_head(side, self.detector.glance(side), GLIMPSE)[0] else 1
             turned, still = self.detector.find(np.rot90(pixels, likely))
             if turned and not still:
                 found, turn = turned, likely
+            elif sideways:
+                found, _ = self.detector.find(pixels, upright=True)
         upside_down, seen = self._on_its_head(np.rot90(pixels, turn), found)
         if upside_down:
             turn = (turn + 2) % 4
@@ -209,13 +213,18 @@ class PageReader:
             seen = {}
         return found, turn, seen
 
-    def _on_its_head(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> tuple[bool, Seen]:
-        """Whether the longest lines are read more surely upside down, and what was seen of them as they are."""
+    def _on_its_head(
+        self, pixels: NDArray[np.uint8], lines: Sequence[TextLine], columns: int | None = None
+    ) -> tuple[bool, Seen]:
+        """Whether the longest lines are read more surely upside down, and what was seen of them as they are.
+
+        Of each strip so many columns are looked at, all of them if it is not said.
+        """
         recognizer = self.recognizer
         lengths = [float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines]
         longest = np.argsort(lengths)[-PROBES:].tolist()
         frames = [self._frame(lines[index]) for index in longest]
-        strips = [cut(pixels, each) for each in frames]
+        strips = [cut(pixels, each)[:, :columns] for each in frames]
         outputs = recognizer.look(strips)
         seen = dict(zip(longest, outputs, strict=True))
         legibility = recognizer.legibility(outputs)
