@@ -136,10 +136,13 @@ def labeller(path: Path) -> Finder:
 
 
 def shipped_finder(reader: PageReader, size: int) -> Finder:
-    """The product's own detector; its lines drawn in turn are its labels."""
+    """The product's own detector, of whose lines those count that are lines however they are read.
+
+    Drawn in turn they are its labels.
+    """
 
     def find(paragraph: Paragraph) -> tuple[NDArray[np.uint8], list[TextLine]]:
-        found, _ = reader.detector.find(paragraph.pixels)
+        found = [line for line in reader.detector.find(paragraph.pixels)[0] if reader.detector.believes(line, 0.0)]
         return draw_labels([line.polygon for line in found], len(paragraph.pixels), size), found
 
     path = FOLDER / "detector.onnx"
