@@ -192,6 +192,25 @@ def test_columns_are_read_one_after_the_other_below_their_heading() -> None:
     assert reading_order([*mixed, heading]) == [heading, *left, *right]
 
 
+def test_columns_that_run_over_into_each_other_are_read_one_after_the_other() -> None:
+    heads = [text_line(20, 380, 40), text_line(420, 780, 46)]
+    left = [text_line(20, 405 + 8 * (row % 2), 90 + 37 * row) for row in range(6)]
+    right = [text_line(404, 780, 95 + 30 * row) for row in range(7)]
+    assert reading_order([*right, heads[1], *left, heads[0]]) == [heads[0], *left, heads[1], *right]
+
+
+def test_a_note_in_the_margin_does_not_come_before_what_is_above_it() -> None:
+    text = [text_line(220, 780, 40 + 30 * row) for row in range(8)]
+    note = [text_line(20, 180, 130 + 30 * row) for row in range(2)]
+    assert reading_order([*note, *text]) == [*text[:3], *note, *text[3:]]
+
+
+def test_lines_that_wait_for_each_other_are_read_all_the_same() -> None:
+    # Some of these do.
+    random = [text_line(*sorted(pair), height) for *pair, height in np.random.default_rng(3).integers(0, 300, (60, 3))]
+    assert sorted(map(id, reading_order(random))) == sorted(map(id, random))
+
+
 def test_a_short_line_right_above_one_on_the_left_comes_first() -> None:
     date, greeting = text_line(500, 700, 40), text_line(20, 200, 90)
     assert reading_order([greeting, date]) == [date, greeting]

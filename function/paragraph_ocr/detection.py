@@ -281,23 +281,34 @@ def _windows(length: int, size: int, stride: int) -> list[tuple[int, int, int]]:
 
 
 def reading_order(lines: list[TextLine]) -> list[TextLine]:
-    """Lines top to bottom, columns left to right, by recursive X-Y cuts (Nagy and Seth 1984).
+    """Lines top to bottom, columns left to right (Breuel 2003), whether or not white bands part the columns.
 
-    Lines are cut into columns where a white band parts two groups that stand beside each other, else at the widest
-    white band across; what neither cuts is sorted by height.
+    Of lines one above the other the upper comes first. Of lines beside each other the left one does, with all that
+    stands above and below it, up to a line that spans both; but not before what is above all of that.
     """
     if len(lines) < 2:
         return lines
+    ascender = float(np.median([line.ascender for line in lines]))
     left = np.array([line.baseline[:, 0].min() for line in lines])
     right = np.array([line.baseline[:, 0].max() for line in lines])
-    bottom = np.array([line.baseline[:, 1].mean() for line in lines])
-    top = bottom - np.array([0.6 * line.ascender for line in lines])
-    for low, high, needed in ((left, right, 1.5 * float(np.median(bottom - top))), (top, bottom, 0.0)):
-        order = np.argsort(low, kind="stable")
-        gaps = low[order[1:]] - np.maximum.accumulate(high[order])[:-1]
-        at = int(gaps.argmax())
-        first, second = order[: at + 1], order[at + 1 :]
-        beside = min(bottom[first].max(), bottom[second].max()) > max(top[first].min(), top[second].min())
-        if gaps[at] > needed and (low is top or beside):
-            return [line for half in (first, second) for line in reading_order([lines[index] for index in half])]
-    return [lines[index] for index in np.argsort(bottom, kind="stable")]
+    # What is written in one column runs over into the next.
+    overrun = np.minimum(ascender, (right - left) / 4)
+    left, right = left + overrun, right - overrun
+    height = np.array([line.baseline[:, 1].mean() for line in lines])
+    overlaps = (left[:, None] < right) & (left < right[:, None])
+    beside = right[:, None] <= left
+    above = overlaps & (height[:, None] < height)
+    # Products of matrices ask for all pairs whether any third line stands to both of them in a certain way.
+    spanned = above.astype(np.float32) @ above.astype(np.float32) > 0
+    reaches = overlaps.astype(np.float32) @ (beside & (height[:, None] < height + ascender / 2)).astype(np.float32) > 0
+    before = above | (beside & reaches & ~spanned & ~spanned.T)
+    waits = before.sum(axis=0)
+    ordered = []
+    for _ in lines:
+        # Should lines wait for each other in a circle, the highest goes first.
+        candidates = np.flatnonzero(waits == 0) if (waits == 0).any() else np.flatnonzero(waits > 0)
+        first = int(candidates[np.argmin(height[candidates])])
+        ordered.append(lines[first])
+        waits -= before[first]
+        waits[first] = -len(lines)
+    return ordered
