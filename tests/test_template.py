@@ -167,7 +167,9 @@ def test_origins_are_named_one_by_one(origins: str, allowed: bool) -> None:
 @pytest.mark.parametrize("response", API["GatewayResponses"])
 def test_the_gateway_s_errors_are_problems_too(response: str) -> None:
     answer = API["GatewayResponses"][response]
-    assert answer["ResponseParameters"]["Headers"]["Content-Type"] == "'application/problem+json'"
+    headers = answer["ResponseParameters"]["Headers"]
+    assert headers["Content-Type"] == "'application/problem+json'"
+    assert headers["Access-Control-Allow-Origin"] == "'*'"
     template = answer["ResponseTemplates"]["application/json"]
     problem = json.loads(template.replace("$context.error.messageString", '"Bad request"'))
     assert set(problem) == {"type", "title", "status", "detail", "request_id"}
