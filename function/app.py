@@ -1,5 +1,6 @@
 """The API: a proxy event of a REST API goes in, its answer comes out; routes and nothing else."""
 
+import html
 import json
 import os
 from pathlib import Path
@@ -66,7 +67,7 @@ _cold = True
 @app.get("/", **openapi.PAGE)
 def page() -> Response[Any]:
     """The web page."""
-    return page_file("index.html")
+    return _page_file("index.html", app.current_event.raw_event["requestContext"].get("path") or "/")
 
 
 @app.get("/web/<file>", **openapi.PAGE_FILE)
@@ -74,7 +75,7 @@ def page_file(file: str) -> Response[Any]:
     """What the web page is made of."""
     if file not in PAGE_FILES:
         raise RouteNotFound(f"The page's files are {', '.join(PAGE_FILES)}.")
-    return _answer((WEB / file).read_bytes(), PAGE_FILES[file], headers={"Content-Security-Policy": PAGE_POLICY})
+    return _page_file(file, "/")
 
 
 @app.get("/openapi.json", **openapi.OPENAPI)
@@ -165,7 +166,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     global _cold
     metrics.add_metric("ColdStart", MetricUnit.Count, int(_cold))
     _cold = False
-    return app.resolve(event, context)
+    return app.resolve(event | {"path": _own_path(event)}, context)
+
+
+def _own_path(event: dict[str, Any]) -> str:
+    """The path without the one that a domain name of the account's own maps to this API, which AWS leaves in it."""
+    path: str = event.get("path") or "/"
+    resource: str = event.get("resource") or ""
+    if not resource or "+" in resource:
+        return path
+    segments = [segment for segment in path.split("/") if segment]
+    own = [segment for segment in resource.split("/") if segment]
+    return "/" + "/".join(segments[len(segments) - len(own) :]) if len(segments) > len(own) else path
 
 
 def _jobs() -> ModuleType:
@@ -182,6 +194,14 @@ def _fetch(url: str) -> bytes:
     from fetch import fetch
 
     return fetch(url, LIMITS.max_bytes, min(MAX_FETCH_SECONDS, LIMITS.max_seconds), IMAGE_TYPES)
+
+
+def _page_file(file: str, here: str) -> Response[Any]:
+    content = (WEB / file).read_bytes()
+    if not here.endswith("/"):
+        # At https://HOST/v1 a browser would look for what the page is made of in the folder above.
+        content = content.replace(b'="web/', f'="{html.escape(here)}/web/'.encode())
+    return _answer(content, PAGE_FILES[file], headers={"Content-Security-Policy": PAGE_POLICY})
 
 
 def _request_id() -> str:

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -118,6 +119,26 @@ def test_the_page_is_served_and_runs_its_own_script_only(route: str, file: str, 
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "links"), [("/", "web/"), ("/v1/", "web/"), ("/v1", "/v1/web/"), ('/"><b', "/&quot;&gt;&lt;b/web/")]
+)
+def test_the_page_finds_what_it_is_made_of_wherever_it_stands(path: str, links: str) -> None:
+    event = recorded("page")
+    event["requestContext"]["path"] = path
+    _, body, _ = raw_answer(event)
+    assert re.findall(r'(?:href|src)="(?!data:)([^"]+)"', body) == [f"{links}page.css", f"{links}page.js"]
+
+
+@pytest.mark.parametrize("mapped", ["", "/archive", "/archive/v2"])
+def test_a_domain_name_may_map_a_path_to_the_api(mapped: str) -> None:
+    for route in ("health", "page", "page_file"):
+        event = recorded(route)
+        event["path"] = mapped + event["path"]
+        assert raw_answer(event)[0] == 200
+    unknown = {**recorded("ocr"), "path": f"{mapped}/ocrs", "resource": "/ocrs"}
+    assert raw_answer(unknown)[0] == 404
 
 
 def test_every_file_of_the_page_can_be_had() -> None:

@@ -6,6 +6,8 @@ const MAX_PIXELS = 40_000_000;
 // Long edge of a picture that is made smaller: enough for a page of writing, and a canvas that phones can hold.
 const MAX_EDGE = 4096;
 const MAX_NAME = 255;
+// Where the API is, with whatever stage or path before it.
+const API = new URL("..", import.meta.url);
 // From which confidence on a line or a word counts as sure, and as fair.
 const SURE = 0.95;
 const FAIR = 0.85;
@@ -47,7 +49,7 @@ for (const id of ["file", "photo"]) {
 $("sample").addEventListener("click", () =>
   read(async (signal) => {
     // API Gateway hands out an image as bytes only to who accepts its type first; an <img> does not.
-    const response = await fetch("web/letter.jpg", { headers: { Accept: "image/jpeg" }, signal });
+    const response = await fetch(new URL("web/letter.jpg", API), { headers: { Accept: "image/jpeg" }, signal });
     if (!response.ok) throw await problemOf(response.status, await response.blob());
     return new File([await response.blob()], "letter.jpg", { type: "image/jpeg" });
   }),
@@ -189,7 +191,7 @@ function post(format, body, signal, progress) {
   signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", format === "json" ? "ocr" : `ocr?format=${format}`);
+    request.open("POST", new URL(format === "json" ? "ocr" : `ocr?format=${format}`, API));
     request.setRequestHeader("Accept", FORMATS[format].type);
     request.setRequestHeader("Content-Type", "application/json");
     const key = sessionStorage.getItem("api-key");
