@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from paragraph_ocr.models import FOLDER, Model
+from paragraph_ocr.recognition import Recognizer
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 from training.augmentation import degrade, warp_strip
 from training.batches import leave_signals
@@ -22,7 +24,8 @@ from training.networks.crnn import CRNN
 from training.networks.seq2seq import Seq2Seq
 from training.networks.sliding_cnn import SlidingCNN
 from training.pages import load_pages, refuse_shared_writers
-from training.strips import MARGIN, Strip, enlarged, load_strips
+from training.splices import Splicer, make_splicer
+from training.strips import MARGIN, enlarged, load_strips
 from training.tandem import choose_pages, page_errors
 
 NETWORKS: dict[str, type[CRNN]] = {"crnn": CRNN, "seq2seq": Seq2Seq, "sliding_cnn": SlidingCNN}
@@ -43,8 +46,9 @@ class RecognitionOptions:
     """What an experiment file says under [data].
 
     `batch` is the number of strips that the exported model takes, `columns` the strip columns in a training batch,
-    `weights` how often a line of a source is drawn (1 where it is not named), `full_width` the share of batches padded
-    to the exported width, `validation_pages` the pages of each source that are read whole at every validation,
+    `weights` how often a line of a source is drawn (1 where it is not named), `spliced` the share of its lines that go
+    on like another of the same hand (0 where it is not named), `full_width` the share of batches padded to the exported
+    width, `validation_pages` the pages of each source that are read whole at every validation,
     `same_writer` the sources whose one writer may stand in both splits.
     """
 
@@ -57,6 +61,7 @@ class RecognitionOptions:
     validation_pages: int = 2
     same_writer: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
+    spliced: dict[str, float] = field(default_factory=dict)
 
 
 def stack(strips: list[NDArray[np.uint8]], width: int) -> Tensor:
@@ -88,12 +93,12 @@ def describe(options: RecognitionOptions) -> dict[str, Any]:
 class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
     """Endless batches of augmented strips of similar width: ink (N, 1, H, W), classes (sum of lengths), lengths (N)."""
 
-    def __init__(self, strips: list[Strip], options: RecognitionOptions, charset: str, seed: int) -> None:
-        self.strips = strips
+    def __init__(self, lines: Splicer, options: RecognitionOptions, charset: str, seed: int) -> None:
+        self.lines = lines
         self.options = options
         self.classes = {character: index + 1 for index, character in enumerate(charset)}
         self.seed = seed
-        weights = np.array([options.weights.get(strip.source, 1.0) for strip in strips])
+        weights = np.array([options.weights.get(strip.source, 1.0) for strip in lines.strips])
         self.probability = weights / weights.sum()
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -102,8 +107,10 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         while True:
             pool = []
-            for index in rng.choice(len(self.strips), 384, p=self.probability):
-                strip = self.strips[index]
+            for index in rng.choice(len(self.probability), 384, p=self.probability):
+                strip = self.lines.strips[index]
+                if rng.random() < options.spliced.get(strip.source, 0.0):
+                    strip = self.lines.splice(index, rng)
                 warped = warp_strip(np.asarray(strip.pixels), options.height, options.width, MARGIN, rng)
                 # CTC needs a frame for each character and a blank between doubled ones.
                 if warped.shape[1] // 4 > 1.15 * len(strip.text):
@@ -142,6 +149,10 @@ class Recognition:
             self.options.same_writer,
         )
         self.train = [s for s in train if set(s.text) <= known and not s.struck]
+        self.lines = Splicer(self.train, [[] for _ in self.train])
+        if self.options.spliced:
+            shipped = Recognizer(Model(FOLDER / "recognizer.onnx", threads=1))
+            self.lines = make_splicer(self.train, self.options.spliced, shipped, cache)
         self.sources = sorted({s.source for s in self.train})
         # The same sentence in another hand is still the same sentence: it would flatter the figure.
         seen = {s.text for s in self.train}
@@ -151,7 +162,7 @@ class Recognition:
 
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Endless training batches."""
-        lines = AugmentedLines(self.train, self.options, self.charset, seed)
+        lines = AugmentedLines(self.lines, self.options, self.charset, seed)
         return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
