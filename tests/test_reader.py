@@ -1,4 +1,5 @@
 import re
+from copy import copy
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from pages import WORDS, draw_page
 from PIL import Image, ImageFont
+from shapely.affinity import scale
 from shapely.geometry import Polygon, box
 
 from paragraph_ocr.ctc import Character
@@ -18,7 +20,7 @@ from paragraph_ocr.imaging import Limits
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import ModelError
 from paragraph_ocr.reader import PageReader
-from paragraph_ocr.recognition import Recognizer
+from paragraph_ocr.recognition import Recognizer, Stretch
 from training.metrics import ErrorRate
 
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
@@ -51,6 +53,26 @@ def test_every_line_of_the_sample_is_read_in_order(letter: Page) -> None:
     assert error(truth, letter) < 0.2
     heights = [np.mean([y for _, y in line.baseline]) for line in letter.lines]
     assert heights == sorted(heights)
+
+
+@pytest.mark.parametrize("squeeze", [0.4, 0.5])
+def test_dense_writing_is_read_as_if_it_were_not(reader: PageReader, letter: Page, squeeze: float) -> None:
+    truth = LETTER.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+    image = Image.open(LETTER).convert("L")
+    pixels = np.asarray(image.resize((round(squeeze * image.width), image.height)))
+    page = reader.read_image(pixels, "squeezed.png")
+    recognizer = copy(reader.recognizer)
+    recognizer.stretch = Stretch(columns=recognizer.stretch.columns, most=1.0)
+    as_it_is = PageReader(reader.detector, recognizer).read_image(pixels, "squeezed.png")
+    assert error(truth, page) < 0.6 * error(truth, as_it_is)
+    overlaps = []
+    for line, dense in zip(letter.lines, page.lines, strict=True):
+        if [word.text for word in line.words] == [word.text for word in dense.words]:
+            for word, other in zip(line.words, dense.words, strict=True):
+                wide = scale(Polygon(other.polygon), 1 / squeeze, origin=(0, 0))
+                overlaps.append(Polygon(word.polygon).intersection(wide).area / Polygon(word.polygon).union(wide).area)
+    assert len(overlaps) > 20
+    assert np.mean(overlaps) > 0.75
 
 
 def test_a_printed_page_is_read(reader: PageReader) -> None:

@@ -42,14 +42,24 @@ def test_a_curved_baseline_comes_out_straight() -> None:
     assert np.abs(darkest - GEOMETRY.baseline * GEOMETRY.height).max() <= 2
 
 
-def test_positions_in_the_strip_lead_back_to_the_page() -> None:
+@pytest.mark.parametrize("stretch", [1.0, 1.5])
+def test_positions_in_the_strip_lead_back_to_the_page(stretch: float) -> None:
     page = np.full((600, 800), 255, np.uint8)
     cv2.circle(page, (400, 300), 4, 0, -1)
     baseline = np.array([[100, 280], [700, 340]], np.float32)
-    line = frame(baseline, 36, 14, GEOMETRY)
+    line = frame(baseline, 36, 14, GEOMETRY, stretch)
     strip = cut(page, line)
     row, column = np.argwhere(strip < 60).mean(axis=0)
     assert np.allclose(line.to_page(np.array([column]), np.array([row])), [[400, 300]], atol=1.5)
+
+
+def test_what_is_made_wider_keeps_its_detail() -> None:
+    page = np.full((400, 900), 255, np.uint8)
+    for stroke in range(0, 900, 10):
+        page[:, stroke : stroke + 5] = 0
+    line = np.array([[100, 250], [800, 250]], np.float32)
+    contrast = [float(np.std(cut(page, frame(line, 120, 40, GEOMETRY, stretch))[:, 30:-30])) for stretch in (1.0, 1.5)]
+    assert contrast[1] > 1.3 * contrast[0]
 
 
 def test_a_frame_beyond_the_page_repeats_its_edge() -> None:
@@ -124,11 +134,14 @@ def test_light_strokes_on_dark_are_turned_round_and_dark_ones_kept(paper: int) -
 
 
 def test_a_line_somewhat_too_long_is_squeezed_and_a_longer_one_makes_a_longer_strip() -> None:
-    def columns(widths: float) -> int:
+    def columns(widths: float, stretch: float = 1.0) -> int:
         length = widths * GEOMETRY.width * 1.3 * 42 / GEOMETRY.height
-        return len(frame(np.array([[0, 50], [length, 50]], np.float32), 30, 12, GEOMETRY).origins)
+        return len(frame(np.array([[0, 50], [length, 50]], np.float32), 30, 12, GEOMETRY, stretch).origins)
 
     assert columns(0.5) == pytest.approx(0.5 * GEOMETRY.width, rel=0.05)
     assert columns(1.2) == GEOMETRY.width
     assert columns(2.5) == pytest.approx(2.5 * GEOMETRY.width, rel=0.05)
     assert columns(99) == 8 * GEOMETRY.width
+    assert columns(0.5, 1.5) == pytest.approx(0.75 * GEOMETRY.width, rel=0.05)
+    assert columns(1.2, 1.5) == 1.5 * GEOMETRY.width
+    assert columns(99, 1.5) == 8 * GEOMETRY.width

@@ -16,7 +16,9 @@ def _field(rng: np.random.Generator, shape: tuple[int, int], cell: float, amplit
     return np.asarray(cv2.resize(noise, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def warp_strip(strip: Grey, height: int, max_width: int, margin: float, rng: np.random.Generator) -> Grey:
+def warp_strip(
+    strip: Grey, height: int, max_width: int, margin: float, rng: np.random.Generator, stretch: float = 1.0
+) -> Grey:
     """A cached strip cut down to the recogniser's height, sheared, scaled, shifted and bent at random.
 
     Parameters
@@ -26,6 +28,9 @@ def warp_strip(strip: Grey, height: int, max_width: int, margin: float, rng: np.
         Size of the recogniser's input.
     margin : float
         How much taller the cached strip is than the recogniser's input.
+    rng : Generator
+    stretch : float
+        How many times as wide it is made, before chance makes it wider or narrower.
 
     Returns
     -------
@@ -34,7 +39,7 @@ def warp_strip(strip: Grey, height: int, max_width: int, margin: float, rng: np.
     rows, columns = strip.shape
     shear = rng.normal(0.0, 0.18)
     scale_y = float(np.exp(rng.normal(0.0, 0.09)))
-    scale_x = float(np.exp(rng.normal(0.0, 0.12)))
+    scale_x = stretch * float(np.exp(rng.normal(0.0, 0.12)))
     baseline, shift = 0.7 * rows, rng.normal(0.0, 0.035 * height)
     ends = rng.normal(0.0, 0.05 * height, 2)
     width = int(np.clip(round(columns * scale_x), 16, max_width))

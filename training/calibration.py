@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 from tqdm import tqdm
 
+from paragraph_ocr.detection import TextLine
 from paragraph_ocr.models import FOLDER, UNCALIBRATED, Model, read_card
 from paragraph_ocr.reader import PageReader
-from paragraph_ocr.rectification import cut, frame
 from training.pages import TruePage, load_pages
 
 # Where bins of confidence end; most characters lie in the last.
@@ -48,13 +48,12 @@ def collect(pages: list[TruePage], reader: PageReader) -> Judged:
     recognizer = reader.recognizer
     judged = [np.empty((0, 2))]
     for page in tqdm(pages, desc="pages"):
-        pixels = page.pixels()
-        for line in page.lines:
-            if line.text and not line.struck:
-                strip = cut(pixels, frame(line.baseline, line.ascender, line.descender, recognizer.geometry))
-                characters = recognizer.read(recognizer.look([strip])[0])
-                right = judge(line.text, "".join(character.text for character in characters))
-                judged.append(np.column_stack([recognizer.confidences(characters), right]))
+        lines = [line for line in page.lines if line.text and not line.struck]
+        true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in lines]
+        for line, (_, seen) in zip(lines, reader.look(page.pixels(), true), strict=True):
+            characters = recognizer.read(seen)
+            right = judge(line.text, "".join(character.text for character in characters))
+            judged.append(np.column_stack([recognizer.confidences(characters), right]))
     return np.concatenate(judged)
 
 

@@ -278,7 +278,7 @@ def compare_readers(data: Path, cache: Path, lines: int) -> str:
             for part in ("all", kind):
                 reader.rates.setdefault(part, ErrorRate()).add(strip.text, reading)
     longest = max(strips, key=lambda strip: strip.pixels.shape[1])
-    full = stack([np.asarray(longest.pixels)], task.options.width).numpy()
+    full = stack([np.asarray(longest.pixels)[:, : task.options.width]], task.options.width).numpy()
     times = in_turn([lambda reader=reader: reader.read(full) for reader in readers])  # type: ignore[misc]
     rows = [
         [

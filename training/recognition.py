@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from paragraph_ocr.models import FOLDER, Model
-from paragraph_ocr.recognition import Recognizer
+from paragraph_ocr.recognition import Recognizer, Stretch
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 from training.augmentation import degrade, warp_strip
 from training.batches import leave_signals
@@ -25,7 +25,7 @@ from training.networks.seq2seq import Seq2Seq
 from training.networks.sliding_cnn import SlidingCNN
 from training.pages import load_pages, refuse_shared_writers
 from training.splices import Splicer, make_splicer
-from training.strips import MARGIN, enlarged, load_strips
+from training.strips import MARGIN, Strip, enlarged, load_strips
 from training.tandem import choose_pages, page_errors
 
 NETWORKS: dict[str, type[CRNN]] = {"crnn": CRNN, "seq2seq": Seq2Seq, "sliding_cnn": SlidingCNN}
@@ -34,6 +34,9 @@ BLANK = 0
 GRAIN = 64
 # The mean confidence of lines above which nobody asks whether they stand upside down; such have come up to 0.82.
 LEGIBLE = 0.95
+# Of true lines with 8 to 9 columns a character 19.7 % was read wrong as they were, 13.3 % 1.3 times as wide; of those
+# with 10 to 11 columns 12.9 and 10.4 %.
+STRETCH = Stretch(columns=14.0, most=1.5)
 
 
 def load_charset() -> str:
@@ -72,6 +75,13 @@ def stack(strips: list[NDArray[np.uint8]], width: int) -> Tensor:
     return torch.from_numpy(batch)
 
 
+def widened(strip: Strip) -> Strip:
+    """A strip as wide as the product makes it if it counts its characters right."""
+    stretch = STRETCH.of(len(strip.text) / strip.pixels.shape[1])
+    pixels = cv2.resize(np.asarray(strip.pixels), None, fx=stretch, fy=1.0, interpolation=cv2.INTER_LINEAR)
+    return replace(strip, pixels=np.asarray(pixels, np.uint8))
+
+
 def describe(options: RecognitionOptions) -> dict[str, Any]:
     """What the product has to know of a recogniser with these options: its input, how it is made, and its classes."""
     geometry = asdict(Geometry(options.height, options.width))
@@ -84,7 +94,12 @@ def describe(options: RecognitionOptions) -> dict[str, Any]:
             "grains": [options.batch, 1, options.height, GRAIN],
         },
         "outputs": [{"name": "log_probabilities"}],
-        "preprocessing": {"normalisation": asdict(Normalisation()), "geometry": geometry, "legible": LEGIBLE},
+        "preprocessing": {
+            "normalisation": asdict(Normalisation()),
+            "geometry": geometry,
+            "legible": LEGIBLE,
+            "stretch": asdict(STRETCH),
+        },
         "charset": load_charset(),
         "blank": BLANK,
     }
@@ -111,7 +126,9 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
                 strip = self.lines.strips[index]
                 if rng.random() < options.spliced.get(strip.source, 0.0):
                     strip = self.lines.splice(index, rng)
-                warped = warp_strip(np.asarray(strip.pixels), options.height, options.width, MARGIN, rng)
+                stretch = STRETCH.of(len(strip.text) / strip.pixels.shape[1])
+                widest = round(options.width * stretch)
+                warped = warp_strip(np.asarray(strip.pixels), options.height, widest, MARGIN, rng, stretch)
                 # CTC needs a frame for each character and a blank between doubled ones.
                 if warped.shape[1] // 4 > 1.15 * len(strip.text):
                     pool.append((degrade(warped, rng), strip.text))
@@ -125,7 +142,8 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
                 batch = batches[at]
                 width = -(-max(pixels.shape[1] for pixels, _ in batch) // 32) * 32
                 if rng.random() < options.full_width:
-                    width, batch = options.width, batch[: max(1, options.columns // options.width)]
+                    width = max(width, options.width)
+                    batch = batch[: max(1, options.columns // width)]
                 classes = [self.classes[character] for _, text in batch for character in text]
                 lengths = [len(text) for _, text in batch]
                 yield stack([pixels for pixels, _ in batch], width), torch.tensor(classes), torch.tensor(lengths)
@@ -158,7 +176,7 @@ class Recognition:
         seen = {s.text for s in self.train}
         pages = [page for folder in folders for page in load_pages(folder, "val")]
         self.pages = choose_pages(pages, self.options.validation_pages)
-        self.validation = [s for s in validation if s.text not in seen and not s.struck]
+        self.validation = [widened(s) for s in validation if s.text not in seen and not s.struck]
 
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Endless training batches."""
@@ -192,7 +210,8 @@ class Recognition:
         overall = ErrorRate()
         for start in range(0, len(chosen), 16):
             part = chosen[start : start + 16]
-            batch = stack([np.asarray(s.pixels) for s in part], self.options.width).to(device)
+            width = max(self.options.width, -(-max(s.pixels.shape[1] for s in part) // GRAIN) * GRAIN)
+            batch = stack([np.asarray(s.pixels) for s in part], width).to(device)
             with torch.inference_mode():
                 readings = network.read(batch)  # type: ignore[operator]
             for strip, classes in zip(part, readings, strict=True):

@@ -28,6 +28,8 @@ from paragraph_ocr.rectification import Frame, Points, cut, dark_on_light, even_
 PROBES = 3
 # Columns of their strips that are enough for it: a dozen letters each.
 GLIMPSE = 320
+# A line is looked at again if it should have been made narrower or wider than it was by more than this.
+CLOSE = (0.8, 1.1)
 
 # Takes the lines of a page that are read, and how many it has.
 Progress = Callable[[int, int], None]
@@ -232,8 +234,47 @@ class PageReader:
             return False, seen
         return recognizer.legibility(recognizer.look([strip[::-1, ::-1] for strip in strips])) > legibility, seen
 
-    def _frame(self, line: TextLine) -> Frame:
-        return frame(line.baseline, line.ascender, line.descender, self.recognizer.geometry)
+    def _frame(self, line: TextLine, stretch: float = 1.0) -> Frame:
+        return frame(line.baseline, line.ascender, line.descender, self.recognizer.geometry, stretch)
+
+    def _look(self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame]) -> Seen:
+        """What the recogniser sees of a page in some frames."""
+        seen = self.recognizer.look([cut(pixels, each) for each in frames.values()])
+        return dict(zip(frames, seen, strict=True))
+
+    def look(
+        self,
+        pixels: NDArray[np.uint8],
+        lines: Sequence[TextLine],
+        deadline: float = math.inf,
+        seen: Seen | None = None,
+    ) -> Generator[tuple[Frame, NDArray[np.float32]]]:
+        """Each line's frame on a page and what the recogniser sees in it, dense writing made wider.
+
+        Takes and raises what `read_lines` does.
+        """
+        recognizer = self.recognizer
+        known = seen or {}
+        size = recognizer.model.input_shape[0]
+        wanted: list[float] = []
+        for start in range(0, len(lines), size):
+            _check(deadline)
+            batch = range(start, min(start + size, len(lines)))
+            # Lines of a page are likely to be as dense as each other.
+            usual = float(np.median(wanted)) if wanted else 1.0
+            used = {index: 1.0 if index in known else usual for index in batch}
+            frames = {index: self._frame(lines[index], used[index]) for index in batch}
+            outputs = {index: known[index] for index in batch if index in known}
+            outputs |= self._look(pixels, {index: frames[index] for index in batch if index not in known})
+            again: dict[int, Frame] = {}
+            for index in batch:
+                density = recognizer.density(outputs[index], len(frames[index].origins))
+                wanted.append(recognizer.stretch.of(used[index] * density))
+                if not CLOSE[0] <= wanted[-1] / used[index] <= CLOSE[1]:
+                    again[index] = self._frame(lines[index], wanted[-1])
+            frames |= again
+            outputs |= self._look(pixels, again)
+            yield from ((frames[index], outputs[index]) for index in batch)
 
     def read_lines(
         self,
@@ -262,25 +303,15 @@ class PageReader:
         TooLarge
             The deadline is over.
         """
-        recognizer = self.recognizer
-        known = seen or {}
-        size = recognizer.model.input_shape[0]
         read: list[Line] = []
-        for start in range(0, len(lines), size):
-            _check(deadline)
+        step = self.recognizer.columns_a_step
+        if progress:
+            progress(0, len(lines))
+        for line, (within, output) in zip(lines, self.look(pixels, lines, deadline, seen), strict=True):
+            characters = self.recognizer.read(output)
+            read.append(_line(line, within, characters, self.recognizer.confidences(characters), step))
             if progress:
                 progress(len(read), len(lines))
-            batch = range(start, min(start + size, len(lines)))
-            frames = [self._frame(lines[index]) for index in batch]
-            unseen = [index for index in batch if index not in known]
-            outputs = recognizer.look([cut(pixels, frames[index - start]) for index in unseen])
-            now = known | dict(zip(unseen, outputs, strict=True))
-            for index, each in zip(batch, frames, strict=True):
-                characters = recognizer.read(now[index])
-                sure = recognizer.confidences(characters)
-                read.append(_line(lines[index], each, characters, sure, recognizer.columns_a_step))
-        if progress:
-            progress(len(read), len(lines))
         return read
 
 

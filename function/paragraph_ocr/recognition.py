@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,26 @@ from paragraph_ocr.ctc import Character, decode, greedy, join
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """How dense writing is made wider before it is read.
+
+    Attributes
+    ----------
+    columns : float
+        Strip columns that a character should have.
+    most : float
+        A line is made at most so many times as wide.
+    """
+
+    columns: float
+    most: float
+
+    def of(self, density: float) -> float:
+        """How many times as wide to make a strip with so many characters in a column."""
+        return min(max(self.columns * density, 1.0), self.most)
 
 
 class Recognizer:
@@ -38,12 +59,18 @@ class Recognizer:
         self.geometry = Geometry(height, width, **preprocessing["geometry"])
         self.normalisation = Normalisation(**preprocessing["normalisation"])
         self.legible = float(preprocessing["legible"])
+        self.stretch = Stretch(**preprocessing["stretch"])
         self.columns_a_step = width / model.card.output_shapes[0][1]
 
     def read(self, seen: NDArray[np.float32]) -> list[Character]:
         """The characters of what `look` saw, left to right; their steps are `columns_a_step` strip columns wide."""
         card = self.model.card
         return decode(seen, card.charset, card.blank, self.language)
+
+    def density(self, seen: NDArray[np.float32], columns: int) -> float:
+        """About how many characters stand in a column of a strip of so many columns, of which `look` saw this."""
+        card = self.model.card
+        return len(greedy(seen, card.charset, card.blank)) / columns
 
     def confidences(self, characters: Sequence[Character]) -> NDArray[np.float64]:
         """How sure it is that each character is right, float64 (N,), as the model's card calibrates it."""

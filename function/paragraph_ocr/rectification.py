@@ -130,7 +130,7 @@ def smooth(line: Points, window: int) -> Points:
     return np.stack([np.convolve(padded[:, axis], kernel, mode="valid") for axis in (0, 1)], axis=1).astype(np.float32)
 
 
-def frame(baseline: Points, ascender: float, descender: float, geometry: Geometry) -> Frame:
+def frame(baseline: Points, ascender: float, descender: float, geometry: Geometry, stretch: float = 1.0) -> Frame:
     """The strip frame of a line.
 
     Parameters
@@ -140,6 +140,8 @@ def frame(baseline: Points, ascender: float, descender: float, geometry: Geometr
     ascender, descender : float
         Heights above and below the baseline, pixels of the page.
     geometry : Geometry
+    stretch : float
+        How many times as many columns the strip has as it would otherwise.
     """
     line_height = max(ascender + descender, 1.0)
     scale = geometry.height / (geometry.window * line_height)
@@ -158,7 +160,7 @@ def frame(baseline: Points, ascender: float, descender: float, geometry: Geometr
     length = float(np.hypot(*np.diff(line, axis=0).T).sum())
     natural = length * scale
     most = geometry.width * (1.0 if natural <= geometry.squeeze * geometry.width else geometry.widths)
-    columns = int(np.clip(round(natural), 8, most))
+    columns = int(min(np.clip(round(natural), 8, most) * stretch, geometry.width * geometry.widths))
     origins = resample(line, length / (columns - 1))
     if len(origins) != columns:
         at = np.linspace(0, len(origins) - 1, columns)
@@ -191,7 +193,9 @@ def cut(page: Grey, line: Frame) -> Grey:
     right, bottom = np.clip([right, bottom], [left + 1, top + 1], [page.shape[1], page.shape[0]])
     part = page[top:bottom, left:right]
     # Remapping samples points: shrink the part first where a strip pixel covers more than one of the page.
-    shrink = float(np.hypot(*line.downs[len(line.downs) // 2]))
+    middle = len(line.origins) // 2
+    steps = np.stack([line.downs[middle], line.origins[middle] - line.origins[middle - 1]])
+    shrink = float(np.hypot(*steps.T).min())
     if shrink > 1.3:
         size = (max(1, round(part.shape[1] / shrink)), max(1, round(part.shape[0] / shrink)))
         part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
