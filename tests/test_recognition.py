@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pages import write_folder
@@ -7,8 +8,19 @@ from pages import write_folder
 from paragraph_ocr.rectification import Geometry
 from training.networks.sliding_cnn import SlidingCNN
 from training.pages import DatasetError, load_pages
-from training.recognition import BLANK, Recognition, load_charset, stack
-from training.strips import cut_page
+from training.recognition import (
+    BLANK,
+    STRETCH,
+    AugmentedLines,
+    Recognition,
+    RecognitionOptions,
+    in_capitals,
+    load_charset,
+    stack,
+    widened,
+)
+from training.splices import Splicer
+from training.strips import Strip, cut_page
 
 OPTIONS = {"height": 32, "width": 512, "columns": 2048}
 NETWORK = {"name": "crnn", "channels": [8, 16, 24, 32], "hidden": 48}
@@ -48,6 +60,32 @@ def test_validation_leaves_out_texts_that_were_trained_on(tmp_path: Path) -> Non
 def test_an_option_that_does_not_exist_is_an_error(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="colour"):
         Recognition([folder], tmp_path, OPTIONS | {"colour": True}, dict(NETWORK))
+
+
+@pytest.mark.parametrize(
+    ("text", "capitals"),
+    [("NATURE ET ESPECE", True), ("Le STADE De BRUGES", True), ("Le stade", False), ("N° 12 A.", False)],
+)
+def test_lines_in_capitals_are_told_from_others(text: str, capitals: bool) -> None:
+    assert in_capitals(text) is capitals
+
+
+def test_lines_in_capitals_are_drawn_more_often() -> None:
+    strips = [
+        Strip(np.full((43, 200), 200, np.uint8), text, 0.7, "a", "x", struck=False) for text in ("ECRITURE", "mot")
+    ]
+    options = RecognitionOptions(height=32, width=512, capitals=3.0)
+    lines = AugmentedLines(Splicer(strips, [[], []]), options, load_charset(), seed=0)
+    assert lines.probability.tolist() == [0.75, 0.25]
+
+
+def test_dense_lines_are_made_wider() -> None:
+    dense, roomy = (
+        Strip(np.full((43, columns), 200, np.uint8), "x" * 40, 0.7, "a", "x", struck=False) for columns in (400, 600)
+    )
+    assert widened(dense).pixels.shape == (43, 560)
+    assert widened(roomy).pixels.shape == (43, 600)
+    assert STRETCH.of(10.0) == STRETCH.most
 
 
 def test_batches_fit_the_budget_and_the_input(folder: Path, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ LONGEST = 7
 # Composed text, and what a character of it counts beside one of the annotated pages.
 CHARACTERS = {"en": 2_000_000, "fr": 1_000_000}
 WEIGHTS = {"en": 0.2, "fr": 0.4}
+# What a character of the annotated pages counts when it is written once more as a capital.
+CAPITALS = 0.2
 # Chosen on training writers whose text was kept from the model.
 SEARCH = Search(width=16, weight=0.5, bonus=1.5, floor=3e-3, sure=0.995)
 
@@ -213,7 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.language", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of annotated pages")
     parser.add_argument("--assets", type=Path, default=Path("build/assets"), help="what training.fonts fetched")
-    parser.add_argument("--contexts", type=int, default=60_000, help="contexts to keep; each takes about 40 bytes")
+    parser.add_argument("--contexts", type=int, default=70_000, help="contexts to keep; each takes about 40 bytes")
     parser.add_argument("--version", required=True, help="what the card calls this model")
     parser.add_argument("--out", type=Path, default=FOLDER / "language.npz")
     arguments = parser.parse_args()
@@ -225,6 +227,7 @@ def main() -> None:
     groups = [(lines["train"], 1.0)]
     for seed, (language, characters) in enumerate(CHARACTERS.items()):
         groups.append((composed_lines(arguments.assets, language, characters, seed), WEIGHTS[language]))
+    groups.append(([line.upper() for line in lines["train"]], CAPITALS))
     table = fit(groups, arguments.contexts)
     table.save(arguments.out)
     held_out = [line for line in lines["val"] if set(line) <= set(CHARSET)]

@@ -49,10 +49,11 @@ class RecognitionOptions:
     """What an experiment file says under [data].
 
     `batch` is the number of strips that the exported model takes, `columns` the strip columns in a training batch,
-    `weights` how often a line of a source is drawn (1 where it is not named), `spliced` the share of its lines that go
-    on like another of the same hand (0 where it is not named), `full_width` the share of batches padded to the exported
-    width, `validation_pages` the pages of each source that are read whole at every validation,
-    `same_writer` the sources whose one writer may stand in both splits.
+    `weights` how often a line of a source is drawn (1 where it is not named), `capitals` how many times as often one is
+    drawn that is written in capitals, `spliced` the share of a source's lines that go on like another of the same hand
+    (0 where it is not named), `full_width` the share of batches padded to the exported width, `validation_pages` the
+    pages of each source that are read whole at every validation, `same_writer` the sources whose one writer may stand
+    in both splits.
     """
 
     height: int = 48
@@ -64,6 +65,7 @@ class RecognitionOptions:
     validation_pages: int = 2
     same_writer: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
+    capitals: float = 1.0
     spliced: dict[str, float] = field(default_factory=dict)
 
 
@@ -73,6 +75,12 @@ def stack(strips: list[NDArray[np.uint8]], width: int) -> Tensor:
     for row, strip in zip(batch, strips, strict=True):
         row[0, :, : strip.shape[1]] = to_ink(strip, Normalisation())
     return torch.from_numpy(batch)
+
+
+def in_capitals(text: str) -> bool:
+    """Whether a text is written in capitals, but for some of its letters."""
+    letters = [character for character in text if character.isalpha()]
+    return len(letters) > 5 and sum(letter.isupper() for letter in letters) > 0.8 * len(letters)
 
 
 def widened(strip: Strip) -> Strip:
@@ -113,7 +121,12 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         self.options = options
         self.classes = {character: index + 1 for index, character in enumerate(charset)}
         self.seed = seed
-        weights = np.array([options.weights.get(strip.source, 1.0) for strip in lines.strips])
+        weights = np.array(
+            [
+                options.weights.get(strip.source, 1.0) * (options.capitals if in_capitals(strip.text) else 1.0)
+                for strip in lines.strips
+            ]
+        )
         self.probability = weights / weights.sum()
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
