@@ -34,8 +34,8 @@ BLANK = 0
 GRAIN = 64
 # The mean confidence of lines above which nobody asks whether they stand upside down; such have come up to 0.82.
 LEGIBLE = 0.95
-# Of true lines with 8 to 9 columns a character 19.7 % was read wrong as they were, 13.3 % 1.3 times as wide; of those
-# with 10 to 11 columns 12.9 and 10.4 %.
+# Of validation pages' true lines with 8 to 9 columns a character 19.7 % was read wrong as they were, 13.3 % 1.3 times
+# as wide; of those with 10 to 11 columns 12.9 and 10.4 %.
 STRETCH = Stretch(columns=14.0, most=1.5)
 
 
