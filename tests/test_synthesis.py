@@ -21,9 +21,11 @@ from training.synthesis import (
     Sheet,
     drawable,
     fill_sheet,
+    make_hand,
     make_layout,
     make_page,
     make_view,
+    raise_letters,
     write_line,
     write_page,
 )
@@ -120,6 +122,27 @@ def test_only_glyphs_that_the_face_has_are_drawn(face: Face, corpus: Corpus) -> 
 def test_faces_of_capitals_get_upper_case_text(face: Face, corpus: Corpus) -> None:
     _, record = make_page(1, 1, [Face("bundled", "hand", face.paths, caps_only=True)], corpus, "train", "hand")
     assert all(line["text"] == line["text"].upper() for line in record["lines"])
+
+
+def test_a_hand_may_draw_some_letters_as_capitals_wherever_they_stand(face: Face, corpus: Corpus) -> None:
+    assert raise_letters("Ça va, été à ŷ?", "ae") == "ÇA vA, ÉtÉ À ŷ?"
+    rng = np.random.default_rng(1)
+    hand = Hand(face, 44.0, raised="aeou")
+    layout, height, width = make_layout(rng, hand)
+    sheet = Sheet(np.zeros((height, width), np.uint8))
+    fill_sheet(sheet, rng, hand, hand, layout, Composer(corpus, rng, "en"))
+    written = "".join(line["text"] for line in sheet.lines)
+    assert not set("aeou") & set(written)
+    assert set("lnrt") & set(written)
+
+
+def test_some_hands_mix_capitals_into_words_and_no_typewriter_does(face: Face) -> None:
+    def raised(style: str) -> list[str]:
+        own = Face("bundled", style, face.paths)
+        return [make_hand(np.random.default_rng(seed), own).raised for seed in range(200)]
+
+    assert 4 <= sum(map(bool, raised("hand"))) <= 24
+    assert not any(raised("typewriter") + raised("print") + raised("script"))
 
 
 def test_a_written_folder_reads_as_pages(face: Face, corpus: Corpus, tmp_path: Path) -> None:

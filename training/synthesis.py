@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import multiprocessing
+import string
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ Pixels = NDArray[np.uint8]
 
 STYLES = {"hand": 0.6, "print": 0.2, "typewriter": 0.2}
 MAX_SIDE = 1800
+# The share of hands that write some letters as capitals wherever they stand.
+MIXED = 0.06
 LIGATURES = {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss"}
 INK = 40  # the palest grey, out of 255, that counts as ink when a polygon is drawn around it
 
@@ -65,6 +68,8 @@ class Hand:
         Width of a broad pen held at 45 degrees.
     curly : bool
         Writes curly apostrophes and quotation marks.
+    raised : str
+        Small letters that the writer draws as capitals wherever they stand, with or without an accent.
     """
 
     face: Face
@@ -82,6 +87,7 @@ class Hand:
     thickness: float = 0.0
     nib: float = 0.0
     curly: bool = False
+    raised: str = ""
 
 
 @dataclass
@@ -118,7 +124,14 @@ def make_hand(rng: Generator, face: Face) -> Hand:
         thickness=rng.choice([0, rng.uniform(0, 0.03)]),
         nib=rng.choice([0, rng.uniform(0.03, 0.07)], p=[0.8, 0.2]),
         curly=curly,
+        raised=draw_raised(rng) if face.style == "hand" and rng.random() < MIXED else "",
     )
+
+
+def draw_raised(rng: Generator) -> str:
+    """The letters that someone draws as capitals who mixes them into words: few of them, or most."""
+    share = rng.uniform(0.15, 0.85)
+    return "".join(letter for letter in string.ascii_lowercase if rng.random() < share)
 
 
 def noise_line(rng: Generator, count: int, period: float) -> Array:
@@ -157,6 +170,14 @@ def drawable(face: Face, text: str) -> str:
         for character in text
     ]
     return " ".join("".join(character for character in "".join(kept) if character in files).split())
+
+
+def raise_letters(text: str, raised: str) -> str:
+    """`text` with some of its small letters, whatever their accents, as capitals."""
+    return "".join(
+        letter.upper() if unicodedata.normalize("NFD", letter)[0] in raised else letter
+        for letter in unicodedata.normalize("NFC", text)
+    )
 
 
 def typographic(face: Face, text: str) -> str:
@@ -466,7 +487,7 @@ def fill_sheet(
             writer = heading if titled else hand
             setting = Setting(writer, scale * (rng.choice([1.0, rng.uniform(1.1, 1.5)]) if titled else 1.0))
             upper = (shout or rng.random() < 0.05) and writer.face.style != "script"
-            text = block.text.upper() if upper else block.text
+            text = block.text.upper() if upper else raise_letters(block.text, writer.raised)
             if block.kind == "row":
                 write_row(sheet, rng, setting, text, x, y, width)
                 rows.append(y)
