@@ -96,7 +96,8 @@ def choose_precision(device: torch.device) -> torch.dtype | None:
     if device.type == "cuda":
         return torch.bfloat16
     information = Path("/proc/cpuinfo")
-    return torch.bfloat16 if information.exists() and "amx_bf16" in information.read_text() else None
+    flags = set(information.read_text().split()) if information.exists() else set()
+    return torch.bfloat16 if flags & {"amx_bf16", "avx512_bf16"} else None
 
 
 def make_optimizers(network: nn.Module, options: RunOptions) -> list[torch.optim.Optimizer]:
