@@ -38,16 +38,18 @@ def test_what_is_frozen_is_not_found() -> None:
     assert not list(find_matrices(Seq2Seq(classes=7, height=16, channels=(2, 3, 4, 5), hidden=6, width=8, heads=2)))
 
 
-def test_a_step_goes_down_by_the_learning_rate_however_large_the_gradient() -> None:
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_step_goes_down_by_the_learning_rate_however_large_the_gradient(precision: torch.dtype) -> None:
     torch.manual_seed(0)
     network = nn.Conv2d(3, 8, 3, bias=False).to(memory_format=torch.channels_last)
-    muon = Muon(list(find_matrices(network)), lr=0.01, weight_decay=0.0)
+    muon = Muon(list(find_matrices(network)), lr=0.01, weight_decay=0.0, precision=precision)
     gradient = torch.randn(network.weight.shape)
     for size in (1e-6, 1.0, 1e6):
         before = network.weight.detach().clone()
         network.weight.grad = size * gradient
         muon.step()
         step = network.weight.detach() - before
+        assert network.weight.dtype == torch.float32
         assert (step * gradient).sum() < 0
         # Such as Adam's usually are.
         assert step.square().mean().sqrt() == pytest.approx(0.2 * 0.01, rel=0.2)

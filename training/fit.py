@@ -100,8 +100,10 @@ def choose_precision(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if flags & {"amx_bf16", "avx512_bf16"} else None
 
 
-def make_optimizers(network: nn.Module, options: RunOptions) -> list[torch.optim.Optimizer]:
-    """What changes a network's weights at every step."""
+def make_optimizers(
+    network: nn.Module, options: RunOptions, precision: torch.dtype | None = None
+) -> list[torch.optim.Optimizer]:
+    """What changes a network's weights at every step; `precision` is what the hardware multiplies, None for float32."""
     if options.optimizer not in ("adamw", "muon"):
         raise SystemExit(f'unknown optimizer "{options.optimizer}"; use "adamw" or "muon"')
     matrices = list(find_matrices(network)) if options.optimizer == "muon" else []
@@ -115,7 +117,9 @@ def make_optimizers(network: nn.Module, options: RunOptions) -> list[torch.optim
         [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=options.learning_rate,
     )
-    return [adamw, Muon(matrices, options.learning_rate, options.weight_decay)] if matrices else [adamw]
+    if not matrices:
+        return [adamw]
+    return [adamw, Muon(matrices, options.learning_rate, options.weight_decay, precision or torch.float32)]
 
 
 class Peers:
@@ -222,7 +226,7 @@ def fit(
     if options.start and resume is None:
         begin(network, Path(options.start))
     average = copy.deepcopy(network).eval()
-    optimizers = make_optimizers(network, options)
+    optimizers = make_optimizers(network, options, precision)
     history: list[dict[str, float]] = []
     step, seconds, best = 0, 0.0, float("inf")
     out.mkdir(parents=True, exist_ok=True)

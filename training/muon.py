@@ -44,22 +44,26 @@ class Muon(torch.optim.Optimizer):
     """Momentum whose steps are orthogonalised (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon).
 
     The learning rate and the weight decay are AdamW's (Liu et al. 2025, arXiv:2502.16982). Otherwise than
-    `torch.optim.Muon`, a convolution is a matrix of its output channels, an LSTM's gates are matrices of their own, and
-    float32 stays float32, as which bfloat16 is slower where the hardware does not multiply it.
+    `torch.optim.Muon`, a convolution is a matrix of its output channels, and an LSTM's gates are matrices of their own.
 
     Parameters
     ----------
     matrices : list of (Tensor, int)
         As `find_matrices` gives them.
     lr, weight_decay : float
+    precision : torch.dtype
+        What steps are orthogonalised in: bfloat16 is enough, but slower where the hardware does not multiply it.
     """
 
-    def __init__(self, matrices: list[tuple[Tensor, int]], lr: float, weight_decay: float) -> None:
+    def __init__(
+        self, matrices: list[tuple[Tensor, int]], lr: float, weight_decay: float, precision: torch.dtype = torch.float32
+    ) -> None:
         groups = [
             {"params": [weight for weight, parts in matrices if parts == count], "parts": count}
             for count in sorted({parts for _, parts in matrices})
         ]
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
+        self.precision = precision
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -74,6 +78,6 @@ class Muon(torch.optim.Optimizer):
                 momentum = state["momentum"].lerp_(weight.grad, 1 - MOMENTUM)
                 matrices = weight.grad.lerp(momentum, MOMENTUM).reshape(group["parts"], -1, weight[0].numel())
                 longest = max(matrices.shape[1:])
-                step = orthogonalise(matrices).reshape(weight.shape)
+                step = orthogonalise(matrices.to(self.precision)).to(weight.dtype).reshape(weight.shape)
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 weight.add_(step, alpha=-group["lr"] * SCALE * longest**0.5)
