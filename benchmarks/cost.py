@@ -4,7 +4,8 @@
 
 A function has a core for every 1,769 MB (AWS Lambda Developer Guide, "Configure Lambda function memory"). The reader is
 given that share by a control group, for which one must be root; elsewhere seconds are scaled from those of whole
-cores. What Lambda does to start an environment is not part of this.
+cores. All sizes are measured in turn, several times, so that a slow spell of the machine meets them all. What Lambda
+does to start an environment is not part of this.
 """
 
 from __future__ import annotations
@@ -101,12 +102,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.cost", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pages", type=int, default=5, help="read at each size")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each size is measured")
+    parser.add_argument("--pages", type=int, default=5, help="read at each size in a round")
     parser.add_argument("--lines", type=int, default=25)
     arguments = parser.parse_args()
-    seconds, scaled = {}, False
-    for megabytes in tqdm(SIZES, desc="sizes"):
-        seconds[megabytes], scaled = measured(megabytes, arguments.pages, arguments.lines)
+    rounds: dict[int, list[float]] = {megabytes: [] for megabytes in SIZES}
+    scaled = False
+    for megabytes in tqdm(SIZES * arguments.rounds, desc="sizes"):
+        time, scaled = measured(megabytes, arguments.pages, arguments.lines)
+        rounds[megabytes].append(time)
+    seconds = {megabytes: statistics.median(times) for megabytes, times in rounds.items()}
     cents = {
         machine: {
             megabytes: 100 * 1000 * (time * megabytes / 1024 * price + REQUESTS / 1e6)
@@ -121,17 +126,26 @@ def main() -> None:
             f"{megabytes:,} MB",
             f"{megabytes / MEGABYTES_PER_CORE:.2f}",
             f"{time:.2f}",
+            f"{min(rounds[megabytes]):.2f} to {max(rounds[megabytes]):.2f}",
             *(f"{cents[machine][megabytes]:.2f}" for machine in PRICES),
         )
         for megabytes, time in seconds.items()
     ]
     markdown = table(
-        ("memory", "cores", "seconds a page", *(f"cents for 1,000 pages, {machine}" for machine in PRICES)), rows
+        (
+            "memory",
+            "cores",
+            "seconds a page",
+            "of all rounds",
+            *(f"cents for 1,000 pages, {machine}" for machine in PRICES),
+        ),
+        rows,
     )
     how = "scaled from those of whole cores" if scaled else "measured with that share of this machine's cores"
     prices = " and ".join(f"${price:.10f} a GB-second ({machine})" for machine, price in PRICES.items())
     markdown += (
-        f"\n\nPages of {arguments.lines} lines, in an environment that is up; seconds are {how}. Cheapest: "
+        f"\n\nPages of {arguments.lines} lines, in an environment that is up; seconds are {how}, the median of "
+        f"{arguments.rounds} rounds. Cheapest: "
         f"{cheapest:,} MB; fastest: {fastest:,} MB. arm64 is reckoned with the seconds of this x86_64, since none was "
         f"at hand. Prices of Lambda in US East (N. Virginia), {PRICES_AS_OF}: {prices}, ${REQUESTS:.2f} a million "
         "requests; the 400,000 GB-seconds that are free each month are not taken off."
@@ -147,7 +161,14 @@ def main() -> None:
         axes.set_ylim(0)
         axes.legend(fontsize=7)
 
-    figures = {"seconds": seconds, "cents": cents, "cheapest_mb": cheapest, "fastest_mb": fastest, "scaled": scaled}
+    figures = {
+        "seconds": seconds,
+        "rounds": rounds,
+        "cents": cents,
+        "cheapest_mb": cheapest,
+        "fastest_mb": fastest,
+        "scaled": scaled,
+    }
     publish("cost", figures, markdown, draw)
 
 
