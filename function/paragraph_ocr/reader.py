@@ -211,7 +211,7 @@ class PageReader:
         upside_down, seen = self._on_its_head(np.rot90(pixels, turn), found)
         if upside_down:
             turn = (turn + 2) % 4
-            found, _ = self.detector.find(np.rot90(pixels, turn))
+            found, _ = self.detector.find(np.rot90(pixels, turn), upright=True)
             seen = {}
         return found, turn, seen
 
@@ -220,7 +220,7 @@ class PageReader:
     ) -> tuple[bool, Seen]:
         """Whether the longest lines are read more surely upside down, and what was seen of them as they are.
 
-        Of each strip so many columns are looked at, all of them if it is not said.
+        As it is, so many columns of each strip are looked at, all of them if it is not said.
         """
         recognizer = self.recognizer
         lengths = [float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines]
@@ -232,7 +232,8 @@ class PageReader:
         legibility = recognizer.legibility(outputs)
         if not strips or legibility > recognizer.legible:
             return False, seen
-        return recognizer.legibility(recognizer.look([strip[::-1, ::-1] for strip in strips])) > legibility, seen
+        turned = recognizer.look([strip[::-1, ::-1][:, :GLIMPSE] for strip in strips])
+        return recognizer.legibility(turned) > legibility, seen
 
     def _frame(self, line: TextLine, stretch: float = 1.0) -> Frame:
         return frame(line.baseline, line.ascender, line.descender, self.recognizer.geometry, stretch)
