@@ -3,8 +3,8 @@
 The file takes inputs of one size, and those that are smaller by whole grains, as its card says, so that a short line or
 a narrow page does not pay for a large one.
 
-A recogniser is quantised to eight bits. A detector is not: most of its time goes into moving maps about, and eight bits
-make it hardly faster.
+A recogniser is quantised to eight bits. A detector is not: calibrated on twelve pages it took half the time where the
+processor multiplies eight bits, but pages were read with 8.2 % error instead of 7.9.
 
 python -m export runs/recognizer/best.pt --data PAGES --version 1 --out function/paragraph_ocr/models
 """
