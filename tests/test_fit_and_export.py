@@ -17,7 +17,17 @@ from export.__main__ import ExportError, build, export
 from paragraph_ocr.models import Model
 from paragraph_ocr.reader import PageReader
 from training import evaluation
-from training.fit import CPU, Peers, RunOptions, draw_contact_sheet, fit, make_optimizers, rate, read_experiment
+from training.fit import (
+    CPU,
+    Peers,
+    RunOptions,
+    choose_precision,
+    draw_contact_sheet,
+    fit,
+    make_optimizers,
+    rate,
+    read_experiment,
+)
 from training.paragraphs import NETWORKS, LabellingOptions
 
 COMMITTED = Path(__file__).parents[1] / "training" / "experiments"
@@ -107,6 +117,25 @@ def test_a_run_goes_on_where_it_stopped(runs: Path, folder: Path, tmp_path: Path
     if checkpoint == "last.pt":
         # Two steps on, most of the momentum is still what it was.
         assert all(torch.cosine_similarity(a.flatten(), b.flatten(), 0) > 0.5 for a, b in zip(*momenta, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("avx2 avx512f", None),
+        ("avx512f avx512_bf16", torch.bfloat16),
+        ("amx_bf16 avx512f", torch.bfloat16),
+        (None, None),
+    ],
+)
+def test_a_network_is_fitted_in_bfloat16_where_the_processor_multiplies_it(
+    flags: str | None, precision: torch.dtype | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "cpuinfo"
+    if flags:
+        told.write_text(f"model name : any\nflags : fpu {flags} sse2\n", encoding="utf-8")
+    monkeypatch.setattr("training.fit.PROCESSORS", told)
+    assert choose_precision(CPU) is precision
 
 
 def test_each_weight_is_changed_by_one_optimizer() -> None:

@@ -55,6 +55,7 @@ TASKS: dict[str, Any] = {"recognition": Recognition, "detection": Detection, "la
 
 
 CPU = torch.device("cpu")
+PROCESSORS = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,7 @@ def choose_precision(device: torch.device) -> torch.dtype | None:
     """bfloat16 where the hardware multiplies it, else None for float32."""
     if device.type == "cuda":
         return torch.bfloat16
-    information = Path("/proc/cpuinfo")
-    flags = set(information.read_text().split()) if information.exists() else set()
+    flags = set(PROCESSORS.read_text(encoding="utf-8").split()) if PROCESSORS.exists() else set()
     return torch.bfloat16 if flags & {"amx_bf16", "avx512_bf16"} else None
 
 
