@@ -51,7 +51,12 @@ def fold(content: bytes) -> bytes:
 def quantise(content: bytes, batches: list[NDArray[np.float32]]) -> bytes:
     """Eight-bit weights everywhere, and activations that are scaled by what `batches` showed, or as they come in LSTMs.
 
-    Convolutions of a single channel stay as they are: in eight bits they are slower, and the input's own shades count.
+    Some convolutions stay as they are. Of a single channel: in eight bits they are slower, and the input's own shades
+    count. Along a line alone: half of all difference was made there. And what the model gives out as it is, where
+    distances would share a scale with logits.
+
+    A processor that multiplies no pairs of eight bits without saturation (before VNNI) gives other outputs: lines were
+    read the same but for 0.5 % of the steps, as often better as worse, so that weights keep all eight bits.
 
     Parameters
     ----------
@@ -61,15 +66,35 @@ def quantise(content: bytes, batches: list[NDArray[np.float32]]) -> bytes:
         What convolutions are calibrated on.
     """
     widest = max(batch.shape[-1] for batch in batches)
+    tallest = max(batch.shape[-2] for batch in batches)
     # Histograms are made of arrays of one shape.
-    padded = [np.pad(batch, ((0, 0), (0, 0), (0, 0), (0, widest - batch.shape[-1]))) for batch in batches]
+    padded = [
+        np.pad(batch, ((0, 0), (0, 0), (0, tallest - batch.shape[-2]), (0, widest - batch.shape[-1])))
+        for batch in batches
+    ]
     with tempfile.TemporaryDirectory() as folder:
         given, dynamic, static = (Path(folder) / f"{name}.onnx" for name in ("given", "dynamic", "static"))
         given.write_bytes(content)
-        quantize_dynamic(given, dynamic, op_types_to_quantize=["LSTM", "MatMul", "Gemm"], weight_type=QuantType.QInt8)
+        quantize_dynamic(
+            given,
+            dynamic,
+            op_types_to_quantize=["LSTM", "MatMul", "Gemm"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
         graph = onnx.load(dynamic).graph
-        channels = {weights.name: weights.dims[1] for weights in graph.initializer if len(weights.dims) == 4}
-        kept = [node.name for node in graph.node if node.op_type == "Conv" and channels.get(node.input[1]) == 1]
+        shapes = {weights.name: weights.dims for weights in graph.initializer}
+        given_out = {output.name for output in graph.output}
+        kept = [
+            node.name
+            for node in graph.node
+            if node.op_type == "Conv"
+            and (
+                shapes[node.input[1]][1] == 1
+                or len(shapes[node.input[1]]) == 3
+                or not given_out.isdisjoint(node.output)
+            )
+        ]
         quantize_static(
             dynamic,
             static,
