@@ -452,7 +452,8 @@ def make_layout(rng: Generator, hand: Hand) -> tuple[Layout, int, int]:
     columns = [(left, right - left)]
     if width > 22 * hand.height and rng.random() < {"print": 0.5, "typewriter": 0.05}.get(hand.face.style, 0.2):
         middle = left + (right - left) * rng.choice([0.5, rng.uniform(0.35, 0.65)])
-        gutter = hand.height * rng.uniform(0.5, 1.5)
+        # Those who write in columns write up to the rule between them.
+        gutter = hand.height * rng.uniform(0.05, 1.2)
         columns = [(left, middle - left - gutter), (middle + gutter, right - middle - gutter)]
     elif lines > 3 and rng.random() < 0.12:
         note = (right - left) * rng.uniform(0.22, 0.34)
@@ -789,6 +790,9 @@ def make_page(
     rows: list[float] = []
     while not sheet.lines:
         rows = fill_sheet(sheet, rng, hand, heading, layout, composer)
+    if len(layout.columns) == 2 and layout.columns[0][0] < layout.columns[1][0] and rng.random() < 0.4:
+        middle = round((sum(layout.columns[0]) + layout.columns[1][0]) / 2)
+        cv2.line(sheet.ink, (middle, 0), (middle, height), 255, int(rng.integers(1, 4)))
     pixels, view = photograph(rng, sheet, hand, rows, layout.pitch)
     page_id, source = f"{split}_{seed}_{index:06d}", f"synth_{kind}"
     limit = np.float32([pixels.shape[1] - 1, pixels.shape[0] - 1])
