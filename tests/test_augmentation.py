@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 
 from training.augmentation import degrade, warp_strip
@@ -6,7 +7,7 @@ from training.strips import MARGIN
 
 def strip() -> np.ndarray:
     pixels = np.full((64, 500), 240, np.uint8)
-    pixels[30:46, 40:460:12] = 40
+    pixels[30:46, 40:460:12] = pixels[30:46, 41:461:12] = 40
     return pixels
 
 
@@ -22,9 +23,23 @@ def test_a_warped_strip_has_the_recognisers_height_and_fits_its_width() -> None:
 def test_no_stroke_is_lost_to_the_warp() -> None:
     rng = np.random.default_rng(0)
     for _ in range(30):
-        row = warp_strip(strip(), 48, 1024, MARGIN, rng)[24:34].min(axis=0) < 150
-        strokes = int((np.diff(row.astype(int)) == 1).sum()) + int(row[0])
-        assert strokes == 35
+        dark = (warp_strip(strip(), 48, 1024, MARGIN, rng) < 200).astype(np.uint8)
+        count, _, boxes, _ = cv2.connectedComponentsWithStats(dark)
+        assert count == 35 + 1
+        assert boxes[1:, cv2.CC_STAT_HEIGHT].min() > 6
+
+
+def test_bodies_and_what_rises_above_them_are_scaled_apart() -> None:
+    pixels = np.full((64, 300), 240, np.uint8)
+    # The baseline of a cached strip is at 45 rows, the top of letters without ascenders 13 above it.
+    pixels[20:45, 20:280:40] = pixels[32:45, 40:280:40] = 40
+    rng = np.random.default_rng(0)
+    shares = []
+    for _ in range(30):
+        dark = warp_strip(pixels, 48, 1024, MARGIN, rng) < 140
+        tall, short = np.sort(dark.sum(axis=0)[dark.any(axis=0)])[[-3, 3]]
+        shares.append(short / tall)
+    assert np.std(shares) > 0.03
 
 
 def test_degrading_keeps_size_and_type_and_leaves_its_input_alone() -> None:

@@ -6,6 +6,7 @@ import torch
 from pages import write_folder
 
 from paragraph_ocr.rectification import Geometry
+from training.networks.crnn import CRNN, LONGEST_MASK, mask
 from training.networks.sliding_cnn import SlidingCNN
 from training.pages import DatasetError, load_pages
 from training.recognition import (
@@ -147,3 +148,30 @@ def test_a_sliding_window_sees_nothing_beyond_itself() -> None:
     assert same[: (160 - 32) // 4].all()
     assert not same[160 // 4 :].any()
     assert torch.allclose(other[..., 8:32], shifted[..., 12:36], atol=1e-5)
+
+
+def test_as_many_columns_are_masked_as_asked_for_in_spans_of_two_to_eight() -> None:
+    torch.manual_seed(0)
+    shares = []
+    for _ in range(40):
+        masked = mask(torch.ones(16, 3, 200), 0.15) == 0
+        assert (masked == masked[:, :1]).all(), "a column is masked whole"
+        edges = torch.nn.functional.pad(masked[:, 0].int(), (1, 1)).diff()
+        for row in edges:
+            lengths = row.eq(-1).nonzero() - row.eq(1).nonzero()
+            assert not len(lengths[1:-1]) or lengths[1:-1].min() >= 2
+        shares.append(float(masked.float().mean()))
+    assert 0.11 < np.mean(shares) < 0.15
+    assert LONGEST_MASK == 8
+
+
+def test_nothing_is_masked_when_reading_nor_where_the_shortcut_reads() -> None:
+    torch.manual_seed(0)
+    network = CRNN(5, 16, (2, 3, 4, 5), 6, dropout=0.0, masked=0.9)
+    strips = torch.rand(2, 1, 16, 64)
+    with torch.inference_mode():
+        (first, first_shortcut), (second, second_shortcut) = network(strips), network(strips)
+        assert not torch.equal(first, second)
+        assert torch.equal(first_shortcut, second_shortcut)
+        network.eval()
+        assert torch.equal(network(strips), network(strips))

@@ -21,6 +21,8 @@ def warp_strip(
 ) -> Grey:
     """A cached strip cut down to the recogniser's height, sheared, scaled, shifted and bent at random.
 
+    Letters' bodies and what rises above them or hangs below are scaled apart, as hands differ in that.
+
     Parameters
     ----------
     strip : uint8 (round(height * margin), W)
@@ -37,9 +39,9 @@ def warp_strip(
     uint8 (height, W'), W' at most max_width
     """
     rows, columns = strip.shape
-    shear = rng.normal(0.0, 0.18)
-    scale_y = float(np.exp(rng.normal(0.0, 0.09)))
-    scale_x = stretch * float(np.exp(rng.normal(0.0, 0.12)))
+    shear = rng.normal(0.0, 0.22)
+    rise, body, fall = np.exp(rng.normal(0.0, 0.09) + rng.normal(0.0, 0.12, 3))
+    scale_x = stretch * float(np.exp(rng.normal(0.0, 0.15)))
     baseline, shift = 0.7 * rows, rng.normal(0.0, 0.035 * height)
     ends = rng.normal(0.0, 0.05 * height, 2)
     width = int(np.clip(round(columns * scale_x), 16, max_width))
@@ -48,10 +50,14 @@ def warp_strip(
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     across = y - (0.7 * height + shift)
     source_x = x / scale_x + shear * across + ends[0] + (ends[1] - ends[0]) * x / width
-    source_y = across / scale_y + baseline + slope * (x - width / 2)
-    if rng.random() < 0.6:
-        source_x += _field(rng, (height, width), 0.75 * height, rng.uniform(0.3, 1.6))
-        source_y += _field(rng, (height, width), 0.75 * height, rng.uniform(0.3, 1.3))
+    top = -0.28 * height * body
+    within = np.where(across < top, top / body + (across - top) / rise, across / np.where(across < 0, body, fall))
+    source_y = within + baseline + slope * (x - width / 2)
+    if rng.random() < 0.7:
+        # What bends single letters bends them less than what bends words.
+        cell = rng.uniform(0.35, 1.0) * height
+        source_x += _field(rng, (height, width), cell, rng.uniform(0.01, 0.085) * cell)
+        source_y += _field(rng, (height, width), cell, rng.uniform(0.01, 0.07) * cell)
     warped = cv2.remap(
         strip,
         source_x.astype(np.float32),
@@ -81,7 +87,7 @@ def degrade(
     uint8 (H, W)
     """
     height, width = image.shape
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         kernel = np.ones((2, 2) if rng.random() < 0.7 else (1, 2), np.uint8)
         changed = cv2.erode(image, kernel) if rng.random() < 0.6 else cv2.dilate(image, kernel)
         image = np.asarray(cv2.addWeighted(image, 0.35, changed, 0.65, 0), np.uint8)

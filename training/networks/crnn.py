@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.networks.layers import Residual, collapse, convolution, ctc_loss
+
+LONGEST_MASK = 8
+
+
+def mask(columns: Tensor, share: float) -> Tensor:
+    """Columns (N, features, T) with about a share of them 0, in spans of two to eight, as long throughout a batch."""
+    length = int(torch.randint(2, LONGEST_MASK + 1, ()))
+    starts = torch.rand(columns.shape[0], 1, columns.shape[2] + length - 1, device=columns.device) < share / length
+    spans = functional.max_pool1d(starts.to(columns.dtype), length, 1)
+    return columns * (1.0 - spans)
 
 
 class CRNN(nn.Module):
@@ -24,13 +35,24 @@ class CRNN(nn.Module):
         Width of the four convolutional stages.
     hidden : int
         Units of the LSTM in each direction.
+    dropout : float
+        Share of what the LSTM's layers hand on that is left out in training.
+    masked : float
+        Share of the columns that the LSTM does not see in training, in spans of about a letter (as Li et al. 2025,
+        HTR-VT, mask a transformer's), so that it learns to read a hand from what stands around it.
     """
 
     stride = 4
     output_layers: tuple[str, ...] = ("shortcut",)
 
     def __init__(
-        self, classes: int, height: int = 48, channels: tuple[int, ...] = (24, 48, 96, 128), hidden: int = 192
+        self,
+        classes: int,
+        height: int = 48,
+        channels: tuple[int, ...] = (24, 48, 96, 128),
+        hidden: int = 192,
+        dropout: float = 0.2,
+        masked: float = 0.0,
     ) -> None:
         super().__init__()
         a, b, c, d = channels
@@ -47,10 +69,11 @@ class CRNN(nn.Module):
         )
         self.shortcut = nn.Conv1d(2 * d, classes, 5, padding=2)
         self.pairs = nn.Conv1d(2 * d, 2 * d, 4, stride=2, padding=1)
-        self.dropout = nn.Dropout(0.2)
-        self.lstm = nn.LSTM(2 * d, hidden, num_layers=2, bidirectional=True, dropout=0.2, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(2 * d, hidden, num_layers=2, bidirectional=True, dropout=dropout, batch_first=True)
         self.head = nn.Linear(2 * hidden, 2 * classes)
         self.classes = classes
+        self.masked = masked
 
     def columns(self, strips: Tensor) -> Tensor:
         """What the convolutions make of strips (N, 1, H, W), float32 (N, features, W / 4)."""
@@ -74,7 +97,8 @@ class CRNN(nn.Module):
         float32 (N, W / 4, C); in training a pair of these, the shortcut's second
         """
         columns = self.columns(strips)
-        scores = self.head(self.dropout(self.steps(columns)))
+        seen = mask(columns, self.masked) if self.training and self.masked else columns
+        scores = self.head(self.dropout(self.steps(seen)))
         log_probabilities: Tensor = scores.reshape(scores.shape[0], -1, self.classes).log_softmax(2)
         if not self.training:
             return log_probabilities
