@@ -148,9 +148,9 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
         raise ExportError(f"the quantised model disagrees with torch in more than {LARGEST_DISAGREEMENT:.0%}")
     for output, values in zip(description["outputs"], run_torch(network, largest.numpy()), strict=True):
         output["shape"] = list(values.shape)
-    best: dict[str, float] = min(
-        (row for row in state["history"] if "score" in row), key=lambda row: row["score"], default={}
-    )
+    # No run validated the mean of several runs' weights.
+    scored = [row for row in state["history"] if "score" in row and "averaged" not in state]
+    best: dict[str, float] = min(scored, key=lambda row: row["score"], default={})
     card = {
         "name": f"{state['experiment']['network']['name']}-{'x'.join(str(side) for side in given['shape'][2:])}",
         "version": version,
@@ -163,6 +163,7 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
         "training": {
             "experiment": state["experiment"],
             "steps": state["step"],
+            **({"averaged_after_steps": state["averaged"]} if "averaged" in state else {}),
             "hours": round(state["seconds"] / 3600, 2),
             **credits(state["sources"]),
         },

@@ -17,6 +17,7 @@ from export.__main__ import ExportError, build, export
 from paragraph_ocr.models import Model
 from paragraph_ocr.reader import PageReader
 from training import evaluation
+from training.average import AverageError, average
 from training.fit import (
     CPU,
     Peers,
@@ -253,6 +254,31 @@ def test_a_quantised_model_that_reads_otherwise_is_refused(
     monkeypatch.setattr("export.__main__.LARGEST_DISAGREEMENT", -1.0)
     with pytest.raises(ExportError, match="disagrees"):
         export(runs / "recognizer" / "last.pt", folder, "test", tmp_path)
+
+
+def test_the_mean_of_two_runs_weights_is_exported_as_such(runs: Path, folder: Path, tmp_path: Path) -> None:
+    path = runs / "recognizer" / "last.pt"
+    last = torch.load(path, weights_only=True)
+    weight = "convolutions.0.0.weight"
+    first = last | {
+        "step": 2,
+        "average": last["average"] | {weight: last["average"][weight] + 1.0},
+        "sources": ["first"],
+    }
+    torch.save(first, tmp_path / "first.pt")
+    state = average([tmp_path / "first.pt", path])
+    assert torch.allclose(state["average"][weight].float(), last["average"][weight] + 0.5, atol=1e-2)
+    assert torch.equal(state["average"]["pairs.weight"], last["average"]["pairs.weight"].half())
+    assert state["sources"] == ["first", "test"]
+    torch.save(state, tmp_path / "mean.pt")
+    card = json.loads(export(tmp_path / "mean.pt", folder, "m", tmp_path).with_suffix(".json").read_text("utf-8"))
+    assert card["training"]["averaged_after_steps"] == [2, 4]
+    assert card["validation_while_fitting"] == {}, "what was validated were other weights"
+
+
+def test_checkpoints_of_two_networks_have_no_mean(runs: Path) -> None:
+    with pytest.raises(AverageError, match="other weights"):
+        average([runs / "detector" / "last.pt", runs / "recognizer" / "last.pt"])
 
 
 def test_an_export_that_differs_from_torch_is_refused(
