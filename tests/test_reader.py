@@ -147,14 +147,22 @@ def test_a_skewed_page_is_read_and_its_lines_slope(reader: PageReader, letter: P
         assert np.degrees(np.arctan2(v - y, u - x)) == pytest.approx(degrees, abs=3)
 
 
-def test_a_shadow_does_not_hide_what_lies_under_it(reader: PageReader, letter: Page) -> None:
+def shadowed_letter(reader: PageReader) -> Page:
     pixels = np.asarray(Image.open(LETTER).convert("L"))
     light = np.where(np.arange(pixels.shape[1]) > 0.55 * pixels.shape[1], 0.45, 1.0)
-    page = reader.read_image((pixels * light).astype(np.uint8), "shadow.png")
-    # The shadow's hard edge looks like a rule between columns and cuts some lines in two, but no word is lost.
+    return reader.read_image((pixels * light).astype(np.uint8), "shadow.png")
+
+
+def test_a_shadow_does_not_hide_what_lies_under_it(reader: PageReader, letter: Page) -> None:
+    page = shadowed_letter(reader)
     true, read = Counter(letter.text.split()), Counter(page.text.split())
     assert (true - read).total() <= 0.06 * true.total()
     assert len(page.lines) <= len(letter.lines) + 3
+
+
+@pytest.mark.xfail(strict=True, reason="detector 7 takes the hard edge of a shadow for a rule between columns")
+def test_the_hard_edge_of_a_shadow_cuts_no_line(reader: PageReader, letter: Page) -> None:
+    assert error([line.text for line in letter.lines], shadowed_letter(reader)) < 0.1
 
 
 def test_a_negative_is_read_as_what_it_shows(reader: PageReader, letter: Page) -> None:
