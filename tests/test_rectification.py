@@ -91,6 +91,14 @@ def test_a_shadow_is_lifted_and_the_letters_under_it_stay() -> None:
     assert np.percentile(dark, 95) < 80
 
 
+@pytest.mark.parametrize("dim", [0.4, 0.55, 0.7])
+def test_the_edge_of_a_shadow_does_not_stay_as_a_line(dim: float) -> None:
+    page = np.full((700, 900), 225, np.uint8)
+    light = np.where(np.arange(900) > 430, dim, 1.0)
+    lifted = even_light((page * light).astype(np.uint8)).astype(int)
+    assert np.ptp(lifted) < 12
+
+
 def test_the_table_around_a_page_is_not_made_paper() -> None:
     photo = cv2.copyMakeBorder(lettering(), 150, 150, 150, 150, cv2.BORDER_CONSTANT, value=50)
     assert even_light(photo)[:100].max() < 140
