@@ -12,21 +12,22 @@ LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
 TOP, LINES, PITCH = 258, 6, 88
 LEFT, RIGHT = 140, 1150
 MARGIN = 120
-# From here on, lines are twice as long as the letter's, so that the page keeps a page's shape.
-LONG_FROM = 40
+# From here on, lines stand in two columns so far apart, so that the page keeps a page's shape.
+COLUMNS_FROM, GUTTER = 40, 120
 
 
 def letter_page(lines: int) -> Image.Image:
     """A page of the letter's lines, again and again."""
     letter = Image.open(LETTER).convert("L")
-    length = RIGHT - LEFT
-    times = 2 if lines >= LONG_FROM else 1
-    page = Image.new("L", (times * length + 2 * MARGIN, lines * PITCH + 2 * MARGIN), 250)
+    columns = 2 if lines >= COLUMNS_FROM else 1
+    rows = -(-lines // columns)
+    across = RIGHT - LEFT + GUTTER
+    page = Image.new("L", (columns * across - GUTTER + 2 * MARGIN, rows * PITCH + 2 * MARGIN), 250)
     for line in range(lines):
-        for part in range(times):
-            top = TOP + (line + part) % LINES * PITCH
-            band = letter.crop((LEFT, top, RIGHT, top + PITCH))
-            page.paste(band, (MARGIN + part * length, MARGIN + line * PITCH))
+        column, row = divmod(line, rows)
+        top = TOP + row % LINES * PITCH
+        band = letter.crop((LEFT, top, RIGHT, top + PITCH))
+        page.paste(band, (MARGIN + column * across, MARGIN + row * PITCH))
     return page
 
 

@@ -18,7 +18,7 @@ from paragraph_ocr.reader import PageReader
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("lines", [1, 10])
+@pytest.mark.parametrize("lines", [1, 10, 60])
 def test_a_page_has_the_lines_asked_for(lines: int) -> None:
     page = PageReader.load().read(encoded(letter_page(lines)), "page.jpg").pages[0]
     assert len(page.lines) == lines
