@@ -250,12 +250,12 @@ def even_light(page: Grey) -> Grey:
         return page
     # Near a hard edge the light is one side's or the other's, as the paper itself says: closed over the strokes, at a
     # scale that shows the edge. A blurred edge would stand on the page as a rule does.
-    paper = _shrunk(page, 2048)
-    across = max(paper.shape) // 64 | 1
-    paper = cv2.morphologyEx(paper, cv2.MORPH_CLOSE, np.ones((across, across), np.uint8))
+    large = _shrunk(page, 2048)
+    across = max(large.shape) // 64 | 1
+    paper = cv2.morphologyEx(large, cv2.MORPH_CLOSE, np.ones((across, across), np.uint8))
     near = np.ones((5, 5), np.uint8)
-    low, high = (cv2.resize(part(light, near), paper.shape[::-1]) for part in (cv2.erode, cv2.dilate))
-    paper = cv2.max(cv2.min(paper, high), low)
+    low, high = (cv2.resize(part(light, near), large.shape[::-1]) for part in (cv2.erode, cv2.dilate))
+    paper = np.clip(paper, low, high)
     # In hundredths, so that a large page takes a byte a pixel more and not four.
     percent = np.rint(100 * np.minimum(bright / np.maximum(paper, 1.0), BRIGHTEST)).astype(np.uint8)
     gain = cv2.resize(percent, page.shape[::-1], interpolation=cv2.INTER_LINEAR)
