@@ -49,9 +49,11 @@ def uniform(charset: str, weight: float = 0.0, bonus: float = 0.0, **costs: int)
     """A model without context; a character's cost is in nats, 1 where none is given."""
     table = Table(
         charset=charset,
-        contexts=("", EDGE),
-        backoff=np.array([0, 0], np.uint8),
-        starts=np.array([0, len(charset) + 1, len(charset) + 1], np.uint32),
+        characters=np.zeros(1, np.uint8),
+        longer=np.array([1, 1], np.uint32),
+        shorter=np.zeros(1, np.uint32),
+        backoff=np.zeros(1, np.uint8),
+        starts=np.array([0, len(charset) + 1], np.uint32),
         followers=np.arange(len(charset) + 1, dtype=np.uint8),
         costs=np.array([costs.get(character, 1) for character in charset + EDGE], np.uint8),
         scale=1.0,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paragraph_ocr.language import EDGE, LanguageModel, Search
+from paragraph_ocr.language import EDGE, LanguageModel, Search, Table
 from paragraph_ocr.models import ModelError
 from training.language import cross_entropy, fit
 
@@ -22,6 +22,15 @@ def save(folder: Path, lines: list[str] = LINES, contexts: int = 500) -> Path:
     card = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "search": vars(SEARCH)}
     path.with_suffix(".json").write_text(json.dumps(card))
     return path
+
+
+def contexts_of(table: Table) -> list[str]:
+    texts = [""]
+    for state, text in enumerate(texts):
+        for longer in range(table.longer[state], table.longer[state + 1]):
+            assert longer == len(texts)
+            texts.append(text + (table.charset + EDGE)[table.characters[longer]])
+    return texts
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +67,50 @@ def test_a_line_begins_as_lines_do(model: LanguageModel) -> None:
 
 def test_fewer_contexts_take_less_room_and_know_less() -> None:
     large, small = (fit([(LINES, 1.0)], contexts) for contexts in (500, 40))
-    assert len(small.contexts) <= 40
-    assert set(small.contexts) < set(large.contexts)
+    assert len(small.characters) <= 40
+    assert set(contexts_of(small)) < set(contexts_of(large))
     bits = [cross_entropy(LanguageModel(table, SEARCH), LINES[:3]) for table in (large, small)]
     assert bits[0] < bits[1]
 
 
-def test_a_weight_is_worth_copies() -> None:
-    copies, weighted = fit([(LINES[:3] * 4, 1.0)], 50), fit([(LINES[:3], 4.0)], 50)
-    assert copies.contexts == weighted.contexts
-    once = fit([(LINES[:3], 1.0)], 50)
-    bits = [cross_entropy(LanguageModel(table, SEARCH), LINES[:3]) for table in (copies, weighted, once)]
-    assert bits[0] == pytest.approx(bits[1], abs=0.02)
-    assert bits[0] < bits[2] - 0.2
+def test_every_context_can_be_come_to_and_backed_off_from() -> None:
+    table = fit([(LINES, 1.0)], 60)
+    contexts = contexts_of(table)
+    assert 50 < len(contexts) == len(table.characters) == len(table.shorter)
+    assert [contexts[at] for at in table.shorter[1:]] == [context[1:] for context in contexts[1:]]
+    model = LanguageModel(table, SEARCH)
+    for context in contexts:
+        state = 0
+        for character in context:
+            state = model.after(state, (model.charset + EDGE).index(character))
+        assert contexts[state] == context
+
+
+def test_a_text_with_a_larger_share_is_better_known() -> None:
+    english, french = LINES, ["le chat est sur le tapis", "la table est dans la salle", "le tapis est sale"] * 5
+    bits = {}
+    for share in (0.1, 0.9):
+        model = LanguageModel(fit([(english, share), (french, 1 - share)], 120), SEARCH)
+        bits[share] = cross_entropy(model, english[:3]), cross_entropy(model, french[:3])
+    assert bits[0.9][0] < bits[0.1][0] - 0.1
+    assert bits[0.1][1] < bits[0.9][1] - 0.1
+
+
+def test_a_line_goes_on_in_the_language_that_it_began_in() -> None:
+    english, french = ["this is a cat at home"] * 8, ["voici un chat blanc"] * 8
+    model = LanguageModel(fit([(english, 0.5), (french, 0.5)], 500), SEARCH)
+    after = {
+        text: model.log_probability(state_after(model, text), model.charset.index("h")) for text in ("un c", "a c")
+    }
+    assert after["un c"] > after["a c"] + np.log(3)
+
+
+def test_what_was_seen_before_one_character_only_says_little_of_others() -> None:
+    """Kneser and Ney: "Francisco" is frequent, but only after "San"."""
+    lines = ["qu qu qu qu qu qu qu qu", "ab cb db eb fb gb hb"]
+    model = LanguageModel(fit([(lines, 1.0)], 500), SEARCH)
+    u, b = (model.log_probability(state_after(model, "xz"), model.charset.index(character)) for character in "ub")
+    assert b > u
 
 
 def test_a_model_comes_back_from_its_file(tmp_path: Path, model: LanguageModel) -> None:

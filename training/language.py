@@ -24,16 +24,19 @@ from training.corpus import Composer, Corpus, straight
 from training.fonts import CHARSET
 from training.pages import load_pages
 
+Keys = NDArray[np.uint64]
+Numbers = NDArray[np.float64]
+
 SCALE = 16.0
 # A character takes eight bits of an integer's 64, the one that follows among them.
 LONGEST = 7
-# Composed text, and what a character of it counts beside one of the annotated pages.
+# Characters of composed text.
 CHARACTERS = {"en": 2_000_000, "fr": 1_000_000}
-WEIGHTS = {"en": 0.2, "fr": 0.4}
-# What a character of the annotated pages counts when it is written once more as a capital.
-CAPITALS = 0.2
-# Chosen on training writers whose text was kept from the model.
-SEARCH = Search(width=16, weight=0.5, bonus=1.5, floor=3e-3, sure=0.995)
+# How much of what is read is taken to be like the annotated pages, like each of the composed texts, and like the pages
+# written in capitals.
+SHARES = {"pages": 0.5, "en": 0.25, "fr": 0.15, "capitals": 0.1}
+# Chosen on degraded lines of training writers whose text was kept from the model.
+SEARCH = Search(width=16, weight=0.6, bonus=1.8, floor=3e-3, sure=0.995)
 
 
 def composed_lines(assets: Path, language: str, characters: int, seed: int) -> list[str]:
@@ -52,141 +55,207 @@ def composed_lines(assets: Path, language: str, characters: int, seed: int) -> l
 
 @dataclass
 class Level:
-    """The contexts of one length: their keys sorted, and what follows each.
+    """What one text says of the contexts of one length.
 
     Attributes
     ----------
     keys : uint64 (contexts,)
-        Eight bits a character, the last one lowest.
-    starts : int (contexts + 1,)
-        Where the entries of each context begin.
-    followers : int (entries,)
-    probability : float (entries,)
-        Of each follower, smoothed.
-    left : float (contexts,)
-        The share that goes to the next shorter context.
-    gain : float (contexts,)
-        Nats by which a context, or the best of its longer ones, makes the text likelier.
+        Eight bits a character, the last one lowest; sorted.
+    seen : float (contexts,)
+        How often each stands in the text.
+    total, left : float (contexts,)
+        Counts of what follows, and of these what is discounted.
+    pairs : uint64 (entries,)
+        A context with what follows it as one more character; sorted.
+    counts : float (entries,)
+        Discounted.
     """
 
-    keys: NDArray[np.uint64]
-    starts: NDArray[np.intp]
-    followers: NDArray[np.intp]
-    probability: NDArray[np.float64]
-    left: NDArray[np.float64]
-    gain: NDArray[np.float64]
-
-    def find(self, keys: NDArray[np.uint64], followers: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Entries of followers of contexts, all of which are there."""
-        pairs = np.repeat(self.keys, np.diff(self.starts)) << np.uint64(8) | self.followers.astype(np.uint64)
-        return np.searchsorted(pairs, keys << np.uint64(8) | followers.astype(np.uint64))
+    keys: Keys
+    seen: Numbers
+    total: Numbers
+    left: Numbers
+    pairs: Keys
+    counts: Numbers
 
 
-def fit(
-    groups: list[tuple[list[str], float]],
-    contexts: int,
-    least: float = 2.0,
-    discount: float = 0.8,
-    order: int = LONGEST,
-) -> Table:
-    """Interpolated absolute discounting (Ney, Essen and Kneser 1994) over the contexts that gain most.
+@dataclass
+class Union:
+    """What is known of the contexts of one length from all texts together.
+
+    Attributes
+    ----------
+    keys : uint64 (contexts,)
+    likelihood : float (groups, contexts)
+        Natural logarithm of the probability of each context in each text.
+    pairs : uint64 (entries,)
+    probability : float (entries,)
+    backoff : float (contexts,)
+        Factor of the probability after the next shorter context, for a character that is no entry.
+    gain : float (contexts,)
+        Nats a character by which the context, or the best of those that need it, makes text likelier.
+    """
+
+    keys: Keys
+    likelihood: Numbers
+    pairs: Keys
+    probability: Numbers
+    backoff: Numbers
+    gain: Numbers
+
+
+def fit(groups: list[tuple[list[str], float]], contexts: int, least: float = 2.0, order: int = LONGEST) -> Table:
+    """A mixture of texts, each smoothed as by Kneser and Ney, over the contexts that gain most.
+
+    Every group has a model of its own, of modified Kneser-Ney smoothing (Chen and Goodman 1999). They are mixed in each
+    context by how likely it is in them, so that English goes on in English. A context is dropped by the divergence that
+    this costs (as Stolcke 1998 drops entries).
 
     Parameters
     ----------
-    groups : list of (lines, weight)
-        A line of a group counts as many times as its weight says.
+    groups : list of (lines, share)
+        How much of what will be read is like a group's lines.
     contexts : int
         How many contexts to keep.
     least : float
-        Rarer contexts are never looked at.
-    discount : float
-        Taken off the count of every character seen after a context, for those not seen.
+        What no group has so many times is never looked at.
     order : int
         Characters of the longest context, at most 7.
     """
+    models = [_count(lines, order) for lines, _ in groups]
+    shares = np.log([share for _, share in groups])[:, None]
+    followers = np.arange(len(CHARSET) + 1, dtype=np.uint64)
+    likelihood = np.zeros((len(groups), 1))
+    probability = np.exp(shares - np.logaddexp.reduce(shares)).T @ [
+        _probability(model, 0, followers) for model in models
+    ]
+    unions = [Union(np.zeros(1, np.uint64), likelihood, followers, probability[0], np.ones(1), np.full(1, np.inf))]
+    for length in range(1, order + 1):
+        unions.append(_mix(models, shares, unions[-1], length, least))
+    for length in range(order, 1, -1):
+        # A context cannot stay without its longest ending, nor be come to but by what it begins with.
+        longer, shorter = unions[length], unions[length - 1]
+        for needed in (_ending(longer.keys, length), longer.keys >> np.uint64(8)):
+            np.maximum.at(shorter.gain, np.searchsorted(shorter.keys, needed), longer.gain * (1 + 1e-9))
+    return _best(unions, contexts)
+
+
+def _count(lines: list[str], order: int) -> list[Level]:
+    """The levels of one text, shortest contexts first."""
     index = {character: number for number, character in enumerate(CHARSET + EDGE)}
-    codes, weights = [], []
-    for lines, weight in groups:
-        joined = EDGE + EDGE.join(line for line in lines if set(line) <= set(CHARSET)) + EDGE
-        codes.append(np.array([index[character] for character in joined], np.uint64))
-        weights.append(np.full(len(joined), weight))
-    text, weight = np.concatenate(codes), np.concatenate(weights)
+    joined = EDGE + EDGE.join(line for line in lines if set(line) <= set(CHARSET)) + EDGE
+    text = np.array([index[character] for character in joined], np.uint64)
     # A context reaches back to the edge that its line begins at, and not over it.
     edges = np.where(text == index[EDGE], np.arange(len(text)), 0)
     reach = np.arange(len(text)) - np.concatenate([[0], np.maximum.accumulate(edges)[:-1]])
-
-    seen = np.bincount(text.astype(np.intp), weight, len(index)) + 0.01
-    root = Level(
-        keys=np.zeros(1, np.uint64),
-        starts=np.array([0, len(index)]),
-        followers=np.arange(len(index)),
-        probability=seen / seen.sum(),
-        left=np.zeros(1),
-        gain=np.array([np.inf]),
-    )
-    levels = [root]
     past = np.zeros(len(text), np.uint64)
+    found = [np.unique(text, return_counts=True)]
     for length in range(1, order + 1):
         past[length:] |= text[:-length] << np.uint64(8 * (length - 1))
         usable = (reach >= length) & (np.arange(len(text)) >= length)
-        pairs, inverse = np.unique(past[usable] << np.uint64(8) | text[usable], return_inverse=True)
-        levels.append(_smoothed(pairs, np.bincount(inverse, weight[usable]), levels[-1], length, least, discount))
-    for length in range(order, 1, -1):
-        # A context is worth what its longer ones gain too, since they cannot stay without it.
-        level, shorter = levels[length], levels[length - 1]
-        np.maximum.at(shorter.gain, np.searchsorted(shorter.keys, _ending(level.keys, length)), level.gain + 1e-9)
-    return _best(levels, contexts)
+        found.append(np.unique(past[usable] << np.uint64(8) | text[usable], return_counts=True))
+    levels = []
+    for length, (pairs, times) in enumerate(found):
+        counts = times.astype(np.float64)
+        if length < order:
+            # Of what a longer context may precede, what counts is before how many characters it stood; a line's first
+            # characters have nothing before them.
+            ending = _ending(found[length + 1][0], length + 2)
+            preceded = np.bincount(np.searchsorted(pairs, ending), minlength=len(pairs)).astype(np.float64)
+            first = pairs >> np.uint64(8 * length) == index[EDGE]
+            counts = np.where((preceded == 0) | first & (length > 0), counts, preceded)
+        keys, owner = np.unique(pairs >> np.uint64(8), return_inverse=True)
+        taken = np.minimum(_discounts(counts)[np.minimum(counts, 3).astype(np.intp)], counts)
+        levels.append(
+            Level(
+                keys=keys,
+                seen=np.bincount(owner, times),
+                total=np.bincount(owner, counts),
+                left=np.bincount(owner, taken),
+                pairs=pairs,
+                counts=counts - taken,
+            )
+        )
+    return levels
 
 
-def _ending(keys: NDArray[np.uint64], length: int) -> NDArray[np.uint64]:
+def _discounts(counts: Numbers) -> Numbers:
+    """What is taken off counts of 0, 1, 2, and 3 or more (Chen and Goodman 1999, equation 26)."""
+    once, twice, thrice, four = (max(float((counts == times).sum()), 0.5) for times in (1, 2, 3, 4))
+    rate = once / (once + 2 * twice)
+    taken = [1 - 2 * rate * twice / once, 2 - 3 * rate * thrice / twice, 3 - 4 * rate * four / thrice]
+    return np.array([0.0, *np.clip(taken, 0.3, (0.95, 1.6, 2.2))])
+
+
+def _probability(levels: list[Level], length: int, pairs: Keys) -> Numbers:
+    """How likely the last character of each pair is after the rest of it, in one text."""
+    result = np.full(len(pairs), 1.0 / (len(CHARSET) + 1))
+    for shorter, level in enumerate(levels[: length + 1]):
+        ending = _ending(pairs, shorter + 2) if shorter < LONGEST else pairs
+        keys = ending >> np.uint64(8)
+        at = np.minimum(np.searchsorted(level.keys, keys), len(level.keys) - 1)
+        entry = np.minimum(np.searchsorted(level.pairs, ending), len(level.pairs) - 1)
+        counts = np.where(level.pairs[entry] == ending, level.counts[entry], 0.0)
+        known = (counts + level.left[at] * result) / level.total[at]
+        result = np.where(level.keys[at] == keys, known, result)
+    return result
+
+
+def _mix(models: list[list[Level]], shares: Numbers, shorter: Union, length: int, least: float) -> Union:
+    """The contexts of a length from every text."""
+    levels = [model[length] for model in models]
+    keys = np.unique(np.concatenate([level.keys[level.seen >= least] for level in levels]))
+    pairs = np.unique(np.concatenate([level.pairs for level in levels]))
+    pairs = pairs[np.isin(pairs >> np.uint64(8), keys)]
+    owner = np.searchsorted(keys, pairs >> np.uint64(8))
+    begins = np.searchsorted(shorter.keys, keys >> np.uint64(8))
+    grown = np.stack([np.log(_probability(model, length - 1, keys)) for model in models])
+    likelihood = shorter.likelihood[:, begins] + grown
+    together = np.logaddexp.reduce(shares + likelihood)
+    weights = np.exp(shares + likelihood - together)
+    probability = sum(
+        weight[owner] * _probability(model, length, pairs) for weight, model in zip(weights, models, strict=True)
+    )
+    below = shorter.probability[np.searchsorted(shorter.pairs, _ending(pairs, length + 1))]
+    rest, rest_below = (np.maximum(1 - np.bincount(owner, part, len(keys)), 1e-6) for part in (probability, below))
+    backoff = np.minimum(rest / rest_below, 1.0)
+    divergence = np.bincount(owner, probability * np.log(probability / below), len(keys)) + rest * np.log(backoff)
+    return Union(keys, likelihood, pairs, probability, backoff, np.exp(together) * divergence)
+
+
+def _ending(keys: Keys, length: int) -> Keys:
     """Contexts of a length without their first character."""
     return keys & np.uint64((1 << 8 * (length - 1)) - 1)
 
 
-def _smoothed(
-    pairs: NDArray[np.uint64], counts: NDArray[np.float64], shorter: Level, length: int, least: float, discount: float
-) -> Level:
-    """The contexts of a length from the counts of all pairs of a context and what follows it."""
-    keys, owner = np.unique(pairs >> np.uint64(8), return_inverse=True)
-    total = np.bincount(owner, counts)
-    kept = total[owner] >= least
-    pairs, counts, total = pairs[kept], counts[kept], total[total >= least]
-    keys, owner = np.unique(pairs >> np.uint64(8), return_inverse=True)
-    followers = (pairs & np.uint64(255)).astype(np.intp)
-    taken = np.minimum(counts, discount)
-    left = np.bincount(owner, taken, len(keys)) / total
-    below = shorter.probability[shorter.find(_ending(keys, length)[owner], followers)]
-    probability = (counts - taken) / total[owner] + left[owner] * below
-    return Level(
-        keys=keys,
-        starts=np.searchsorted(owner, np.arange(len(keys) + 1)),
-        followers=followers,
-        probability=probability,
-        left=left,
-        gain=np.bincount(owner, counts * np.log(probability / below), len(keys)),
-    )
-
-
-def _best(levels: list[Level], contexts: int) -> Table:
+def _best(unions: list[Union], contexts: int) -> Table:
     """The contexts with the largest gain, in a table."""
-    gains = np.sort(np.concatenate([level.gain for level in levels]))[::-1]
+    gains = np.sort(np.concatenate([union.gain for union in unions]))[::-1]
     threshold = gains[min(contexts, len(gains)) - 1]
-    names: list[str] = []
-    left, sizes, followers, probabilities = [], [], [], []
-    for length, level in enumerate(levels):
-        kept = level.gain >= threshold
-        for key in level.keys[kept].tolist():
-            names.append("".join((CHARSET + EDGE)[key >> 8 * at & 255] for at in reversed(range(length))))
-        counts = np.diff(level.starts)
-        entries = np.repeat(kept, counts)
-        left.append(level.left[kept])
-        sizes.append(counts[kept])
-        followers.append(level.followers[entries])
-        probabilities.append(level.probability[entries])
+    characters, longer, shorter, backoff, sizes, followers, probabilities = [], [], [], [], [], [], []
+    before = np.zeros(0, np.uint64)
+    begin = end = 0
+    for length, union in enumerate(unions):
+        kept = union.gain >= threshold
+        keys = union.keys[kept]
+        characters.append(keys & np.uint64(255))
+        # Those of the length before begin where this length does, and end in one of them.
+        longer.append(end + np.searchsorted(keys >> np.uint64(8), before))
+        shorter.append(begin + np.searchsorted(before, _ending(keys, length)) if length else keys)
+        begin, end, before = end, end + len(keys), keys
+        owner = np.searchsorted(union.keys, union.pairs >> np.uint64(8))
+        entries = kept[owner]
+        backoff.append(union.backoff[kept])
+        sizes.append(np.bincount(owner, minlength=len(union.keys))[kept])
+        followers.append(union.pairs[entries] & np.uint64(255))
+        probabilities.append(union.probability[entries])
+    longer.append(np.full(len(before) + 1, end))
     return Table(
         charset=CHARSET,
-        contexts=tuple(names),
-        backoff=_cost(np.concatenate(left)),
+        characters=np.concatenate(characters).astype(np.uint8),
+        longer=np.concatenate(longer).astype(np.uint32),
+        shorter=np.concatenate(shorter).astype(np.uint32),
+        backoff=_cost(np.concatenate(backoff)),
         starts=np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.uint32),
         followers=np.concatenate(followers).astype(np.uint8),
         costs=_cost(np.concatenate(probabilities)),
@@ -215,7 +284,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.language", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of annotated pages")
     parser.add_argument("--assets", type=Path, default=Path("build/assets"), help="what training.fonts fetched")
-    parser.add_argument("--contexts", type=int, default=70_000, help="contexts to keep; each takes about 40 bytes")
+    parser.add_argument("--contexts", type=int, default=300_000, help="contexts to keep; each takes about 20 bytes")
     parser.add_argument("--version", required=True, help="what the card calls this model")
     parser.add_argument("--out", type=Path, default=FOLDER / "language.npz")
     arguments = parser.parse_args()
@@ -224,20 +293,20 @@ def main() -> None:
         split: [straight(line.text) for page in pages if page.split == split for line in page.lines if line.text]
         for split in ("train", "val")
     }
-    groups = [(lines["train"], 1.0)]
+    groups = [(lines["train"], SHARES["pages"])]
     for seed, (language, characters) in enumerate(CHARACTERS.items()):
-        groups.append((composed_lines(arguments.assets, language, characters, seed), WEIGHTS[language]))
-    groups.append(([line.upper() for line in lines["train"]], CAPITALS))
+        groups.append((composed_lines(arguments.assets, language, characters, seed), SHARES[language]))
+    groups.append(([line.upper() for line in lines["train"]], SHARES["capitals"]))
     table = fit(groups, arguments.contexts)
     table.save(arguments.out)
     held_out = [line for line in lines["val"] if set(line) <= set(CHARSET)]
     bits = cross_entropy(LanguageModel(table, SEARCH), held_out)
     card = {
-        "name": f"ngram-{len(table.contexts[-1]) + 1}",
+        "name": f"ngram-{LONGEST + 1}",
         "version": arguments.version,
         "sha256": hashlib.sha256(arguments.out.read_bytes()).hexdigest(),
         "search": asdict(SEARCH),
-        "contexts": len(table.contexts),
+        "contexts": len(table.characters),
         "bits_a_character_of_held_out_lines": round(bits, 3),
         "training": {
             "command": "python -m training.language --data PAGES"
@@ -249,7 +318,7 @@ def main() -> None:
     arguments.out.with_suffix(".json").write_text(
         json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    print(f"{len(table.contexts):,} contexts, {bits:.3f} bits a character of held-out lines")
+    print(f"{len(table.characters):,} contexts, {bits:.3f} bits a character of held-out lines")
 
 
 if __name__ == "__main__":

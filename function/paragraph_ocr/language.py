@@ -21,20 +21,26 @@ REMEMBERED = 30_000
 
 @dataclass(frozen=True)
 class Table:
-    """What a character n-gram model knows, contexts sorted by length.
+    """What a character n-gram model knows: a tree of contexts, each that of its text less the last character's branch.
 
-    Costs are negative log probabilities in steps of 1 / `scale` nats.
+    The empty context is the first; then come those of one character, of two, and so on, each length sorted by the
+    characters. With each context, what it begins with and what it ends in are there too. Costs are negative log
+    probabilities in steps of 1 / `scale` nats.
 
     Attributes
     ----------
     charset : str
         The characters that it knows; `EDGE` counts as one more, the last.
-    contexts : tuple of str
-        Texts that something is known to follow; with each, its shorter endings are there too, the empty one first.
+    characters : uint8 (contexts,)
+        Index in the charset of each context's last character.
+    longer : uint32 (contexts + 1,)
+        Where the contexts begin that are one character longer than each.
+    shorter : uint32 (contexts,)
+        Each without its first character.
     backoff : uint8 (contexts,)
         Added to the cost after the next shorter context, for a character that a context has none for.
     starts : uint32 (contexts + 1,)
-        Where the characters of each context begin in `followers` and `costs`.
+        Where the characters that follow each context begin in `followers` and `costs`.
     followers : uint8 (entries,)
         Index in the charset of a character seen after a context; the empty context has all.
     costs : uint8 (entries,)
@@ -42,7 +48,9 @@ class Table:
     """
 
     charset: str
-    contexts: tuple[str, ...]
+    characters: NDArray[np.uint8]
+    longer: NDArray[np.uint32]
+    shorter: NDArray[np.uint32]
     backoff: NDArray[np.uint8]
     starts: NDArray[np.uint32]
     followers: NDArray[np.uint8]
@@ -51,7 +59,7 @@ class Table:
 
     def save(self, path: Path) -> None:
         """Write the table, uncompressed, so that it loads at once."""
-        np.savez(path, **(vars(self) | {"contexts": "\0".join(self.contexts)}))
+        np.savez(path, **vars(self))
 
 
 @dataclass(frozen=True)
@@ -101,12 +109,11 @@ class LanguageModel:
     def __init__(self, table: Table, search: Search) -> None:
         self.charset = table.charset
         self.search = search
-        self._contexts = table.contexts
-        self._states = {context: state for state, context in enumerate(table.contexts)}
-        self._order = len(table.contexts[-1])
         # Bytes are searched and indexed many times faster than arrays, one at a time.
+        self._characters = table.characters.tobytes()
+        self._longer, self._shorter = table.longer.data, table.shorter.data
         self._backoff = table.backoff.tobytes()
-        self._starts = table.starts.tolist()
+        self._starts = table.starts.data
         self._followers = table.followers.tobytes()
         self._costs = table.costs.tobytes()
         self._nats = 1 / table.scale
@@ -128,15 +135,9 @@ class LanguageModel:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path.with_suffix('.json')} is no card of a language model: {error!r}") from error
         with np.load(BytesIO(read_verified(path, sha256))) as content:
-            table = Table(
-                charset=str(content["charset"]),
-                contexts=tuple(str(content["contexts"]).split("\0")),
-                backoff=content["backoff"],
-                starts=content["starts"],
-                followers=content["followers"],
-                costs=content["costs"],
-                scale=float(content["scale"]),
-            )
+            arrays = {name: content[name] for name in content.files}
+            charset, scale = str(arrays.pop("charset")), float(arrays.pop("scale"))
+            table = Table(charset=charset, scale=scale, **arrays)
         return cls(table, search)
 
     def log_probability(self, state: int, character: int) -> float:
@@ -147,12 +148,12 @@ class LanguageModel:
             if at >= 0:
                 return -(cost + self._costs[at]) * self._nats
             cost += self._backoff[state]
-            state = self._states[self._contexts[state][1:]]
+            state = self._shorter[state]
 
     def after(self, state: int, character: int) -> int:
         """The state that a character, by its index, leads to: the longest known context that the text then ends in."""
-        text = self._contexts[state] + (self.charset + EDGE)[character]
-        text = text[-self._order :]
-        while text not in self._states:
-            text = text[1:]
-        return self._states[text]
+        while True:
+            at = self._characters.find(character, self._longer[state], self._longer[state + 1])
+            if at >= 0 or state == 0:
+                return max(at, 0)
+            state = self._shorter[state]
