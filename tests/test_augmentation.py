@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from training.augmentation import degrade, warp_strip
+from training.augmentation import degrade, shade, warp_strip
 from training.strips import MARGIN
 
 
@@ -54,3 +54,26 @@ def test_degrading_keeps_size_and_type_and_leaves_its_input_alone() -> None:
 def test_the_same_seed_gives_the_same_strip() -> None:
     first, second = (degrade(strip(), np.random.default_rng(7)) for _ in range(2))
     assert (first == second).all()
+
+
+def test_an_edge_or_a_fold_goes_all_across_the_page() -> None:
+    rng = np.random.default_rng(0)
+    across = upright = 0
+    for _ in range(100):
+        shaded = shade(np.full((200, 300), 220, np.uint8), rng).astype(int)
+        steps = np.abs(np.diff(shaded, axis=1)) > 1, np.abs(np.diff(shaded, axis=0)) > 1
+        # Some folds are too faint to see.
+        across += max(steps[0].any(axis=1).mean(), steps[1].any(axis=0).mean()) > 0.4
+        upright += steps[0].any(axis=1).mean() > 0.9
+    assert across > 80
+    assert 40 < upright < 80
+
+
+def test_what_is_written_under_a_shadow_stays_darker_than_the_paper() -> None:
+    rng = np.random.default_rng(0)
+    page = cv2.resize(strip(), None, fx=1, fy=3)
+    ink = page < 100
+    for _ in range(50):
+        shaded = shade(page, rng)
+        paper = cv2.dilate(shaded, np.ones((9, 9), np.uint8))
+        assert np.mean(shaded[ink] < 0.5 * paper[ink]) > 0.95

@@ -118,3 +118,28 @@ def degrade(
         _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(18, 60))])
         image = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
     return image
+
+
+def shade(image: Grey, rng: np.random.Generator) -> Grey:
+    """A page with the hard edge of a shadow, the seam of two papers or a fold across it, mostly upright or level.
+
+    Parameters
+    ----------
+    image : uint8 (H, W)
+    rng : Generator
+
+    Returns
+    -------
+    uint8 (H, W)
+    """
+    height, width = image.shape
+    angle = rng.choice([0.0, np.pi / 2], p=[0.65, 0.35]) + rng.normal(0.0, 0.03 if rng.random() < 0.7 else 0.4)
+    across, down = np.cos(angle), np.sin(angle)
+    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    beyond = (columns - rng.uniform(0.1, 0.9) * width) * across + (rows - rng.uniform(0.1, 0.9) * height) * down
+    beyond *= rng.choice([-1.0, 1.0])
+    soft = rng.uniform(0.5, 6.0) if rng.random() < 0.3 else 0.5
+    light = 1.0 - rng.uniform(0.02, 0.6) * np.clip(beyond / (2 * soft) + 0.5, 0.0, 1.0)
+    if rng.random() < 0.3:
+        light = 1.0 + rng.uniform(-0.5, 0.15) * np.exp(-((beyond / rng.uniform(0.7, 2.5)) ** 2))
+    return np.clip(image * light, 0, 255).astype(np.uint8)

@@ -16,8 +16,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
 from paragraph_ocr.detection import DISTANCE_UNIT, Survey, find_lines, letterbox
-from paragraph_ocr.rectification import Normalisation, Points, resample, smooth, to_ink
-from training.augmentation import degrade
+from paragraph_ocr.rectification import Normalisation, Points, even_light, resample, smooth, to_ink
+from training.augmentation import degrade, shade
 from training.batches import leave_signals
 from training.matching import match_lines
 from training.networks.unet import UNet
@@ -37,6 +37,8 @@ INSET = 0.35
 SURVEY = Survey(confidence=0.55, sure=0.8, lines=50, ascender=14.0, enlargement=1.75, skew=5.0)
 # How many of the samples are ruled or squared, and the distance of the rules, in shares of the input's side.
 RULED = (0.25, (0.012, 0.08))
+# How many have the hard edge of a shadow, a seam or a fold, so that not each line across the writing parts columns.
+SHADED = 0.2
 # What a pixel just beyond a line's end counts in the loss of the cores, beside any other, and one of a line that is
 # shorter than so many ascender heights: page numbers and single letters have few pixels to be found by.
 END_WEIGHT = 5.0
@@ -230,7 +232,11 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
             small.pixels, matrix, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_CONSTANT, borderValue=paper
         )
         own = np.concatenate([linear * small.factor, shift[:, None]], axis=1)
-        ink = to_ink(degrade(np.asarray(seen, np.uint8), rng, *RULED), Normalisation())
+        pixels = degrade(np.asarray(seen, np.uint8), rng, *RULED)
+        if rng.random() < SHADED:
+            # As the product does, which leaves the edge itself.
+            pixels = even_light(shade(pixels, rng))
+        ink = to_ink(pixels, Normalisation())
         return ink, draw_maps(small.page, own, size, self.stride)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
