@@ -126,6 +126,17 @@ def test_a_file_that_is_not_its_cards_is_refused(tmp_path: Path) -> None:
         LanguageModel.load(path)
 
 
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    for content in ({"charset": "ab", "scale": 16.0, "contexts": "a"}, {"scale": 1.0}):
+        np.savez(path, **content)
+        card = json.loads(path.with_suffix(".json").read_text())
+        card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.with_suffix(".json").write_text(json.dumps(card))
+        with pytest.raises(ModelError, match="anew"):
+            LanguageModel.load(path)
+
+
 @pytest.mark.parametrize("card", [None, "{", '{"sha256": "0"}', '{"sha256": "0", "search": {"depth": 3}}'])
 def test_a_card_that_does_not_say_how_to_search_is_refused(tmp_path: Path, card: str | None) -> None:
     path = save(tmp_path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,17 +128,22 @@ class LanguageModel:
         Raises
         ------
         ModelError
-            The file or its card is missing, or the file's hash is not the card's.
+            The file or its card is missing, the file's hash is not the card's, or it holds something else.
         """
         try:
             card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             sha256, search = card["sha256"], Search(**card["search"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path.with_suffix('.json')} is no card of a language model: {error!r}") from error
-        with np.load(BytesIO(read_verified(path, sha256))) as content:
-            arrays = {name: content[name] for name in content.files}
+        try:
+            with np.load(BytesIO(read_verified(path, sha256))) as content:
+                arrays = {name: content[name] for name in content.files}
             charset, scale = str(arrays.pop("charset")), float(arrays.pop("scale"))
             table = Table(charset=charset, scale=scale, **arrays)
+        except (ValueError, KeyError, TypeError, BadZipFile) as error:
+            raise ModelError(
+                f"{path} is no language model of this version: {error!r}. Fit it anew: python -m training.language"
+            ) from error
         return cls(table, search)
 
     def log_probability(self, state: int, character: int) -> float:
