@@ -22,7 +22,7 @@ REMEMBERED = 30_000
 
 @dataclass(frozen=True)
 class Table:
-    """What a character n-gram model knows: a tree of contexts, each that of its text less the last character's branch.
+    """What a character n-gram model knows: a tree, where a context branches from what it is without its last character.
 
     The empty context is the first; then come those of one character, of two, and so on, each length sorted by the
     characters. With each context, what it begins with and what it ends in are there too. Costs are negative log
