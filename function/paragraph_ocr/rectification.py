@@ -257,8 +257,8 @@ def even_light(page: Grey) -> Grey:
     low, high = (cv2.resize(part(light, near), large.shape[::-1]) for part in (cv2.erode, cv2.dilate))
     paper = np.clip(paper, low, high)
     # In hundredths, so that a large page takes a byte a pixel more and not four.
-    percent = np.rint(100 * np.minimum(bright / np.maximum(paper, 1.0), BRIGHTEST)).astype(np.uint8)
-    gain = cv2.resize(percent, page.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    percent = np.rint(100 * np.minimum(bright / np.maximum(np.arange(256), 1), BRIGHTEST)).astype(np.uint8)
+    gain = cv2.resize(cv2.LUT(paper, percent), page.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.multiply(page, gain, scale=0.01), np.uint8)
 
 
