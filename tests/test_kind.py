@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pages import draw_page
 from PIL import Image
 
+import training.kinds
 from paragraph_ocr import kind
 from paragraph_ocr.document import Line
 from paragraph_ocr.kind import PATH, features, kind_of_file, kind_of_page, line_features
@@ -103,3 +104,23 @@ def test_a_model_is_fitted_and_measured_by_writer() -> None:
         assert {source: row["lines"] for source, row in scores.items()} == {"hands": 320, "tapus_fr": 240}
         assert min(row["right"] for row in scores.values()) > 0.93
     assert np.isfinite(model.printed(np.full((1, 5), 1e9, np.float32))).all()
+
+
+def test_a_model_that_is_written_is_the_one_that_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    samples = [
+        Sample(source, "w", rng.normal(shift, 1, (40, 5)).astype(np.float32))
+        for source, shift in (("hands", -1.0), ("tapus_fr", 1.0))
+    ]
+    for module in (kind, training.kinds):
+        monkeypatch.setattr(module, "PATH", tmp_path / "kind.json")
+    fitted = fit(samples)
+    training.kinds.write(fitted, samples)
+    try:
+        values = np.concatenate([each.values for each in samples])
+        assert np.allclose(kind.load().printed(values), fitted.printed(values), atol=1e-3)
+    finally:
+        kind.load.cache_clear()
+    written = json.loads((tmp_path / "kind.json").read_text(encoding="utf-8"))
+    assert written["training"]["pages"] == {"hands": 1, "tapus_fr": 1}
+    assert "scores" not in written, "scores of a former model"

@@ -1,6 +1,7 @@
 """Annotated pages in; the model that tells printed lines from handwritten ones, with its scores, out.
 
     python -m training.kinds --data PAGES --data build/synthetic
+    python -m training.kinds --data PAGES --data build/synthetic --keep     (the model that there is, scored anew)
 
 Lines are those that the product finds and whose text is known. Scores are shares that were judged right: of lines and
 of pages of each source, by writers and faces of whom nothing was fitted on, and of mixed pages, which are put together
@@ -146,10 +147,9 @@ def score_pages(pages: Sequence[TruePage], reader: PageReader) -> dict[str, dict
     return {source: {"pages": len(right), "right": round(float(np.mean(right)), 4)} for source, right in counts.items()}
 
 
-def record(samples: dict[str, list[Sample]], pages: Sequence[TruePage], reader: PageReader) -> None:
-    """Fit the model on the split ``train`` and write it; add its scores on the split ``val`` and on whole pages."""
-    model = fit(samples["train"])
-    sources = sorted({each.source for each in samples["train"]})
+def write(model: KindModel, samples: Sequence[Sample]) -> None:
+    """A model and the pages that it was fitted on, without scores."""
+    sources = sorted({each.source for each in samples})
     content: dict[str, Any] = {
         "name": "kind",
         "version": "1",
@@ -158,14 +158,19 @@ def record(samples: dict[str, list[Sample]], pages: Sequence[TruePage], reader: 
         "training": {
             "command": "python -m training.kinds --data PAGES --data build/synthetic",
             "printed": sorted(PRINTED),
-            "pages": {source: sum(each.source == source for each in samples["train"]) for source in sources},
+            "pages": {source: sum(each.source == source for each in samples) for source in sources},
         },
     }
-    # Pages are judged by what is in the file.
     PATH.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     load.cache_clear()
+
+
+def record(samples: dict[str, list[Sample]], pages: Sequence[TruePage], reader: PageReader) -> None:
+    """Write the scores of the model that is there, of lines of the split ``val`` and of whole pages, beside it."""
+    content = json.loads(PATH.read_text(encoding="utf-8"))
+    content["lines_found_by"] = reader.models["detector"]
     content["scores"] = {
-        "validation_lines": score(model, samples["val"]),
+        "validation_lines": score(load(), samples["val"]),
         "lines_across_training_writers": score_across_writers(samples["train"]),
         "validation_pages": score_pages(pages, reader),
     }
@@ -179,6 +184,7 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, action="append", required=True, help="folder of annotated pages; repeatable"
     )
+    parser.add_argument("--keep", action="store_true", help="fit nothing; score the model that there is")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     pages = [page for folder in arguments.data for page in load_pages(folder) if page.source not in LEFT_OUT]
@@ -188,6 +194,8 @@ def main() -> None:
         found = sample(page, reader)
         if found is not None:
             samples[page.split].append(found)
+    if not arguments.keep:
+        write(fit(samples["train"]), samples["train"])
     record(samples, [page for page in pages if page.split == "val"], reader)
     print(PATH.read_text(encoding="utf-8"))
 
