@@ -7,6 +7,7 @@ from pages import write_folder
 
 from paragraph_ocr.rectification import Geometry
 from training.networks.crnn import CRNN, LONGEST_MASK, mask
+from training.networks.layers import Residual
 from training.networks.sliding_cnn import SlidingCNN
 from training.pages import DatasetError, load_pages
 from training.recognition import (
@@ -175,3 +176,26 @@ def test_nothing_is_masked_when_reading_nor_where_the_shortcut_reads() -> None:
         assert torch.equal(first_shortcut, second_shortcut)
         network.eval()
         assert torch.equal(network(strips), network(strips))
+
+
+def test_residuals_added_to_a_network_can_hand_on_what_they_are_given() -> None:
+    torch.manual_seed(0)
+    options = {"classes": 5, "height": 16, "channels": (2, 3, 4, 5), "hidden": 6}
+    small, large = CRNN(**options).eval(), CRNN(**options, residuals=(1, 1, 2, 3)).eval()
+    assert len(large.convolutions) - len(small.convolutions) == 5
+    kept = iter([part for part in small.convolutions if not isinstance(part, Residual)])
+    residuals = iter([part for part in small.convolutions if isinstance(part, Residual)])
+    seen: set[int] = set()
+    for part in large.convolutions:
+        if not isinstance(part, Residual):
+            part.load_state_dict(next(kept).state_dict())
+            continue
+        width = part.body[0][0].in_channels
+        if width in (3, 4) and width not in seen:
+            part.load_state_dict(next(residuals).state_dict())
+        else:
+            part.body[1][1].weight.data.zero_()
+        seen.add(width)
+    strips = torch.rand(2, 1, 16, 64)
+    with torch.inference_mode():
+        assert torch.equal(small.columns(strips), large.columns(strips))

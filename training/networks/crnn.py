@@ -40,6 +40,8 @@ class CRNN(nn.Module):
     masked : float
         Share of the columns that the LSTM does not see in training, in spans of about a letter (as Li et al. 2025,
         HTR-VT, mask a transformer's), so that it learns to read a hand from what stands around it.
+    residuals : tuple of four int
+        How many pairs of convolutions beside an identity end each stage.
     """
 
     stride = 4
@@ -53,16 +55,20 @@ class CRNN(nn.Module):
         hidden: int = 192,
         dropout: float = 0.2,
         masked: float = 0.0,
+        residuals: tuple[int, ...] = (0, 1, 1, 0),
     ) -> None:
         super().__init__()
         a, b, c, d = channels
+        first, second, third, fourth = residuals
         self.convolutions = nn.Sequential(
             convolution(1, a, 2, kernel=5),
+            *(Residual(a) for _ in range(first)),
             convolution(a, b, 2),
-            Residual(b),
+            *(Residual(b) for _ in range(second)),
             convolution(b, c, (2, 1)),
-            Residual(c),
+            *(Residual(c) for _ in range(third)),
             convolution(c, d, (2, 1)),
+            *(Residual(d) for _ in range(fourth)),
             nn.Conv2d(d, 2 * d, (height // 16, 1), bias=False),
             nn.BatchNorm2d(2 * d),
             nn.ReLU(inplace=True),
