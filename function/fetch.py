@@ -130,10 +130,10 @@ def fetch(
                 answer = connection.getresponse()
                 if answer.status not in (301, 302, 303, 307, 308):
                     return _body(answer, max_bytes, content_types)
-                url = urljoin(url, answer.getheader("Location") or "")
+                url = _redirected(url, answer.getheader("Location") or "")
     except TimeoutError as error:
         raise RemoteFailed(f"The server of image_url took over {max_seconds:.0f} seconds.") from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise RemoteFailed("The server of image_url cannot be reached or verified, or broke off.") from error
     raise UrlRefused(f"image_url redirects more than {MAX_REDIRECTS} times; send the last URL, or the image itself.")
 
@@ -178,7 +178,7 @@ def post(
             status = connection.getresponse().status
     except TimeoutError as error:
         raise RemoteFailed(f"The server of webhook_url took over {max_seconds:.0f} seconds.") from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise RemoteFailed("The server of webhook_url cannot be reached or verified, or broke off.") from error
     if not 200 <= status < 300:
         raise RemoteFailed(f"The server of webhook_url answered {status}.")
@@ -243,6 +243,13 @@ def _open(
             connection.settimeout(max(deadline - monotonic(), 0.001))
             return (context or _trusting_the_system()).wrap_socket(connection, server_hostname=host)
     raise failure
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise UrlRefused("image_url redirects to what is not a URL.") from error
 
 
 def _body(answer: http.client.HTTPResponse, max_bytes: int, content_types: Collection[str]) -> bytes:
