@@ -64,6 +64,12 @@ def test_scales_sixteen_bits(form: str) -> None:
     np.testing.assert_allclose(decoded, page(), atol=1)
 
 
+def test_lightness_is_the_grey_of_cielab() -> None:
+    colour = Image.new("L", (60, 40), 128)
+    data = encode(Image.merge("LAB", [Image.fromarray(page()), colour, colour]), "TIFF")
+    np.testing.assert_array_equal(decode(data), page())
+
+
 def test_lays_transparent_pixels_over_white() -> None:
     pixels = np.zeros((10, 10, 4), np.uint8)
     pixels[:5, :, 3] = 255
@@ -121,6 +127,12 @@ def test_reads_every_page_of_a_tiff_with_its_own_size() -> None:
     assert last.max() == 0
 
 
+def test_begins_with_any_page() -> None:
+    data = tiff(*[Image.new("L", (60, 40 + number)) for number in range(3)])
+    assert [pixels.shape for pixels in imaging.decode(data, first=2)] == [(41, 60), (42, 60)]
+    assert list(imaging.decode(data, first=4)) == []
+
+
 def test_leaves_out_the_small_copies_in_a_tiff() -> None:
     buffer = io.BytesIO()
     with TiffImagePlugin.AppendingTiffWriter(buffer) as writer:
@@ -155,6 +167,26 @@ def test_refuses_too_many_pixels() -> None:
     decode(data, Limits(max_pixels=2400))
     with pytest.raises(TooLarge, match="60 x 40"):
         decode(data, Limits(max_pixels=2399))
+
+
+def with_scans(times: int) -> bytes:
+    """A JPEG whose last scan is there so many times more."""
+    data = encode(Image.fromarray(page()), "JPEG", progressive=True)
+    assert data.endswith(b"\xff\xd9")
+    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * times + data[-2:]
+
+
+def test_refuses_a_jpeg_of_too_many_scans() -> None:
+    assert decode(with_scans(20)).shape == (40, 60)
+    for cover in (b"", b"\xff\xff", b"\xff\xe0\x00\x06\xff\xd9\xff\xda"):
+        data = with_scans(imaging.MAX_JPEG_SCANS)
+        with pytest.raises(TooLarge, match="100 scans"):
+            imaging.decode(data[:2] + cover + data[2:])
+
+
+def test_what_stands_after_a_jpeg_is_no_scan() -> None:
+    data = encode(Image.fromarray(page()), "JPEG", comment=b"\xff\xda" * 200)
+    np.testing.assert_array_equal(decode(data + b"\xff\xda" * 200), decode(data))
 
 
 @pytest.mark.parametrize("side", [9_500, 30_000, 60_000])

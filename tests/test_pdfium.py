@@ -115,6 +115,11 @@ def test_a_bomb_takes_no_time_and_none_of_the_memory(monkeypatch: pytest.MonkeyP
     assert len(decode(make_pdf([page_object(72, 72)]))) == 1
 
 
+def test_pages_before_the_first_are_not_rendered() -> None:
+    (only,) = imaging.decode(make_pdf([BOMB, page_object(72, 36)]), Limits(max_seconds=5.0), first=2)
+    assert only.shape == (100, 200)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the limit is not kept")
 def test_the_process_gets_little_memory() -> None:
     with pytest.raises(TooLarge, match="memory or time"):

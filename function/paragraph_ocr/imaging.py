@@ -1,5 +1,6 @@
 """The bytes of an image file go in, its upright greyscale pages come out, or an error that says what to change."""
 
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -56,6 +57,13 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Each scan goes over all pixels of a progressive JPEG, may be empty, and may be there again. libtiff takes as many.
+MAX_JPEG_SCANS = 100
+# What begins with a length, or ends the image. 00 after FF is data; 01 and D0 to D8 stand alone, most of them amid the
+# data of a scan (ITU-T T.81, table B.1 and B.1.1.5).
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+
 # Bits of TIFF's NewSubfileType: a smaller copy of another frame, a transparency mask (TIFF 6.0, page 36).
 _NO_PAGE = 1 | 4
 
@@ -88,7 +96,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[NDArray[np.uint8]]:
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iterator[NDArray[np.uint8]]:
     """Decode an image file into its pages, one at a time.
 
     What is refused for its format, its bytes, its number of pages or their pixels is refused by the call itself, before
@@ -101,6 +109,8 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[NDArray[np.
         several frames, the first is read.
     limits : Limits
         What is refused before it is decoded.
+    first : int
+        The page to begin with, from 1; those before it are not decoded.
 
     Returns
     -------
@@ -123,8 +133,9 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[NDArray[np.
         # Few requests bring one.
         from paragraph_ocr.pdfium import render_pages
 
-        return render_pages(data, limits)
-    return (np.asarray(upright(frame, to_grey(frame))) for frame in frames(data, limits))
+        return render_pages(data, limits, first)
+    image, pages, name = _opened(data, limits)
+    return _grey(image, pages[first - 1 :], name, limits)
 
 
 def format_of(data: bytes) -> str:
@@ -169,11 +180,20 @@ def count_pages(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
     return len(_opened(data, limits)[1])
 
 
+def _grey(image: Image.Image, pages: list[int], name: str, limits: Limits) -> Iterator[NDArray[np.uint8]]:
+    for frame in _loaded(image, pages, name, limits):
+        with _refusing(name, limits):
+            page = np.asarray(upright(frame, to_grey(frame)))
+        yield page
+
+
 def _opened(data: bytes, limits: Limits) -> tuple[Image.Image, list[int], str]:
     """An image file, its frames that are pages, and its format."""
     name = format_of(data)
     with _refusing(name, limits):
         image = _open(data, name)
+        if name == "JPEG" and _scans(data) > MAX_JPEG_SCANS:
+            raise TooLarge(f"The JPEG has more than {MAX_JPEG_SCANS} scans; save it anew.")
         return image, _pages(image, limits), name
 
 
@@ -185,6 +205,18 @@ def _open(data: bytes, name: str) -> Image.Image:
         image: Image.Image = HeifImageFile(BytesIO(data))  # type: ignore[no-untyped-call]
         return image
     return Image.open(BytesIO(data), formats=(name,))
+
+
+def _scans(data: bytes) -> int:
+    """How many scans a JPEG has up to its end; no more are counted than are too many."""
+    scans = at = 0
+    while scans <= MAX_JPEG_SCANS and (found := _JPEG_MARKER.search(data, at)):
+        marker = data[found.end() - 1]
+        if marker == _END_OF_IMAGE:
+            break
+        scans += marker == _START_OF_SCAN
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return scans
 
 
 def _pages(image: Image.Image, limits: Limits) -> list[int]:
@@ -236,8 +268,15 @@ def to_grey(image: Image.Image) -> Image.Image:
     """An image's grey values, 0 to 255, with transparent pixels over white; mode L."""
     if image.mode.startswith("I"):
         # Pillow clips 16-bit values at 255 instead of scaling them.
-        values = np.clip(np.asarray(image), 0, 65535).astype(np.uint32)
-        return Image.fromarray((values // 257).astype(np.uint8))
+        values = np.asarray(image)
+        grey = np.empty(values.shape, np.uint8)
+        # A row at a time, which needs no second copy of them.
+        for row, deep in zip(grey, values, strict=True):
+            row[:] = np.clip(deep, 0, 65535) // 257
+        return Image.fromarray(grey)
+    if image.mode == "LAB":
+        # Pillow converts it by colour profiles alone; its first band is the lightness.
+        return image.getchannel(0)
     if image.has_transparency_data:
         # An alpha band of its own takes a third of the memory that RGBA over white would.
         separate = image if image.mode in ("RGBA", "LA") else image.convert("RGBA")

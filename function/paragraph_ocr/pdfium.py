@@ -37,29 +37,33 @@ PAGE_SECONDS = 20.0
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
 
 
-def render_pages(data: bytes, limits: Limits) -> Iterator[NDArray[np.uint8]]:
+def render_pages(data: bytes, limits: Limits, first: int = 1) -> Iterator[NDArray[np.uint8]]:
     """The pages of a PDF as `imaging.decode` gives them, refused by the call itself where that can be known."""
-    pages = _render_pages(data, limits)
+    pages = _render_pages(data, limits, first)
     next(pages)
     return pages
 
 
 def count_pages(data: bytes, limits: Limits) -> int:
     """How many pages `render_pages` gives; raises what it does."""
-    with _process({"max_pages": limits.max_pages, "max_pixels": limits.max_pixels}, data) as process:
+    with _process(_task(limits, 1), data) as process:
         header, _ = _answer(process, PAGE_SECONDS)
     return int(header["pages"])
 
 
-def _render_pages(data: bytes, limits: Limits) -> Generator[NDArray[np.uint8]]:
+def _task(limits: Limits, first: int) -> dict[str, int]:
+    return {"max_pages": limits.max_pages, "max_pixels": limits.max_pixels, "first": first}
+
+
+def _render_pages(data: bytes, limits: Limits, first: int) -> Generator[NDArray[np.uint8]]:
     """Yield an empty page once the file is let in, then its own."""
     import numpy as np
 
     deadline = perf_counter() + limits.max_seconds
-    with _process({"max_pages": limits.max_pages, "max_pixels": limits.max_pixels}, data) as process:
+    with _process(_task(limits, first), data) as process:
         header, _ = _answer(process, min(PAGE_SECONDS, deadline - perf_counter()))
         yield np.empty((0, 0), np.uint8)
-        for _ in range(header["pages"]):
+        for _ in range(first, header["pages"] + 1):
             shape, pixels = _answer(process, min(PAGE_SECONDS, deadline - perf_counter()))
             rows = np.frombuffer(pixels, np.uint8).reshape(shape["height"], -1)
             yield np.ascontiguousarray(rows[:, : shape["width"]])
@@ -165,7 +169,7 @@ def _main() -> None:
         if "layers" in task:
             _overlay(document, task["layers"])
         else:
-            _render(document, task["max_pages"], task["max_pixels"])
+            _render(document, **task)
     except pypdfium2.PdfiumError:
         _refuse(errors.BrokenImage("The PDF is damaged or cut short; print it to a new PDF."))
     except errors.OcrError as error:
@@ -192,8 +196,8 @@ def _open(data: bytes) -> pypdfium2.PdfDocument:
     return document
 
 
-def _render(document: pypdfium2.PdfDocument, max_pages: int, max_pixels: int) -> None:
-    """Send the number of pages, then every page's grey pixels."""
+def _render(document: pypdfium2.PdfDocument, max_pages: int, max_pixels: int, first: int) -> None:
+    """Send the number of pages, then the grey pixels of the first that is asked for and of all after it."""
     if len(document) > max_pages:
         raise errors.TooLarge(f"The PDF has {len(document):,} pages; the limit is {max_pages:,}.")
     scales = []
@@ -201,9 +205,9 @@ def _render(document: pypdfium2.PdfDocument, max_pages: int, max_pixels: int) ->
         width, height = document.get_page_size(index)
         scales.append(_scale(width, height, max_pixels))
     _send(sys.stdout.buffer, {"pages": len(document)})
-    for index, scale in enumerate(scales):
+    for index in range(first - 1, len(document)):
         page = document[index]
-        bitmap = page.render(scale, grayscale=True)
+        bitmap = page.render(scales[index], grayscale=True)
         _send(sys.stdout.buffer, {"width": bitmap.width, "height": bitmap.height}, bytes(bitmap.buffer))
         bitmap.close()
         page.close()

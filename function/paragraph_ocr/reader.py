@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -113,13 +113,13 @@ class PageReader:
         Parameters
         ----------
         first : int
-            The first page to read; those before it are decoded only.
+            The first page to read, from 1; those before it are not even decoded.
         progress : callable, optional
             Is told a page's number, its lines that are read and all it has: when they are found, then as they are read.
         """
         limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
         start = perf_counter()
-        return self._read_each(decode(data, limits), image, start, start + limits.max_seconds, first, progress)
+        return self._read_each(decode(data, limits, first), image, start, start + limits.max_seconds, first, progress)
 
     def _read_each(
         self,
@@ -130,7 +130,7 @@ class PageReader:
         first: int,
         progress: Callable[[int, int, int], None] | None,
     ) -> Generator[Page]:
-        for number, pixels in islice(enumerate(pages, 1), first - 1, None):
+        for number, pixels in enumerate(pages, first):
             decode_ms = 1000 * (perf_counter() - start)
             tell = partial(progress, number) if progress else None
             yield self.read_image(pixels, image, decode_ms, number, deadline, tell)
