@@ -14,6 +14,7 @@ from pypdfium2 import raw
 
 from paragraph_ocr import imaging
 from paragraph_ocr.document import Document, Line, Page, Points, Word
+from paragraph_ocr.imaging import DEFAULT_LIMITS
 from paragraph_ocr.pdf import searchable
 
 CHARSET = (Path(__file__).parents[1] / "training" / "charset.txt").read_text(encoding="utf-8").removesuffix("\n")
@@ -207,6 +208,18 @@ def test_every_page_of_a_tiff_is_shown_with_its_text() -> None:
         assert document.get_metadata_value("Title") == "scan"
     assert extracted(pdf, 0) == ["word"]
     assert (shown(pdf, 1, 60) == (255, 0, 0)).all()
+
+
+def test_whatever_was_read_is_shown() -> None:
+    pages = [Image.new("1", (2, 1))] * (DEFAULT_LIMITS.max_pages + 1)
+    data = encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    with pypdfium2.PdfDocument(searchable(written_on(*[(2, 1, [])] * len(pages)), data)) as document:
+        assert len(document) == len(pages)
+    large = Image.new("1", (8000, 7000))
+    assert large.width * large.height > DEFAULT_LIMITS.max_pixels
+    assert shown(searchable(written_on((8000, 7000, [])), encode(large, "TIFF", compression="group4"))).max() == 0
+    lightness = Image.new("LAB", (30, 20), (90, 128, 128))
+    assert (shown(searchable(written_on((30, 20, [])), encode(lightness, "TIFF")), width=30) == 90).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"dpi": (0, 0)}, {"dpi": (72, 72)}, {"dpi": (1e6, 1e6)}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ class _Picture:
 def _pictures(data: bytes) -> Iterator[_Picture]:
     from PIL import Image
 
-    from paragraph_ocr.imaging import format_of, frames, orientation
+    from paragraph_ocr.imaging import Limits, format_of, frames, orientation
 
     name = format_of(data)
     if name in ("JPEG", "PNG"):
@@ -146,7 +147,8 @@ def _pictures(data: bytes) -> Iterator[_Picture]:
             if data[25] in _PLAIN_PNG and not image.info.get("interlace") and not image.has_transparency_data:
                 yield _Picture(*_lossless(image, data), orientation(image), _dots_per_inch(image))
                 return
-    for frame in frames(data):
+    # The limits were those of reading.
+    for frame in frames(data, Limits(*(sys.maxsize,) * 3)):
         pixels = _shown(frame)
         encoded = BytesIO()
         if frame.format in _LOSSY or frame.info.get("compression") in _LOSSY_TIFF:
