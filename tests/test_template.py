@@ -318,6 +318,8 @@ def test_a_message_is_hidden_for_longer_than_six_timeouts_and_never_lost() -> No
     assert redrive["deadLetterTargetArn"] == {"GetAtt": "DeadLetters.Arn"}
     # A file is given up, with a reason, before its message is.
     assert redrive["maxReceiveCount"] > worker.MAX_ATTEMPTS + 1
+    # A message's time counts from its first queue on.
+    assert queue["MessageRetentionPeriod"] == 12 * 86400
     assert RESOURCES["DeadLetters"]["Properties"]["MessageRetentionPeriod"] == 14 * 86400
     assert (queue["VisibilityTimeout"], redrive["maxReceiveCount"]) == (cloud.VISIBILITY_SECONDS, cloud.MAX_RECEIVES)
     alarm = RESOURCES["DeadLetterAlarm"]["Properties"]
@@ -340,13 +342,29 @@ def test_logs_are_kept_for_a_time_only() -> None:
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
 
 
-def test_alarms_ring_for_errors_dead_letters_throttles_latency_and_cost_by_mail_where_asked_for() -> None:
+def test_alarms_ring_for_all_that_goes_wrong_by_mail_where_asked_for() -> None:
     alarms = {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
-    assert set(alarms) == {"ErrorAlarm", "DeadLetterAlarm", "ThrottleAlarm", "LatencyAlarm", "CostAlarm"}
+    kinds = ("Error", "Backlog", "DeadLetter", "Throttle", "Latency", "Cost")
+    assert set(alarms) == {f"{kind}Alarm" for kind in kinds}
+    assert alarms["BacklogAlarm"]["Dimensions"] == [{"Name": "QueueName", "Value": {"GetAtt": "Queue.QueueName"}}]
     mail = {"If": ["HasAlarmEmail", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
     assert all(alarm["AlarmActions"] == [mail] for alarm in alarms.values())
     assert TEMPLATE["Parameters"]["AlarmEmail"]["Default"] == ""
     assert RESOURCES["AlarmTopic"]["Condition"] == "HasAlarmEmail"
+
+
+@pytest.mark.parametrize("name", ["ErrorAlarm", "CostAlarm"])
+def test_alarms_count_the_archives_function_where_there_is_one(name: str) -> None:
+    metrics = RESOURCES[name]["Properties"]["Metrics"]
+    ((condition, archive, nothing),) = [metric["If"] for metric in metrics if "If" in metric]
+    assert (condition, nothing) == ("HasArchive", {"Ref": "AWS::NoValue"})
+    assert archive["MetricStat"]["Metric"]["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Archive"}}]
+    condition, there, not_there = metrics[-1]["Expression"]["If"]
+    assert condition == "HasArchive"
+    for expression, known in ((there, {"archive"}), (not_there, set())):
+        known = known | {metric["Id"] for metric in metrics[:-1] if "Id" in metric}
+        text = expression["Sub"] if isinstance(expression, dict) else expression
+        assert set(re.findall(r"FILL\((\w+), 0\)", text)) == known
 
 
 def test_the_dashboard_shows_every_metric_of_the_handler() -> None:
