@@ -3,7 +3,8 @@
 The event is a batch as a Distributed Map makes it, with `Items` of a listing or an inventory. The answer has the form
 of the event, so that a batch that takes longer than one invocation goes round: `Items` are those still to read,
 `totals` what came of all before. Objects whose present content has been read are passed over, so that a run that was
-broken off is started again as it was.
+broken off is started again as it was. Where the function dies at a batch, its items are taken one by one, and the one
+at which it dies is given up.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from urllib.parse import unquote_plus
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 import storage
 from paragraph_ocr.document import Document, Page
-from paragraph_ocr.errors import ImageGone, OcrError, TooLarge
+from paragraph_ocr.errors import BrokenImage, ImageGone, OcrError, TooLarge
 from paragraph_ocr.imaging import SUFFIXES, Limits, count_pages
-from serving import MEGABYTES, load_reader, logger, measure, metrics, reject
+from serving import MEGABYTES, load_reader, logger, measure, metrics, reject, report
 
 RESULTS = os.environ.get("RESULTS", "")
 LIMITS = Limits(
@@ -36,6 +37,7 @@ LIMITS = Limits(
 # What is left of an invocation when no further page is begun, for writing what was read: of any file, and of each page.
 END_SECONDS = 30.0
 END_SECONDS_A_PAGE = 0.05
+GIVEN_UP = "Reading it failed; save it anew, or send its pages as images."
 COUNTS = ("read", "passed_over", "failed", "written", "pages", "lines", "invocations")
 
 reader = load_reader(LIMITS)
@@ -47,6 +49,14 @@ class ImageFrozen(OcrError):
     status = 409
     type: ClassVar[str] = "urn:paragraph-ocr:image-frozen"
     title: ClassVar[str] = "The image is not at hand"
+
+
+class ImageClosed(OcrError):
+    """S3 lets the function's role not read the object, or not decrypt it."""
+
+    status = 403
+    type: ClassVar[str] = "urn:paragraph-ocr:image-closed"
+    title: ClassVar[str] = "The image may not be read"
 
 
 class OutOfTime(Exception):
@@ -62,7 +72,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     ----------
     event : dict
         ``{"BatchInput": {"bucket", "forms", "encoded", "tolerated"}, "Items": [{"Key", "Etag"}], "totals"}``; `encoded`
-        says that keys are written as in a URL, `totals` is there after the first round.
+        says that keys are written as in a URL, `totals` is there after the first round. With `alone` the first item is
+        read and no other; with `give_up` it is not, and has failed.
     context : LambdaContext
 
     Returns
@@ -87,12 +98,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     totals["invocations"] += 1
     metrics.add_metric("ArchiveBatches", MetricUnit.Count, 1)
     done = 0
+    alone = {"alone": True} if event.get("alone") else {}
     for item in items:
         # What takes longer than this must be the first, and then has all the time that there is.
-        if done and left() < whole / 2:
+        if done and (alone or left() < whole / 2):
             break
         try:
-            _take(batch, item, totals, context.aws_request_id, left)
+            _take(batch, item, totals, context.aws_request_id, left, event.get("give_up", False))
         except OutOfTime:
             break
         done += 1
@@ -100,6 +112,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     spent = float(event.get("totals", {}).get("gigabyte_seconds", 0)) + seconds * MEGABYTES / 1024
     tried = max(totals["read"] + totals["failed"], 1)
     return {
+        **alone,
         "BatchInput": batch,
         "Items": items[done:],
         "totals": {
@@ -111,9 +124,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _take(
-    batch: dict[str, Any], item: dict[str, Any], totals: dict[str, int], request_id: str, left: Callable[[], float]
+    batch: dict[str, Any],
+    item: dict[str, Any],
+    totals: dict[str, int],
+    request_id: str,
+    left: Callable[[], float],
+    give_up: bool,
 ) -> None:
-    """Read an object, and count what came of it."""
+    """Read an object, or give it up, and count what came of it."""
     bucket, listed = batch["bucket"], item["Key"]
     key = unquote_plus(listed) if batch["encoded"] else listed
     if PurePosixPath(key).suffix.lower() not in SUFFIXES:
@@ -127,6 +145,8 @@ def _take(
         totals["passed_over"] += 1
         return
     try:
+        if give_up:
+            raise BrokenImage(GIVEN_UP)
         data, etag = _load(bucket, key)
         if etag != listed_etag and _is_done(name, etag, forms):
             totals["passed_over"] += 1
@@ -136,19 +156,26 @@ def _take(
     except OcrError as error:
         if isinstance(error, ImageGone) and key != listed:
             # It was not written as in a URL after all.
-            _take({**batch, "encoded": False}, item, totals, request_id, left)
+            _take({**batch, "encoded": False}, item, totals, request_id, left, give_up)
             return
         reject(error)
-        storage.write_failure(RESULTS, name, etag, error, request_id)
-        totals["failed"] += 1
+        failure = error
+    except (OutOfTime, ClientError, BotoCoreError):
+        raise
+    except Exception as error:
+        report(error)
+        failure = BrokenImage(GIVEN_UP)
+    else:
+        measure(document)
+        if len(document.pages) > 1:
+            storage.delete_pages(RESULTS, name, etag)
+        totals["read"] += 1
+        totals["written"] += len(forms)
+        totals["pages"] += len(document.pages)
+        totals["lines"] += sum(len(page.lines) for page in document.pages)
         return
-    measure(document)
-    if len(document.pages) > 1:
-        storage.delete_pages(RESULTS, name, etag)
-    totals["read"] += 1
-    totals["written"] += len(forms)
-    totals["pages"] += len(document.pages)
-    totals["lines"] += sum(len(page.lines) for page in document.pages)
+    storage.write_failure(RESULTS, name, etag, failure, request_id)
+    totals["failed"] += 1
 
 
 def _is_done(name: str, etag: str, forms: Sequence[str]) -> bool:
@@ -162,6 +189,10 @@ def _load(bucket: str, key: str) -> tuple[bytes, str]:
         if error.response["Error"]["Code"] == "InvalidObjectState":
             raise ImageFrozen(
                 "The image lies in an archive class of S3; restore it, and start the run again."
+            ) from error
+        if error.response["Error"]["Code"] == "AccessDenied":
+            raise ImageClosed(
+                "S3 denies access to the image; let the function's role read and decrypt it, and start the run again."
             ) from error
         raise
 

@@ -28,6 +28,7 @@ from PIL import Image
 from standins import StillReader
 
 import archive
+import serving
 import storage
 from local import archive as command
 from paragraph_ocr.formats import FORMATS
@@ -128,22 +129,23 @@ def test_an_inventorys_keys_are_as_in_a_url_or_not(papers: Any) -> None:
     assert counts(handle(batch(items, encoded=True))) == {"passed_over": 2}
 
 
-def test_an_object_that_is_gone_or_frozen_is_one_that_failed(
+def test_an_object_that_cannot_be_had_is_one_that_failed(
     papers: Any, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = put(papers, "gone.png", png())
     papers.delete_object(Bucket=BUCKET, Key="gone.png")
     assert counts(handle(batch([gone]))) == {"failed": 1}
-    frozen = put(papers, "frozen.png", png())
+    said = {"InvalidObjectState": "restore it", "AccessDenied": "denies access"}
+    items = [put(papers, f"{code}.png", png()) for code in said]
 
-    def refuse(*_: object) -> None:
-        raise ClientError({"Error": {"Code": "InvalidObjectState"}}, "GetObject")
+    def refuse(_: str, key: str, *__: object) -> None:
+        raise ClientError({"Error": {"Code": key.removesuffix(".png")}}, "GetObject")
 
     monkeypatch.setattr(storage, "take", refuse)
-    assert counts(handle(batch([frozen]))) == {"failed": 1}
+    assert counts(handle(batch(items))) == {"failed": 2}
     reasons = {json.loads(data)["detail"] for data in cloud.results().values()}
-    assert any("restore it" in reason for reason in reasons)
-    assert any("deleted" in reason for reason in reasons)
+    for words in (*said.values(), "deleted"):
+        assert any(words in reason for reason in reasons)
 
 
 def test_a_batch_comes_as_a_map_makes_it(papers: Any) -> None:
@@ -158,6 +160,38 @@ def test_a_refusing_service_is_the_batchs_failure(papers: Any, monkeypatch: pyte
     monkeypatch.setattr(archive, "RESULTS", "no-such-bucket")
     with pytest.raises(ClientError):
         handle(batch([item]))
+
+
+def test_a_failure_that_nobody_foresaw_is_one_images(
+    papers: Any, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [put(papers, f"{name}.png", png(shade)) for shade, name in enumerate("abc")]
+    read_image = StillReader.read_image
+
+    def fail_at_b(self: StillReader, pixels: Any, image: str, *rest: Any) -> Any:
+        if image == "b.png":
+            raise KeyError("private".upper())
+        return read_image(self, pixels, image, *rest)
+
+    monkeypatch.setattr(StillReader, "read_image", fail_at_b)
+    log = io.StringIO()
+    monkeypatch.setattr(serving.logger.registered_handler, "stream", log)
+    assert counts(handle(batch(items))) == {"read": 2, "failed": 1, "written": 2, "pages": 2}
+    assert json.loads(cloud.results()[f"failed/{BUCKET}/b.png.json"])["detail"] == archive.GIVEN_UP
+    assert "KeyError" in log.getvalue()
+    assert "PRIVATE" not in log.getvalue()
+
+
+def test_items_are_taken_one_by_one_or_given_up(papers: Any, cloud: Cloud) -> None:
+    event = batch([put(papers, f"{name}.png", png(shade)) for shade, name in enumerate("abc")])
+    event = handle(event | {"alone": True, "died": {"Error": "Runtime.ExitError"}})
+    assert [item["Key"] for item in event["Items"]] == ["b.png", "c.png"]
+    event = handle(event | {"give_up": True, "died": {"Error": "Runtime.ExitError"}})
+    assert [item["Key"] for item in event["Items"]] == ["c.png"]
+    event = handle(event)
+    assert event["Items"] == []
+    assert counts(event) == {"read": 2, "failed": 1, "written": 2, "pages": 2}
+    assert f"failed/{BUCKET}/b.png.json" in cloud.results()
 
 
 def test_a_batch_that_takes_too_long_goes_round(papers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,8 +301,13 @@ class Invoker:
 
     def invoke(self, FunctionName: str, Payload: str) -> dict[str, Any]:
         assert FunctionName == "function"
+        event = json.loads(Payload)
+        # As Lambda answers where the process was killed.
+        if not event.get("give_up") and any("killer" in item["Key"] for item in event["Items"]):
+            died = {"errorType": "Runtime.ExitError", "errorMessage": "Runtime exited with error: signal: killed"}
+            return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(died).encode())}
         with self.lock:
-            answer = self.emulator.invoke(json.loads(Payload))
+            answer = self.emulator.invoke(event)
         return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode())}
 
 
@@ -281,6 +320,8 @@ def stack(papers: Any, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ResourceEvalS3, "_handle_put_object", staticmethod(write_results))
     definition = copy.deepcopy(MACHINE)
     definition["States"]["Prefix"] = without_batches(definition["States"]["Prefix"])
+    for retrier in definition["States"]["Prefix"]["ItemProcessor"]["States"]["Read"]["Retry"]:
+        retrier |= {"IntervalSeconds": 1, "BackoffRate": 1}
     # Nor does it read inventories.
     definition["States"]["Inventory"] = {"Type": "Fail"}
     arn = boto3.client("stepfunctions").create_state_machine(
@@ -329,6 +370,17 @@ def test_a_run_whose_batches_fail_is_a_failure(
     put(papers, "broken.png", b"\x89PNG\r\n\x1a\n")
     assert command.main([f"s3://{BUCKET}/broken"]) == 1
     assert "1 batches were broken off" in capsys.readouterr().out
+
+
+def test_an_image_at_which_the_function_dies_is_given_up(
+    papers: Any, stack: Emulator, cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in ("a.png", "killer.png"):
+        put(papers, key, png(ord(key[0])))
+    assert command.main([f"s3://{BUCKET}/", "--tolerate", "100"]) == 1
+    assert "1 pages and 0 lines of 1 files; 1 failed" in capsys.readouterr().out
+    came = {name for name in cloud.results() if not name.startswith("runs/")}
+    assert came == {f"done/{BUCKET}/a.png.json", f"failed/{BUCKET}/killer.png.json"}
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
