@@ -229,9 +229,11 @@ def lease(key: str, etag: str, seconds: float, gone: bool = False) -> Lease | It
     """
     now = int(time.time())
     item = find(key)
+    # What has expired is deleted late, and its results may be gone.
+    over = item is not None and "owner" not in item and item["expires"] <= now
     if item and item["state"] in FINAL:
-        # A job is read once; what is dropped is read again when it has changed.
-        if "owner" in item or item["etag"] == etag:
+        # A job is read once; what is dropped is read again when it has changed, or its results are over.
+        if "owner" in item or (item["etag"] == etag and not over):
             return item
         if gone:
             return None
@@ -239,8 +241,8 @@ def lease(key: str, etag: str, seconds: float, gone: bool = False) -> Lease | It
         raise Busy(int(item["leased_until"]) - now)
     if item is None:
         item = {"key": key, "image": key, "lease": 0, "leased_until": 0}
-    if item.get("etag") != etag:
-        # Nothing counts of what was read of other content.
+    if item.get("etag") != etag or over:
+        # Nothing counts of what was read of other content, or too long ago.
         item = {name: value for name, value in item.items() if name not in ("error", "published", "calls")}
         item |= {"etag": etag, "done": NOTHING, "total": NOTHING, "attempts": 0}
         if "owner" not in item:

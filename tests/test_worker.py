@@ -235,6 +235,24 @@ def test_the_same_event_three_times_gives_one_result(cloud: Cloud, read: list[in
     assert [message["state"] for message in cloud.messages(subscriber)] == ["done"]
 
 
+def test_what_is_dropped_again_after_its_results_expired_is_read_again(cloud: Cloud, read: list[int]) -> None:
+    cloud.drop("a.png", png())
+    drain(cloud)
+    cloud.drop("a.png", png())
+    drain(cloud)
+    assert read == [1]
+    # DynamoDB deletes what has expired within days.
+    cloud.table().update_item(
+        Key={"key": "a.png"},
+        UpdateExpression="SET expires = :e",
+        ExpressionAttributeValues={":e": int(time.time()) - 1},
+    )
+    cloud.drop("a.png", png())
+    drain(cloud)
+    assert read == [1, 1]
+    assert 6 < (int(cloud.items()["a.png"]["expires"]) - time.time()) / 86400 < 8
+
+
 def test_two_workers_at_once_give_one_result(cloud: Cloud, reader: StillReader, read: list[int]) -> None:
     cloud.drop("a.png", png())
     event = announced(cloud)
