@@ -222,7 +222,7 @@ def _from_form(content: bytes, content_type: str) -> tuple[bytes, str]:
     if not data:
         raise MalformedRequest("Send exactly one image: the field image is empty.")
     try:
-        return data, _named(names[0].decode() if names else filename or DEFAULT_NAME)
+        return data, _named(names[0].decode() if names else _cleaned(filename or ""))
     except UnicodeDecodeError as error:
         raise MalformedRequest("image_name is not UTF-8.") from error
 
@@ -231,6 +231,11 @@ def _named(name: Any) -> str:
     if not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
         raise MalformedRequest(f"image_name must be printable text of at most {MAX_NAME_CHARACTERS} characters.")
     return name
+
+
+def _cleaned(filename: str) -> str:
+    """A file's name as a client sent it unasked, made printable: macOS puts a narrow space into a screenshot's."""
+    return "".join(each if each.isprintable() else " " for each in filename).strip() or DEFAULT_NAME
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

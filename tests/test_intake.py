@@ -47,6 +47,8 @@ TAKEN: dict[str, tuple[str, bytes | str, str]] = {
     "body in other case": ("IMAGE/Png", PIXELS, "image"),
     "body with parameter": ("image/png; name=x", PIXELS, "image"),
     "form": (FORM, FILE % (b"image", b"scan.png", PIXELS) + END, "scan.png"),
+    "form from macOS": (FORM, FILE % (b"image", "at 3.45\u202fPM.png".encode(), PIXELS) + END, "at 3.45 PM.png"),
+    "form with an empty file name": (FORM, FILE % (b"image", b"\t", PIXELS) + END, "image"),
     "form in other case": ("Multipart/Form-Data; BOUNDARY=edge", FILE % (b"image", b"scan.png", PIXELS) + END,
                            "scan.png"),
     "form, quoted boundary": ('multipart/form-data; boundary="edge"', PART % (b"image", PIXELS) + END, "image"),
