@@ -49,6 +49,15 @@ def test_json_is_the_contract_s() -> None:
     }
 
 
+def test_json_leaves_the_image_nowhere() -> None:
+    outline = ((-11.7, -24.8), (1300.0, -24.8), (1300.0, 1760.0), (-11.7, 1760.0))
+    (line,) = page(Line("a", 0.9, outline, outline[2:], (Word("a", 0.9, outline),))).to_dict()["lines"]
+    whole = [[0.0, 0.0], [1240.0, 0.0], [1240.0, 1754.0], [0.0, 1754.0]]
+    assert line["polygon"] == line["words"][0]["polygon"] == whole
+    assert line["baseline"] == whole[2:]
+    assert line["box"] == [0.0, 0.0, 1240.0, 1754.0]
+
+
 def test_text_has_a_line_a_line() -> None:
     second = Line("Été", 0.5, SQUARE, (), ())
     assert page(LINE, second).text == "first line\nÉté"

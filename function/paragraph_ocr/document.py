@@ -9,7 +9,7 @@ Points = tuple[Point, ...]
 Box = tuple[float, float, float, float]
 
 
-def bounds(points: Sequence[Point]) -> Box:
+def bounds(points: Sequence[Sequence[float]]) -> Box:
     """The upright box around points: left, top, right, bottom."""
     xs, ys = zip(*points, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
@@ -107,7 +107,13 @@ class Page:
         return "".join(f"{line.text}\n" for line in self.lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the page as JSON has it, coordinates to a tenth of a pixel."""
+        """Return the page as JSON has it, coordinates to a tenth of a pixel and within the image."""
+
+        def clipped(points: Points) -> list[list[float]]:
+            return [
+                [round(min(max(x, 0.0), self.width), 1), round(min(max(y, 0.0), self.height), 1)] for x, y in points
+            ]
+
         return {
             "image": self.image,
             "page": self.page,
@@ -120,14 +126,14 @@ class Page:
                 {
                     "text": line.text,
                     "confidence": round(line.confidence, 4),
-                    "polygon": _rounded(line.polygon),
-                    "baseline": _rounded(line.baseline),
-                    "box": [round(value, 1) for value in line.box],
+                    "polygon": clipped(line.polygon),
+                    "baseline": clipped(line.baseline),
+                    "box": list(bounds(clipped(line.polygon))),
                     "words": [
                         {
                             "text": word.text,
                             "confidence": round(word.confidence, 4),
-                            "polygon": _rounded(word.polygon),
+                            "polygon": clipped(word.polygon),
                         }
                         for word in line.words
                     ],
@@ -184,7 +190,3 @@ class Document:
 def _confidence(lines: Sequence[Line]) -> float:
     characters = sum(len(line.text) for line in lines)
     return sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0
-
-
-def _rounded(points: Points) -> list[list[float]]:
-    return [[round(x, 1), round(y, 1)] for x, y in points]
