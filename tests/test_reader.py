@@ -202,7 +202,19 @@ def test_words_that_are_read_right_have_the_boxes_they_were_drawn_in(reader: Pag
                 [max(found.intersection(shape).area / found.union(shape).area for shape in same)] if same else []
             )
     assert len(overlaps) > 0.8 * 3 * sum(len(text.split()) for text in texts)
-    assert np.mean(overlaps) > 0.7
+    assert np.mean(overlaps) > 0.77
+
+
+def test_words_begin_and_end_where_their_ink_does(reader: PageReader) -> None:
+    image, _ = draw_page(["parcel river"], size=48)
+    (line,) = reader.read_image(np.asarray(image), "gap.png").lines
+    ink = np.flatnonzero((np.asarray(image) < 128).any(axis=0))
+    gap = int(np.diff(ink).argmax())
+    first, second = ([x for x, _ in word.polygon] for word in line.words)
+    for edge, side in ((min(first), ink[0]), (max(second), ink[-1])):
+        assert edge == pytest.approx(side, abs=8)
+    for edge in (max(first), min(second)):
+        assert ink[gap] - 2 < edge < ink[gap + 1] + 2
 
 
 def test_confidence_is_what_the_card_makes_of_it(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:

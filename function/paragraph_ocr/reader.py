@@ -345,12 +345,19 @@ def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDA
 def _polygons(
     found: TextLine, within: Frame, characters: list[Character], spans: list[tuple[int, int]], step: float
 ) -> list[Points]:
-    """The polygons of words, each of the characters of a span; their sides lie half-way to the spaces beside them."""
+    """The polygons of words, each of the characters of a span.
+
+    A character is seen at its middle and a space at its end, so that a word begins where the space before it was seen,
+    and ends half-way to the one after it; the line's ends are its first's and its last's.
+    """
+    line_start, line_end = (
+        int(np.square(within.origins - end).sum(axis=1).argmin()) / step for end in found.baseline[[0, -1]]
+    )
     columns = []
     for start, end in spans:
         first, last = characters[start].first, characters[end - 1].last + 1
-        before = (characters[start - 1].last + 1 + first) / 2 if start else first - 1
-        after = (characters[end].first + last) / 2 if end < len(characters) else last + 1
+        before = characters[start - 1].last + 1 if start else min(first - 1, line_start)
+        after = (characters[end].first + last) / 2 if end < len(characters) else max(last + 1, line_end)
         columns.append(np.linspace(before, after, max(2, round((after - before) * step / within.height) + 1)) * step)
     if not columns:
         return []
