@@ -59,6 +59,16 @@ def test_the_kind_does_not_hang_on_the_paper(
     assert kind_of_page(printed, reader.read_image(printed, "printed").lines) == "printed"
 
 
+def test_a_negative_is_of_the_kind_of_its_page(
+    reader: PageReader, halves: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+) -> None:
+    for pixels, lines, kind_of_it in (
+        (halves[0], reader.read_image(halves[0], "printed").lines, "printed"),
+        (halves[1], written_lines(reader, halves[1]), "handwritten"),
+    ):
+        assert kind_of_page(255 - pixels, lines) == kind_of_it
+
+
 def test_a_file_is_of_its_pages_kind() -> None:
     assert kind_of_file(["printed", "blank", "printed"]) == "printed"
     assert kind_of_file(["printed", "handwritten"]) == "mixed"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.document import Line
 from paragraph_ocr.models import FOLDER, ModelError
-from paragraph_ocr.rectification import Geometry, Normalisation, cut, frame, to_ink
+from paragraph_ocr.rectification import Geometry, Normalisation, cut, dark_on_light, frame, to_ink
 
 KINDS = ("handwritten", "printed", "mixed", "blank")
 GEOMETRY = Geometry(height=48, width=1024)
@@ -130,6 +130,7 @@ def line_features(pixels: NDArray[np.uint8], lines: Sequence[Line]) -> NDArray[n
     lines : sequence of Line
         As found on it: their polygons run along the baseline above and back below it.
     """
+    pixels = dark_on_light(pixels)
     values = []
     for line in lines:
         baseline, polygon = np.array(line.baseline, np.float32), np.array(line.polygon, np.float32)
