@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pages import draw_page
+from PIL import Image
 
+from paragraph_ocr.reader import PageReader
 from paragraph_ocr.rectification import Geometry
 from training import corrections
 from training.corrections import collect, convert, normalise
@@ -75,6 +78,33 @@ def test_a_corrected_page_is_training_data(folder: Path, capsys: pytest.CaptureF
     assert [strip.text for strip in strips] == [line.text for line in page.lines]
     # Ink is in the strips: they were cut where the lines are.
     assert all(strip.pixels.min() < 100 for strip in strips)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_a_page_that_lay_on_its_side_becomes_an_upright_one(tmp_path: Path, rotation: int) -> None:
+    image, _ = draw_page(TEXTS)
+    pixels = np.rot90(np.asarray(image), -rotation // 90)
+    page = PageReader.load().read_image(pixels, "scan.png").to_dict()
+    assert page["rotation"] == rotation
+    page["lines"][0]["text"] += " x"
+    page["lines"][1]["text"] = ""
+    scans = tmp_path / "scans" / "anna"
+    scans.mkdir(parents=True)
+    Image.fromarray(pixels).save(scans / "scan.png")
+    (scans / "scan.png.json").write_text(json.dumps(page), encoding="utf-8")
+    assert gather(tmp_path) == (1, 0)
+    (corrected,) = load_pages(tmp_path / "data")
+    assert (corrected.width, corrected.height) == image.size
+    assert np.abs(corrected.pixels().astype(int) - np.asarray(image)).mean() < 2
+    upright = PageReader.load().read_image(np.asarray(image), "page").lines
+    for line, polygon in zip(upright, [corrected.lines[0].polygon, corrected.ignore[0]], strict=False):
+        np.testing.assert_allclose(polygon, np.clip(line.polygon, 0, image.size), atol=8)
+
+
+def test_a_rotation_by_other_than_quarters_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(folder, lambda page: page.update(rotation=45))
+    assert gather(folder) == (0, 1)
+    assert "rotation" in capsys.readouterr().err
 
 
 def test_lines_are_added_taken_away_and_given_up(folder: Path) -> None:

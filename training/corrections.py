@@ -116,6 +116,8 @@ def convert(page: dict[str, Any], width: int, height: int) -> tuple[list[dict[st
         raise DatasetError(
             f"it is of a page of {page.get('width')} x {page.get('height')} pixels, the image has {width} x {height}"
         )
+    if page.get("rotation", 0) not in (0, 90, 180, 270):
+        raise DatasetError("its rotation is none of 0, 90, 180 and 270")
     if not isinstance(page.get("lines"), list):
         raise DatasetError("it has no lines")
     lines: list[dict[str, Any]] = []
@@ -205,7 +207,7 @@ def collect(folder: Path, out: Path, source: str, writer: str | None, split: str
 def _collect(
     page: dict[str, Any], pixels: NDArray[np.uint8], name: Path, out: Path, origin: dict[str, str]
 ) -> Iterator[str]:
-    """Write a page's picture, and yield its row of ``pages.jsonl``; nothing where it is as it was read."""
+    """Write a page's picture, upright, and yield its row of ``pages.jsonl``; nothing where it is as it was read."""
     height, width = pixels.shape
     lines, ignore, changes = convert(page, width, height)
     number = page.get("page", 1)
@@ -223,11 +225,27 @@ def _collect(
     digest = hashlib.sha256(name.as_posix().encode(errors="surrogateescape")).hexdigest()[:8]
     stem = re.sub(r"[^\w]+", "-", name.stem)
     page_id = f"{stem}-{digest}-{number}"
+    turns = page.get("rotation", 0) // 90
+    lines = [
+        line | {key: _upright(line[key], turns, width, height) for key in ("polygon", "baseline")} for line in lines
+    ]
+    ignore = [_upright(polygon, turns, width, height) for polygon in ignore]
+    pixels = np.rot90(pixels, turns)
+    height, width = pixels.shape
     picture = Path("pages", origin["source"], f"{page_id}.jpg")
     (out / picture).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(out / picture, quality=95)
     size = {"image": picture.as_posix(), "width": width, "height": height}
     yield json.dumps({"page_id": page_id} | origin | size | {"lines": lines, "ignore": ignore}, ensure_ascii=False)
+
+
+def _upright(points: list[list[float]], turns: int, width: int, height: int) -> list[list[float]]:
+    """Points of an image of that size, in the pixels of the image turned by so many quarters anticlockwise."""
+    if turns == 1:
+        return [[y, width - x] for x, y in points]
+    if turns == 2:
+        return [[width - x, height - y] for x, y in points]
+    return [[height - y, x] for x, y in points] if turns == 3 else points
 
 
 def _reading(line: dict[str, Any]) -> str | None:
