@@ -57,7 +57,7 @@ def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) 
     shape, grains = description["input"]["shape"], description["input"]["grains"]
     batches = []
     for page in pages[:: max(1, len(pages) // count)][:count]:
-        pixels = page.pixels()
+        pixels = page.seen()
         if description["model"] == "detector":
             batches.append(letterbox(pixels, shape[-1], tuple(grains[2:]), Normalisation())[0])
         else:

@@ -50,7 +50,7 @@ def collect(pages: list[TruePage], reader: PageReader) -> Judged:
     for page in tqdm(pages, desc="pages"):
         lines = [line for line in page.lines if line.text and not line.struck]
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in lines]
-        for line, (_, seen) in zip(lines, reader.look(page.pixels(), true), strict=True):
+        for line, (_, seen) in zip(lines, reader.look(page.seen(), true), strict=True):
             characters = recognizer.read(seen)
             right = judge(line.text, "".join(character.text for character in characters))
             judged.append(np.column_stack([recognizer.confidences(characters), right]))

@@ -95,7 +95,7 @@ class SmallPage:
 
 def shrink(page: TruePage, longest: int) -> SmallPage:
     """The page with its longest side at most `longest` pixels."""
-    pixels = page.pixels()
+    pixels = page.seen()
     factor = min(1.0, longest / max(pixels.shape))
     size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
     return SmallPage(page, np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8), factor)
@@ -319,7 +319,7 @@ class Detection:
         """Line F1 at IoU 0.5 for each source, "score" as one less their mean, and character error of whole pages."""
         counts: dict[str, NDArray[np.int64]] = {}
         for page in self.validation:
-            ink, scale = letterbox(page.pixels(), self.options.size, (GRAIN, GRAIN), Normalisation())
+            ink, scale = letterbox(page.seen(), self.options.size, (GRAIN, GRAIN), Normalisation())
             with torch.inference_mode():
                 maps = network(torch.from_numpy(ink).to(device))[0].float().cpu().numpy()[0]
             found = [line.polygon / scale for line in find_lines(maps, self.stride, THRESHOLD, INSET)]

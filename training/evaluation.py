@@ -6,7 +6,8 @@ precision, recall, f1: lines found, at IoU 0.5 with the true polygons
 baseline: how far the baselines of lines found are from the true ones, pixels of the image
 cer, wer: character and word error of whole pages through the product, each true line against what was read where it
     stands, a missed line counting as deleted
-unseen: cer without the lines whose text also stands in the training split, which a reader may know by heart
+unseen: cer without the lines whose text the training split has, too, which a reader may know by heart: as a line, or
+    half their words or more in runs of five
 invented: characters read where no true line stands, as a share of the true ones; real writing that the annotators left
     out (stamps, notes of the archive) counts here too
 text: character error of a page's whole text as one string in the order of the source, inventions included
@@ -36,6 +37,7 @@ from paragraph_ocr.models import FOLDER
 from paragraph_ocr.overlay import draw_overlay
 from paragraph_ocr.reader import PageReader
 from paragraph_ocr.rectification import cut, frame
+from training.known import KnownText
 from training.matching import baseline_error, match_lines
 from training.metrics import ErrorRate, fold
 from training.pages import PRINTED, TruePage, load_pages
@@ -87,7 +89,7 @@ class Misreading:
 
 
 def score_page(
-    page: TruePage, reading: Page, figures: Figures, strips: Sequence[str] = (), seen: Collection[str] = ()
+    page: TruePage, reading: Page, figures: Figures, strips: Sequence[str] = (), known: Sequence[bool] = ()
 ) -> None:
     """Add a page to the figures of its source.
 
@@ -99,8 +101,8 @@ def score_page(
     figures : Figures
     strips : sequence of str
         The recogniser's reading of each true line, where it was asked for.
-    seen : collection of str
-        Texts of training lines.
+    known : sequence of bool
+        Whether each true line may be known by heart; none is where it is empty.
     """
     found = [np.array(line.polygon, np.float32) for line in reading.lines]
     matches = match_lines([line.polygon for line in page.lines], found, list(page.ignore))
@@ -130,7 +132,7 @@ def score_page(
             readings_of.append((figures.strips, figures.strips_unseen, strips[index]))
         for every, unseen, reading_of in readings_of:
             every.add(line.text, reading_of)
-            if line.text not in seen:
+            if not (known and known[index]):
                 unseen.add(line.text, reading_of)
     if page.whole:
         figures.invented += extra
@@ -162,24 +164,25 @@ def evaluate(
         Where lines go that the recogniser alone did not read right.
     """
     pages = load_pages(folder)
-    seen = {line.text for page in pages if page.split == "train" for line in page.lines}
+    known = KnownText(line.text for page in pages if page.split == "train" for line in page.lines)
     figures: dict[str, Figures] = {}
     kinds: dict[str, Figures] = {}
     overall = Figures()
     chosen = [page for page in pages if page.split == split and (not sources or page.source in sources)]
     for page in tqdm(chosen, desc="pages"):
         pixels = page.pixels()
+        seen = page.seen()
         reading = reader.read_image(pixels, page.page_id)
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in page.lines]
-        strips = [line.text for line in reader.read_lines(pixels, true)]
+        strips = [line.text for line in reader.read_lines(seen, true)]
         kind = "printed" if page.source in PRINTED else "handwritten"
         for own in (figures.setdefault(page.source, Figures()), kinds.setdefault(kind, Figures()), overall):
-            score_page(page, reading, own, strips, seen)
+            score_page(page, reading, own, strips, known.knows([line.text for line in page.lines]))
         if misread is not None:
             for line, text in zip(page.lines, strips, strict=True):
                 errors = Levenshtein.distance(fold(line.text), fold(text))
                 if errors and line.text and not line.struck:
-                    strip = cut(pixels, frame(line.baseline, line.ascender, line.descender, reader.recognizer.geometry))
+                    strip = cut(seen, frame(line.baseline, line.ascender, line.descender, reader.recognizer.geometry))
                     misread.append(Misreading(errors, strip, line.text, text))
         if overlays is not None:
             overlays.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from paragraph_ocr.detection import TextLine
 from paragraph_ocr.reader import PageReader
-from paragraph_ocr.rectification import dark_on_light, even_light
 from training.matching import match_lines
 from training.pages import TrueLine, TruePage, load_pages
 
@@ -63,7 +62,7 @@ def collect(folder: Path, out: Path, reader: PageReader) -> tuple[int, int]:
     kept = lines = 0
     rows = []
     for page in tqdm(load_pages(folder, "train"), desc="pages"):
-        found, sideways = reader.detector.find(even_light(dark_on_light(page.pixels())))
+        found, sideways = reader.detector.find(page.seen())
         own = [] if sideways else redraw(page, found)
         kept, lines = kept + len(own), lines + len(page.lines)
         row = {name: getattr(page, name) for name in ("page_id", "source", "writer", "split", "width", "height")}

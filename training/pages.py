@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.rectification import resample, smooth
+from paragraph_ocr.rectification import dark_on_light, even_light, resample, smooth
 
 Points = NDArray[np.float32]
 
@@ -62,6 +62,10 @@ class TruePage:
         if image is None:
             raise DatasetError(f"{self.path} cannot be read as an image")
         return np.asarray(image, np.uint8)
+
+    def seen(self) -> NDArray[np.uint8]:
+        """The pixels as the product looks for lines in them and reads them; raises what `pixels` does."""
+        return even_light(dark_on_light(self.pixels()))
 
 
 def line_heights(baseline: Points, polygon: Points) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from paragraph_ocr.recognition import Recognizer, Stretch
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 from training.augmentation import degrade, warp_strip
 from training.batches import leave_signals
+from training.known import KnownText
 from training.metrics import ErrorRate
 from training.networks.crnn import CRNN
 from training.networks.seq2seq import Seq2Seq
@@ -185,11 +186,12 @@ class Recognition:
             shipped = Recognizer(Model(FOLDER / "recognizer.onnx", threads=1))
             self.lines = make_splicer(self.train, self.options.spliced, shipped, cache)
         self.sources = sorted({s.source for s in self.train})
-        # The same sentence in another hand is still the same sentence: it would flatter the figure.
-        seen = {s.text for s in self.train}
+        known_by_heart = KnownText(s.text for s in train).knows([s.text for s in validation])
         pages = [page for folder in folders for page in load_pages(folder, "val")]
         self.pages = choose_pages(pages, self.options.validation_pages)
-        self.validation = [widened(s) for s in validation if s.text not in seen and not s.struck]
+        self.validation = [
+            widened(s) for s, is_known in zip(validation, known_by_heart, strict=True) if not (is_known or s.struck)
+        ]
 
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Endless training batches."""

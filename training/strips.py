@@ -43,7 +43,7 @@ class Strip:
 
 def cut_page(page: TruePage, geometry: Geometry) -> list[tuple[NDArray[np.uint8], int]]:
     """The strips of a page's lines that have text, with the index of each line."""
-    pixels = page.pixels()
+    pixels = page.seen()
     return [
         (cut(pixels, frame(line.baseline, line.ascender, line.descender, geometry)), index)
         for index, line in enumerate(page.lines)
@@ -70,7 +70,7 @@ def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs:
         Folder for the cut strips; entries are named by what they depend on.
     """
     stamp = (folder / "pages.jsonl").stat()
-    content = f"{folder.resolve()} {stamp.st_size} {stamp.st_mtime_ns} {split} {geometry}"
+    content = f"{folder.resolve()} {stamp.st_size} {stamp.st_mtime_ns} {split} {geometry} seen"
     name = cache / f"lines-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     if not name.with_suffix(".json").exists():
         cache.mkdir(parents=True, exist_ok=True)
