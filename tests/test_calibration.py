@@ -34,6 +34,19 @@ def test_a_surer_character_is_never_made_less_sure_than_another() -> None:
     assert rights == (0.6, 0.6, 1.0)
 
 
+def test_a_word_is_as_sure_as_its_characters_are_on_average() -> None:
+    rows = [[0.9, 1, 0], [0.7, 0, 0], [0.1, 0, -1], [0.5, 1, 3], [0.2, 0, -1]]
+    np.testing.assert_allclose(calibration.by_word(np.array(rows)), [[0.8, 0.5], [0.5, 1.0]])
+    assert calibration.by_word(np.empty((0, 3))).shape == (0, 2)
+
+
+def test_one_writer_is_no_measure_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_folder(tmp_path / "pages", {"a": "val"})
+    monkeypatch.setattr("sys.argv", ["", str(folder), "--models", str(shutil.copytree(FOLDER, tmp_path / "models"))])
+    with pytest.raises(SystemExit, match="two writers"):
+        calibration.main()
+
+
 def test_the_card_gets_a_calibration_that_is_then_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = tmp_path / "models"
     shutil.copytree(FOLDER, models)

@@ -2,9 +2,9 @@
 
     python -m training.calibration PAGES
 
-True lines are read. On every other page the share of characters that are right is counted by the confidence that the
-recogniser gave them: from then on, that share is what the product calls its confidence. On the pages between, what it
-says now is compared with what comes true.
+True lines are read. On the pages of every other writer the share of characters that are right is counted by the
+confidence that the recogniser gave them: from then on, that share is what the product calls its confidence. On the
+pages of the other writers, what it says now of characters and of words is compared with what comes true.
 """
 
 from __future__ import annotations
@@ -44,23 +44,40 @@ def judge(truth: str, reading: str) -> NDArray[np.bool_]:
 
 
 def collect(pages: list[TruePage], reader: PageReader) -> Judged:
-    """Float64 (N, 2): for every character read, the confidence it was given, and 1 where it is right, else 0."""
+    """What is made of every character that is read.
+
+    Returns
+    -------
+    float64 (N, 3)
+        The confidence it was given, 1 where it is right, else 0, and the number of its word, -1 for a space.
+    """
     recognizer = reader.recognizer
-    judged = [np.empty((0, 2))]
+    judged = [np.empty((0, 3))]
+    words = 0
     for page in tqdm(pages, desc="pages"):
         lines = [line for line in page.lines if line.text and not line.struck]
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in lines]
         for line, (_, seen) in zip(lines, reader.look(page.seen(), true), strict=True):
             characters = recognizer.read(seen)
             right = judge(line.text, "".join(character.text for character in characters))
-            judged.append(np.column_stack([recognizer.confidences(characters), right]))
+            spaces = np.array([character.text == " " for character in characters], bool)
+            word = np.where(spaces, -1, words + np.cumsum(spaces))
+            words += int(spaces.sum()) + 1
+            judged.append(np.column_stack([recognizer.confidences(characters), right, word]))
     return np.concatenate(judged)
 
 
+def by_word(judged: Judged) -> Judged:
+    """Float64 (W, 2): of every word with a character, the mean confidence and the share that is right."""
+    inside = judged[judged[:, 2] >= 0]
+    _, word, lengths = np.unique(inside[:, 2], return_inverse=True, return_counts=True)
+    return np.column_stack([np.bincount(word, inside[:, column]) / lengths for column in (0, 1)])
+
+
 def bins(judged: Judged) -> list[tuple[int, float, float]]:
-    """Of each bin of confidence that is not empty: characters, their mean confidence, the share that is right."""
+    """Of each bin of confidence that is not empty: characters or words, their mean confidence, the share right."""
     which = np.clip(np.searchsorted(EDGES, judged[:, 0], "right") - 1, 0, len(EDGES) - 2)
-    parts = [judged[which == number] for number in range(len(EDGES) - 1)]
+    parts = [judged[which == number, :2] for number in range(len(EDGES) - 1)]
     return [(len(part), *(float(mean) for mean in part.mean(axis=0))) for part in parts if len(part)]
 
 
@@ -107,10 +124,20 @@ def main() -> None:
     model.card = replace(read_card(path), calibration=UNCALIBRATED)
     reader.recognizer.model = model
     pages = load_pages(arguments.folder, arguments.split)
-    fitted_on, before = (collect(pages[first::2], reader) for first in (0, 1))
+    writers = sorted({(page.source, page.writer) for page in pages})
+    if len(writers) < 2:
+        raise SystemExit(f"{arguments.folder} has not two writers in its split {arguments.split}")
+    halves = [set(writers[first::2]) for first in (0, 1)]
+    fitted_on, before = (
+        collect([page for page in pages if (page.source, page.writer) in half], reader) for half in halves
+    )
     calibration = calibrate(fitted_on)
-    after = np.column_stack([np.interp(before[:, 0], *calibration), before[:, 1]])
-    errors = {"before": calibration_error(before), "after": calibration_error(after)}
+    after = np.column_stack([np.interp(before[:, 0], *calibration), before[:, 1:]])
+    errors = {
+        "before": calibration_error(before),
+        "after": calibration_error(after),
+        "words": calibration_error(by_word(after)),
+    }
     card = json.loads(path.read_text(encoding="utf-8"))
     card["calibration"] = dict(zip(("confidence", "right"), calibration, strict=True))
     card["reliability"] = {
@@ -125,8 +152,8 @@ def main() -> None:
     print("| characters | confidence, % | right, % |\n| ---: | ---: | ---: |")
     for count, mean, right in bins(after):
         print(f"| {count} | {100 * mean:.1f} | {100 * right:.1f} |")
-    now, then = (100 * errors[name] for name in ("after", "before"))
-    print(f"\nOff by {now:.1f} % on average; as the network gives it, by {then:.1f} %.")
+    now, of_words, then = (100 * errors[name] for name in ("after", "words", "before"))
+    print(f"\nOff by {now:.1f} % on average, of words by {of_words:.1f} %; as the network gives it, by {then:.1f} %.")
     if arguments.picture:
         draw(before, after, arguments.picture)
 
