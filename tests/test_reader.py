@@ -20,7 +20,7 @@ from paragraph_ocr.imaging import Limits
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import ModelError
 from paragraph_ocr.reader import PageReader
-from paragraph_ocr.recognition import Recognizer, Stretch
+from paragraph_ocr.recognition import Fit, Recognizer
 from training.metrics import ErrorRate
 
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
@@ -62,7 +62,7 @@ def test_dense_writing_is_read_as_if_it_were_not(reader: PageReader, letter: Pag
     pixels = np.asarray(image.resize((round(squeeze * image.width), image.height)))
     page = reader.read_image(pixels, "squeezed.png")
     recognizer = copy(reader.recognizer)
-    recognizer.stretch = Stretch(columns=recognizer.stretch.columns, most=1.0)
+    recognizer.fit = Fit(columns=recognizer.fit.columns, most=1.0)
     as_it_is = PageReader(reader.detector, recognizer).read_image(pixels, "squeezed.png")
     assert error(truth, page) < 0.3 * error(truth, as_it_is)
     overlaps = []
@@ -111,6 +111,22 @@ def test_a_line_longer_than_the_recognizers_input_is_read_whole(reader: PageRead
     lefts = [min(x for x, _ in word.polygon) for word in line.words]
     assert lefts == sorted(lefts)
     assert line.words[-1].polygon[1][0] == pytest.approx(2440, abs=60)
+
+
+def test_small_letters_are_read_larger_and_their_words_are_as_tall_as_found(reader: PageReader) -> None:
+    image, (drawn,) = draw_page(["the house by the river"], size=30, width=900)
+    geometry = reader.recognizer.geometry
+    zooms = []
+    # Letters that are small for their line, and such as are not.
+    for ascender, descender in ((40, 18), (24, 9)):
+        found = TextLine(np.array(drawn["baseline"], np.float32), ascender, descender, 1.0)
+        ((within, _),) = reader.look(np.asarray(image), [found])
+        zooms.append(geometry.window * (ascender + descender) / (within.height * np.hypot(*within.downs[0])))
+        (line,) = reader.read_lines(np.asarray(image), [found])
+        assert line.text == "the house by the river"
+        for word in line.words:
+            assert sorted({round(y) for _, y in word.polygon}) == [87 - ascender, 87 + descender]
+    assert zooms == pytest.approx([1.25, 1.0], abs=0.01)
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])

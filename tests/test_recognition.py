@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,14 @@ from training.networks.sliding_cnn import SlidingCNN
 from training.pages import DatasetError, load_pages
 from training.recognition import (
     BLANK,
-    STRETCH,
+    FIT,
     AugmentedLines,
     Recognition,
     RecognitionOptions,
+    fitted,
     in_capitals,
     load_charset,
     stack,
-    widened,
 )
 from training.splices import Splicer
 from training.strips import Strip, cut_page
@@ -81,22 +82,33 @@ def test_lines_in_capitals_are_drawn_more_often() -> None:
     assert lines.probability.tolist() == [0.75, 0.25]
 
 
-def test_dense_lines_are_made_wider() -> None:
-    dense, roomy = (
-        Strip(np.full((43, columns), 200, np.uint8), "x" * 40, 0.7, "a", "x", struck=False) for columns in (400, 600)
-    )
-    assert widened(dense).pixels.shape == (43, 560)
-    assert widened(roomy).pixels.shape == (43, 600)
-    assert STRETCH.of(10.0) == STRETCH.most
+def test_dense_lines_are_made_larger_and_wider() -> None:
+    blank = np.full((40, 600), 200, np.uint8)
+    blank[20:29, 100:500] = 0
+    dense, roomy = (Strip(blank, "x" * letters, 0.7, "a", "x", struck=False) for letters in (60, 20))
+    zoom, stretch = FIT.of(60 / 600)
+    assert (zoom, stretch) == (1.25, pytest.approx(1.12))
+    larger = fitted(dense, 0.725).pixels
+    assert larger.shape == (40, round(600 * zoom * stretch))
+    rows, columns = np.nonzero(np.asarray(larger) < 100)
+    assert np.ptp(rows) + 1 == pytest.approx(9 * zoom, abs=1), "as much larger"
+    assert rows.max() == 28, "the baseline stays"
+    assert np.ptp(columns) + 1 == pytest.approx(400 * zoom * stretch, abs=2)
+    assert fitted(roomy, 0.725).pixels.shape == (40, round(600 * FIT.least_zoom))
+    assert FIT.of(10.0) == (FIT.most_zoom, FIT.most)
+    assert FIT.of(0.75 / FIT.columns) == (1, 1)
 
 
 def test_batches_fit_the_budget_and_the_input(folder: Path, tmp_path: Path) -> None:
-    batches = Recognition([folder], tmp_path, OPTIONS, dict(NETWORK)).batches(seed=0, workers=0)
+    task = Recognition([folder], tmp_path, OPTIONS, dict(NETWORK))
+    # A line as wide as the input stays as much larger and wider as it is dense.
+    widest = 512 * max(math.prod(FIT.of(len(strip.text) / strip.pixels.shape[1])) for strip in task.train)
+    batches = task.batches(seed=0, workers=0)
     for _ in range(20):
         ink, classes, lengths = next(batches)
         assert ink.shape[1:3] == (1, 32)
         assert ink.shape[3] % 32 == 0
-        assert ink.shape[3] <= 512
+        assert ink.shape[3] <= -(-widest // 32) * 32
         assert len(lengths) == len(ink)
         assert len(classes) == int(lengths.sum())
         assert BLANK not in classes

@@ -17,7 +17,13 @@ def _field(rng: np.random.Generator, shape: tuple[int, int], cell: float, amplit
 
 
 def warp_strip(
-    strip: Grey, height: int, max_width: int, margin: float, rng: np.random.Generator, stretch: float = 1.0
+    strip: Grey,
+    height: int,
+    max_width: int,
+    margin: float,
+    rng: np.random.Generator,
+    zoom: float = 1.0,
+    stretch: float = 1.0,
 ) -> Grey:
     """A cached strip cut down to the recogniser's height, sheared, scaled, shifted and bent at random.
 
@@ -31,8 +37,8 @@ def warp_strip(
     margin : float
         How much taller the cached strip is than the recogniser's input.
     rng : Generator
-    stretch : float
-        How many times as wide it is made, before chance makes it wider or narrower.
+    zoom, stretch : float
+        How many times as large, and then how many times as wide it is made, before chance does the same.
 
     Returns
     -------
@@ -40,8 +46,8 @@ def warp_strip(
     """
     rows, columns = strip.shape
     shear = rng.normal(0.0, 0.22)
-    rise, body, fall = np.exp(rng.normal(0.0, 0.09) + rng.normal(0.0, 0.12, 3))
-    scale_x = stretch * float(np.exp(rng.normal(0.0, 0.15)))
+    rise, body, fall = zoom * np.exp(rng.normal(0.0, 0.09) + rng.normal(0.0, 0.12, 3))
+    scale_x = zoom * stretch * float(np.exp(rng.normal(0.0, 0.15)))
     baseline, shift = 0.7 * rows, rng.normal(0.0, 0.035 * height)
     ends = rng.normal(0.0, 0.05 * height, 2)
     width = int(np.clip(round(columns * scale_x), 16, max_width))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from paragraph_ocr.models import FOLDER, Model
-from paragraph_ocr.recognition import Recognizer, Stretch
+from paragraph_ocr.recognition import Fit, Recognizer
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 from training.augmentation import degrade, warp_strip
 from training.batches import leave_signals
@@ -37,7 +37,7 @@ GRAIN = 64
 LEGIBLE = 0.95
 # Of validation pages' true lines with 8 to 9 columns a character 19.7 % was read wrong as they were, 13.3 % 1.3 times
 # as wide; of those with 10 to 11 columns 12.9 and 10.4 %.
-STRETCH = Stretch(columns=14.0, most=1.5)
+FIT = Fit(columns=14.0, most=1.5, plain=0.75, least_zoom=0.95, most_zoom=1.25)
 
 
 def load_charset() -> str:
@@ -84,10 +84,20 @@ def in_capitals(text: str) -> bool:
     return len(letters) > 5 and sum(letter.isupper() for letter in letters) > 0.8 * len(letters)
 
 
-def widened(strip: Strip) -> Strip:
-    """A strip as wide as the product makes it if it counts its characters right."""
-    stretch = STRETCH.of(len(strip.text) / strip.pixels.shape[1])
-    pixels = cv2.resize(np.asarray(strip.pixels), None, fx=stretch, fy=1.0, interpolation=cv2.INTER_LINEAR)
+def fitted(strip: Strip, baseline: float) -> Strip:
+    """A strip as large and wide as the product makes it if it counts its characters right.
+
+    Parameters
+    ----------
+    strip : Strip
+    baseline : float
+        Share of the strip's height at which its baseline lies; it stays there.
+    """
+    height, width = strip.pixels.shape
+    zoom, stretch = FIT.of(len(strip.text) / width)
+    wide = round(width * zoom * stretch)
+    matrix = np.array([[wide / width, 0, 0], [0, zoom, baseline * height * (1 - zoom)]])
+    pixels = cv2.warpAffine(np.asarray(strip.pixels), matrix, (wide, height), borderMode=cv2.BORDER_REPLICATE)
     return replace(strip, pixels=np.asarray(pixels, np.uint8))
 
 
@@ -107,7 +117,7 @@ def describe(options: RecognitionOptions) -> dict[str, Any]:
             "normalisation": asdict(Normalisation()),
             "geometry": geometry,
             "legible": LEGIBLE,
-            "stretch": asdict(STRETCH),
+            "fit": asdict(FIT),
         },
         "charset": load_charset(),
         "blank": BLANK,
@@ -140,9 +150,9 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
                 strip = self.lines.strips[index]
                 if rng.random() < options.spliced.get(strip.source, 0.0):
                     strip = self.lines.splice(index, rng)
-                stretch = STRETCH.of(len(strip.text) / strip.pixels.shape[1])
-                widest = round(options.width * stretch)
-                warped = warp_strip(np.asarray(strip.pixels), options.height, widest, MARGIN, rng, stretch)
+                zoom, stretch = FIT.of(len(strip.text) / strip.pixels.shape[1])
+                widest = round(options.width * zoom * stretch)
+                warped = warp_strip(np.asarray(strip.pixels), options.height, widest, MARGIN, rng, zoom, stretch)
                 # CTC needs a frame for each character and a blank between doubled ones.
                 if warped.shape[1] // 4 > 1.15 * len(strip.text):
                     pool.append((degrade(warped, rng), strip.text))
@@ -190,7 +200,9 @@ class Recognition:
         pages = [page for folder in folders for page in load_pages(folder, "val")]
         self.pages = choose_pages(pages, self.options.validation_pages)
         self.validation = [
-            widened(s) for s, is_known in zip(validation, known_by_heart, strict=True) if not (is_known or s.struck)
+            fitted(s, geometry.baseline)
+            for s, is_known in zip(validation, known_by_heart, strict=True)
+            if not (is_known or s.struck)
         ]
 
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

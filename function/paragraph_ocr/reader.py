@@ -235,8 +235,8 @@ class PageReader:
         turned = recognizer.look([strip[::-1, ::-1][:, :GLIMPSE] for strip in strips])
         return recognizer.legibility(turned) > legibility, seen
 
-    def _frame(self, line: TextLine, stretch: float = 1.0) -> Frame:
-        return frame(line.baseline, line.ascender, line.descender, self.recognizer.geometry, stretch)
+    def _frame(self, line: TextLine, zoom: float = 1.0, stretch: float = 1.0) -> Frame:
+        return frame(line.baseline, line.ascender / zoom, line.descender / zoom, self.recognizer.geometry, stretch)
 
     def _look(self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame]) -> Seen:
         """What the recogniser sees of a page in some frames."""
@@ -250,29 +250,30 @@ class PageReader:
         deadline: float = math.inf,
         seen: Seen | None = None,
     ) -> Generator[tuple[Frame, NDArray[np.float32]]]:
-        """Each line's frame on a page and what the recogniser sees in it, dense writing made wider.
+        """Each line's frame on a page and what the recogniser sees in it, dense writing made larger and wider.
 
         Takes and raises what `read_lines` does.
         """
         recognizer = self.recognizer
         known = seen or {}
         size = recognizer.model.input_shape[0]
-        wanted: list[float] = []
+        densities: list[float] = []
         for start in range(0, len(lines), size):
             _check(deadline)
             batch = range(start, min(start + size, len(lines)))
             # Lines of a page are likely to be as dense as each other.
-            usual = float(np.median(wanted)) if wanted else 1.0
-            used = {index: 1.0 if index in known else usual for index in batch}
-            frames = {index: self._frame(lines[index], used[index]) for index in batch}
+            usual = recognizer.fit.of(float(np.median(densities))) if densities else (1.0, 1.0)
+            used = {index: (1.0, 1.0) if index in known else usual for index in batch}
+            frames = {index: self._frame(lines[index], *used[index]) for index in batch}
             outputs = {index: known[index] for index in batch if index in known}
             outputs |= self._look(pixels, {index: frames[index] for index in batch if index not in known})
             again: dict[int, Frame] = {}
             for index in batch:
-                density = recognizer.density(outputs[index], len(frames[index].origins))
-                wanted.append(recognizer.stretch.of(used[index] * density))
-                if not CLOSE[0] <= wanted[-1] / used[index] <= CLOSE[1]:
-                    again[index] = self._frame(lines[index], wanted[-1])
+                wider = math.prod(used[index])
+                densities.append(wider * recognizer.density(outputs[index], len(frames[index].origins)))
+                wanted = recognizer.fit.of(densities[-1])
+                if not CLOSE[0] <= math.prod(wanted) / wider <= CLOSE[1]:
+                    again[index] = self._frame(lines[index], *wanted)
             frames |= again
             outputs |= self._look(pixels, again)
             yield from ((frames[index], outputs[index]) for index in batch)

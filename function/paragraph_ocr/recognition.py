@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,23 +16,38 @@ from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """How dense writing is made wider before it is read.
+class Fit:
+    """How writing is made as large and as wide as the recogniser reads best, by how dense it is.
+
+    Letters that lie close together are mostly small, whatever rises above them and hangs below.
 
     Attributes
     ----------
     columns : float
         Strip columns that a character should have.
     most : float
-        A line is made at most so many times as wide.
+        A strip is made at most so many times as wide without being made taller.
+    plain : float
+        A strip whose characters need to be made so many times as wide is left as tall as it is; it grows and shrinks
+        with the root of what they need.
+    least_zoom, most_zoom : float
+        How much smaller and larger it becomes at most; 1 and 1 leave its size alone.
     """
 
     columns: float
     most: float
+    plain: float = 1.0
+    least_zoom: float = 1.0
+    most_zoom: float = 1.0
 
-    def of(self, density: float) -> float:
-        """How many times as wide to make a strip with so many characters in a column."""
-        return min(max(self.columns * density, 1.0), self.most)
+    def of(self, density: float) -> tuple[float, float]:
+        """How many times as large, and then how many times as wide, to make a strip with so many characters a column.
+
+        Both are rough: what is counted in a strip that is hard to read is rough, too.
+        """
+        wanted = self.columns * density
+        zoom = min(max(math.sqrt(wanted / self.plain), self.least_zoom), self.most_zoom)
+        return zoom, min(max(wanted / zoom, 1.0), self.most)
 
 
 class Recognizer:
@@ -59,7 +75,7 @@ class Recognizer:
         self.geometry = Geometry(height, width, **preprocessing["geometry"])
         self.normalisation = Normalisation(**preprocessing["normalisation"])
         self.legible = float(preprocessing["legible"])
-        self.stretch = Stretch(**preprocessing["stretch"])
+        self.fit = Fit(**preprocessing["fit"])
         self.columns_a_step = width / model.card.output_shapes[0][1]
 
     def read(self, seen: NDArray[np.float32]) -> list[Character]:
