@@ -212,6 +212,40 @@ def test_columns_that_run_over_into_each_other_are_read_one_after_the_other() ->
     assert reading_order([*right, heads[1], *left, heads[0]]) == [heads[0], *left, heads[1], *right]
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.15])
+def test_amounts_are_read_with_what_they_are_for(slope: float) -> None:
+    heading = text_line(200, 500, 10)
+    widths = [90, 60, 110, 40, 85, 70]
+    items = [text_line(20 + slope * 30 * row, 260 - 40 * (row % 3), 60 + 30 * row) for row in range(6)]
+    ends = [700 + slope * 30 * row for row in range(6)]
+    amounts = [
+        text_line(end - width, end, 57 + 30 * row) for row, (end, width) in enumerate(zip(ends, widths, strict=True))
+    ]
+    pairs = [line for pair in zip(items, amounts, strict=True) for line in pair]
+    assert reading_order([*amounts, *items, heading]) == [heading, *pairs]
+    # One that ran over into the next row stands alone.
+    assert reading_order([*amounts[:2], *amounts[3:], *items]) == [line for line in pairs if line is not amounts[2]]
+    few = [*items[:3], *amounts[:3]]
+    assert reading_order(few) == few, "too few to be a column of amounts"
+
+
+def test_a_list_in_two_columns_is_no_column_of_amounts() -> None:
+    widths = [90, 60, 110, 40, 85, 70]
+    left = [text_line(20, 20 + width, 60 + 30 * row) for row, width in enumerate(widths)]
+    right = [text_line(420, 420 + width, 60 + 30 * row) for row, width in enumerate(reversed(widths))]
+    assert reading_order([*right, *left]) == [*left, *right]
+
+
+def test_short_ends_of_a_column_are_no_amounts() -> None:
+    widths = [90, 60, 110, 40, 85, 70]
+    left = [text_line(20, 400, 60 + 30 * row) if row % 4 else text_line(20, 220, 60 + 30 * row) for row in range(24)]
+    right = [
+        text_line(420, 780, 60 + 30 * row) if row % 4 else text_line(780 - widths[row // 4], 780, 60 + 30 * row)
+        for row in range(24)
+    ]
+    assert reading_order([*right, *left]) == [*left, *right]
+
+
 def test_a_note_in_the_margin_does_not_come_before_what_is_above_it() -> None:
     text = [text_line(220, 780, 40 + 30 * row) for row in range(8)]
     note = [text_line(20, 180, 130 + 30 * row) for row in range(2)]

@@ -15,6 +15,9 @@ from paragraph_ocr.rectification import Normalisation, Points, resample, smooth,
 DISTANCE_UNIT = 10.0
 # Pixels of a page's longer side that are enough to find lines; OpenCV turns nothing of more than 32,766.
 LONGEST = 4096
+# So many amounts make a column, if from each to what it is for it is at least this share of the row, and if they are
+# at least this share of the lines in it.
+MANY, FAR, MOST = 4, 0.2, 0.5
 
 
 @dataclass(frozen=True)
@@ -287,17 +290,19 @@ def reading_order(lines: list[TextLine]) -> list[TextLine]:
     """Lines top to bottom, columns left to right (Breuel 2003), whether or not white bands part the columns.
 
     Of lines one above the other the upper comes first. Of lines beside each other the left one does, with all that
-    stands above and below it, up to a line that spans both; but not before what is above all of that.
+    stands above and below it, up to a line that spans both; but not before what is above all of that. A column of
+    amounts is read row by row with what they are for.
     """
     if len(lines) < 2:
         return lines
     ascender = float(np.median([line.ascender for line in lines]))
-    left = np.array([line.baseline[:, 0].min() for line in lines])
-    right = np.array([line.baseline[:, 0].max() for line in lines])
+    rows = _rows(lines, ascender)
+    left = np.array([lines[row[0]].baseline[:, 0].min() for row in rows])
+    right = np.array([lines[row[-1]].baseline[:, 0].max() for row in rows])
     # What is written in one column runs over into the next.
     overrun = np.minimum(ascender, (right - left) / 4)
     left, right = left + overrun, right - overrun
-    height = np.array([line.baseline[:, 1].mean() for line in lines])
+    height = np.array([lines[row[0]].baseline[:, 1].mean() for row in rows])
     overlaps = (left[:, None] < right) & (left < right[:, None])
     beside = right[:, None] <= left
     above = overlaps & (height[:, None] < height)
@@ -306,12 +311,50 @@ def reading_order(lines: list[TextLine]) -> list[TextLine]:
     reaches = overlaps.astype(np.float32) @ (beside & (height[:, None] < height + ascender / 2)).astype(np.float32) > 0
     before = above | (beside & reaches & ~spanned & ~spanned.T)
     waits = before.sum(axis=0)
-    ordered = []
-    for _ in lines:
+    ordered: list[TextLine] = []
+    for _ in rows:
         # Should lines wait for each other in a circle, the highest goes first.
         candidates = np.flatnonzero(waits == 0) if (waits == 0).any() else np.flatnonzero(waits > 0)
         first = int(candidates[np.argmin(height[candidates])])
-        ordered.append(lines[first])
+        ordered.extend(lines[index] for index in rows[first])
         waits -= before[first]
-        waits[first] = -len(lines)
+        waits[first] = -len(rows)
     return ordered
+
+
+def _rows(lines: list[TextLine], ascender: float) -> list[list[int]]:
+    """The lines, each alone, but an amount together with what stands far to the left of it.
+
+    Amounts stand under each other, flush on the right and ragged on the left, which columns of prose or of a list are
+    not.
+    """
+    starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
+    # How far each line ends, rightwards and upwards, from where each other begins.
+    across, up = (starts[:, axis] - ends[:, axis, None] for axis in (0, 1))
+    level = (across > 0) & (np.abs(up) < ascender / 2)
+    alone = (level.sum(axis=0) == 1) & (level.sum(axis=1) == 0)
+    pairs = []
+    for amount in np.flatnonzero(alone):
+        item = int(np.flatnonzero(level[:, amount])[0])
+        far = across[item, amount] >= FAR * (ends[amount, 0] - starts[item, 0])
+        if far and level[item].sum() == 1 and not level[:, item].any():
+            pairs.append((item, int(amount)))
+    amounts = [amount for _, amount in pairs]
+    if len(pairs) < MANY or not _ragged(starts[amounts]) > 2 * _ragged(ends[amounts]):
+        pairs = []
+    else:
+        inside = (ends[:, 0] > starts[amounts, 0].min()) & (starts[:, 0] < ends[amounts, 0].max())
+        inside &= (starts[:, 1] >= starts[amounts, 1].min()) & (starts[:, 1] <= starts[amounts, 1].max())
+        if len(pairs) < MOST * inside.sum():
+            pairs = []
+    second = {amount for _, amount in pairs}
+    together = dict(pairs)
+    return [
+        [index, together[index]] if index in together else [index] for index in range(len(lines)) if index not in second
+    ]
+
+
+def _ragged(points: NDArray[np.float64]) -> float:
+    """How far points (N, 2) lie from a line down the page, pixels, root mean square."""
+    fit = np.polynomial.Polynomial.fit(points[:, 1], points[:, 0], 1)
+    return float(np.sqrt(np.mean((fit(points[:, 1]) - points[:, 0]) ** 2)))
