@@ -269,6 +269,14 @@ def test_the_page_says_what_read_it_and_how_long_each_step_took(reader: PageRead
     assert sum(steps.values()) == pytest.approx(total, abs=0.5)
 
 
+def test_a_recognizer_that_was_exported_for_an_earlier_reader_is_refused(reader: PageReader) -> None:
+    model = copy(reader.recognizer.model)
+    before = {name: value for name, value in model.card.preprocessing.items() if name != "fit"}
+    model.card = replace(model.card, preprocessing=before)
+    with pytest.raises(ModelError, match="export its checkpoint anew"):
+        Recognizer(model)
+
+
 def test_a_language_model_of_another_charset_is_refused(reader: PageReader) -> None:
     class Other:
         charset = "ab"

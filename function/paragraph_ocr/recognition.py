@@ -62,7 +62,7 @@ class Recognizer:
     Raises
     ------
     ModelError
-        The language model's charset is not the model's.
+        The language model's charset is not the model's, or the model was exported for an earlier reader.
     """
 
     def __init__(self, model: Runnable, language: LanguageModel | None = None) -> None:
@@ -71,6 +71,8 @@ class Recognizer:
         self.model = model
         self.language = language
         preprocessing = model.card.preprocessing
+        if "fit" not in preprocessing:
+            raise ModelError("The recogniser's card does not say how to fit writing to it; export its checkpoint anew")
         _, _, height, width = model.input_shape
         self.geometry = Geometry(height, width, **preprocessing["geometry"])
         self.normalisation = Normalisation(**preprocessing["normalisation"])
