@@ -24,7 +24,7 @@ from serving import load_reader, logger, measure, metrics, reject, report
 
 LIMITS = Limits(
     max_bytes=int(os.environ.get("MAX_IMAGE_BYTES", 4_500_000)),
-    max_pixels=int(os.environ.get("MAX_IMAGE_PIXELS", 40_000_000)),
+    max_pixels=int(os.environ.get("MAX_IMAGE_PIXELS", 80_000_000)),
     max_pages=int(os.environ.get("MAX_PAGES", 10)),
     max_lines=int(os.environ.get("MAX_LINES", 500)),
     max_seconds=float(os.environ.get("MAX_SECONDS", 25)),

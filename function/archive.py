@@ -30,7 +30,7 @@ from serving import MEGABYTES, load_reader, logger, measure, metrics, reject, re
 RESULTS = os.environ.get("RESULTS", "")
 LIMITS = Limits(
     max_bytes=int(os.environ.get("MAX_UPLOAD_BYTES", 64 * 2**20)),
-    max_pixels=int(os.environ.get("MAX_IMAGE_PIXELS", 40_000_000)),
+    max_pixels=int(os.environ.get("MAX_IMAGE_PIXELS", 80_000_000)),
     max_pages=int(os.environ.get("MAX_JOB_PAGES", 1000)),
     max_lines=int(os.environ.get("MAX_LINES", 500)),
 )

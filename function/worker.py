@@ -34,7 +34,7 @@ from serving import load_reader, logger, measure, metrics, reject, report
 
 LIMITS = Limits(
     max_bytes=jobs.MAX_UPLOAD_BYTES,
-    max_pixels=int(os.environ.get("MAX_IMAGE_PIXELS", 40_000_000)),
+    max_pixels=int(os.environ.get("MAX_IMAGE_PIXELS", 80_000_000)),
     max_pages=int(os.environ.get("MAX_JOB_PAGES", 1000)),
     max_lines=int(os.environ.get("MAX_LINES", 500)),
 )

@@ -308,7 +308,7 @@ WRONG: dict[str, tuple[Event, int, str]] = {
     "wrong method": ({"httpMethod": "GET"}, 405, "method-not-allowed"),
     "body too large": ({"body": "[" + "1," * 4_000_000}, 413, "too-large"),
     "too many bytes": (with_image(b"\xff\xd8\xff" + bytes(app.LIMITS.max_bytes)), 413, "too-large"),
-    "too many pixels": (with_image(encoded("PNG", (8000, 8000))), 413, "too-large"),
+    "too many pixels": (with_image(encoded("PNG", (9000, 9000))), 413, "too-large"),
     "no content type": ({"headers": {}}, 415, "unsupported-content-type"),
     "no headers": ({"headers": None}, 415, "unsupported-content-type"),
     "unknown format": (with_image(b"%!PS-Adobe-3.0"), 415, "unsupported-format"),

@@ -215,9 +215,9 @@ def test_whatever_was_read_is_shown() -> None:
     data = encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
     with pypdfium2.PdfDocument(searchable(written_on(*[(2, 1, [])] * len(pages)), data)) as document:
         assert len(document) == len(pages)
-    large = Image.new("1", (8000, 7000))
+    large = Image.new("1", (9000, 9000))
     assert large.width * large.height > DEFAULT_LIMITS.max_pixels
-    assert shown(searchable(written_on((8000, 7000, [])), encode(large, "TIFF", compression="group4"))).max() == 0
+    assert shown(searchable(written_on((9000, 9000, [])), encode(large, "TIFF", compression="group4"))).max() == 0
     lightness = Image.new("LAB", (30, 20), (90, 128, 128))
     assert (shown(searchable(written_on((30, 20, [])), encode(lightness, "TIFF")), width=30) == 90).all()
 

@@ -87,7 +87,7 @@ class Limits:
     """
 
     max_bytes: int = 64 * 2**20
-    max_pixels: int = 50_000_000
+    max_pixels: int = 80_000_000
     max_pages: int = 1000
     max_lines: int = 1000
     max_seconds: float = 3600.0

@@ -1,8 +1,8 @@
 // A file that the reader gives goes to the API; the lines that come back are drawn over its picture and listed.
 
-// The API takes 4,500,000 bytes and 40 megapixels, and API Gateway no more whatever the stack's parameters say.
+// The API takes 4,500,000 bytes and 80 megapixels, and API Gateway no more whatever the stack's parameters say.
 const MAX_BYTES = 4_400_000;
-const MAX_PIXELS = 40_000_000;
+const MAX_PIXELS = 80_000_000;
 // Long edge of a picture that is made smaller: enough for a page of writing, and a canvas that phones can hold.
 const MAX_EDGE = 4096;
 const MAX_NAME = 255;
