@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.models import Runnable
+from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.rectification import Normalisation, Points, resample, smooth, to_ink
 
 # The network's distances are in tens of input pixels, so that they are about as large as its logits.
 DISTANCE_UNIT = 10.0
 # Pixels of a page's longer side that are enough to find lines; OpenCV turns nothing of more than 32,766.
 LONGEST = 4096
+# By so much smaller is a page shown whose lines are too tall, and one without any.
+SMALLER, MUCH_SMALLER = 2**0.5, 4
 # So many amounts make a column, if from each to what it is for it is at least this share of the row, and if they are
 # at least this share of the lines in it.
 MANY, FAR, MOST = 4, 0.2, 0.5
@@ -38,6 +40,10 @@ class TextLine:
         upper = self.baseline - downs * self.ascender
         lower = self.baseline + downs * self.descender
         return np.concatenate([upper, lower[::-1]]).astype(np.float32)
+
+    def before(self, scale: float) -> TextLine:
+        """The line on the page that was shrunk or enlarged by `scale`."""
+        return TextLine(self.baseline / scale, self.ascender / scale, self.descender / scale, self.confidence)
 
 
 def letterbox(
@@ -150,6 +156,9 @@ class Survey:
         How much larger the page is then, at most twice; it is seen through windows of the input's size.
     skew : float
         Degrees by which lines may slope before they are looked for again on the page turned straight.
+    tall : float
+        Input pixels, ascender to descender. A page of which three quarters of the lines are taller, or which has none,
+        is looked at again, smaller: such is a word that was cut out, in which letters would fill the input.
     """
 
     confidence: float
@@ -158,6 +167,7 @@ class Survey:
     ascender: float
     enlargement: float
     skew: float
+    tall: float
 
 
 class Detector:
@@ -167,6 +177,8 @@ class Detector:
         self.model = model
         preprocessing = model.card.preprocessing
         self.normalisation = Normalisation(**preprocessing["normalisation"])
+        if "tall" not in preprocessing["survey"]:
+            raise ModelError("The detector's card does not say how tall a line may be; export its checkpoint anew")
         self.survey = Survey(**preprocessing["survey"])
         self.threshold = float(preprocessing["threshold"])
         self.inset = float(preprocessing["inset"])
@@ -182,30 +194,32 @@ class Detector:
         """
         size = self.model.input_shape[-1]
         survey = self.survey
+        page, shrunk = shrink(page, LONGEST)
         # A sixteenth of the work suspects most pages that lie on their side, and a quarter makes sure.
         if not upright and all(self._look(page, size // part, upright)[1] for part in (4, 2)):
             return [], True
         found, sideways = self._look(page, size, upright)
         if sideways:
             return [], True
+        side = shown = size
+        near, scale = page, 1.0
+        while shown > max(self.model.card.grains) and _height(found) * shown / max(page.shape) > survey.tall:
+            if shown == size:
+                near, scale = shrink(page, size)
+            shown = round(shown / (SMALLER if found else MUCH_SMALLER))
+            if smaller := self._look(near, shown)[0]:
+                found, side = [line.before(scale) for line in smaller], shown
         slope = _slope(found)
         back = np.eye(2, 3, dtype=np.float32)
         if abs(slope) > survey.skew:
             page, back = straighten(page, slope)
-            found, _ = self._look(page, size)
+            found, _ = self._look(page, side)
         heights = [line.ascender * size / max(page.shape) for line in found]
         if len(found) >= survey.lines and float(np.median(heights)) < survey.ascender:
             found, _ = self._look(page, round(survey.enlargement * size))
-        ordered = reading_order(found)
-        pixel = float(np.hypot(*back[0, :2]))
         return [
-            TextLine(
-                line.baseline @ back[:, :2].T + back[:, 2],
-                line.ascender * pixel,
-                line.descender * pixel,
-                line.confidence,
-            )
-            for line in ordered
+            replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]).before(shrunk)
+            for line in reading_order(found)
         ], False
 
     def believes(self, line: TextLine, read: float) -> bool:
@@ -234,11 +248,17 @@ class Detector:
         if axes[0, 1] > axes[0, 0] and not upright:
             return [], True
         lines = [
-            TextLine(line.baseline / scale, line.ascender / scale, line.descender / scale, line.confidence)
+            line.before(scale)
             for line in find_lines(maps, stride, self.threshold, self.inset)
             if line.confidence >= self.survey.confidence
         ]
         return lines, False
+
+
+def _height(lines: list[TextLine]) -> float:
+    """A quarter of the lines are as tall, ascender to descender, or less tall; without lines it is infinite."""
+    heights = sorted(line.ascender + line.descender for line in lines)
+    return heights[(len(heights) - 1) // 4] if heights else float("inf")
 
 
 def _slope(lines: list[TextLine]) -> float:
@@ -251,8 +271,17 @@ def _slope(lines: list[TextLine]) -> float:
     return float(angles[order][np.searchsorted(sums, sums[-1] / 2)]) if lines else 0.0
 
 
+def shrink(page: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:
+    """A page with its longer side in at most so many pixels, and by what scale it was shrunk."""
+    scale = longest / max(page.shape)
+    if scale >= 1.0:
+        return page, 1.0
+    height, width = (max(1, round(length * scale)) for length in page.shape)
+    return np.asarray(cv2.resize(page, (width, height), interpolation=cv2.INTER_AREA), np.uint8), scale
+
+
 def straighten(page: NDArray[np.uint8], degrees: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A page turned anticlockwise and shrunk if it is large, with room for its corners, for finding lines on it.
+    """A page turned anticlockwise, with room for its corners.
 
     Parameters
     ----------
@@ -263,18 +292,16 @@ def straighten(page: NDArray[np.uint8], degrees: float) -> tuple[NDArray[np.uint
     -------
     uint8 (H', W') and the float32 (2, 3) matrix that leads from its pixels back to the page's
     """
-    scale = min(1.0, LONGEST / max(page.shape))
-    height, width = (max(1, round(length * scale)) for length in page.shape)
-    small = page if scale == 1.0 else np.asarray(cv2.resize(page, (width, height), interpolation=cv2.INTER_AREA))
+    height, width = page.shape
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     turn = np.array([[cos, sin], [-sin, cos]])
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ turn.T
     low = corners.min(axis=0)
     size = np.ceil(corners.max(axis=0) - low).astype(int)
     there = np.column_stack([turn, -low]).astype(np.float32)
-    paper = float(np.median(small[::8, ::8]))
-    straight = cv2.warpAffine(small, there, (int(size[0]), int(size[1])), borderValue=paper)
-    return np.asarray(straight, np.uint8), (np.column_stack([turn.T, turn.T @ low]) / scale).astype(np.float32)
+    paper = float(np.median(page[::8, ::8]))
+    straight = cv2.warpAffine(page, there, (int(size[0]), int(size[1])), borderValue=paper)
+    return np.asarray(straight, np.uint8), np.column_stack([turn.T, turn.T @ low]).astype(np.float32)
 
 
 def _windows(length: int, size: int, stride: int) -> list[tuple[int, int, int]]:
