@@ -14,7 +14,7 @@ from shapely.geometry import Polygon, box
 
 from paragraph_ocr.ctc import Character
 from paragraph_ocr.detection import TextLine
-from paragraph_ocr.document import Page
+from paragraph_ocr.document import Page, Points
 from paragraph_ocr.errors import TooLarge
 from paragraph_ocr.imaging import Limits
 from paragraph_ocr.language import LanguageModel
@@ -169,6 +169,49 @@ def test_a_shadow_does_not_hide_what_lies_under_it(reader: PageReader, letter: P
     page = reader.read_image((pixels * light).astype(np.uint8), "shadow.png")
     assert error([line.text for line in letter.lines], page) < 0.1
     assert len(page.lines) == len(letter.lines)
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2])
+def test_a_word_or_a_line_that_was_cut_out_is_read(reader: PageReader, letter: Page, turn: int) -> None:
+    pixels = np.asarray(Image.open(LETTER).convert("L"))
+
+    def alone(polygon: Points) -> Page:
+        (left, top), (right, bottom) = np.min(polygon, axis=0) - 6, np.max(polygon, axis=0) + 6
+        part = pixels[max(int(top), 0) : int(bottom), max(int(left), 0) : int(right)]
+        return reader.read_image(np.rot90(part, -turn), "alone")
+
+    words = [(word.text, alone(word.polygon).text) for line in letter.lines for word in line.words]
+    assert len(words) > 80
+    # Upright all but two are read as in their line. How two or three letters lie is hard to tell.
+    assert sum(text == read for text, read in words) > (0.75 if turn else 0.95) * len(words)
+    for line in letter.lines:
+        assert error([line.text], alone(line.polygon)) < 0.1
+
+
+@pytest.mark.parametrize(("across", "turn"), [(0.65, 0), (0.75, 1)])
+def test_few_lines_are_read_across_only_if_they_are_read_much_more_surely_so(
+    reader: PageReader, across: float, turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, _ = draw_page(["the old stone bridge"])
+    pixels = np.asarray(image)
+    upright = pixels.shape[1] > pixels.shape[0]
+    monkeypatch.setattr(
+        reader,
+        "_legibility",
+        lambda page, lines: (0.5 if (page.shape[1] > page.shape[0]) == upright else across, 0.0, {}),
+    )
+    assert reader.read_image(pixels, "page").rotation == 90 * turn
+
+
+def test_a_page_of_10_000_pixels_is_read(reader: PageReader, letter: Page) -> None:
+    image = Image.open(LETTER).convert("L")
+    width, height = letter.width, letter.height
+    content = BytesIO()
+    image.resize((10_000, round(10_000 * height / width))).save(content, "jpeg")
+    large = only_page(reader, content.getvalue(), "large.jpg")
+    assert error([line.text for line in letter.lines], large) < 0.02
+    for line, usual in zip(large.lines, letter.lines, strict=True):
+        assert np.array(line.box) / 10_000 == pytest.approx(np.array(usual.box) / width, abs=0.005)
 
 
 def test_a_negative_is_read_as_what_it_shows(reader: PageReader, letter: Page) -> None:

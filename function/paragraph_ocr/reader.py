@@ -28,6 +28,8 @@ from paragraph_ocr.rectification import Frame, Points, cut, dark_on_light, even_
 PROBES = 3
 # Columns of their strips that are enough for it: a dozen letters each.
 GLIMPSE = 320
+# So much more surely, 0 to 1, must few lines be read across, to be taken for what lies so.
+ACROSS = 0.2
 # A line is looked at again if it should have been made narrower or wider than it was by more than this.
 CLOSE = (0.8, 1.1)
 
@@ -202,25 +204,36 @@ class PageReader:
         turn = 0
         if sideways or not found:
             side = np.rot90(pixels)
-            likely = 3 if self._on_its_head(side, self.detector.glance(side), GLIMPSE)[0] else 1
+            as_it_is, upside_down, _ = self._legibility(side, self.detector.glance(side), GLIMPSE)
+            likely = 3 if upside_down > as_it_is else 1
             turned, still = self.detector.find(np.rot90(pixels, likely))
             if turned and not still:
                 found, turn = turned, likely
             elif sideways:
                 found, _ = self.detector.find(pixels, upright=True)
-        upside_down, seen = self._on_its_head(np.rot90(pixels, turn), found)
-        if upside_down:
+        as_it_is, upside_down, seen = self._legibility(np.rot90(pixels, turn), found)
+        surest = max(as_it_is, upside_down)
+        if 0 < len(found) <= PROBES and surest <= self.recognizer.legible:
+            # Whether a word lies on its side is told more surely by reading it.
+            other = 0 if turn else 1
+            across, _ = self.detector.find(np.rot90(pixels, other), upright=True)
+            ways = self._legibility(np.rot90(pixels, other), across)
+            if max(ways[:2]) > surest + ACROSS:
+                found, turn = across, other
+                as_it_is, upside_down, seen = ways
+        if upside_down > as_it_is:
             turn = (turn + 2) % 4
             found, _ = self.detector.find(np.rot90(pixels, turn), upright=True)
             seen = {}
         return found, turn, seen
 
-    def _on_its_head(
+    def _legibility(
         self, pixels: NDArray[np.uint8], lines: Sequence[TextLine], columns: int | None = None
-    ) -> tuple[bool, Seen]:
-        """Whether the longest lines are read more surely upside down, and what was seen of them as they are.
+    ) -> tuple[float, float, Seen]:
+        """How surely the longest lines are read as they are and upside down, and what was seen of them as they are.
 
-        As it is, so many columns of each strip are looked at, all of them if it is not said.
+        As they are, so many columns of each strip are looked at, all of them if it is not said. Upside down it is 0
+        where they are legible as they are.
         """
         recognizer = self.recognizer
         lengths = [float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines]
@@ -231,9 +244,9 @@ class PageReader:
         seen = dict(zip(longest, outputs, strict=True))
         legibility = recognizer.legibility(outputs)
         if not strips or legibility > recognizer.legible:
-            return False, seen
+            return legibility, 0.0, seen
         turned = recognizer.look([strip[::-1, ::-1][:, :GLIMPSE] for strip in strips])
-        return recognizer.legibility(turned) > legibility, seen
+        return legibility, recognizer.legibility(turned), seen
 
     def _frame(self, line: TextLine, zoom: float = 1.0, stretch: float = 1.0) -> Frame:
         return frame(line.baseline, line.ascender / zoom, line.descender / zoom, self.recognizer.geometry, stretch)
