@@ -9,7 +9,7 @@ from pages import write_folder
 
 from paragraph_ocr.document import Page
 from paragraph_ocr.reader import PageReader
-from training.conditions import CONDITIONS, change, measure, table
+from training.conditions import CONDITIONS, CUTS, change, measure, table
 from training.pages import load_pages
 
 
@@ -49,8 +49,8 @@ def test_every_condition_is_measured_against_the_page_as_it_is(folder: Path, mon
     for name in ("turned by 90°", "turned by 180°", "turned by 270°", "white on black"):
         assert outcomes[name].figures.matched == outcomes["as it is"].figures.matched
     rows = table(outcomes).splitlines()
-    assert len(rows) == 2 + len(CONDITIONS)
+    assert len(rows) == 2 + len(CONDITIONS) + len(CUTS)
     assert rows[2].startswith("| as it is |")
     assert rows[2].endswith("| 1.00 |")
-    (large,) = (row for row in rows if row.startswith("| 5,000 px |"))
-    assert float(large.split("|")[4]) == pytest.approx((5000 / max(pages[0].width, pages[0].height)) ** 2, rel=0.01)
+    (large,) = (row for row in rows if row.startswith("| 10,000 px |"))
+    assert float(large.split("|")[4]) == pytest.approx((10_000 / max(pages[0].width, pages[0].height)) ** 2, rel=0.01)

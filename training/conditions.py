@@ -5,12 +5,15 @@
 Every page is changed by each condition, its true lines with it, and read. recall: true lines found at IoU 0.5. error:
 character error of the true lines, as `training.evaluation` counts it. time: against the same page as it is, read just
 before, median of three each.
+
+Then every line is cut out and read alone, and every word of three letters or more of the lines that were read rightly
+on the page as it is; for words, recall and error are against what was read there.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,16 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from paragraph_ocr.document import Page
 from paragraph_ocr.models import FOLDER
 from paragraph_ocr.reader import PageReader
 from training.evaluation import Figures, score_page
-from training.pages import Points, TruePage, load_pages
+from training.matching import match_lines
+from training.pages import Points, TrueLine, TruePage, load_pages
 
 Grey = NDArray[np.uint8]
 Place = Callable[[Points], Points]
 Changed = tuple[Grey, Place]
 RUNS = 3
 TABLE = 70  # the grey of what a photographed sheet lies on
+AROUND = 0.2  # the margin of what is cut out, in heights of its line
+SHORTEST = 3  # letters of a word that is cut out
 
 
 def turned(pixels: Grey, quarters: int) -> Changed:
@@ -139,7 +146,7 @@ CONDITIONS: dict[str, Callable[[Grey], Changed]] = {
     "white on black": lambda pixels: (255 - pixels, _same),
     "squared paper": squared,
     "900 px": lambda pixels: resized(pixels, 900),
-    "5,000 px": lambda pixels: resized(pixels, 5000),
+    "10,000 px": lambda pixels: resized(pixels, 10_000),
 }
 
 
@@ -154,6 +161,48 @@ def change(page: TruePage, pixels: Grey, condition: Callable[[Grey], Changed]) -
     return replace(page, lines=lines, ignore=ignore, width=seen.shape[1], height=seen.shape[0]), seen
 
 
+def cut_out(page: TruePage, pixels: Grey, line: TrueLine) -> tuple[TruePage, Grey]:
+    """The upright rectangle around a line, and what of the lines beside it lies there, as a page of that line alone."""
+    margin = AROUND * (line.ascender + line.descender)
+    left, top = np.floor(line.polygon.min(axis=0) - margin).clip(0).astype(int)
+    right, bottom = np.ceil(line.polygon.max(axis=0) + margin).astype(int)
+    alone = replace(page, lines=(line,), ignore=())
+    return change(
+        alone, pixels, lambda whole: (whole[top:bottom, left:right], lambda points: points - np.float32([left, top]))
+    )
+
+
+def lines_alone(page: TruePage, pixels: Grey, reading: Page) -> Iterator[tuple[TruePage, Grey]]:
+    """Each line of a page, cut out."""
+    del reading
+    for line in page.lines:
+        yield cut_out(page, pixels, line)
+
+
+def small_lines_alone(page: TruePage, pixels: Grey, reading: Page) -> Iterator[tuple[TruePage, Grey]]:
+    """Each line of a page, cut out and shown in 300 pixels."""
+    for alone, seen in lines_alone(page, pixels, reading):
+        yield change(alone, seen, lambda line: resized(line, 300))
+
+
+def words_alone(page: TruePage, pixels: Grey, reading: Page) -> Iterator[tuple[TruePage, Grey]]:
+    """Each longer word of the lines that were read rightly, cut out."""
+    found = [np.array(line.polygon, np.float32) for line in reading.lines]
+    for true, own in match_lines([line.polygon for line in page.lines], found, []).pairs:
+        line = page.lines[true]
+        for word in reading.lines[own].words if reading.lines[own].text == line.text else ():
+            if sum(letter.isalpha() for letter in word.text) >= SHORTEST:
+                polygon = np.array(word.polygon, np.float32)
+                yield cut_out(page, pixels, replace(line, text=word.text, polygon=polygon))
+
+
+CUTS: dict[str, Callable[[TruePage, Grey, Page], Iterator[tuple[TruePage, Grey]]]] = {
+    "one line, cut out": lines_alone,
+    "one line in 300 px": small_lines_alone,
+    "one word, cut out": words_alone,
+}
+
+
 @dataclass
 class Outcome:
     """What is counted in one condition: the figures of its pages, and how many times as long each reading took."""
@@ -164,7 +213,7 @@ class Outcome:
 
 def measure(pages: list[TruePage], reader: PageReader) -> dict[str, Outcome]:
     """The outcome of every condition on the same pages."""
-    outcomes = {name: Outcome() for name in CONDITIONS}
+    outcomes = {name: Outcome() for name in (*CONDITIONS, *CUTS)}
     for page in tqdm(pages, desc="pages"):
         pixels = page.pixels()
         for name, condition in CONDITIONS.items():
@@ -174,6 +223,9 @@ def measure(pages: list[TruePage], reader: PageReader) -> dict[str, Outcome]:
                 reading = reader.read_image(seen, page.page_id)
                 outcomes[name].times.append(reading.timings_ms["total"] / plain.timings_ms["total"])
             score_page(true, reading, outcomes[name].figures)
+        for name, cuts in CUTS.items():
+            for true, seen in cuts(page, pixels, plain):
+                score_page(true, reader.read_image(seen, page.page_id), outcomes[name].figures)
     return outcomes
 
 
@@ -182,8 +234,8 @@ def table(outcomes: dict[str, Outcome]) -> str:
     rows = ["| condition | recall | error | time |", "| --- | ---: | ---: | ---: |"]
     for name, outcome in outcomes.items():
         row = outcome.figures.row()
-        ratio = float(np.median(outcome.times))
-        rows.append(f"| {name} | {100 * (row['recall'] or 0):.1f} | {100 * (row['cer'] or 0):.1f} | {ratio:.2f} |")
+        ratio = f"{np.median(outcome.times):.2f}" if outcome.times else ""
+        rows.append(f"| {name} | {100 * (row['recall'] or 0):.1f} | {100 * (row['cer'] or 0):.1f} | {ratio} |")
     return "\n".join(rows)
 
 
