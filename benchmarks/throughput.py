@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from time import monotonic
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.pages import encoded, letter_page
 from benchmarks.report import ROOT, publish, table
+from paragraph_ocr.processors import count_processors
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
@@ -72,7 +72,7 @@ def main() -> None:
     }
     rows = [(kind, *(f"{found[str(count)]:.2f}" for count in COUNTS)) for kind, found in rates.items()]
     markdown = table(("pages a second with", *map(str, COUNTS)), rows)
-    markdown += f"\n\nPages of 25 lines; {os.cpu_count()} cores are all there are."
+    markdown += f"\n\nPages of 25 lines; {count_processors()} cores are all there are."
 
     def draw(axes: Axes) -> None:
         for kind, found in rates.items():

@@ -24,6 +24,8 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_EVENT_BYTES = 6_291_556
 # The function's Timeout in template.yaml.
 MAX_SECONDS = 29
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+MEGABYTES_PER_CORE = 1769
 # What is read of a body that is refused anyway, so that its sender comes to read the answer.
 MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 NO_BODY = (204, 304)
@@ -277,9 +279,16 @@ def main(port: int) -> None:
 
 
 def load_handler() -> Handler:
-    """The function's handler, without the metrics that it prints for CloudWatch."""
+    """The function's handler, without the metrics that it prints for CloudWatch.
+
+    The function is one whose memory gives it as many processors as this process may use, unless the environment says
+    how much memory it has.
+    """
     os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
     sys.path.insert(0, str(ROOT / "function"))
+    from paragraph_ocr.processors import count_processors
+
+    os.environ.setdefault("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", str(MEGABYTES_PER_CORE * count_processors()))
     import app
 
     handler: Handler = app.handler
