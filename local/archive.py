@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from local.prices import bill
 from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.terminal import printable
 
 # Looking up map runs is granted once a second, to all of the account.
 POLL_SECONDS = 5.0
@@ -74,7 +75,7 @@ def start(stack: Stack, url: str, limits: Limits) -> str:
     """
     parts = urlsplit(url, allow_fragments=False)
     if parts.scheme != "s3" or not parts.netloc:
-        raise SystemExit(f"{url} is neither s3://BUCKET/PREFIX nor the ARN of a run.")
+        raise SystemExit(printable(f"{url} is neither s3://BUCKET/PREFIX nor the ARN of a run."))
     # A question mark is a character of keys like any other.
     key = url.removeprefix(f"s3://{parts.netloc}").removeprefix("/")
     content: dict[str, Any] = {"bucket": parts.netloc, "prefix": key}
@@ -165,7 +166,8 @@ def report(run: dict[str, Any], totals: Counter[str], results: str) -> str:
         lines.append(f"{totals['lost']:,} batches were broken off and are not counted; start the same again.")
     if run["status"] != "SUCCEEDED":
         lines.append(f"{run.get('error', '')} {run.get('cause', '')}".strip() or "It was stopped.")
-    return "\n".join(lines)
+    # Causes name keys, which anybody may have chosen who can upload.
+    return "\n".join(map(printable, lines))
 
 
 def main(arguments: list[str] | None = None) -> int:

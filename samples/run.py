@@ -1,9 +1,10 @@
-"""A picture goes through the handler as a request would; its text, the timings and an overlay picture come out."""
+"""Read a picture through the handler as a request would be, and show its text, the timings and an overlay picture."""
 
 import base64
 import json
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -18,23 +19,33 @@ def main(image: Path) -> None:
     start = time.perf_counter()
     handler = load_handler()
     loading = (time.perf_counter() - start) * 1000
-    encoded = base64.b64encode(image.read_bytes()).decode()
+    from paragraph_ocr import output
+    from paragraph_ocr.terminal import printable
+
+    try:
+        with output.open_regular(image) as file:
+            data = file.read()
+    except OSError as error:
+        sys.exit(printable(f"{image}: {error.strerror}"))
+    encoded = base64.b64encode(data).decode()
     request = json.dumps({"image_base64": encoded, "image_name": image.name})
     event = proxy_event("POST", "/ocr", [("Content-Type", "application/json")], request.encode())
     answer = handler(event, lambda_context(event))
     body = json.loads(answer["body"])
     if answer["statusCode"] != 200:
-        sys.exit(f"{answer['statusCode']} {body['title']}: {body['detail']}")
+        sys.exit(printable(f"{answer['statusCode']} {body['title']}: {body['detail']}"))
     print(f"\n{body['text']}\n")
     print(f"{'load':>10} {loading:8.1f} ms")
     pages = body.get("pages", [body])
     for step in pages[0]["timings_ms"]:
         print(f"{step:>10} {sum(page['timings_ms'][step] for page in pages):8.1f} ms")
-    write_overlay(image, Path(f"{image.stem}.overlay.jpg"), pages[0])
+    target = Path(f"{image.stem}.overlay.jpg")
+    output.write(Path(), target, draw(data, pages[0]))
+    print(f"\nThe lines found are drawn in {printable(str(target))}")
 
 
-def write_overlay(image: Path, target: Path, body: dict) -> None:
-    """Draw the first page's answer over it."""
+def draw(data: bytes, body: dict) -> bytes:
+    """A JPEG of the first page with its answer drawn over it."""
     from paragraph_ocr import imaging
     from paragraph_ocr.document import Line, Page
     from paragraph_ocr.overlay import draw_overlay
@@ -43,8 +54,9 @@ def write_overlay(image: Path, target: Path, body: dict) -> None:
         Line(line["text"], line["confidence"], line["polygon"], line["baseline"], words=()) for line in body["lines"]
     )
     page = Page(body["image"], 1, body["width"], body["height"], 0, lines, body["model"], body["timings_ms"])
-    Image.fromarray(draw_overlay(next(imaging.decode(image.read_bytes())), page)).save(target, quality=90)
-    print(f"\nThe lines found are drawn in {target}")
+    written = BytesIO()
+    Image.fromarray(draw_overlay(next(imaging.decode(data)), page)).save(written, "JPEG", quality=90)
+    return written.getvalue()
 
 
 if __name__ == "__main__":

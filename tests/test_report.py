@@ -91,6 +91,42 @@ def test_the_report_stands_by_itself_and_runs_nothing(files: list[File], tmp_pat
     assert reading.text.index("not read") < reading.text.index("70%") < reading.text.index("a.png")
 
 
+FORMULAS = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_spreadsheet_computes_nothing_of_the_summary(tmp_path: Path, formula: str) -> None:
+    names = [f"{formula}.png".replace("/", "|"), "failed.png", "plain - =.png"]
+    kept = [{"pages": [page(0.5, ["a"], kind=formula)]}, {"error": formula}, {"pages": [page(0.5, ["a"])]}]
+    for name, record in zip(names, kept, strict=True):
+        path = tmp_path / RECORDS / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(record))
+    write_summary([File(name, Path(name)) for name in names], tmp_path, ["text"])
+    with (tmp_path / SUMMARY).open(encoding="utf-8-sig", newline="") as file:
+        failed, odd, plain = csv.DictReader(file)
+    assert failed["error"] == f"'{formula}"
+    assert (odd["file"], odd["kind"]) == (f"'{names[0]}", f"'{formula}")
+    assert (plain["file"], plain["confidence"]) == (names[2], "0.5")
+
+
+def test_the_report_trusts_neither_names_nor_records(tmp_path: Path) -> None:
+    names = ["javascript:alert(1).png", "\u202egnp.exe.png", '\udce9".png']
+    hostile = page(0.5, [HOSTILE], kind=HOSTILE) | {"thumbnail": '"><script>'}
+    for name in names:
+        path = tmp_path / RECORDS / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"pages": [hostile]}))
+    write_summary([File(name, Path(name)) for name in names], tmp_path, ["text"])
+    reading = read(tmp_path / REPORT)
+    assert "script" not in {tag for tag, _ in reading.tags}
+    assert {name for tag, attributes in reading.tags if tag == "img" for name in attributes} == {"src", "alt"}
+    links = [attributes["href"] for tag, attributes in reading.tags if tag == "a"]
+    assert links == ["javascript%3Aalert%281%29.png.txt", "%E2%80%AEgnp.exe.png.txt", "%E9%22.png.txt"]
+    assert r"\u202egnp.exe.png" in reading.text
+    assert "\u202e" not in reading.text
+
+
 def test_the_report_shows_the_worst_of_many(files: list[File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "SHOWN", 2)
     write_summary(files, tmp_path, ["text"])

@@ -1,4 +1,4 @@
-"""The command line: paths of images, PDFs and folders go in, their text comes out in one of five forms.
+"""The command line: print or write the text of images, PDFs and folders in one of five forms.
 
 A file that cannot be read is reported on standard error and the rest go on; the exit status is 1 if any failed. With
 an output folder there is a summary too, and a run that was broken off goes on where it stood.
@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -22,15 +23,25 @@ from paragraph_ocr.folder import (
     digest_models,
     is_due,
     load,
+    prepare,
     read_file,
     read_files,
     render_pages,
 )
 from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.processors import count_processors
+from paragraph_ocr.terminal import printable
 
 # Several of these one after another are still of the form.
 _CONCATENABLE = {"json", "text"}
 _INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Quotes arguments, which a shell may have made of file names, without their control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0, 1 if a file could not be read, or 130 if the run was broken off.
     """
-    parser = argparse.ArgumentParser("paragraph-ocr", description="Read the lines of text in images and PDFs.")
+    parser = _Parser("paragraph-ocr", description="Read the lines of text in images and PDFs.")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="an image, a PDF, or a folder to look for them in")
     parser.add_argument(
         "--format", action="append", choices=FORMATS, help="what to write (default: text); with --out, may be repeated"
@@ -104,25 +115,41 @@ def _refuse(
 
 
 def _files(paths: Sequence[str], out: Path | None) -> Iterator[File]:
-    """Yield every file; what lies in the output folder is none of them."""
+    """Yield every file; what lies in the output folder is none of them.
+
+    A folder that is named like an image, or that cannot be looked into, is one too, so that it is reported.
+    """
     ours = None if out is None else os.path.realpath(out)
     for path in paths:
-        if not os.path.isdir(path):
-            yield File(path, Path(os.path.basename(path)))
-            continue
-        for folder, subfolders, files in os.walk(path):
-            subfolders[:] = sorted(name for name in subfolders if os.path.realpath(os.path.join(folder, name)) != ours)
-            for file in sorted(files):
-                if Path(file).suffix.lower() in imaging.SUFFIXES:
-                    found = os.path.join(folder, file)
-                    yield File(found, Path(os.path.relpath(found, path)))
+        # Of "missing/", too, and of what has no name of its own.
+        name = os.path.basename(os.path.abspath(path)) or "_"
+        if not os.path.isdir(path) or _is_image(name):
+            yield File(path, Path(name))
+        if os.path.isdir(path):
+            yield from _walk(path, name, ours)
+
+
+def _walk(path: str, name: str, ours: str | None) -> Iterator[File]:
+    closed: list[str] = []
+    for folder, subfolders, files in os.walk(path, onerror=lambda error: closed.append(error.filename)):
+        subfolders[:] = sorted(each for each in subfolders if os.path.realpath(os.path.join(folder, each)) != ours)
+        for file in sorted(filter(_is_image, [*files, *subfolders])):
+            found = os.path.join(folder, file)
+            yield File(found, Path(os.path.relpath(found, path)))
+    for folder in closed:
+        if not _is_image(folder):
+            yield File(folder, Path(os.path.relpath(folder, path) if folder != path else name))
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in imaging.SUFFIXES
 
 
 def _print(files: Sequence[File], form: str) -> int:
     # Loading the models takes longer than a wrong option or --help should.
     from paragraph_ocr.reader import PageReader
 
-    reader = PageReader.load(threads=os.cpu_count() or 1)
+    reader = PageReader.load(threads=count_processors())
     failed = False
     for file in tqdm(files, unit="file", disable=None if len(files) > 1 else True):
         try:
@@ -130,7 +157,7 @@ def _print(files: Sequence[File], form: str) -> int:
             written = render_pages(reader.read(data, file.path), form, data)
         except (OcrError, OSError) as error:
             failed = True
-            tqdm.write(f"{file.path}: {error}", file=sys.stderr)
+            _report(file, error)
             continue
         with tqdm.external_write_mode():
             sys.stdout.buffer.write(written)
@@ -138,30 +165,44 @@ def _print(files: Sequence[File], form: str) -> int:
     return int(failed)
 
 
+def _report(file: File, reason: object) -> None:
+    tqdm.write(printable(f"{file.path}: {reason}"), file=sys.stderr)
+
+
 def _write(files: Sequence[File], settings: Settings, options: argparse.Namespace) -> int:
     from paragraph_ocr.report import REPORT, write_summary
 
-    due = [file for file in files if is_due(file, settings)]
-    progress = tqdm(total=len(files), initial=len(files) - len(due), unit="file", disable=None)
-    with progress:
-        try:
-            for file, error in _read(due, settings, options.jobs):
+    failed = False
+    try:
+        prepare(settings.out)
+        due = [file for file in files if is_due(file, settings)]
+        with tqdm(total=len(files), initial=len(files) - len(due), unit="file", disable=None) as progress:
+            for file, reason in _read(due, settings, options.jobs):
                 progress.update()
-                if error is not None:
-                    tqdm.write(f"{file.path}: {error}", file=sys.stderr)
-        except FolderError as error:
-            tqdm.write(str(error), file=sys.stderr)
-            return 1
+                if reason is not None:
+                    failed = True
+                    _report(file, reason)
+    except FolderError as error:
+        print(printable(str(error)), file=sys.stderr)
+        return 1
     if options.sort:
         for file in tqdm(files, unit="copy", disable=None):
-            copy_by_kind(file, settings.out)
-    totals = write_summary(files, settings.out, settings.formats)
-    print(
+            try:
+                copy_by_kind(file, settings.out)
+            except OSError as error:
+                failed = True
+                _report(file, error)
+    try:
+        totals = write_summary(files, settings.out, settings.formats)
+    except OSError as error:
+        print(printable(f"The summary cannot be written: {error}"), file=sys.stderr)
+        return 1
+    told = (
         f"{totals.files:,} files ({len(due):,} read now, {totals.failed:,} failed), {totals.pages:,} pages; "
-        f"see {settings.out / REPORT}",
-        file=sys.stderr,
+        f"see {settings.out / REPORT}"
     )
-    return int(totals.failed > 0)
+    print(printable(told), file=sys.stderr)
+    return int(failed or totals.failed > 0)
 
 
 def _read(due: Sequence[File], settings: Settings, jobs: int) -> Iterator[tuple[File, str | None]]:
@@ -170,7 +211,7 @@ def _read(due: Sequence[File], settings: Settings, jobs: int) -> Iterator[tuple[
     elif due:
         from paragraph_ocr.reader import PageReader
 
-        reader = PageReader.load(threads=os.cpu_count() or 1)
+        reader = PageReader.load(threads=count_processors())
         for file in due:
             yield file, read_file(reader, file, settings)
 

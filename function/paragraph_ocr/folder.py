@@ -1,4 +1,4 @@
-"""Files go in; what was read of each comes out in a folder, by as many processes as asked for, only where it is due.
+"""Read files in as many processes as asked for, and write what was read of each into a folder, where that is due.
 
 Beside the results the folder keeps a record of each file, in `RECORDS`: of what size and age it was, by which models it
 was read, and what the summary shows of it. A run that is broken off goes on from these.
@@ -11,7 +11,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from paragraph_ocr import __version__, imaging
+from paragraph_ocr import __version__, imaging, output
 from paragraph_ocr.document import Document, Page
 from paragraph_ocr.errors import OcrError, TooLarge
 from paragraph_ocr.formats import FORMATS, render
@@ -39,6 +38,18 @@ MODELS = Path(__file__).parent / "models"
 RECORDS = ".paragraph-ocr"
 SORTED = "sorted"
 THUMBNAIL = (200, 260)
+# In bytes, of what most file systems allow in a name.
+_LONGEST_NAME = 255
+# Types of what a record has of a file that was read, and of each of its pages.
+_RECORD: dict[str, Any] = {"size": int, "mtime_ns": int, "models": str, "formats": list, "overlay": bool}
+_PAGE: dict[str, Any] = {
+    "page": int,
+    "kind": str,
+    "confidence": (int, float),
+    "seconds": (int, float),
+    "lines": list,
+    "thumbnail": str,
+}
 # A file that two processes died of is not given to a third; a third process that cannot even start ends the run.
 _DEATHS = 2
 _STILLBORN = 3
@@ -91,10 +102,24 @@ def render_pages(document: Document, form: str, data: bytes) -> bytes:
 
 
 def load(path: str) -> bytes:
-    """The bytes of a file; raises TooLarge where they are too many, before they are read, and OSError."""
-    if os.path.getsize(path) > imaging.DEFAULT_LIMITS.max_bytes:
-        raise TooLarge(f"The file is larger than {imaging.DEFAULT_LIMITS.max_bytes:,} bytes.")
-    return Path(path).read_bytes()
+    """The bytes of a file; raises TooLarge where they are too many, and OSError where it is none or cannot be read."""
+    most = imaging.DEFAULT_LIMITS.max_bytes
+    with output.open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size <= most:
+            # Some files have more than their size says.
+            data = file.read(most + 1)
+            if len(data) <= most:
+                return data
+    raise TooLarge(f"The file is larger than {most:,} bytes.")
+
+
+def prepare(out: Path) -> None:
+    """Make the output folder and that of its records; raises FolderError where they cannot be used."""
+    try:
+        output.make_folder(out, Path(RECORDS))
+    except OSError as error:
+        where = error.filename or out
+        raise FolderError(f"{where}: {error.strerror}. Remove it, or choose another --out.") from error
 
 
 def is_due(file: File, settings: Settings) -> bool:
@@ -104,19 +129,44 @@ def is_due(file: File, settings: Settings) -> bool:
         record is None
         or "error" in record
         or not _same(record, file, settings)
-        or not set(settings.formats) <= set(record["formats"])
-        or (settings.overlay and not record["overlay"])
-        or any(not _result(file, settings.out, form).exists() for form in settings.formats)
+        or not set(settings.formats) <= set(record.get("formats", ()))
+        or (settings.overlay and not record.get("overlay"))
+        or any(output.look(settings.out, _result(file, form)) is None for form in settings.formats)
     )
 
 
 def read_record(file: File, out: Path) -> dict[str, Any] | None:
     """What is known of a file: `{"error"}`, or `{"size", "mtime_ns", "models", "formats", "overlay", "pages"}`."""
     try:
-        record: dict[str, Any] = json.loads(_record(file, out).read_bytes())
-    except (OSError, ValueError):
+        record: dict[str, Any] = json.loads(output.read(out, _record(file)))
+    except (OSError, ValueError, RecursionError):
         return None
-    return record
+    return record if _is_record(record) else None
+
+
+def _is_record(record: Any) -> bool:
+    """Whether JSON is what `_write_record` writes; others may write into the folder too."""
+    if not isinstance(record, dict):
+        return False
+    if "error" in record:
+        return isinstance(record["error"], str)
+    return (
+        all(isinstance(record[key], kind) for key, kind in _RECORD.items() if key in record)
+        and all(isinstance(form, str) for form in record.get("formats", ()))
+        and isinstance(record.get("pages"), list)
+        and all(map(_is_page, record["pages"]))
+    )
+
+
+def _is_page(page: Any) -> bool:
+    return (
+        isinstance(page, dict)
+        and all(isinstance(page.get(key), kind) for key, kind in _PAGE.items())
+        and all(
+            isinstance(line, list) and len(line) == 2 and isinstance(line[0], str) and isinstance(line[1], int | float)
+            for line in page["lines"]
+        )
+    )
 
 
 def read_file(reader: PageReader, file: File, settings: Settings) -> str | None:
@@ -127,30 +177,38 @@ def read_file(reader: PageReader, file: File, settings: Settings) -> str | None:
     str or None
         Why it could not be read.
     """
+    if file.name.parts[0].casefold() == RECORDS:
+        return fail(file, settings.out, f"It lies in a folder {RECORDS}, where records are kept; move it elsewhere.")
     try:
         status = os.stat(file.path)
         data = load(file.path)
         document, seen, overlays = _read(reader, data, file.path, settings.overlay)
         for form in settings.formats:
-            write(_result(file, settings.out, form), render_pages(document, form, data))
+            output.write(settings.out, _result(file, form), render_pages(document, form, data))
         for number, picture in enumerate(overlays, 1):
             which = f".{number}" if len(overlays) > 1 else ""
-            write(_beside(file, settings.out, f"{which}.overlay.jpg"), picture)
+            output.write(settings.out, _beside(file, f"{which}.overlay.jpg"), picture)
+        _record_pages(file, settings, status, seen)
     except (OcrError, OSError) as error:
         return fail(file, settings.out, str(error))
+    return None
+
+
+def _record_pages(file: File, settings: Settings, status: os.stat_result, seen: list[dict[str, Any]]) -> None:
+    """Record that a file was read, with the results of earlier runs that still are of it."""
     record = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "models": settings.models}
     earlier = read_record(file, settings.out)
     formats, overlay = set(settings.formats), settings.overlay
     if earlier is not None and _same(earlier, file, settings):
-        formats |= set(earlier["formats"])
-        overlay |= earlier["overlay"]
+        formats |= set(earlier.get("formats", ()))
+        overlay |= earlier.get("overlay", False)
     _write_record(file, settings.out, record | {"formats": sorted(formats), "overlay": overlay, "pages": seen})
-    return None
 
 
 def fail(file: File, out: Path, reason: str) -> str:
-    """Record why a file could not be read; returns the reason."""
-    _write_record(file, out, {"error": reason})
+    """Record why a file could not be read, if the folder can be written to; returns the reason."""
+    with suppress(OSError):
+        _write_record(file, out, {"error": reason})
     return reason
 
 
@@ -231,22 +289,13 @@ def copy_by_kind(file: File, out: Path) -> None:
         return
     chosen = kind_of_file([page["kind"] for page in record["pages"]])
     for kind in KINDS:
-        copy = out / SORTED / kind / file.name
+        copy = Path(SORTED, kind) / file.name
         if kind != chosen:
-            copy.unlink(missing_ok=True)
-        elif not copy.exists() or copy.stat().st_mtime_ns != record["mtime_ns"]:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            partial = _partial(copy)
-            shutil.copy2(file.path, partial)
-            os.replace(partial, copy)
-
-
-def write(target: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(target)
-    partial.write_bytes(content)
-    os.replace(partial, target)
+            output.remove(out, copy)
+            continue
+        there = output.look(out, copy)
+        if there is None or there.st_mtime_ns != record.get("mtime_ns"):
+            output.copy(file.path, out, copy)
 
 
 class _Process:
@@ -351,20 +400,20 @@ def _same(record: dict[str, Any], file: File, settings: Settings) -> bool:
 
 
 def _write_record(file: File, out: Path, record: dict[str, Any]) -> None:
-    write(_record(file, out), json.dumps(record).encode())
+    output.write(out, _record(file), json.dumps(record).encode())
 
 
-def _record(file: File, out: Path) -> Path:
-    return out / RECORDS / file.name.with_name(f"{file.name.name}.json")
+def _record(file: File) -> Path:
+    """Where a file's record is below the output folder."""
+    name = f"{file.name.name}.json"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f"{hashlib.sha256(os.fsencode(name)).hexdigest()}.json"
+    return RECORDS / file.name.with_name(name)
 
 
-def _result(file: File, out: Path, form: str) -> Path:
-    return _beside(file, out, FORMATS[form].suffix)
+def _result(file: File, form: str) -> Path:
+    return _beside(file, FORMATS[form].suffix)
 
 
-def _beside(file: File, out: Path, suffix: str) -> Path:
-    return out / file.name.with_name(file.name.name + suffix)
-
-
-def _partial(target: Path) -> Path:
-    return target.with_name(f".{target.name}.partial")
+def _beside(file: File, suffix: str) -> Path:
+    return file.name.with_name(file.name.name + suffix)

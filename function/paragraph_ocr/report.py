@@ -1,4 +1,4 @@
-"""The records of a folder that was read go in; its summary comes out: a CSV file of all pages, and an HTML report.
+"""Summarise the records of a folder that was read: a CSV file of all pages, and an HTML report.
 
 Both begin with what could not be read, then go from the least sure page to the surest; pages without writing end them.
 """
@@ -6,6 +6,7 @@ Both begin with what could not be read, then go from the least sure page to the 
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +16,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from paragraph_ocr.folder import File, read_record, write
+from paragraph_ocr import output
+from paragraph_ocr.folder import File, read_record
 from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.terminal import printable
 
 SUMMARY = "summary.csv"
 REPORT = "report.html"
 # A browser has trouble with much more; the summary names all.
 SHOWN = 1000
+
+# A cell that begins with one of these is a formula for a spreadsheet, which may run commands or send cells elsewhere:
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 _COLUMNS = ("file", "page", "kind", "confidence", "lines", "characters", "seconds", "error")
 # Nothing of the page is fetched from anywhere, and nothing on it runs.
@@ -98,17 +105,22 @@ def write_summary(files: Sequence[File], out: Path, formats: Iterable[str]) -> T
     table = StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(_COLUMNS)
-    writer.writerows(row.cells for row in rows)
+    writer.writerows(map(_inert, row.cells) for row in rows)
     # With the mark by which spreadsheets know the encoding.
-    write(out / SUMMARY, table.getvalue().encode("utf-8-sig", "replace"))
+    output.write(out, Path(SUMMARY), table.getvalue().encode("utf-8-sig", "replace"))
     parts = [_HEAD, _heading(totals, len(rows))]
     for row in rows[:SHOWN]:
         record = read_record(files[row.number], out)
         if record is not None:
             parts.append(_article(files[row.number], record, row.page, formats))
     parts.append("</body>\n</html>\n")
-    write(out / REPORT, "".join(parts).encode("utf-8", "replace"))
+    output.write(out, Path(REPORT), "".join(parts).encode("utf-8", "replace"))
     return totals
+
+
+def _inert(cell: str | int | float) -> str | int | float:
+    """A cell that a spreadsheet takes for text where it is text: what looks like a formula has an apostrophe before."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def _rows(number: int, file: File, record: dict[str, Any]) -> Iterator[_Row]:
@@ -135,7 +147,7 @@ def _count(totals: Totals, record: dict[str, Any]) -> None:
 
 
 def _heading(totals: Totals, rows: int) -> str:
-    kinds = "".join(f", {count:,} {kind}" for kind, count in totals.kinds.most_common())
+    kinds = "".join(f", {count:,} {escape(kind)}" for kind, count in totals.kinds.most_common())
     shown = "" if rows <= SHOWN else f" These are the {SHOWN:,} worst; <a href='{SUMMARY}'>{SUMMARY}</a> has all."
     return (
         f"<h1>What was read</h1>\n<p>{totals.files:,} files, {totals.failed:,} of them not read; "
@@ -145,20 +157,22 @@ def _heading(totals: Totals, rows: int) -> str:
 
 def _article(file: File, record: dict[str, Any], number: int, formats: Iterable[str]) -> str:
     name = file.name.as_posix()
+    # A name must not turn around what stands beside it.
+    shown = escape(printable(name))
     if "error" in record:
-        reason = f'<p class="doubtful">{escape(record["error"])}</p>'
-        return f"<article>\n<div></div>\n<div>\n<h2>{escape(name)}</h2>\n{reason}\n</div>\n</article>\n"
+        reason = f'<p class="doubtful">{escape(printable(record["error"]))}</p>'
+        return f"<article>\n<div></div>\n<div>\n<h2>{shown}</h2>\n{reason}\n</div>\n</article>\n"
     page = next(page for page in record["pages"] if page["page"] == number)
     which = f", page {number}" if len(record["pages"]) > 1 else ""
-    links = " ".join(f'<a href="{quote(name + FORMATS[form].suffix, errors="replace")}">{form}</a>' for form in formats)
+    links = " ".join(f'<a href="{quote(os.fsencode(name + FORMATS[form].suffix))}">{form}</a>' for form in formats)
     sure = f' · <span class="{_mark(page["confidence"])}">{page["confidence"]:.0%} sure</span>' if page["lines"] else ""
     lines = "".join(
         f'<li class="{_mark(confidence)}">{escape(text)} <small>{confidence:.0%}</small></li>\n'
         for text, confidence in page["lines"]
     )
     return (
-        f'<article>\n<img src="data:image/jpeg;base64,{page["thumbnail"]}" alt="">\n<div>\n'
-        f"<h2>{escape(name)}{which}</h2>\n<p>{page['kind']}{sure} · {links}</p>\n<ol>\n{lines}</ol>\n"
+        f'<article>\n<img src="data:image/jpeg;base64,{escape(page["thumbnail"])}" alt="">\n<div>\n'
+        f"<h2>{shown}{which}</h2>\n<p>{escape(page['kind'])}{sure} · {links}</p>\n<ol>\n{lines}</ol>\n"
         "</div>\n</article>\n"
     )
 
