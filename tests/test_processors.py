@@ -100,3 +100,23 @@ def test_the_command_line_reads_with_as_many_threads(tmp_path: Path, more: list[
 def test_threads_that_wait_leave_their_processors_to_others() -> None:
     options = Model(FOLDER / "detector.onnx", threads=2)._session.get_session_options()
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system pins no processes")
+@pytest.mark.parametrize(("memory", "expected"), [(None, "{'threads': 1"), ("7076", "{'threads': 4")])
+def test_the_local_function_reads_with_as_many_threads_unless_it_is_given_memory(
+    memory: str | None, expected: str
+) -> None:
+    code = (
+        "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from local.serve import load_handler\n"
+        "from paragraph_ocr.reader import PageReader\n"
+        "PageReader.load = lambda **options: sys.exit(str(options))\n"
+        "load_handler()"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(FUNCTION), str(FUNCTION.parent)])}
+    environment.pop("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", None)
+    if memory is not None:
+        environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = memory
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert run.stderr.startswith(expected)

@@ -1,7 +1,11 @@
 """Nothing that others wrote moves the cursor of a terminal, colours it, or turns text around."""
 
+from collections import Counter
+from datetime import UTC, datetime
+
 import pytest
 
+from local import archive
 from paragraph_ocr.terminal import printable
 
 
@@ -19,3 +23,13 @@ from paragraph_ocr.terminal import printable
 )
 def test_shows_control_characters_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_the_end_of_an_archive_run_does_not_control_the_terminal() -> None:
+    now = datetime.now(UTC)
+    cause = "box/\x1b[2J\u202egpj.exe failed"
+    run = {"status": "FAILED", "startDate": now, "stopDate": now, "input": '{"bucket": "papers"}', "cause": cause}
+    told = archive.report(run, Counter(), "results")
+    assert all(line.isprintable() for line in told.splitlines())
+    assert told.splitlines()[-1] == r"box/\x1b[2J\u202egpj.exe failed"
+    assert len(told.splitlines()) == 4
