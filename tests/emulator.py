@@ -35,7 +35,7 @@ class Emulator:
         self.process = process
 
     def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
-        with urllib.request.urlopen(self.url, json.dumps(event).encode(), timeout=60) as response:
+        with urllib.request.urlopen(self.url, json.dumps(event).encode(), timeout=300) as response:
             answer: dict[str, Any] = json.load(response)
             return answer
 
@@ -74,7 +74,7 @@ def emulate(folder: Path, handler: str, variables: dict[str, str]) -> Iterator[E
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=FUNCTION, env=environment, stdout=output, stderr=output)
         try:
-            for _ in range(100):
+            for _ in range(1200):
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
@@ -82,4 +82,4 @@ def emulate(folder: Path, handler: str, variables: dict[str, str]) -> Iterator[E
             yield Emulator(port, log, process.pid)
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)

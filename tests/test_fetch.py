@@ -20,6 +20,8 @@ PUBLIC = "93.184.215.14"
 TYPES = ("image/png",)
 LIMIT = 100_000
 SECONDS = 1.0
+# For what is no matter of time, and less than what is one takes without a limit.
+PATIENCE = 60.0
 FILE = b"\x89PNG" + bytes(range(256))
 
 
@@ -35,7 +37,7 @@ def redirect(url: str) -> Callable[[ssl.SSLSocket], None]:
 def drip(start: bytes, pause: float = 0.05) -> Callable[[ssl.SSLSocket], None]:
     def send(client: ssl.SSLSocket) -> None:
         client.sendall(start)
-        for _ in range(200):
+        for _ in range(10_000):
             client.sendall(b"a")
             time.sleep(pause)
 
@@ -171,7 +173,7 @@ def network(server: Server, context: ssl.SSLContext) -> SimpleNamespace:
     return network
 
 
-def get(network: SimpleNamespace, url: str, seconds: float = SECONDS) -> bytes:
+def get(network: SimpleNamespace, url: str, seconds: float = PATIENCE) -> bytes:
     if url in PAGES:
         url = f"https://images.example.com{url}"
     return fetch(url, LIMIT, seconds, TYPES, resolve=network.resolve, connect=network.connect, context=network.context)
@@ -371,8 +373,8 @@ def test_survives(network: SimpleNamespace, path: str) -> None:
     failure, message = HOSTILE[path]
     start = time.monotonic()
     with pytest.raises(failure, match=message):
-        get(network, path)
-    assert time.monotonic() - start < SECONDS + 1
+        get(network, path, SECONDS if "took over" in message else PATIENCE)
+    assert time.monotonic() - start < PATIENCE
     assert network.connected == [PUBLIC]
 
 
@@ -444,14 +446,23 @@ def test_a_name_without_addresses_is_refused(network: SimpleNamespace) -> None:
 
 def test_the_system_s_resolver_is_not_waited_for_longer_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "127.0.0.1" in resolve("localhost", 10)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(0.5))
-    start = time.monotonic()
-    with pytest.raises(TimeoutError):
-        resolve("images.example.com", 0.1)
-    assert time.monotonic() - start < 0.4
+    answers, answered = threading.Event(), threading.Event()
+
+    def slow(*_: object, **__: object) -> list[object]:
+        answers.wait(PATIENCE)
+        answered.set()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    try:
+        with pytest.raises(TimeoutError):
+            resolve("images.example.com", 0.1)
+        assert not answered.is_set()
+    finally:
+        answers.set()
 
 
-def send(network: SimpleNamespace, url: str, seconds: float = SECONDS) -> None:
+def send(network: SimpleNamespace, url: str, seconds: float = PATIENCE) -> None:
     if url in PAGES:
         url = f"https://images.example.com{url}"
     headers = {"Content-Type": "application/json", "webhook-id": "7"}
@@ -485,8 +496,8 @@ def test_sends_nothing_to_where_it_must_not_and_says_so_when_it_does_not_arrive(
 ) -> None:
     start = time.monotonic()
     with pytest.raises(failure, match="webhook_url"):
-        send(network, url)
-    assert time.monotonic() - start < 2 * SECONDS
+        send(network, url, SECONDS if url in ("/slow-head", "/silent") else PATIENCE)
+    assert time.monotonic() - start < PATIENCE
     assert network.connected in ([], [PUBLIC])
     if failure is UrlRefused:
         assert network.connected == []

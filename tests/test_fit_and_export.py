@@ -187,7 +187,7 @@ def test_processes_of_a_run_share_their_gradients_and_stop_together() -> None:
     processes = [context.Process(target=share_gradients, args=(rank, port, queue)) for rank in range(2)]
     for process in processes:
         process.start()
-    rows = sorted(queue.get(timeout=120) for _ in processes)
+    rows = sorted(queue.get(timeout=600) for _ in processes)
     for process in processes:
         process.join()
     assert rows == [(rank, True, [[[0.5, 0.5]], [0.5]]) for rank in range(2)]

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -108,11 +107,16 @@ def bounded_memory() -> Iterator[None]:
     assert (int(after) - int(before)) * 1024 < MAX_GROWTH
 
 
+def spent() -> float:
+    """Seconds of processors that this process and those it started have used; a busy machine takes no more of them."""
+    return sum(os.times()[:4])
+
+
 def check(event: dict[str, Any]) -> int:
     """Answer an event; the status, which tells of no failure of the service's own."""
-    start = time.monotonic()
+    start = spent()
     answer = app.handler(event, CONTEXT)
-    assert time.monotonic() - start < MAX_SECONDS
+    assert spent() - start < MAX_SECONDS
     status: int = answer["statusCode"]
     json.dumps(answer).encode()
     if status == 200:

@@ -98,7 +98,8 @@ def test_refuses_fast_and_goes_on(emulator: Emulator, case: str) -> None:
     change, status = HOSTILE[case]
     start = time.monotonic()
     answer = emulator.invoke({**recorded("ocr"), **change})
-    assert time.monotonic() - start < 5
+    # Far less than the function's time, and enough on a machine that is busy with others.
+    assert time.monotonic() - start < 20
     assert answer["statusCode"] == status, answer["body"]
     assert answer["multiValueHeaders"]["Content-Type"] == ["application/problem+json"]
     assert set(json.loads(answer["body"])) == {"type", "title", "status", "detail", "request_id"}

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def gateway(function: Function) -> Iterator[serve.Gateway]:
 def ask(gateway: serve.Gateway, method: str, target: str, body: bytes | None = None, **headers: str) -> tuple[
     int, http.client.HTTPMessage, bytes
 ]:  # fmt: skip
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.server_address[1], timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.server_address[1], timeout=120)
     try:
         connection.request(method, target, body, {name.replace("_", "-"): value for name, value in headers.items()})
         response = connection.getresponse()
@@ -68,7 +69,7 @@ def ask(gateway: serve.Gateway, method: str, target: str, body: bytes | None = N
 
 def converse(gateway: serve.Gateway, sent: bytes) -> bytes:
     """All that the server says to bytes of whatever kind, to the end of the connection."""
-    with socket.create_connection(("127.0.0.1", gateway.server_address[1]), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", gateway.server_address[1]), timeout=120) as client:
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: client.recv(65536), b""))
@@ -156,7 +157,7 @@ def test_head_and_no_content_have_no_body(gateway: serve.Gateway, function: Func
 
 
 def test_a_connection_serves_more_than_one_request(gateway: serve.Gateway, function: Function) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.server_address[1], timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.server_address[1], timeout=120)
     for _ in range(3):
         connection.request("POST", "/ocr", b"{}")
         assert connection.getresponse().read() == b""
@@ -211,15 +212,18 @@ def test_outlives_broken_and_slow_clients(
     gateway: serve.Gateway, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert converse(gateway, b"POST /ocr HTTP/1.1\r\nContent-Length: 100\r\n\r\nshort") == b""
-    monkeypatch.setattr(serve._Request, "timeout", 0.1)
-    slow = socket.create_connection(("127.0.0.1", gateway.server_address[1]), timeout=20)
-    slow.sendall(b"POST /ocr HTTP/1.1\r\nContent-Length: 100\r\n\r\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(serve._Request, "timeout", 0.1)
+        slow = socket.create_connection(("127.0.0.1", gateway.server_address[1]), timeout=120)
+        # It may be given up before this is sent, where the machine is busy.
+        with suppress(ConnectionError):
+            slow.sendall(b"POST /ocr HTTP/1.1\r\nContent-Length: 100\r\n\r\n")
+            assert slow.recv(1) == b""
+        slow.close()
     function.answer = {"statusCode": 200, "body": "x" * 20_000_000, "isBase64Encoded": False}
-    gone = socket.create_connection(("127.0.0.1", gateway.server_address[1]), timeout=20)
+    gone = socket.create_connection(("127.0.0.1", gateway.server_address[1]), timeout=120)
     gone.sendall(b"GET / HTTP/1.1\r\n\r\n")
     gone.close()
-    assert slow.recv(1) == b""
-    slow.close()
     while not function.events:
         time.sleep(0.01)
     function.answer = {"statusCode": 200, "body": "", "isBase64Encoded": False}
@@ -242,7 +246,7 @@ def test_serves_the_handler_until_it_is_interrupted() -> None:
         assert process.stdout.readline() == "Loading the models\n"
         ready = re.fullmatch(r"Ready at http://127.0.0.1:(\d+)/ .*\n", process.stdout.readline())
         assert ready
-        connection = http.client.HTTPConnection("127.0.0.1", int(ready[1]), timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", int(ready[1]), timeout=120)
         connection.request("GET", "/health")
         assert set(json.load(connection.getresponse())["models"]) == {"detector", "recognizer"}
         recorded = json.loads((ROOT / "events" / "ocr.json").read_text())["body"]
@@ -251,7 +255,7 @@ def test_serves_the_handler_until_it_is_interrupted() -> None:
         connection.close()
         second = subprocess.run([*command, ready[1]], capture_output=True, text=True)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stdout.read().splitlines()[-1] == "Stopped"
     assert second.returncode == 1
     assert second.stderr.startswith(f"Port {ready[1]} cannot be used: Address already in use. Name another")
