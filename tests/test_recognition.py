@@ -114,6 +114,7 @@ def test_batches_fit_the_budget_and_the_input(folder: Path, tmp_path: Path) -> N
         assert BLANK not in classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["crnn", "seq2seq"])
 def test_one_line_can_be_learnt_by_heart(folder: Path, tmp_path: Path, name: str) -> None:
     torch.manual_seed(0)
@@ -129,14 +130,19 @@ def test_one_line_can_be_learnt_by_heart(folder: Path, tmp_path: Path, name: str
     ink = stack([pixels], -(-pixels.shape[1] // 32) * 32)
     indices = {character: index + 1 for index, character in enumerate(load_charset())}
     batch = (ink, torch.tensor([indices[character] for character in strip.text]), torch.tensor([len(strip.text)]))
-    optimizer = torch.optim.Adam(task.network.parameters(), 1e-2 if name != "seq2seq" else 1e-3)
-    for _ in range(600):
+    # A CRNN that reads all but one of 19 characters already has a loss of 0.05. It stays there for some hundred steps,
+    # more or less by how a processor rounds, and then goes on to less than this.
+    least = 0.01 if name == "crnn" else 0.5
+    optimizer = torch.optim.Adam(task.network.parameters(), 3e-3 if name == "crnn" else 1e-3)
+    for _ in range(3000):
         optimizer.zero_grad()
         loss = task.loss(task.network, batch, torch.device("cpu"))
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(task.network.parameters(), 1.0)
         optimizer.step()
-        if float(loss.detach()) < (0.05 if name != "seq2seq" else 0.5):
+        if float(loss.detach()) < least:
             break
+    assert float(loss.detach()) < least
     with torch.no_grad():
         for _ in range(60):
             # Batch normalisation's running means come after what is fitted.
