@@ -163,3 +163,21 @@ def test_only_regular_files_are_opened(tmp_path: Path, monkeypatch: pytest.Monke
     Path("file").write_bytes(b"content")
     with output.open_regular("linked") as file:
         assert file.read() == b"content"
+
+
+@pytest.mark.skipif(not output._HANDLES, reason="the system has no handles of folders")
+def test_a_folder_that_becomes_a_link_once_it_was_looked_at_is_not_entered(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = output._stat
+
+    def swap(folder: output._Folder, name: str) -> os.stat_result:
+        status = look(folder, name)
+        (out / name).rmdir()
+        (out / name).symlink_to("../elsewhere")
+        return status
+
+    monkeypatch.setattr(output, "_stat", swap)
+    with pytest.raises(OSError, match="more"):
+        output.write(out, Path("more/a.txt"), b"new")
+    assert_untouched(out)
