@@ -29,7 +29,11 @@ EVENTS = Path(__file__).parents[1] / "events"
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
 REQUEST_ID = "c6af9ac6-7b61-4e16-9a41-93e8f0a1b2c3"
 CONTEXT: Any = SimpleNamespace(
-    function_name="reader", memory_limit_in_mb=1769, invoked_function_arn="arn", aws_request_id="id"
+    function_name="reader",
+    memory_limit_in_mb=1769,
+    invoked_function_arn="arn",
+    aws_request_id="id",
+    get_remaining_time_in_millis=lambda: 29_000,
 )
 Event = dict[str, Any]
 
@@ -177,7 +181,7 @@ def test_the_time_for_fetching_is_part_of_the_time_for_all(monkeypatch: pytest.M
     monkeypatch.setattr(fetch, "fetch", fetched)
     monkeypatch.setattr(app, "LIMITS", replace(app.LIMITS, max_seconds=0.1))
     status, body, _ = answer(recorded("ocr_url"))
-    assert (status, body["type"]) == (413, "urn:paragraph-ocr:too-large")
+    assert (status, body["type"]) == (504, "urn:paragraph-ocr:deadline-exceeded")
 
 
 def test_urls_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:

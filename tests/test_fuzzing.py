@@ -38,7 +38,11 @@ MAX_SECONDS = 10.0
 MAX_GROWTH = 400 * 2**20
 RECORDED = json.loads((Path(__file__).parents[1] / "events" / "ocr.json").read_text())
 CONTEXT: Any = SimpleNamespace(
-    function_name="reader", memory_limit_in_mb=1769, invoked_function_arn="arn", aws_request_id="id"
+    function_name="reader",
+    memory_limit_in_mb=1769,
+    invoked_function_arn="arn",
+    aws_request_id="id",
+    get_remaining_time_in_millis=lambda: 29_000,
 )
 PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 

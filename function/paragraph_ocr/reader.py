@@ -17,8 +17,8 @@ from paragraph_ocr.ctc import Character
 from paragraph_ocr.detection import Detector, TextLine
 from paragraph_ocr.document import Document, Line, Page, Word
 from paragraph_ocr.document import Points as DocumentPoints
-from paragraph_ocr.errors import TooLarge
-from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, decode
+from paragraph_ocr.errors import DeadlineExceeded, TooLarge
+from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, Source, decode
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.recognition import Recognizer
@@ -81,13 +81,13 @@ class PageReader:
             model.run(np.zeros(model.input_shape, np.float32))
         return cls(detector, recognizer, limits)
 
-    def read(self, data: bytes, image: str, max_seconds: float | None = None) -> Document:
+    def read(self, data: bytes | Source, image: str, max_seconds: float | None = None) -> Document:
         """All that a file holds.
 
         Parameters
         ----------
-        data : bytes
-            As `imaging.decode` takes them.
+        data : bytes or Source
+            As `imaging.decode` takes it.
         image : str
             The name that the document carries.
         max_seconds : float, optional
@@ -102,7 +102,7 @@ class PageReader:
 
     def pages(
         self,
-        data: bytes,
+        data: bytes | Source,
         image: str,
         max_seconds: float | None = None,
         first: int = 1,
@@ -166,7 +166,9 @@ class PageReader:
         Raises
         ------
         TooLarge
-            There are more lines than the limit, or the deadline is over.
+            There are more lines than the limit.
+        DeadlineExceeded
+            The deadline is over.
         """
         start = perf_counter()
         _check(deadline)
@@ -315,7 +317,7 @@ class PageReader:
 
         Raises
         ------
-        TooLarge
+        DeadlineExceeded
             The deadline is over.
         """
         read: list[Line] = []
@@ -332,7 +334,7 @@ class PageReader:
 
 def _check(deadline: float) -> None:
     if perf_counter() > deadline:
-        raise TooLarge("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
+        raise DeadlineExceeded("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
 
 
 def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDArray[np.float64], step: float) -> Line:
