@@ -12,6 +12,8 @@ from io import BytesIO
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from paragraph_ocr.errors import DeadlineExceeded
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -134,6 +136,8 @@ def searchable(
                 source.close()
     writer = Writer()
     for layer, picture in zip(layers, _pictures(source.data, limits, len(layers), deadline), strict=True):
+        if perf_counter() > deadline:
+            raise DeadlineExceeded("Writing the PDF takes longer than the limit; send fewer pages.")
         dots = picture.dots_per_inch if picture.dots_per_inch in _LIKELY_DOTS_PER_INCH else _DEFAULT_DOTS_PER_INCH
         scale = min(_POINTS_PER_INCH / dots, _MAX_SIDE / max(layer.width, layer.height))
         width, height = layer.width * scale, layer.height * scale

@@ -174,6 +174,7 @@ class PageReader:
         _check(deadline)
         height, width = pixels.shape
         pixels = even_light(dark_on_light(pixels))
+        _check(deadline)
         found, turn, seen = self._find(pixels)
         if len(found) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
