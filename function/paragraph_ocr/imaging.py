@@ -100,7 +100,9 @@ _MOST_BYTES_A_PIXEL = 16
 # WebP: two canvases of four bytes, the frame as bytes, the image. AVIF and HEIC: planes of up to two bytes with
 # transparency, the picture made of them, the same as bytes, the image.
 _BYTES_A_PIXEL_OF_FORMAT = {"WEBP": 20, "AVIF": 28, "HEIF": 28}
-# A palette's transparency, and a rotation by EXIF, need an image more.
+# Where one colour stands for transparency, an image with a channel for it is made first.
+_WITH_TRANSPARENT_COLOURS = ("PNG", "GIF")
+_BYTES_A_PIXEL_OF_TRANSPARENCY = 8
 _MEMORY_BESIDE = 64 * 2**20
 _MEMORY_OF_DECODER = {"AVIF": 256 * 2**20, "HEIF": 256 * 2**20}
 
@@ -541,6 +543,8 @@ def _pages(image: Image.Image, limits: Limits, more: int, data: bytes) -> tuple[
             raise TooLarge(f"The file has more than {limits.max_pages:,} pages; send it in parts.")
         _check_size(*image.size, limits)
         each = _BYTES_A_PIXEL_OF_FORMAT.get(name) or more + _BYTES_A_PIXEL.get(image.mode, _MOST_BYTES_A_PIXEL)
+        if name in _WITH_TRANSPARENT_COLOURS and "transparency" in image.info:
+            each += _BYTES_A_PIXEL_OF_TRANSPARENCY
         memory = max(memory, _memory(name, each * image.width * image.height, data, limits))
         if name != "TIFF":
             return [0], memory
