@@ -175,7 +175,7 @@ class PageReader:
         height, width = pixels.shape
         pixels = even_light(dark_on_light(pixels))
         _check(deadline)
-        found, turn, seen = self._find(pixels)
+        found, turn, seen = self._find(pixels, deadline)
         if len(found) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
         middle = perf_counter()
@@ -201,23 +201,28 @@ class PageReader:
             },
         )
 
-    def _find(self, pixels: NDArray[np.uint8]) -> tuple[list[TextLine], int, Seen]:
+    def _find(self, pixels: NDArray[np.uint8], deadline: float) -> tuple[list[TextLine], int, Seen]:
         """The lines of ``numpy.rot90(page, turn)``, the turn that makes it upright, and what was seen of some lines."""
         found, sideways = self.detector.find(pixels)
         turn = 0
         if sideways or not found:
+            _check(deadline)
             side = np.rot90(pixels)
             as_it_is, upside_down, _ = self._legibility(side, self.detector.glance(side), GLIMPSE)
             likely = 3 if upside_down > as_it_is else 1
+            _check(deadline)
             turned, still = self.detector.find(np.rot90(pixels, likely))
             if turned and not still:
                 found, turn = turned, likely
             elif sideways:
+                _check(deadline)
                 found, _ = self.detector.find(pixels, upright=True)
+        _check(deadline)
         as_it_is, upside_down, seen = self._legibility(np.rot90(pixels, turn), found)
         surest = max(as_it_is, upside_down)
         if 0 < len(found) <= PROBES and surest <= self.recognizer.legible:
             # Whether a word lies on its side is told more surely by reading it.
+            _check(deadline)
             other = 0 if turn else 1
             across, _ = self.detector.find(np.rot90(pixels, other), upright=True)
             ways = self._legibility(np.rot90(pixels, other), across)
@@ -225,6 +230,7 @@ class PageReader:
                 found, turn = across, other
                 as_it_is, upside_down, seen = ways
         if upside_down > as_it_is:
+            _check(deadline)
             turn = (turn + 2) % 4
             found, _ = self.detector.find(np.rot90(pixels, turn), upright=True)
             seen = {}
