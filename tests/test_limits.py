@@ -240,7 +240,7 @@ def test_what_takes_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     started = record_starts(monkeypatch)
     # Two minutes of scans, and half a minute of compressing.
     slow = hostile.jpeg_with_scans(100, (8944, 8944))
-    with pytest.raises(DeadlineExceeded, match="1 seconds"):
+    with pytest.raises(DeadlineExceeded):
         list(imaging.decode(slow, Limits(max_seconds=1.0)))
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (4000, 4000, 4), np.uint8), "RGBA")
     large = encoded(noise, "TIFF")
