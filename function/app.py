@@ -3,6 +3,7 @@
 import html
 import json
 import os
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import ModuleType
@@ -17,10 +18,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import openapi
 from intake import IMAGE_TYPES, header, take_image, take_job
 from negotiation import choose
-from paragraph_ocr.errors import MethodNotAllowed, OcrError, RouteNotFound, TooLarge
+from paragraph_ocr.errors import (
+    DeadlineExceeded,
+    MethodNotAllowed,
+    OcrError,
+    RemoteFailed,
+    RouteNotFound,
+    TooLarge,
+)
 from paragraph_ocr.formats import FORMATS, render
-from paragraph_ocr.imaging import Limits
-from serving import load_reader, logger, measure, metrics, reject, report
+from paragraph_ocr.imaging import Limits, Source
+from serving import MAX_MEMORY, deadline_of, load_reader, logger, measure, metrics, reject, report
 
 LIMITS = Limits(
     max_bytes=int(os.environ.get("MAX_IMAGE_BYTES", 4_500_000)),
@@ -93,12 +101,16 @@ def health() -> Response[Any]:
 @app.post("/ocr", **openapi.OCR)
 def ocr() -> Response[Any]:
     """Read the one image of the body."""
-    start = perf_counter()
+    deadline = deadline_of(app.lambda_context, LIMITS.max_seconds)
     event = app.current_event.raw_event
     form = choose(header(event, "accept"), (event.get("queryStringParameters") or {}).get("format"))
-    data, name = take_image(event, LIMITS.max_bytes, _fetch if TAKES_URLS else None)
-    document = reader.read(data, name, LIMITS.max_seconds - (perf_counter() - start))
-    answer = render(document, form, data)
+    data, name = take_image(event, LIMITS.max_bytes, partial(_fetch, deadline=deadline) if TAKES_URLS else None)
+    try:
+        with Source(data) as source:
+            document = reader.read(source, name, deadline - perf_counter())
+            answer = render(document, form, source, deadline, MAX_MEMORY)
+    except MemoryError as error:
+        raise TooLarge("Reading the image takes more memory than the function has; send a smaller one.") from error
     measure(document)
     content_type = FORMATS[form].content_type
     size = len(answer) * 4 // 3 if content_type in IMAGE_TYPES else len(json.dumps(answer.decode()))
@@ -189,11 +201,16 @@ def _jobs() -> ModuleType:
     return jobs
 
 
-def _fetch(url: str) -> bytes:
+def _fetch(url: str, deadline: float) -> bytes:
     # TLS and HTTP take long to import, and few requests need them.
     from fetch import fetch
 
-    return fetch(url, LIMITS.max_bytes, min(MAX_FETCH_SECONDS, LIMITS.max_seconds), IMAGE_TYPES)
+    try:
+        return fetch(url, LIMITS.max_bytes, min(MAX_FETCH_SECONDS, deadline - perf_counter()), IMAGE_TYPES)
+    except RemoteFailed as error:
+        if perf_counter() >= deadline:
+            raise DeadlineExceeded("Fetching the image takes longer than the limit; send the image itself.") from error
+        raise
 
 
 def _page_file(file: str, here: str) -> Response[Any]:

@@ -23,8 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 import storage
 from paragraph_ocr.document import Document, Page
-from paragraph_ocr.errors import BrokenImage, ImageGone, OcrError, TooLarge
-from paragraph_ocr.imaging import SUFFIXES, Limits, count_pages
+from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, ImageGone, OcrError
+from paragraph_ocr.imaging import SUFFIXES, Limits, Source, count_pages
 from serving import MEGABYTES, load_reader, logger, measure, metrics, reject, report
 
 RESULTS = os.environ.get("RESULTS", "")
@@ -151,8 +151,9 @@ def _take(
         if etag != listed_etag and _is_done(name, etag, forms):
             totals["passed_over"] += 1
             return
-        document = _document(name, key, etag, data, left)
-        storage.write(RESULTS, name, etag, document, data, forms)
+        with Source(data) as source:
+            document = _document(name, key, etag, source, left)
+            storage.write(RESULTS, name, etag, document, source, forms, left())
     except OcrError as error:
         if isinstance(error, ImageGone) and key != listed:
             # It was not written as in a URL after all.
@@ -197,7 +198,7 @@ def _load(bucket: str, key: str) -> tuple[bytes, str]:
         raise
 
 
-def _document(name: str, key: str, etag: str, data: bytes, left: Callable[[], float]) -> Document:
+def _document(name: str, key: str, etag: str, data: Source, left: Callable[[], float]) -> Document:
     """Read a file, going on after the pages that are kept of it; raises OutOfTime where there is not time enough."""
     total = count_pages(data, LIMITS)
     pages: list[Page] = storage.get_pages(RESULTS, name, etag) if total > 1 else []
@@ -210,7 +211,7 @@ def _document(name: str, key: str, etag: str, data: bytes, left: Callable[[], fl
                     pages.append(page)
                     if total > 1:
                         storage.put_page(RESULTS, name, etag, page)
-        except TooLarge:
+        except DeadlineExceeded:
             # Pages have been read, so that it is for want of time.
             if len(pages) > kept:
                 raise OutOfTime from None

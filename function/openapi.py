@@ -167,7 +167,7 @@ _PROBLEMS = {error.status: error.title for error in OcrError.__subclasses__()}
 _PROBLEMS |= {
     403: "The API key is missing or wrong",
     404: "There is no such route, file or job",
-    413: "More bytes, pixels, pages, lines or seconds than the limits",
+    413: "More bytes, pixels, pages, lines or memory than the limits",
     415: "The content type, or the image's format, is not supported",
     422: "The image does not decode, or the URL is refused",
     429: "There are too many requests",
@@ -253,7 +253,7 @@ OCR: dict[str, Any] = {
                 }
             },
         },
-        **_problems(400, 403, 406, 413, 415, 422, 429, 500, 502),
+        **_problems(400, 403, 406, 413, 415, 422, 429, 500, 502, 504),
     },
     # Powertools takes these from a function's parameters, which only pydantic could fill.
     "openapi_extensions": {

@@ -2,9 +2,12 @@
 
 import os
 import traceback
+from dataclasses import replace
+from time import perf_counter
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paragraph_ocr.document import Document
 from paragraph_ocr.errors import OcrError
@@ -13,6 +16,11 @@ from paragraph_ocr.reader import PageReader
 
 MEGABYTES_PER_CORE = 1769
 MEGABYTES = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_PER_CORE))
+# What the function takes itself, at rest and with a page of the most pixels in it; the rest is for decoding one.
+OWN_MEGABYTES = 700
+MAX_MEMORY = max(MEGABYTES - OWN_MEGABYTES, 256) * 2**20
+# Of Lambda's time, what it takes to put an answer into its envelope and hand it over.
+RESERVE_SECONDS = 1.0
 
 NAMESPACE = "ParagraphOCR"
 SERVICE = "paragraph-ocr"
@@ -30,7 +38,14 @@ def load_reader(limits: Limits) -> PageReader:
     """A reader with as many threads as the function has processors."""
     # Where nobody waits yet, the models are run once before anybody does; else that only makes the first caller wait.
     warm = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") != "on-demand"
-    return PageReader.load(threads=max(1, round(MEGABYTES / MEGABYTES_PER_CORE)), limits=limits, warm=warm)
+    threads = max(1, round(MEGABYTES / MEGABYTES_PER_CORE))
+    return PageReader.load(threads=threads, limits=replace(limits, max_memory=MAX_MEMORY), warm=warm)
+
+
+def deadline_of(context: LambdaContext, max_seconds: float) -> float:
+    """When the answer to a request that begins now has to be there, as `perf_counter` tells the time."""
+    left = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
+    return perf_counter() + min(max_seconds, left)
 
 
 def measure(document: Document) -> None:

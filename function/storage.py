@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cache
+from time import perf_counter
 from typing import Any
 
 import boto3
@@ -27,6 +29,7 @@ from botocore.exceptions import ClientError
 from paragraph_ocr.document import Document, Line, Page, Word
 from paragraph_ocr.errors import ImageGone, OcrError, TooLarge
 from paragraph_ocr.formats import FORMATS, render
+from paragraph_ocr.imaging import Source
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html; what is added to a KEY stays below the rest.
 MAX_KEY_BYTES = 1024 - 80
@@ -83,7 +86,13 @@ def take(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tupl
 
 
 def write(
-    bucket: str, key: str, etag: str, document: Document, data: bytes, forms: Collection[str] = tuple(FORMATS)
+    bucket: str,
+    key: str,
+    etag: str,
+    document: Document,
+    data: bytes | Source,
+    forms: Collection[str] = tuple(FORMATS),
+    max_seconds: float = math.inf,
 ) -> None:
     """Write what was read of an object, in every form or in those that are asked for.
 
@@ -94,10 +103,12 @@ def write(
     key, etag : str
         Of the object that was read.
     document : Document
-    data : bytes
+    data : bytes or Source
         The object's, which a PDF shows.
     forms : collection of str
         Keys of `FORMATS`, json among them.
+    max_seconds : float
+        For making them.
 
     Raises
     ------
@@ -106,7 +117,8 @@ def write(
     ClientError, BotoCoreError
         S3 refuses or fails.
     """
-    rendered = {form: render(document, form, data) for form in forms}
+    deadline = perf_counter() + max_seconds
+    rendered = {form: render(document, form, data, deadline) for form in forms}
 
     def put(form: str) -> None:
         _put(bucket, result_key(key, form), etag, rendered[form], FORMATS[form].content_type)

@@ -28,8 +28,8 @@ import notices
 import storage
 from intake import IMAGE_TYPES
 from paragraph_ocr.document import Document, Page
-from paragraph_ocr.errors import BrokenImage, ImageGone, OcrError, TooLarge
-from paragraph_ocr.imaging import Limits, count_pages
+from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, ImageGone, OcrError
+from paragraph_ocr.imaging import Limits, Source, count_pages
 from serving import load_reader, logger, measure, metrics, reject, report
 
 LIMITS = Limits(
@@ -167,15 +167,16 @@ def _conclude(
             raise failure
         if held.attempts > MAX_ATTEMPTS:
             raise BrokenImage(f"Reading it failed {MAX_ATTEMPTS} times; save it anew, or send its pages as images.")
-        document = _document(held, data, left)
-        storage.write(jobs.RESULTS, held.key, held.etag, document, data)
+        with Source(data) as source:
+            document = _document(held, source, left)
+            storage.write(jobs.RESULTS, held.key, held.etag, document, source, max_seconds=left())
     except OcrError as error:
         return _fail(held, error, request_id)
     measure(document)
     return jobs.finish(held, _counts(document.pages))
 
 
-def _document(held: jobs.Lease, data: bytes, left: Callable[[], float]) -> Document:
+def _document(held: jobs.Lease, data: Source, left: Callable[[], float]) -> Document:
     """Read what is not kept yet of a file; raises OutOfTime where more is left than time."""
     total = count_pages(data, LIMITS)
     pages = storage.get_pages(jobs.RESULTS, held.key, held.etag) if total > 1 else []
@@ -197,7 +198,7 @@ def _document(held: jobs.Lease, data: bytes, left: Callable[[], float]) -> Docum
                     slowest = max(slowest, page.timings_ms["total"] / 1000)
                     if len(pages) < total and left() - end_seconds < slowest:
                         raise OutOfTime(len(pages) - kept)
-        except TooLarge as error:
+        except DeadlineExceeded as error:
             # For want of time, it may be, that pages before this took, or that the machine stood still.
             if len(pages) > kept or (left() <= end_seconds and held.attempts < MAX_ATTEMPTS):
                 raise OutOfTime(len(pages) - kept) from error

@@ -21,6 +21,7 @@ from standins import StillReader
 import app
 import fetch
 import openapi
+import serving
 from intake import IMAGE_TYPES
 from paragraph_ocr import errors
 from paragraph_ocr.formats import FORMATS
@@ -29,7 +30,11 @@ EVENTS = Path(__file__).parents[1] / "events"
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
 REQUEST_ID = "c6af9ac6-7b61-4e16-9a41-93e8f0a1b2c3"
 CONTEXT: Any = SimpleNamespace(
-    function_name="reader", memory_limit_in_mb=1769, invoked_function_arn="arn", aws_request_id="id"
+    function_name="reader",
+    memory_limit_in_mb=1769,
+    invoked_function_arn="arn",
+    aws_request_id="id",
+    get_remaining_time_in_millis=lambda: 29_000,
 )
 Event = dict[str, Any]
 
@@ -177,6 +182,50 @@ def test_the_time_for_fetching_is_part_of_the_time_for_all(monkeypatch: pytest.M
     monkeypatch.setattr(fetch, "fetch", fetched)
     monkeypatch.setattr(app, "LIMITS", replace(app.LIMITS, max_seconds=0.1))
     status, body, _ = answer(recorded("ocr_url"))
+    assert (status, body["type"]) == (504, "urn:paragraph-ocr:deadline-exceeded")
+
+
+def test_lambdas_remaining_time_is_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def fetched(_: str, __: int, max_seconds: float, ___: Any) -> bytes:
+        asked.append(max_seconds)
+        return LETTER.read_bytes()
+
+    monkeypatch.setattr(fetch, "fetch", fetched)
+    monkeypatch.setattr(CONTEXT, "get_remaining_time_in_millis", lambda: 1000 * serving.RESERVE_SECONDS + 60_000)
+    monkeypatch.setattr(app, "LIMITS", replace(app.LIMITS, max_seconds=1000))
+    monkeypatch.setattr(app, "MAX_FETCH_SECONDS", 1000.0)
+    for route in ("ocr_url", "ocr"):
+        event = {**recorded(route), "queryStringParameters": {"format": "pdf"}}
+        monkeypatch.setattr(app, "render", lambda *arguments: asked.append(arguments[3]) or b"%PDF")
+        monkeypatch.setattr(app, "reader", StillReader(app.LIMITS))
+        start = time.perf_counter()
+        assert raw_answer(event)[0] == 200
+        # What is left of the minute goes to fetching, and the same moment ends the answer.
+        assert 0 < asked[0] <= 60
+        assert start < asked[-1] <= time.perf_counter() + 60
+    monkeypatch.setattr(CONTEXT, "get_remaining_time_in_millis", lambda: 1000 * serving.RESERVE_SECONDS)
+    status, body, _ = answer(recorded("ocr"))
+    assert (status, body["type"]) == (504, "urn:paragraph-ocr:deadline-exceeded")
+
+
+def test_a_server_that_uses_up_the_time_is_no_failure_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(*_: Any) -> bytes:
+        raise errors.RemoteFailed("too slow")
+
+    monkeypatch.setattr(fetch, "fetch", fetched)
+    assert answer(recorded("ocr_url"))[0] == 502
+    monkeypatch.setattr(CONTEXT, "get_remaining_time_in_millis", lambda: 0)
+    assert answer(recorded("ocr_url"))[0] == 504
+
+
+def test_too_little_memory_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(app.reader, "read", read)
+    status, body, _ = answer(recorded("ocr"))
     assert (status, body["type"]) == (413, "urn:paragraph-ocr:too-large")
 
 

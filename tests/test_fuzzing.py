@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from operator import mul
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +17,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from standins import StillReader
 
 import app
 import fetch
+from benchmarks.hostile import mutated, valid_files
 from intake import IMAGE_TYPES
 from paragraph_ocr.errors import UrlRefused
 from paragraph_ocr.formats import FORMATS
@@ -31,52 +30,19 @@ from paragraph_ocr.imaging import Limits
 CASES = int(os.environ.get("FUZZ_CASES", "500"))
 NIGHTLY = CASES > 500
 # Each is opened by a process of its own.
-PDF_CASES = CASES // 50
+OWN_PROCESS = ("AVIF", "HEIC", "JPEG TIFF", "PDF")
 LIMITS = Limits(max_bytes=100_000, max_pixels=1_000_000, max_pages=3, max_lines=50, max_seconds=5)
 MAX_SECONDS = 10.0
 MAX_GROWTH = 400 * 2**20
 RECORDED = json.loads((Path(__file__).parents[1] / "events" / "ocr.json").read_text())
 CONTEXT: Any = SimpleNamespace(
-    function_name="reader", memory_limit_in_mb=1769, invoked_function_arn="arn", aws_request_id="id"
+    function_name="reader",
+    memory_limit_in_mb=1769,
+    invoked_function_arn="arn",
+    aws_request_id="id",
+    get_remaining_time_in_millis=lambda: 29_000,
 )
 PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
-
-
-def encoded(form: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    pixels = np.full((40, 60), 230, np.uint8)
-    pixels[10:20, 10:50] = 40
-    Image.fromarray(pixels).convert(options.pop("mode", "RGB")).save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-@cache
-def valid_files() -> dict[str, bytes]:
-    """A file of every format, and of the kinds of it that are decoded in different ways."""
-    from pillow_heif import from_pillow
-
-    more = [Image.new("L", (60, 40), 128)]
-    heic = io.BytesIO()
-    from_pillow(Image.new("RGB", (64, 64), "white")).save(heic)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return {
-        "JPEG": encoded("JPEG", exif=exif),
-        "progressive JPEG": encoded("JPEG", progressive=True),
-        "CMYK JPEG": encoded("JPEG", mode="CMYK"),
-        "PNG": encoded("PNG"),
-        "palette PNG": encoded("PNG", mode="P"),
-        "WebP": encoded("WEBP"),
-        "lossless WebP": encoded("WEBP", lossless=True),
-        "TIFF": encoded("TIFF", save_all=True, append_images=more),
-        "LZW TIFF": encoded("TIFF", compression="tiff_lzw"),
-        "fax TIFF": encoded("TIFF", mode="1", compression="group4"),
-        "BMP": encoded("BMP"),
-        "GIF": encoded("GIF", save_all=True, append_images=more),
-        "HEIC": heic.getvalue(),
-        "AVIF": encoded("AVIF"),
-        "PDF": encoded("PDF", save_all=True, append_images=more),
-    }
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -131,34 +97,6 @@ def check(event: dict[str, Any]) -> int:
     return status
 
 
-def mutated(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
-    """A file damaged in one or two ways: bytes changed, numbers made large, cut, doubled, spliced or filled up."""
-    content = bytearray(data)
-    for _ in range(rng.integers(1, 3)):
-        at, to = sorted(rng.integers(0, len(content) + 1, 2))
-        # Headers, where the numbers stand, as often as all the rest.
-        near = int(rng.integers(0, min(len(content), 128) + 1))
-        match rng.integers(0, 8):
-            case 0:
-                for place in rng.integers(0, max(len(content), 1), 4):
-                    content[place : place + 1] = rng.bytes(1)
-            case 1:
-                content[near : near + 1] = rng.bytes(1)
-            case 2:
-                content[near : near + 4] = rng.choice([b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0" * 4, b"\0\0\xff\xff"])
-            case 3:
-                del content[at:]
-            case 4:
-                del content[at:to]
-            case 5:
-                content[at:at] = content[at:to]
-            case 6:
-                content[at:] = other[at:]
-            case _:
-                content[at:at] = bytes(int(rng.integers(1, 5000)))
-    return bytes(content)
-
-
 @pytest.mark.parametrize("name", valid_files())
 def test_damaged_files_are_read_or_refused(name: str) -> None:
     files = valid_files()
@@ -168,8 +106,9 @@ def test_damaged_files_are_read_or_refused(name: str) -> None:
     rng = np.random.default_rng(seed)
     statuses = set()
     event = {**RECORDED, "headers": {"Content-Type": "image/jpeg"}, "isBase64Encoded": True}
+    cases = CASES // 50 if name in OWN_PROCESS else CASES // (len(files) - len(OWN_PROCESS)) + 1
     with bounded_memory():
-        for _ in range(PDF_CASES if name == "PDF" else (CASES - PDF_CASES) // (len(files) - 1) + 1):
+        for _ in range(cases):
             data = mutated(files[name], others[rng.integers(len(others))], rng)
             body = base64.b64encode(data).decode()
             try:
@@ -182,7 +121,7 @@ def test_damaged_files_are_read_or_refused(name: str) -> None:
     assert check({**event, "body": base64.b64encode(files[name]).decode()}) == 200
 
 
-PNG = base64.b64encode(encoded("PNG")).decode()
+PNG = base64.b64encode(valid_files()["PNG"]).decode()
 TEXT = st.text(max_size=40)
 FIELDS = st.dictionaries(
     st.sampled_from(["image_base64", "image_url", "image_name"]) | TEXT,
@@ -191,7 +130,7 @@ FIELDS = st.dictionaries(
     max_size=3,
 )
 PART = b"Content-Disposition: form-data; name="
-PARTS = [b"--edge", b"--edge--", b"\r\n", b"\r\n\r\n", b"Content-Length: -1", b"\0", b":", b" ", encoded("PNG"),
+PARTS = [b"--edge", b"--edge--", b"\r\n", b"\r\n\r\n", b"Content-Length: -1", b"\0", b":", b" ", valid_files()["PNG"],
          PART + b'"image"', PART + b'"image_name"; filename="\xff"', PART + b"image; filename*=utf-8''%ff"]  # fmt: skip
 JSON = (
     FIELDS.map(json.dumps)

@@ -367,7 +367,7 @@ def test_a_page_that_takes_more_than_all_the_time_again_and_again_is_given_up(
     seconds_a_page(worker.TIMEOUT)
     assert drain(cloud) == worker.MAX_ATTEMPTS
     problem = json.loads(cloud.results()["failed/a.tiff.json"])
-    assert problem["status"] == 413
+    assert problem["status"] == 504
 
 
 def test_a_worker_that_stood_still_costs_nothing_but_time(

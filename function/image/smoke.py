@@ -18,7 +18,13 @@ from typing import Any
 from PIL import Image
 
 HERE = Path(__file__).parent
-CONTEXT = SimpleNamespace(function_name="smoke", memory_limit_in_mb=1769, invoked_function_arn="", aws_request_id="")
+CONTEXT = SimpleNamespace(
+    function_name="smoke",
+    memory_limit_in_mb=1769,
+    invoked_function_arn="",
+    aws_request_id="",
+    get_remaining_time_in_millis=lambda: 29_000,
+)
 FORMATS = ("PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 # The letter's upper part is enough, and quick.
 BEGINNING = (0, 0, 1000, 305)

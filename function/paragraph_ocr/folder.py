@@ -362,7 +362,7 @@ def _read(
             }
         )
         if overlay:
-            overlays.append(_overlay(pixels, page))
+            overlays.append(_overlay(pixels, page, deadline))
         start = perf_counter()
     return Document(path, tuple(pages)), seen, overlays
 
@@ -375,12 +375,12 @@ def _thumbnail(pixels: NDArray[np.uint8]) -> bytes:
     return _jpeg(image, 70)
 
 
-def _overlay(pixels: NDArray[np.uint8], page: Page) -> bytes:
+def _overlay(pixels: NDArray[np.uint8], page: Page, deadline: float) -> bytes:
     from PIL import Image
 
     from paragraph_ocr.overlay import draw_overlay
 
-    return _jpeg(Image.fromarray(draw_overlay(pixels, page)), 90)
+    return _jpeg(Image.fromarray(draw_overlay(pixels, page, deadline)), 90)
 
 
 def _jpeg(image: Any, quality: int) -> bytes:

@@ -1,18 +1,29 @@
-"""The bytes of an image file go in, its upright greyscale pages come out, or an error that says what to change."""
+"""Decode image files into upright greyscale pages, and refuse what would take too much memory or time."""
+
+from __future__ import annotations
 
 import re
 import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from paragraph_ocr.errors import BrokenImage, TooLarge, UnsupportedFormat
+from paragraph_ocr import tiff
+from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, TooLarge, UnsupportedFormat
+
+# NumPy takes three times as long to import as all that a process for decoding needs.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from paragraph_ocr.confined import Confined
+    from paragraph_ocr.pdfium import Pdf
 
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -57,15 +68,44 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Pillow keeps a pointer for each row, and formats that can say more than 16 bits are few.
+MAX_SIDE = 65_535
 # Each scan goes over all pixels of a progressive JPEG, may be empty, and may be there again. libtiff takes as many.
 MAX_JPEG_SCANS = 100
-# What begins with a length, or ends the image. 00 after FF is data; 01 and D0 to D8 stand alone, most of them amid the
-# data of a scan (ITU-T T.81, table B.1 and B.1.1.5).
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+# What begins with a length, or ends the image (ITU-T T.81, table B.1). 00 after FF is data, 01 and D0 to D8 stand
+# alone, and at 02 to BF libjpeg fails or, where a restart is due, drops them and searches on (jpeg_resync_to_restart).
+_JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
+_START_OF_SCAN, _END_OF_IMAGE, _APP1 = 0xDA, 0xD9, 0xE1
+# What one segment of a JPEG can hold costs nothing to look at.
+_SMALL_EXIF = 2**16
 
-# Bits of TIFF's NewSubfileType: a smaller copy of another frame, a transparency mask (TIFF 6.0, page 36).
-_NO_PAGE = 1 | 4
+# What decoding may take in this process, about half a second; what takes more has one of its own, which takes 0.07
+# seconds to start. A JPEG takes 20 nanoseconds a pixel and 1 to 2 for each scan beyond the first.
+MAX_PIXELS_HERE = 12_000_000
+MAX_JPEG_WORK_HERE = 160_000_000
+_JPEG_WORK_A_PIXEL = 8
+# Chunks of a PNG and runs of a BMP are gone through in Python.
+MAX_BYTES_HERE = 32 * 2**20
+MAX_PNG_BYTES_HERE = 8 * 2**20
+MAX_RLE_PIXELS_HERE = 1_000_000
+MAX_TIFF_PIECES_HERE = 4096
+# These say how large they are in more than one place, and the pixels themselves are believed.
+_NEVER_HERE = ("AVIF", "HEIF")
+
+# Bytes a pixel that decoding one to grey takes at the most: the decoder's own, those of Pillow's image, and the grey.
+_BYTES_A_PIXEL = {
+    "1": 4, "L": 4, "P": 4, "I;16": 8, "I;16B": 8, "I;16L": 8, "I;16N": 8, "I": 12, "F": 12, "LA": 12, "PA": 12,
+    "RGB": 8, "RGBX": 8, "RGBA": 12, "CMYK": 12, "YCbCr": 8, "LAB": 8,
+}  # fmt: skip
+_MOST_BYTES_A_PIXEL = 16
+# WebP: two canvases of four bytes, the frame as bytes, the image. AVIF and HEIC: four planes, the picture made of
+# them, the same as bytes, the image.
+_BYTES_A_PIXEL_OF_FORMAT = {"WEBP": 20, "AVIF": 20, "HEIF": 20}
+# Where one colour stands for transparency, an image with a channel for it is made first.
+_WITH_TRANSPARENT_COLOURS = ("PNG", "GIF")
+_BYTES_A_PIXEL_OF_TRANSPARENCY = 8
+_MEMORY_BESIDE = 64 * 2**20
+_MEMORY_OF_DECODER = {"AVIF": 256 * 2**20, "HEIF": 256 * 2**20}
 
 
 @dataclass(frozen=True)
@@ -84,6 +124,8 @@ class Limits:
         Lines of a page.
     max_seconds : float
         Time for the whole file.
+    max_memory : int
+        Bytes that decoding a page may take, as counted from its header.
     """
 
     max_bytes: int = 64 * 2**20
@@ -91,24 +133,59 @@ class Limits:
     max_pages: int = 1000
     max_lines: int = 1000
     max_seconds: float = 3600.0
+    max_memory: int = 4 * 2**30
 
 
 DEFAULT_LIMITS = Limits()
 
 
-def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iterator[NDArray[np.uint8]]:
-    """Decode an image file into its pages, one at a time.
-
-    What is refused for its format, its bytes, its number of pages or their pixels is refused by the call itself, before
-    any page is decoded.
+class Source:
+    """A file to be read; a process that has it open is kept from one step to the next, until `close`.
 
     Parameters
     ----------
     data : bytes
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._pdf: Pdf | None = None
+
+    def pdf(self, limits: Limits) -> Pdf:
+        """The process that has the file, a PDF, open; raises what `decode` does."""
+        if self._pdf is None:
+            # Few requests bring one.
+            from paragraph_ocr.pdfium import Pdf
+
+            self._pdf = Pdf(self.data, limits)
+        return self._pdf
+
+    def close(self) -> None:
+        """End what is kept open."""
+        if self._pdf is not None:
+            self._pdf.close()
+            self._pdf = None
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def decode(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iterator[NDArray[np.uint8]]:
+    """Decode an image file into its pages, one at a time.
+
+    What is refused for its format, its bytes, its number of pages or their pixels is refused by the call itself, before
+    any page is decoded. What may take long, or more memory than its header says, is decoded in a process of its own.
+
+    Parameters
+    ----------
+    data : bytes or Source
         A JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF image, or a PDF. TIFF and PDF have pages; of other files with
         several frames, the first is read.
     limits : Limits
-        What is refused before it is decoded.
+        What is refused before it is decoded; the time begins with the call.
     first : int
         The page to begin with, from 1; those before it are not decoded.
 
@@ -121,21 +198,42 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iter
     Raises
     ------
     TooLarge
-        More bytes, pixels or pages than the limits.
+        More bytes, pixels, pages or memory than the limits.
     UnsupportedFormat
         The bytes begin like no format on the list.
     BrokenImage
         The bytes begin like one and do not decode, or need a password.
+    DeadlineExceeded
+        The time is over.
     """
-    if len(data) > limits.max_bytes:
-        raise TooLarge(f"The image has {len(data):,} bytes; the limit is {limits.max_bytes:,}.")
-    if format_of(data) == "PDF":
-        # Few requests bring one.
-        from paragraph_ocr.pdfium import render_pages
+    deadline = perf_counter() + limits.max_seconds
+    source = data if isinstance(data, Source) else Source(data)
+    if len(source.data) > limits.max_bytes:
+        raise TooLarge(f"The image has {len(source.data):,} bytes; the limit is {limits.max_bytes:,}.")
+    name = format_of(source.data)
+    if name == "PDF":
+        pages = _rendered(source, limits, first, deadline, source is not data)
+    else:
+        plan = _plan(source.data, name, limits)
+        if plan.image is not None:
+            return _grey(plan, limits, first, deadline)
+        pages = _grey_elsewhere(source.data, plan, limits, first, deadline)
+    # What can be refused is refused before the first page.
+    next(pages)
+    return pages
 
-        return render_pages(data, limits, first)
-    image, pages, name = _opened(data, limits)
-    return _grey(image, pages[first - 1 :], name, limits)
+
+def _rendered(source: Source, limits: Limits, first: int, deadline: float, close: bool) -> Iterator[NDArray[np.uint8]]:
+    """Yield an empty page once the PDF is let in, then its own; end its process then if that is to be done."""
+    import numpy as np
+
+    try:
+        pdf = source.pdf(limits)
+        yield np.empty((0, 0), np.uint8)
+        yield from pdf.pages(first, deadline)
+    finally:
+        if close:
+            source.close()
 
 
 def format_of(data: bytes) -> str:
@@ -163,38 +261,229 @@ def format_of(data: bytes) -> str:
 
 
 def frames(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[Image.Image]:
-    """The pages of an image file that is no PDF, loaded one at a time; valid until the next is asked for.
+    """The pages of an image file that is no PDF, loaded one at a time in this process; valid until the next.
 
     Parameters and errors are those of `decode`. A colour JPEG comes as its luma, at a third of the memory.
     """
-    image, pages, name = _opened(data, limits)
+    name = format_of(data)
+    image, pages, _ = _opened(data, name, limits)
     return _loaded(image, pages, name, limits)
 
 
-def count_pages(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
-    """How many pages `decode` gives; raises what it does, but takes any number of bytes."""
-    if format_of(data) == "PDF":
-        from paragraph_ocr import pdfium
+def count_pages(data: bytes | Source, limits: Limits = DEFAULT_LIMITS) -> int:
+    """How many pages `decode` gives; raises what it does as far as headers tell, but takes any number of bytes."""
+    source = data if isinstance(data, Source) else Source(data)
+    name = format_of(source.data)
+    if name != "PDF":
+        return len(_plan(source.data, name, limits).pages)
+    try:
+        return source.pdf(limits).count
+    finally:
+        if source is not data:
+            source.close()
 
-        return pdfium.count_pages(data, limits)
-    return len(_opened(data, limits)[1])
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a file is decoded.
+
+    Attributes
+    ----------
+    name : str
+        Its format.
+    image : Image or None
+        What was opened of it, where it is decoded in this process.
+    pages : list of int
+        Its frames that are pages.
+    memory : int
+        Bytes that decoding the largest takes at the most.
+    """
+
+    name: str
+    image: Image.Image | None
+    pages: list[int]
+    memory: int
 
 
-def _grey(image: Image.Image, pages: list[int], name: str, limits: Limits) -> Iterator[NDArray[np.uint8]]:
-    for frame in _loaded(image, pages, name, limits):
+def _plan(data: bytes, name: str, limits: Limits) -> _Plan:
+    """How a file is decoded; raises what can be known from its header."""
+    if name in _NEVER_HERE:
+        pixels = min(_claimed_pixels(data), limits.max_pixels)
+        return _Plan(name, None, [0], _memory(name, _BYTES_A_PIXEL_OF_FORMAT[name] * pixels, data, limits))
+    if name == "WEBP":
+        width, height = _webp_size(data)
+        _check_size(width, height, limits)
+        memory = _memory(name, _BYTES_A_PIXEL_OF_FORMAT[name] * width * height, data, limits)
+        # Pillow makes two canvases as soon as it opens one.
+        if width * height > MAX_PIXELS_HERE or len(data) > MAX_BYTES_HERE:
+            return _Plan(name, None, [0], memory)
+    elif name == "TIFF":
         with _refusing(name, limits):
+            sheets = tiff.check_file(data, limits.max_pages)
+        if len(sheets) > limits.max_pages:
+            raise TooLarge(f"The file has more than {limits.max_pages:,} pages; send it in parts.")
+        for sheet in sheets:
+            _check_size(sheet.width, sheet.height, limits)
+        # Pillow makes an object of each strip or tile, and libtiff's decoders of other formats are not bounded by size.
+        if any(sheet.pieces > MAX_TIFF_PIECES_HERE or not sheet.is_simple for sheet in sheets):
+            pixels = max(sheet.width * sheet.height + sheet.tile_pixels for sheet in sheets)
+            pages = [index for index, sheet in enumerate(sheets) if sheet.is_page or not index]
+            return _Plan(name, None, pages, _memory(name, _MOST_BYTES_A_PIXEL * pixels, data, limits))
+    image, pages, memory = _opened(data, name, limits)
+    return _Plan(name, image if _is_bounded(image, data) else None, pages, memory)
+
+
+def is_small(data: bytes, most: int, limits: Limits) -> bool:
+    """Whether the first page of an image that was read has at most so many pixels, and needs no process of its own."""
+    image = _plan(data, format_of(data), limits).image
+    return image is not None and image.width * image.height <= most
+
+
+def _is_bounded(image: Image.Image, data: bytes) -> bool:
+    """Whether decoding an image takes so little time that it needs no process of its own."""
+    pixels = image.width * image.height
+    match image.format:
+        case "JPEG":
+            return pixels * (_JPEG_WORK_A_PIXEL + _scans(data)) <= MAX_JPEG_WORK_HERE
+        case "PNG":
+            return pixels <= MAX_PIXELS_HERE and len(data) <= MAX_PNG_BYTES_HERE
+        case "BMP" if _is_run_length_encoded(data):
+            return pixels <= MAX_RLE_PIXELS_HERE
+    return pixels <= MAX_PIXELS_HERE and len(data) <= MAX_BYTES_HERE
+
+
+def _memory(name: str, decoded: int, data: bytes, limits: Limits) -> int:
+    """Bytes that it takes to decode a page of so many; raises TooLarge where they are more than the limit."""
+    memory = _MEMORY_OF_DECODER.get(name, _MEMORY_BESIDE) + decoded + 2 * len(data)
+    if memory > limits.max_memory:
+        raise TooLarge(
+            f"Decoding the {name} image takes up to {memory / 2**20:,.0f} MB of memory; "
+            f"the limit is {limits.max_memory / 2**20:,.0f}. Send a smaller image, or a JPEG."
+        )
+    return memory
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if max(width, height) > MAX_SIDE:
+        raise TooLarge(f"The image has {width} x {height} pixels; the limit is {MAX_SIDE:,} on a side.")
+    if width * height > limits.max_pixels:
+        raise TooLarge(f"The image has {width} x {height} pixels; the limit is {limits.max_pixels:,} in all.")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a WebP's canvas (RFC 9649, 2.5 to 2.7)."""
+    kind = data[12:16]
+    if kind == b"VP8X" and len(data) >= 30:
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if kind == b"VP8L" and len(data) >= 25:
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 " and len(data) >= 30:
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    raise BrokenImage("The WEBP image is damaged or cut short; save it anew and send the whole file.")
+
+
+def _claimed_pixels(data: bytes) -> int:
+    """Pixels of the largest image that an AVIF or HEIC file says it has (ISO/IEC 23008-12, 6.5.3); 0 for sequences."""
+    most = at = 0
+    while (at := data.find(b"ispe\0\0\0\0", at) + 4) >= 4:
+        most = max(most, int.from_bytes(data[at + 4 : at + 8], "big") * int.from_bytes(data[at + 8 : at + 12], "big"))
+    return most
+
+
+def _is_run_length_encoded(bmp: bytes) -> bool:
+    # OS/2's header, of 12 bytes, has no place for it.
+    return bmp[14:18] != b"\x0c\0\0\0" and bmp[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
+
+
+def _grey(plan: _Plan, limits: Limits, first: int, deadline: float) -> Iterator[NDArray[np.uint8]]:
+    import numpy as np
+
+    assert plan.image is not None
+    for frame in _loaded(plan.image, plan.pages[first - 1 :], plan.name, limits):
+        with _refusing(plan.name, limits):
             page = np.asarray(upright(frame, to_grey(frame)))
+        _check_time(deadline)
         yield page
 
 
-def _opened(data: bytes, limits: Limits) -> tuple[Image.Image, list[int], str]:
-    """An image file, its frames that are pages, and its format."""
+def _grey_elsewhere(
+    data: bytes, plan: _Plan, limits: Limits, first: int, deadline: float
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield an empty page once the file is let in, then its own."""
+    import numpy as np
+
+    with start(data, plan.name, {"first": first}, plan.memory, limits) as process:
+        header, _ = process.answer(deadline - perf_counter())
+        yield np.empty((0, 0), np.uint8)
+        for _ in range(first, header["pages"] + 1):
+            shape, pixels = process.answer(deadline - perf_counter())
+            yield np.frombuffer(pixels, np.uint8).reshape(shape["height"], shape["width"])
+
+
+@contextmanager
+def start(data: bytes, name: str, task: dict[str, Any], memory: int, limits: Limits) -> Iterator[Confined]:
+    """A process that runs `serve` on an image; ended at the end."""
+    from paragraph_ocr.confined import Confined
+
+    process = Confined(__name__, name, {**task, "limits": asdict(limits)}, data, memory, limits.max_seconds)
+    try:
+        yield process
+    finally:
+        process.close()
+
+
+def serve(task: dict[str, Any], data: bytes) -> None:
+    """What a process for an image does: send its number of pages, then the grey of each, or it as a PDF shows it."""
+    from paragraph_ocr.confined import send
+
+    limits = Limits(**task["limits"])
     name = format_of(data)
+    if "first" not in task:
+        from paragraph_ocr.pdf import send_pictures
+
+        send_pictures(data, limits)
+        return
+    image, pages, _ = _opened(data, name, limits)
+    send({"pages": len(pages)})
+    for frame in _loaded(image, pages[task["first"] - 1 :], name, limits):
+        with _refusing(name, limits):
+            page = upright(frame, to_grey(frame))
+        send({"width": page.width, "height": page.height}, page.tobytes())
+
+
+def _check_time(deadline: float) -> None:
+    if perf_counter() > deadline:
+        raise DeadlineExceeded("Decoding the image takes longer than the limit; send fewer pages, or a smaller image.")
+
+
+def _opened(data: bytes, name: str, limits: Limits) -> tuple[Image.Image, list[int], int]:
+    """An image file, its frames that are pages, and the most memory that one of them takes."""
     with _refusing(name, limits):
+        _check_structure(data, name, limits)
         image = _open(data, name)
-        if name == "JPEG" and _scans(data) > MAX_JPEG_SCANS:
+        scans = _scans(data) if name == "JPEG" else 0
+        if scans > MAX_JPEG_SCANS:
             raise TooLarge(f"The JPEG has more than {MAX_JPEG_SCANS} scans; save it anew.")
-        return image, _pages(image, limits), name
+        # Scans that are put together are kept as coefficients of two bytes.
+        more = 2 * len(image.getbands()) if scans > 1 else 0
+        return image, *_pages(image, limits, more, data)
+
+
+def _check_structure(data: bytes, name: str, limits: Limits) -> None:
+    """Refuse what Pillow would take its time for as soon as it opens it."""
+    if name == "JPEG":
+        exif = _exif_of_jpeg(data)
+        if len(exif) > _SMALL_EXIF:
+            tiff.check_exif(exif)
+    elif name == "TIFF":
+        tiff.check_file(data, limits.max_pages)
+    elif name == "BMP" and _is_run_length_encoded(data):
+        width, height = struct.unpack_from("<ii", data, 18)
+        # A run of one pixel takes two bytes, and an end of a line two.
+        if len(data) - int.from_bytes(data[10:14], "little") > 2 * abs(width * height) + 4 * abs(height) + 1024:
+            raise BrokenImage("The BMP has more data than pixels; save it anew.")
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -208,36 +497,65 @@ def _open(data: bytes, name: str) -> Image.Image:
 
 
 def _scans(data: bytes) -> int:
-    """How many scans a JPEG has up to its end; no more are counted than are too many."""
-    scans = at = 0
-    while scans <= MAX_JPEG_SCANS and (found := _JPEG_MARKER.search(data, at)):
-        marker = data[found.end() - 1]
-        if marker == _END_OF_IMAGE:
-            break
+    """How many scans libjpeg may find in a JPEG up to its end; no more are counted than are too many."""
+    scans = 0
+    for marker, _, _ in _segments(data):
         scans += marker == _START_OF_SCAN
-        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+        if scans > MAX_JPEG_SCANS:
+            break
     return scans
 
 
-def _pages(image: Image.Image, limits: Limits) -> list[int]:
-    """The frames that are pages, refused where they are too many or too large."""
+def _exif_of_jpeg(data: bytes) -> bytes:
+    """The EXIF data of a JPEG, which Pillow puts together from all segments up to the first scan."""
+    found = []
+    for marker, start, end in _segments(data):
+        if marker == _START_OF_SCAN:
+            break
+        if marker == _APP1 and data.startswith(b"Exif\0\0", start):
+            found.append(data[start + 6 : end])
+    return b"".join(found)
+
+
+def _segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment up to the end of the image, those before the data of scans among them."""
+    at = 0
+    while found := _JPEG_MARKER.search(jpeg, at):
+        marker = jpeg[found.end() - 1]
+        if marker == _END_OF_IMAGE:
+            break
+        at = found.end() + int.from_bytes(jpeg[found.end() : found.end() + 2], "big")
+        yield marker, found.end() + 2, at
+
+
+def _pages(image: Image.Image, limits: Limits, more: int, data: bytes) -> tuple[list[int], int]:
+    """The frames that are pages, refused where they are too many or too large, and the memory that the largest takes.
+
+    Parameters
+    ----------
+    more : int
+        Bytes a pixel that decoding takes beside the usual.
+    """
     pages: list[int] = []
-    index = 0
+    index = memory = 0
+    name = image.format or ""
     while True:
         if index >= limits.max_pages:
             raise TooLarge(f"The file has more than {limits.max_pages:,} pages; send it in parts.")
-        width, height = image.size
-        if width * height > limits.max_pixels:
-            raise TooLarge(f"The image has {width} x {height} pixels; the limit is {limits.max_pixels:,} in all.")
-        if image.format != "TIFF":
-            return [0]
-        if not pages or not image.getexif().get(ExifTags.Base.NewSubfileType, 0) & _NO_PAGE:
+        _check_size(*image.size, limits)
+        each = _BYTES_A_PIXEL_OF_FORMAT.get(name) or more + _BYTES_A_PIXEL.get(image.mode, _MOST_BYTES_A_PIXEL)
+        if name in _WITH_TRANSPARENT_COLOURS and "transparency" in image.info:
+            each += _BYTES_A_PIXEL_OF_TRANSPARENCY
+        memory = max(memory, _memory(name, each * image.width * image.height, data, limits))
+        if name != "TIFF":
+            return [0], memory
+        if not pages or not image.getexif().get(ExifTags.Base.NewSubfileType, 0) & tiff.NO_PAGE:
             pages.append(index)
         index += 1
         try:
             image.seek(index)
         except EOFError:
-            return pages
+            return pages, memory
 
 
 def _loaded(image: Image.Image, pages: list[int], name: str, limits: Limits) -> Iterator[Image.Image]:
@@ -258,6 +576,8 @@ def _refusing(name: str, limits: Limits) -> Iterator[None]:
             # Pillow warns of what is refused anyway, and of metadata it can do without.
             warnings.simplefilter("ignore")
             yield
+    except MemoryError as error:
+        raise TooLarge(f"The {name} image takes too much memory; send a smaller one, or save it anew.") from error
     except Image.DecompressionBombError as error:
         raise TooLarge(f"The image has too many pixels; the limit is {limits.max_pixels:,} in all.") from error
     except _DECODING_ERRORS as error:
@@ -267,6 +587,8 @@ def _refusing(name: str, limits: Limits) -> Iterator[None]:
 def to_grey(image: Image.Image) -> Image.Image:
     """An image's grey values, 0 to 255, with transparent pixels over white; mode L."""
     if image.mode.startswith("I"):
+        import numpy as np
+
         # Pillow clips 16-bit values at 255 instead of scaling them.
         values = np.asarray(image)
         grey = np.empty(values.shape, np.uint8)
@@ -287,8 +609,11 @@ def to_grey(image: Image.Image) -> Image.Image:
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1, which is upright, where there is none or it cannot be read."""
     try:
+        exif = image.info.get("exif")
+        if isinstance(exif, bytes) and len(exif) > _SMALL_EXIF:
+            tiff.check_exif(exif)
         value = image.getexif().get(ExifTags.Base.Orientation)
-    except _DECODING_ERRORS:
+    except (*_DECODING_ERRORS, BrokenImage):
         return 1
     return value if isinstance(value, int) and value in _UPRIGHT else 1
 

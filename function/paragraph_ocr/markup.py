@@ -1,13 +1,16 @@
-"""A document that was read goes in; it comes out as hOCR or as ALTO."""
+"""Write a document that was read as hOCR or as ALTO."""
 
+import math
 import re
 from collections.abc import Mapping
 from math import ceil, floor
+from time import perf_counter
 from types import MappingProxyType
 from xml.etree import ElementTree
 
 from paragraph_ocr import __version__
 from paragraph_ocr.document import Box, Document, Line, Page, Points, bounds
+from paragraph_ocr.errors import DeadlineExceeded
 
 # What XML 1.0 (2.2) has no place for; names of files may hold it.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -18,8 +21,11 @@ _ALTO = "http://www.loc.gov/standards/alto/ns-v4#"
 _ALTO_SCHEMA = "http://www.loc.gov/standards/alto/v4/alto-4-2.xsd"
 
 
-def hocr(document: Document) -> bytes:
-    """The document as hOCR 1.2 (https://kba.github.io/hocr-spec/1.2/) in XHTML 1.0."""
+def hocr(document: Document, deadline: float = math.inf) -> bytes:
+    """The document as hOCR 1.2 (https://kba.github.io/hocr-spec/1.2/) in XHTML 1.0.
+
+    Raises DeadlineExceeded when `perf_counter` passes the deadline.
+    """
     html = ElementTree.Element("html", {"xmlns": "http://www.w3.org/1999/xhtml"})
     head = _child(html, "head")
     _child(head, "title").text = _xml(document.image)
@@ -38,6 +44,7 @@ def hocr(document: Document) -> bytes:
             continue
         area = _child(sheet, "div", {"class": "ocr_carea"}, title=_bbox(_block(page), page))
         for number, line in enumerate(page.lines, 1):
+            _check(deadline)
             name = f"line_{page.page}_{number}"
             title = _bbox(line.box, page) + _hocr_baseline(line, page)
             row = _child(area, "span", {"class": "ocr_line"}, id=name, title=title)
@@ -46,6 +53,11 @@ def hocr(document: Document) -> bytes:
                 _child(row, "span", {"class": "ocrx_word"}, id=f"{name}_{count}", title=title).text = _xml(word.text)
     ElementTree.indent(html, "")
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + (_XHTML + ElementTree.tostring(html, "unicode")).encode()
+
+
+def _check(deadline: float) -> None:
+    if perf_counter() > deadline:
+        raise DeadlineExceeded("Writing the answer takes longer than the limit; send fewer pages.")
 
 
 def _bbox(box: Box, page: Page) -> str:
@@ -62,8 +74,11 @@ def _hocr_baseline(line: Line, page: Page) -> str:
     return f"; baseline {slope:.4f} {y0 + slope * (left - x0) - bottom:.1f}"
 
 
-def alto(document: Document) -> bytes:
-    """The document as ALTO 4.2 (https://www.loc.gov/standards/alto/)."""
+def alto(document: Document, deadline: float = math.inf) -> bytes:
+    """The document as ALTO 4.2 (https://www.loc.gov/standards/alto/).
+
+    Raises DeadlineExceeded when `perf_counter` passes the deadline.
+    """
     root = ElementTree.Element(
         "alto",
         {
@@ -94,6 +109,7 @@ def alto(document: Document) -> bytes:
             continue
         block = _child(space, "TextBlock", _place(_block(page), page), ID=f"block_{page.page}")
         for number, line in enumerate(page.lines, 1):
+            _check(deadline)
             name = f"line_{page.page}_{number}"
             row = _child(block, "TextLine", _place(line.box, page), ID=name, BASELINE=_points(line.baseline, page))
             _shape(row, line.polygon, page)

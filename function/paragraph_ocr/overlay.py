@@ -1,10 +1,14 @@
-"""A page and its image go in, a picture of what was found on it comes out."""
+"""Draw what was found on a page over its image."""
+
+import math
+from time import perf_counter
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.document import Line, Page, Points
+from paragraph_ocr.errors import DeadlineExceeded
 
 _INK = (20, 40, 110)
 _BASELINE = (30, 90, 220)
@@ -13,7 +17,7 @@ _TINTS = np.array([(214, 40, 40), (240, 160, 20), (40, 150, 80)], np.float64)
 _FRACTION_BITS = 4
 
 
-def draw_overlay(page_image: NDArray[np.uint8], page: Page) -> NDArray[np.uint8]:
+def draw_overlay(page_image: NDArray[np.uint8], page: Page, deadline: float = math.inf) -> NDArray[np.uint8]:
     """Draw a page's lines over its image.
 
     Each line has its polygon, tinted from red to green by confidence, its baseline, its place in the reading order
@@ -25,11 +29,18 @@ def draw_overlay(page_image: NDArray[np.uint8], page: Page) -> NDArray[np.uint8]
         The page as decoded, upright.
     page : Page
         What was read on it.
+    deadline : float
+        As `perf_counter` tells the time.
 
     Returns
     -------
     uint8 (H, W, 3)
         Red, green and blue.
+
+    Raises
+    ------
+    DeadlineExceeded
+        The deadline is over.
     """
     tinted = cv2.cvtColor(page_image, cv2.COLOR_GRAY2RGB)
     for line in page.lines:
@@ -44,6 +55,8 @@ def draw_overlay(page_image: NDArray[np.uint8], page: Page) -> NDArray[np.uint8]
             cv2.polylines(picture, [_fixed(points)], closed, colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
     font = cv2.FontFace("sans")
     for number, line in enumerate(page.lines, 1):
+        if perf_counter() > deadline:
+            raise DeadlineExceeded("Drawing the lines takes longer than the limit; send fewer pages.")
         _label(picture, font, size, number, line)
     return picture
 

@@ -1,19 +1,24 @@
-"""A document that was read and its file go in; a PDF that shows the file, with its text under every word, comes out."""
+"""Write a PDF that shows a file which was read, with its text under every word."""
 
 from __future__ import annotations
 
+import math
 import struct
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
+from time import perf_counter
 from typing import TYPE_CHECKING
+
+from paragraph_ocr.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from paragraph_ocr.document import Document, Page
+    from paragraph_ocr.imaging import Limits, Source
 
 # Of an em, below the baseline; the font's one glyph is an em high and half of one wide.
 _DESCENT = 0.25
@@ -25,6 +30,8 @@ _DEFAULT_DOTS_PER_INCH = 200
 # ISO 32000-1, annex C.
 _MAX_SIDE = 14400.0
 _JPEG_QUALITY = 90
+# Pixels that are compressed in this process, in a fifth of a second; more are in one that can be ended.
+MAX_PIXELS_HERE = 1_000_000
 # Less than half the time of the usual 6, for a tenth more bytes.
 _PNG_LEVEL = 3
 # Channels of the colour types that have neither a palette nor transparency (PNG 1.2, 4.1.1).
@@ -89,7 +96,9 @@ class TextLayer:
         return f"q {frame} BT 0 Tc 0 Tw 100 Tz 0 Ts 3 Tr /F 1 Tf\n{operators}\nET Q"
 
 
-def searchable(document: Document, data: bytes) -> bytes:
+def searchable(
+    document: Document, data: bytes | Source, deadline: float = math.inf, max_memory: int | None = None
+) -> bytes:
     """A PDF of what was read.
 
     A PDF is kept as it is, with the text added where it has none. Of other files, each page is shown: the pixels of a
@@ -98,18 +107,37 @@ def searchable(document: Document, data: bytes) -> bytes:
     Parameters
     ----------
     document : Document
-    data : bytes
+    data : bytes or Source
         The file that was read.
+    deadline : float
+        As `perf_counter` tells the time.
+    max_memory : int, optional
+        Bytes that decoding and compressing it again may take; those of `imaging.Limits` when left out.
+
+    Raises
+    ------
+    DeadlineExceeded
+        The deadline is over.
+    TooLarge
+        It takes more memory.
     """
-    from paragraph_ocr.imaging import format_of
+    from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, Source, format_of
 
+    source = data if isinstance(data, Source) else Source(data)
+    # The limits of the file were those of reading.
+    memory = DEFAULT_LIMITS.max_memory if max_memory is None else max_memory
+    limits = Limits(*(sys.maxsize,) * 4, deadline - perf_counter(), memory)
     layers = [TextLayer.of(page) for page in document.pages]
-    if format_of(data) == "PDF":
-        from paragraph_ocr.pdfium import overlay
-
-        return overlay(data, layers)
+    if format_of(source.data) == "PDF":
+        try:
+            return source.pdf(limits).overlay(layers, deadline)
+        finally:
+            if source is not data:
+                source.close()
     writer = Writer()
-    for layer, picture in zip(layers, _pictures(data), strict=True):
+    for layer, picture in zip(layers, _pictures(source.data, limits, len(layers), deadline), strict=True):
+        if perf_counter() > deadline:
+            raise DeadlineExceeded("Writing the PDF takes longer than the limit; send fewer pages.")
         dots = picture.dots_per_inch if picture.dots_per_inch in _LIKELY_DOTS_PER_INCH else _DEFAULT_DOTS_PER_INCH
         scale = min(_POINTS_PER_INCH / dots, _MAX_SIDE / max(layer.width, layer.height))
         width, height = layer.width * scale, layer.height * scale
@@ -132,32 +160,52 @@ class _Picture:
     dots_per_inch: int
 
 
-def _pictures(data: bytes) -> Iterator[_Picture]:
+def _pictures(data: bytes, limits: Limits, count: int, deadline: float) -> Iterator[_Picture]:
     from PIL import Image
 
-    from paragraph_ocr.imaging import Limits, format_of, frames, orientation
+    from paragraph_ocr import imaging
 
-    name = format_of(data)
+    name = imaging.format_of(data)
     if name in ("JPEG", "PNG"):
         # The header is enough for what PDF takes as it is.
         with Image.open(BytesIO(data), formats=(name,)) as image:
             if name == "JPEG":
-                yield _Picture(*_lossy(image, data), orientation(image), _dots_per_inch(image))
+                yield _Picture(*_lossy(image, data), imaging.orientation(image), _dots_per_inch(image))
                 return
             if data[25] in _PLAIN_PNG and not image.info.get("interlace") and not image.has_transparency_data:
-                yield _Picture(*_lossless(image, data), orientation(image), _dots_per_inch(image))
+                yield _Picture(*_lossless(image, data), imaging.orientation(image), _dots_per_inch(image))
                 return
-    # The limits were those of reading.
-    for frame in frames(data, Limits(*(sys.maxsize,) * 3)):
-        pixels = _shown(frame)
-        encoded = BytesIO()
-        if frame.format in _LOSSY or frame.info.get("compression") in _LOSSY_TIFF:
-            pixels.save(encoded, "JPEG", quality=_JPEG_QUALITY)
-            entries, content = _lossy(pixels, encoded.getvalue())
-        else:
-            pixels.save(encoded, "PNG", compress_level=_PNG_LEVEL)
-            entries, content = _lossless(pixels, encoded.getvalue())
-        yield _Picture(entries, content, orientation(frame), _dots_per_inch(frame))
+    if imaging.is_small(data, MAX_PIXELS_HERE // count, limits):
+        yield from map(_picture, imaging.frames(data, limits))
+        return
+    with imaging.start(data, name, {}, limits.max_memory, limits) as process:
+        for _ in range(count):
+            header, content = process.answer(deadline - perf_counter())
+            yield _Picture(**header, content=bytes(content))
+
+
+def send_pictures(data: bytes, limits: Limits) -> None:
+    """Send an image's pages as a PDF shows them, from within a process for it."""
+    from paragraph_ocr.confined import send
+    from paragraph_ocr.imaging import frames
+
+    for frame in frames(data, limits):
+        picture = asdict(_picture(frame))
+        send(picture, picture.pop("content"))
+
+
+def _picture(frame: Image.Image) -> _Picture:
+    from paragraph_ocr.imaging import orientation
+
+    pixels = _shown(frame)
+    encoded = BytesIO()
+    if frame.format in _LOSSY or frame.info.get("compression") in _LOSSY_TIFF:
+        pixels.save(encoded, "JPEG", quality=_JPEG_QUALITY)
+        entries, content = _lossy(pixels, encoded.getvalue())
+    else:
+        pixels.save(encoded, "PNG", compress_level=_PNG_LEVEL)
+        entries, content = _lossless(pixels, encoded.getvalue())
+    return _Picture(entries, content, orientation(frame), _dots_per_inch(frame))
 
 
 def _shown(frame: Image.Image) -> Image.Image:
@@ -172,9 +220,10 @@ def _shown(frame: Image.Image) -> Image.Image:
         return to_grey(frame)
     if not frame.has_transparency_data:
         return frame.convert("RGB")
-    opaque = Image.new("RGBA", frame.size, "white")
-    opaque.alpha_composite(frame.convert("RGBA"))
-    return opaque.convert("RGB")
+    separate = frame if frame.mode == "RGBA" else frame.convert("RGBA")
+    opaque = Image.new("RGB", frame.size, "white")
+    opaque.paste(separate.convert("RGB"), mask=separate.getchannel("A"))
+    return opaque
 
 
 def _lossy(image: Image.Image, jpeg: bytes) -> tuple[str, bytes]:

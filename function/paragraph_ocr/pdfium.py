@@ -1,23 +1,17 @@
-"""PDFs are opened here, in a process of their own: a file goes in, its grey pages or a PDF with more text come out.
+"""Open PDFs in a process of their own: a file goes in, its grey pages or a PDF with more text come out.
 
-PDFium takes what other readers take, but nothing stops it from within, and a hostile file of a megabyte makes it use
-gigabytes and minutes, or crash. So it gets little memory and no credentials, and is ended when its time is over.
+PDFium takes what other readers take, but a hostile file of a megabyte makes it use gigabytes and minutes, or crash.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
 from io import BytesIO
-from threading import Timer
 from time import perf_counter
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from paragraph_ocr import errors
+from paragraph_ocr.confined import Confined, receive, send
 from paragraph_ocr.pdf import TextLayer, Writer
 
 if TYPE_CHECKING:
@@ -33,151 +27,98 @@ LEAST_DOTS_PER_INCH = 72
 POINTS_PER_INCH = 72
 MAX_MEMORY = 2**30
 PAGE_SECONDS = 20.0
-# What the dynamic loader needs; everything else of the environment is kept from the process.
-_ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
+# Of the processor, beyond the time for opening the file: it may stay open for longer.
+_SPARE_SECONDS = 60.0
+# Words of a page that are text already are looked up in PDFium's list of characters, which takes a time that grows with
+# the square of the text objects: 0.1 seconds for so many. Where there are more, their boxes are compared.
+MAX_LISTED_OBJECTS = 2_000
 
 
-def render_pages(data: bytes, limits: Limits, first: int = 1) -> Iterator[NDArray[np.uint8]]:
-    """The pages of a PDF as `imaging.decode` gives them, refused by the call itself where that can be known."""
-    pages = _render_pages(data, limits, first)
-    next(pages)
-    return pages
-
-
-def count_pages(data: bytes, limits: Limits) -> int:
-    """How many pages `render_pages` gives; raises what it does."""
-    with _process(_task(limits, 1), data) as process:
-        header, _ = _answer(process, PAGE_SECONDS)
-    return int(header["pages"])
-
-
-def _task(limits: Limits, first: int) -> dict[str, int]:
-    return {"max_pages": limits.max_pages, "max_pixels": limits.max_pixels, "first": first}
-
-
-def _render_pages(data: bytes, limits: Limits, first: int) -> Generator[NDArray[np.uint8]]:
-    """Yield an empty page once the file is let in, then its own."""
-    import numpy as np
-
-    deadline = perf_counter() + limits.max_seconds
-    with _process(_task(limits, first), data) as process:
-        header, _ = _answer(process, min(PAGE_SECONDS, deadline - perf_counter()))
-        yield np.empty((0, 0), np.uint8)
-        for _ in range(first, header["pages"] + 1):
-            shape, pixels = _answer(process, min(PAGE_SECONDS, deadline - perf_counter()))
-            rows = np.frombuffer(pixels, np.uint8).reshape(shape["height"], -1)
-            yield np.ascontiguousarray(rows[:, : shape["width"]])
-
-
-def overlay(data: bytes, layers: Sequence[TextLayer]) -> bytes:
-    """A PDF with invisible text laid over its pages, except where they have text already.
+class Pdf:
+    """A PDF that a process has open; `close` ends it.
 
     Parameters
     ----------
     data : bytes
-        The PDF.
-    layers : sequence of TextLayer
-        One a page; their units are the pixels of `render_pages`.
+    limits : Limits
+        Their time is that for opening it.
 
     Raises
     ------
     OcrError
-        The PDF cannot be opened, or takes too long.
+        The PDF is refused, does not open, or not in time.
+
+    Attributes
+    ----------
+    count : int
+        Its pages.
     """
-    task = {"layers": [[layer.width, layer.height, layer.words] for layer in layers]}
-    with _process(task, data) as process:
-        _, written = _answer(process, PAGE_SECONDS * len(layers))
-    return written
 
-
-@contextmanager
-def _process(task: dict[str, Any], data: bytes) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-    process = subprocess.Popen(
-        # -P, or modules of the working directory would come before the standard library's.
-        [sys.executable, "-P", "-m", "paragraph_ocr.pdfium"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    )
-    with process:
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        seconds = limits.max_seconds + _SPARE_SECONDS
+        task = {"max_pages": limits.max_pages, "max_pixels": limits.max_pixels}
+        self._process = Confined(__name__, "PDF", task, data, min(MAX_MEMORY, limits.max_memory), seconds)
         try:
-            # A process that has ended is noticed when it owes an answer.
-            assert process.stdin is not None
-            with suppress(BrokenPipeError):
-                _send(process.stdin, task, data)
-            with suppress(BrokenPipeError):
-                process.stdin.close()
-            yield process
-        finally:
-            process.kill()
+            header, _ = self._process.answer(min(PAGE_SECONDS, limits.max_seconds))
+        except BaseException:
+            self.close()
+            raise
+        self.count = int(header["pages"])
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()
+
+    def pages(self, first: int, deadline: float) -> Iterator[NDArray[np.uint8]]:
+        """The pages from one on, uint8 (H, W), as `imaging.decode` gives them, until `perf_counter` says `deadline`."""
+        import numpy as np
+
+        if first > self.count:
+            return
+        self._process.ask({"first": first})
+        for _ in range(first, self.count + 1):
+            shape, pixels = self._process.answer(min(PAGE_SECONDS, deadline - perf_counter()))
+            rows = np.frombuffer(pixels, np.uint8).reshape(shape["height"], -1)
+            yield np.ascontiguousarray(rows[:, : shape["width"]])
+
+    def overlay(self, layers: Sequence[TextLayer], deadline: float) -> bytes:
+        """The PDF with invisible text laid over its pages, except where they have text already; the last thing asked.
+
+        Parameters
+        ----------
+        layers : sequence of TextLayer
+            One a page; their units are the pixels of `pages`.
+        deadline : float
+            As `perf_counter` has it.
+
+        Raises
+        ------
+        OcrError
+            It takes too long, or too much memory.
+        """
+        self._process.ask({"layers": [[layer.width, layer.height, layer.words] for layer in layers]})
+        for _ in layers:
+            self._process.answer(min(PAGE_SECONDS, deadline - perf_counter()))
+        _, written = self._process.answer(min(PAGE_SECONDS + len(layers), deadline - perf_counter()))
+        return bytes(written)
 
 
-def _answer(process: subprocess.Popen[bytes], seconds: float) -> tuple[dict[str, Any], bytes]:
-    """The process's next message; it is ended if that takes too long."""
-    assert process.stdout is not None
-    watch = Timer(seconds, process.kill)
-    watch.start()
-    try:
-        header, payload = _receive(process.stdout)
-    except EOFError as error:
-        raise errors.TooLarge("A page of the PDF takes too much memory or time; send its pages as images.") from error
-    finally:
-        watch.cancel()
-    if "error" in header:
-        kind: type[errors.OcrError] = getattr(errors, header["error"])
-        raise kind(header["detail"])
-    return header, payload
-
-
-def _send(stream: IO[bytes], header: dict[str, Any], payload: bytes = b"") -> None:
-    """Write a message: a line of JSON with the number of bytes that follow it."""
-    stream.write(json.dumps({**header, "bytes": len(payload)}).encode() + b"\n")
-    stream.write(payload)
-    stream.flush()
-
-
-def _receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    """Read a message; raises EOFError where the stream ends before it does."""
-    line = stream.readline()
-    if not line.endswith(b"\n"):
-        raise EOFError
-    header = json.loads(line)
-    size = header.pop("bytes")
-    payload = stream.read(size)
-    if len(payload) < size:
-        raise EOFError
-    return header, payload
-
-
-def _main() -> None:
-    """What the process does: the one task of standard input."""
+def serve(task: dict[str, Any], data: bytes) -> None:
+    """What the process does: open the file, and then what it is asked for."""
     import pypdfium2
 
     try:
-        import resource
-    except ImportError:
-        # Windows has no such limit.
-        pass
-    else:
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
-    task, data = _receive(sys.stdin.buffer)
-    try:
         document = _open(data)
-        if "layers" in task:
-            _overlay(document, task["layers"])
-        else:
-            _render(document, **task)
-    except pypdfium2.PdfiumError:
-        _refuse(errors.BrokenImage("The PDF is damaged or cut short; print it to a new PDF."))
-    except errors.OcrError as error:
-        _refuse(error)
-
-
-def _refuse(error: errors.OcrError) -> None:
-    _send(sys.stdout.buffer, {"error": type(error).__name__, "detail": str(error)})
+        scales = _scales(document, **task)
+        send({"pages": len(document)})
+        while True:
+            asked, _ = receive()
+            if "layers" in asked:
+                _overlay(document, asked["layers"])
+            else:
+                _render(document, scales, asked["first"])
+    except pypdfium2.PdfiumError as error:
+        raise errors.BrokenImage("The PDF is damaged or cut short; print it to a new PDF.") from error
 
 
 def _open(data: bytes) -> pypdfium2.PdfDocument:
@@ -196,19 +137,20 @@ def _open(data: bytes) -> pypdfium2.PdfDocument:
     return document
 
 
-def _render(document: pypdfium2.PdfDocument, max_pages: int, max_pixels: int, first: int) -> None:
-    """Send the number of pages, then the grey pixels of the first that is asked for and of all after it."""
+def _scales(document: pypdfium2.PdfDocument, max_pages: int, max_pixels: int) -> list[float]:
+    """The pixels a point of each page."""
     if len(document) > max_pages:
         raise errors.TooLarge(f"The PDF has {len(document):,} pages; the limit is {max_pages:,}.")
-    scales = []
-    for index in range(len(document)):
-        width, height = document.get_page_size(index)
-        scales.append(_scale(width, height, max_pixels))
-    _send(sys.stdout.buffer, {"pages": len(document)})
+    sizes = [document.get_page_size(index) for index in range(len(document))]
+    return [_scale(width, height, max_pixels) for width, height in sizes]
+
+
+def _render(document: pypdfium2.PdfDocument, scales: list[float], first: int) -> None:
+    """Send the grey pixels of the first page that is asked for and of all after it."""
     for index in range(first - 1, len(document)):
         page = document[index]
         bitmap = page.render(scales[index], grayscale=True)
-        _send(sys.stdout.buffer, {"width": bitmap.width, "height": bitmap.height}, bytes(bitmap.buffer))
+        send({"width": bitmap.width, "height": bitmap.height}, memoryview(bitmap.buffer).cast("B"))
         bitmap.close()
         page.close()
 
@@ -226,15 +168,15 @@ def _scale(width: float, height: float, max_pixels: int) -> float:
 
 
 def _overlay(document: pypdfium2.PdfDocument, layers: list[tuple[int, int, list[tuple[float, float, str]]]]) -> None:
-    """Send the document with a layer over each page."""
+    """Send a message for each page, and the document with a layer over each."""
     import pypdfium2
     from pypdfium2 import raw
 
     for index, (width, height, words) in enumerate(layers):
         page = document[index]
         to_page = _to_page(page, width, height)
-        text = page.get_textpage()
-        missing = [word for word in words if text.get_index(*to_page.on_point(word[0], height - word[1]), 1, 1) is None]
+        places = [to_page.on_point(word[0], height - word[1]) for word in words]
+        missing = [word for word, is_text in zip(words, _are_text(page, places), strict=True) if not is_text]
         writer = Writer()
         writer.add_page(width, height, TextLayer(width, height, missing).content(1.0))
         with pypdfium2.PdfDocument(writer.finish("")) as written:
@@ -244,11 +186,36 @@ def _overlay(document: pypdfium2.PdfDocument, layers: list[tuple[int, int, list[
             raw.FPDFPage_InsertObject(page, form)
             raw.FPDFPage_GenerateContent(page)
             raw.FPDF_CloseXObject(template)
-        text.close()
         page.close()
+        send({"page": index + 1})
     content = BytesIO()
     document.save(content)
-    _send(sys.stdout.buffer, {}, content.getvalue())
+    send({}, content.getbuffer())
+
+
+def _are_text(page: pypdfium2.PdfPage, places: list[tuple[float, float]]) -> list[bool]:
+    """Whether the page has text at each place, in its own coordinates."""
+    from ctypes import c_float
+
+    from pypdfium2 import raw
+
+    objects = raw.FPDFPage_CountObjects(page)
+    if objects <= MAX_LISTED_OBJECTS:
+        text = page.get_textpage()
+        found = [text.get_index(*place, 1, 1) is not None for place in places]
+        text.close()
+        return found
+    left, bottom, right, top = (c_float() for _ in range(4))
+    open_places = dict(enumerate(places))
+    for index in range(objects):
+        each = raw.FPDFPage_GetObject(page, index)
+        if raw.FPDFPageObj_GetType(each) == raw.FPDF_PAGEOBJ_TEXT and raw.FPDFPageObj_GetBounds(
+            each, left, bottom, right, top
+        ):
+            box = left.value, bottom.value, right.value, top.value
+            for at in [at for at, (x, y) in open_places.items() if box[0] <= x <= box[2] and box[1] <= y <= box[3]]:
+                del open_places[at]
+    return [at not in open_places for at in range(len(places))]
 
 
 def _to_page(page: pypdfium2.PdfPage, width: int, height: int) -> pypdfium2.PdfMatrix:
@@ -265,7 +232,3 @@ def _to_page(page: pypdfium2.PdfPage, width: int, height: int) -> pypdfium2.PdfM
         corners.append((x.value, y.value))
     (x0, y0), (x1, y1), (x2, y2) = corners
     return pypdfium2.PdfMatrix((x1 - x0) / width, (y1 - y0) / width, (x2 - x0) / height, (y2 - y0) / height, x0, y0)
-
-
-if __name__ == "__main__":
-    _main()

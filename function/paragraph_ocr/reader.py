@@ -17,8 +17,8 @@ from paragraph_ocr.ctc import Character
 from paragraph_ocr.detection import Detector, TextLine
 from paragraph_ocr.document import Document, Line, Page, Word
 from paragraph_ocr.document import Points as DocumentPoints
-from paragraph_ocr.errors import TooLarge
-from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, decode
+from paragraph_ocr.errors import DeadlineExceeded, TooLarge
+from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, Source, decode
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.recognition import Recognizer
@@ -81,13 +81,13 @@ class PageReader:
             model.run(np.zeros(model.input_shape, np.float32))
         return cls(detector, recognizer, limits)
 
-    def read(self, data: bytes, image: str, max_seconds: float | None = None) -> Document:
+    def read(self, data: bytes | Source, image: str, max_seconds: float | None = None) -> Document:
         """All that a file holds.
 
         Parameters
         ----------
-        data : bytes
-            As `imaging.decode` takes them.
+        data : bytes or Source
+            As `imaging.decode` takes it.
         image : str
             The name that the document carries.
         max_seconds : float, optional
@@ -102,7 +102,7 @@ class PageReader:
 
     def pages(
         self,
-        data: bytes,
+        data: bytes | Source,
         image: str,
         max_seconds: float | None = None,
         first: int = 1,
@@ -166,13 +166,16 @@ class PageReader:
         Raises
         ------
         TooLarge
-            There are more lines than the limit, or the deadline is over.
+            There are more lines than the limit.
+        DeadlineExceeded
+            The deadline is over.
         """
         start = perf_counter()
         _check(deadline)
         height, width = pixels.shape
         pixels = even_light(dark_on_light(pixels))
-        found, turn, seen = self._find(pixels)
+        _check(deadline)
+        found, turn, seen = self._find(pixels, deadline)
         if len(found) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
         middle = perf_counter()
@@ -198,23 +201,28 @@ class PageReader:
             },
         )
 
-    def _find(self, pixels: NDArray[np.uint8]) -> tuple[list[TextLine], int, Seen]:
+    def _find(self, pixels: NDArray[np.uint8], deadline: float) -> tuple[list[TextLine], int, Seen]:
         """The lines of ``numpy.rot90(page, turn)``, the turn that makes it upright, and what was seen of some lines."""
         found, sideways = self.detector.find(pixels)
         turn = 0
         if sideways or not found:
+            _check(deadline)
             side = np.rot90(pixels)
             as_it_is, upside_down, _ = self._legibility(side, self.detector.glance(side), GLIMPSE)
             likely = 3 if upside_down > as_it_is else 1
+            _check(deadline)
             turned, still = self.detector.find(np.rot90(pixels, likely))
             if turned and not still:
                 found, turn = turned, likely
             elif sideways:
+                _check(deadline)
                 found, _ = self.detector.find(pixels, upright=True)
+        _check(deadline)
         as_it_is, upside_down, seen = self._legibility(np.rot90(pixels, turn), found)
         surest = max(as_it_is, upside_down)
         if 0 < len(found) <= PROBES and surest <= self.recognizer.legible:
             # Whether a word lies on its side is told more surely by reading it.
+            _check(deadline)
             other = 0 if turn else 1
             across, _ = self.detector.find(np.rot90(pixels, other), upright=True)
             ways = self._legibility(np.rot90(pixels, other), across)
@@ -222,6 +230,7 @@ class PageReader:
                 found, turn = across, other
                 as_it_is, upside_down, seen = ways
         if upside_down > as_it_is:
+            _check(deadline)
             turn = (turn + 2) % 4
             found, _ = self.detector.find(np.rot90(pixels, turn), upright=True)
             seen = {}
@@ -315,7 +324,7 @@ class PageReader:
 
         Raises
         ------
-        TooLarge
+        DeadlineExceeded
             The deadline is over.
         """
         read: list[Line] = []
@@ -332,7 +341,7 @@ class PageReader:
 
 def _check(deadline: float) -> None:
     if perf_counter() > deadline:
-        raise TooLarge("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
+        raise DeadlineExceeded("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
 
 
 def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDArray[np.float64], step: float) -> Line:
