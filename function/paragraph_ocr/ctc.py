@@ -111,22 +111,33 @@ def _likely(
 def _best_of(reached: Iterable[_Prefix], search: Search) -> list[_Prefix]:
     """The prefixes that the next frame begins with, likeliest first, the best one's probability scaled to 1.
 
-    What follows a prefix depends on its last character and on the language model's state alone. One of two that agree
-    in both and that is less likely in both its endings can no longer become the best text, and gives way to others.
+    What follows a prefix depends on its last character and on the language model's state alone. Of two that agree in
+    both, the one that is less likely in both its endings cannot become the best text any more, and gives way to others,
+    once nothing before or after it is looked at beside it.
     """
     ranked = sorted(reached, key=_next_total, reverse=True)
     scale = 1.0 / max(_next_total(ranked[0]), 1e-300)
-    kept: list[_Prefix] = []
-    leaders: dict[tuple[int, int], _Prefix] = {}
     for prefix in ranked:
         prefix.in_blank, prefix.in_character = prefix.next_blank * scale, prefix.next_character * scale
         prefix.next_blank = prefix.next_character = 0.0
-        if kept and (len(kept) >= search.width or prefix.in_blank + prefix.in_character <= search.floor):
-            continue
+    likely = ranked[:1] + [prefix for prefix in ranked[1:] if prefix.in_blank + prefix.in_character > search.floor]
+    if len(likely) == 1:
+        return likely
+    all_likely = set(likely)
+    shorter = {prefix.before for prefix in likely}
+    leaders: dict[tuple[int, int], _Prefix] = {}
+    kept: list[_Prefix] = []
+    for prefix in likely:
         leader = leaders.setdefault((prefix.state, prefix.last), prefix)
-        if leader is prefix or leader.in_blank < prefix.in_blank or leader.in_character < prefix.in_character:
+        if (
+            leader is prefix
+            or leader.in_blank < prefix.in_blank
+            or leader.in_character < prefix.in_character
+            or prefix in shorter
+            or prefix.before in all_likely
+        ):
             kept.append(prefix)
-    return kept
+    return kept[: search.width]
 
 
 def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: LanguageModel) -> list[int]:
