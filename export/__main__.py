@@ -1,4 +1,4 @@
-"""A fitted checkpoint in; an ONNX file, checked against torch, with its card beside it out.
+"""Export a fitted checkpoint as an ONNX file, checked against torch, with its card beside it.
 
 The file takes inputs of one size, and those that are smaller by whole grains, as its card says, so that a short line or
 a narrow page does not pay for a large one.

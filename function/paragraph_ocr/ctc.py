@@ -1,15 +1,17 @@
-"""Log probabilities of a CTC recogniser in; text with a confidence for each character and its place out."""
+"""Decode the log probabilities of a CTC recogniser to characters with their confidences and places."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from math import exp
+from itertools import pairwise
+from math import exp, log
 from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.language import LanguageModel
+from paragraph_ocr.language import LanguageModel, Search
 
 # A prefix that begins at less than this part of the search's floor is dropped before it is ranked.
 HOPELESS = 0.1
@@ -86,6 +88,58 @@ class _Prefix:
     longer: dict[int, tuple[_Prefix, float]] = field(default_factory=dict)
 
 
+def _next_total(prefix: _Prefix) -> float:
+    return prefix.next_blank + prefix.next_character
+
+
+def _likely(
+    log_probabilities: NDArray[np.float32], blank: int, search: Search
+) -> Iterator[tuple[int, NDArray[np.float32], list[tuple[int, float]]]]:
+    """The frames that may show a character: each one's number, probabilities, and likely classes, likeliest first."""
+    unsure = np.flatnonzero(log_probabilities[:, blank] <= log(search.sure))
+    probabilities = np.exp(log_probabilities[unsure])
+    frames, classes = np.nonzero(probabilities > search.floor)
+    pairs = list(zip(classes.tolist(), probabilities[frames, classes].tolist(), strict=True))
+    bounds = np.searchsorted(frames, np.arange(len(unsure) + 1)).tolist()
+    for time, row, (start, end) in zip(unsure.tolist(), probabilities, pairwise(bounds), strict=True):
+        tried = [pair for pair in pairs[start:end] if pair[0] != blank]
+        tried.sort(key=itemgetter(1), reverse=True)
+        # Where the picture says nothing every class is likely, and trying all takes seconds a line.
+        yield time, row, tried[: search.width]
+
+
+def _best_of(reached: Iterable[_Prefix], search: Search) -> list[_Prefix]:
+    """The prefixes that the next frame begins with, likeliest first, the best one's probability scaled to 1.
+
+    What follows a prefix depends on its last character and on the language model's state alone. Of two that agree in
+    both, the one that is less likely in both its endings cannot become the best text any more, and gives way to others,
+    once nothing before or after it is looked at beside it.
+    """
+    ranked = sorted(reached, key=_next_total, reverse=True)
+    scale = 1.0 / max(_next_total(ranked[0]), 1e-300)
+    for prefix in ranked:
+        prefix.in_blank, prefix.in_character = prefix.next_blank * scale, prefix.next_character * scale
+        prefix.next_blank = prefix.next_character = 0.0
+    likely = ranked[:1] + [prefix for prefix in ranked[1:] if prefix.in_blank + prefix.in_character > search.floor]
+    if len(likely) == 1:
+        return likely
+    all_likely = set(likely)
+    shorter = {prefix.before for prefix in likely}
+    leaders: dict[tuple[int, int], _Prefix] = {}
+    kept: list[_Prefix] = []
+    for prefix in likely:
+        leader = leaders.setdefault((prefix.state, prefix.last), prefix)
+        if (
+            leader is prefix
+            or leader.in_blank < prefix.in_blank
+            or leader.in_character < prefix.in_character
+            or prefix in shorter
+            or prefix.before in all_likely
+        ):
+            kept.append(prefix)
+    return kept[: search.width]
+
+
 def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: LanguageModel) -> list[int]:
     """Prefix beam search (Hannun et al. 2014) with a character language model.
 
@@ -104,52 +158,43 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
         the power of its weight, and the factors for its characters.
     """
     offset = 1 if blank == 0 else 0
-    search = language.search
+    search, step = language.search, language.step
+    hopeless = HOPELESS * search.floor
     beam = [_Prefix(None, blank, language.start, in_blank=1.0)]
-    probabilities = np.exp(log_probabilities)
-    unsure = np.flatnonzero(probabilities[:, blank] <= search.sure)
-    steps, candidates = np.nonzero(probabilities[unsure] > search.floor)
-    classes_of = np.split(candidates, np.searchsorted(steps, np.arange(1, len(unsure))))
     before = -1
-    for time, likely in zip(unsure.tolist(), classes_of, strict=False):
+    for time, row, tried in _likely(log_probabilities, blank, search):
         if time > before + 1:
             for prefix in beam:
                 prefix.in_blank, prefix.in_character = prefix.in_blank + prefix.in_character, 0.0
         before = time
-        row = probabilities[time].tolist()
-        tried = [(at, row[at]) for at in likely.tolist() if at != blank]
-        tried.sort(key=itemgetter(1), reverse=True)
-        # Where the picture says nothing every class is likely, and trying all takes seconds a line.
-        del tried[search.width :]
-        still = row[blank]
+        probability_of = dict(tried)
+        still = float(row[blank])
         reached = dict.fromkeys(beam)
         for prefix in beam:
-            total = prefix.in_blank + prefix.in_character
+            in_blank, in_character, last = prefix.in_blank, prefix.in_character, prefix.last
+            total = in_blank + in_character
             prefix.next_blank += total * still
-            prefix.next_character += prefix.in_character * row[prefix.last]
+            if in_character:
+                repeated = probability_of.get(last)
+                prefix.next_character += in_character * (float(row[last]) if repeated is None else repeated)
+            known = prefix.longer
             for at, probability in tried:
                 if total * probability < search.floor:
                     break
                 # A repeated class begins a new character only after a blank.
-                gain = (prefix.in_blank if at == prefix.last else total) * probability
-                if at in prefix.longer:
-                    longer, factor = prefix.longer[at]
+                gain = (in_blank if at == last else total) * probability
+                if at in known:
+                    longer, factor = known[at]
                 else:
-                    log_probability, state = language.step(prefix.state, at - offset)
+                    log_probability, state = step(prefix.state, at - offset)
                     factor = exp(search.weight * log_probability + search.bonus)
-                    if gain * factor < HOPELESS * search.floor:
+                    if gain * factor < hopeless:
                         continue
                     longer = _Prefix(prefix, at, state)
-                    prefix.longer[at] = longer, factor
+                    known[at] = longer, factor
                 longer.next_character += gain * factor
                 reached[longer] = None
-        ranked = sorted(reached, key=lambda prefix: prefix.next_blank + prefix.next_character, reverse=True)
-        scale = 1.0 / max(ranked[0].next_blank + ranked[0].next_character, 1e-300)
-        for prefix in ranked:
-            prefix.in_blank, prefix.in_character = prefix.next_blank * scale, prefix.next_character * scale
-            prefix.next_blank = prefix.next_character = 0.0
-        others = ranked[1 : search.width]
-        beam = ranked[:1] + [prefix for prefix in others if prefix.in_blank + prefix.in_character > search.floor]
+        beam = _best_of(reached, search)
     edge = len(language.charset)
     best: _Prefix | None = max(
         beam, key=lambda p: (p.in_blank + p.in_character) * exp(search.weight * language.log_probability(p.state, edge))
@@ -186,20 +231,22 @@ def align(log_probabilities: NDArray[np.float32], classes: list[int], charset: s
     barred[3::2][states[3::2] != states[1:-2:2]] = 0.0
     emitted = log_probabilities[:, states]
     # Two impossible states stand before the first, so that every state has two before it.
-    score = np.full(len(states) + 2, -np.inf, np.float32)
-    score[2:4] = emitted[0, :2]
-    choices = np.empty((3, len(states)), np.float32)
-    steps = np.zeros(emitted.shape, np.intp)
-    for time in range(1, len(emitted)):
-        choices[0], choices[1] = score[2:], score[1:-1]
-        np.add(score[:-2], barred, out=choices[2])
-        choices.argmax(0, out=steps[time])
-        np.add(choices.max(0), emitted[time], out=score[2:])
-    at = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
+    scores = np.full((len(emitted), len(states) + 2), -np.inf, np.float32)
+    scores[0, 2:4] = emitted[0, :2]
+    skipped = np.empty(len(states), np.float32)
+    for before, after, row in zip(scores[:-1], scores[1:, 2:], emitted[1:], strict=True):
+        np.add(before[:-2], barred, out=skipped)
+        np.maximum(before[2:], before[1:-1], out=after)
+        np.maximum(after, skipped, out=after)
+        np.add(after, row, out=after)
+    at = len(states) - 1 if scores[-1, -1] >= scores[-1, -2] else len(states) - 2
     path = np.empty(len(emitted), np.intp)
-    for time in range(len(emitted) - 1, -1, -1):
+    path[-1] = at
+    for time in range(len(emitted) - 2, -1, -1):
+        further, one, stayed = scores[time, at : at + 3].tolist()
+        further += float(barred[at])
+        at -= 0 if stayed >= max(one, further) else 1 if one >= further else 2
         path[time] = at
-        at -= int(steps[time, at])
     numbers = np.arange(1, len(states), 2)
     firsts, lasts = np.searchsorted(path, numbers).tolist(), np.searchsorted(path, numbers, "right").tolist()
     return [
@@ -222,7 +269,7 @@ def decode(
     language : LanguageModel or None
     """
     best = greedy(log_probabilities, charset, blank)
-    if language is None or np.exp(log_probabilities.max(axis=1)).min() > language.search.sure:
+    if language is None or exp(log_probabilities.max(axis=1).min()) > language.search.sure:
         return best
     classes = beam_search(log_probabilities, blank, language)
     offset = 1 if blank == 0 else 0

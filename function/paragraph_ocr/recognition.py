@@ -87,8 +87,8 @@ class Recognizer:
 
     def density(self, seen: NDArray[np.float32], columns: int) -> float:
         """About how many characters stand in a column of a strip of so many columns, of which `look` saw this."""
-        card = self.model.card
-        return len(greedy(seen, card.charset, card.blank)) / columns
+        best = seen.argmax(axis=1)
+        return np.count_nonzero(np.diff(best, prepend=-1) * (best != self.model.card.blank)) / columns
 
     def confidences(self, characters: Sequence[Character]) -> NDArray[np.float64]:
         """How sure it is that each character is right, float64 (N,), as the model's card calibrates it."""
