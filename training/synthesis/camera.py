@@ -96,7 +96,7 @@ def photograph(rng: Generator, sheet: Sheet, hand: Hand, rows: Sequence[float], 
     """Put the ink on paper and take a picture: uint8 (H, W) and the view it was taken with."""
     height, width = sheet.ink.shape
     paper = make_paper(rng, height, width, hand, rows, pitch)
-    alpha = ink_alpha(sheet.ink, rng, hand)
+    alpha = ink_alpha(sheet.ink, rng, hand.face.style)
     table = bool(rng.random() < 0.2)
     view = make_view(rng, height, width, sheet.lines, table)
     if rng.random() < 0.25:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from training.corpus import Corpus
 from training.fonts import load_faces
+from training.synthesis.documents import KINDS, make_document
 from training.synthesis.noise import Pixels
 from training.synthesis.prose import STYLES, make_page
 
@@ -29,14 +30,27 @@ def write_page(folder: Path, pixels: Pixels, record: dict[str, Any], quality: in
 class Worker:
     """What a process keeps between pages."""
 
-    def __init__(self, assets: Path, french: Path | None, out: Path, seed: int, split: str, style: str) -> None:
+    def __init__(
+        self,
+        assets: Path,
+        french: Path | None,
+        texts: Path | None,
+        out: Path,
+        seed: int,
+        split: str,
+        style: str,
+        kind: str,
+    ) -> None:
         cv2.setNumThreads(1)
-        self.faces, self.corpus = load_faces(assets, split), Corpus.load(assets, split, french)
-        self.out, self.seed, self.split, self.style = out, seed, split, style
+        self.faces, self.corpus = load_faces(assets, split), Corpus.load(assets, split, french, texts)
+        self.out, self.seed, self.split, self.style, self.kind = out, seed, split, style, kind
 
     def write(self, index: int) -> str:
         """Make one page and write its picture; returns its row of ``pages.jsonl``."""
-        pixels, record = make_page(self.seed, index, self.faces, self.corpus, self.split, self.style)
+        if self.kind == "prose":
+            pixels, record = make_page(self.seed, index, self.faces, self.corpus, self.split, self.style)
+        else:
+            pixels, record = make_document(self.seed, index, self.faces, self.corpus, self.split, self.kind)
         return write_page(self.out, pixels, record, int(np.random.default_rng([self.seed, index, 1]).integers(40, 96)))
 
 
@@ -54,21 +68,34 @@ def _write(index: int) -> str:
 
 def main() -> None:
     """Write a folder of pages."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m training.synthesis", description="Render synthetic training pages from typefaces and texts."
+    )
     parser.add_argument("--assets", type=Path, default=Path("build/assets"), help="folder written by training.fonts")
     parser.add_argument("--french", type=Path, help="folder of annotated pages whose lines serve as French prose")
+    parser.add_argument("--texts", type=Path, help="folder of prose, such as de.txt, a paragraph a line")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pages", type=int, default=100)
+    parser.add_argument(
+        "--first", type=int, default=0, help="index of the first page; a page depends on seed and index"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", choices=("train", "val"), default="train")
-    parser.add_argument("--style", choices=("mixed", *STYLES), default="mixed")
+    parser.add_argument("--kind", choices=("prose", "all", *KINDS), default="prose", help="of document")
+    parser.add_argument("--style", choices=("mixed", *STYLES), default="mixed", help="of pages of prose")
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
+    if arguments.style != "mixed" and arguments.kind != "prose":
+        parser.error("--style is for --kind prose")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    setting = (arguments.assets, arguments.french, arguments.out, arguments.seed, arguments.split, arguments.style)
+    setting = (
+        arguments.assets, arguments.french, arguments.texts, arguments.out, arguments.seed, arguments.split,
+        arguments.style, arguments.kind,
+    )  # fmt: skip
+    indices = range(arguments.first, arguments.first + arguments.pages)
     with (
         multiprocessing.get_context("spawn").Pool(arguments.jobs, _start, setting) as pool,
-        (arguments.out / "pages.jsonl").open("w", encoding="utf-8") as file,
+        (arguments.out / "pages.jsonl").open("a" if arguments.first else "w", encoding="utf-8") as file,
     ):
-        for row in tqdm(pool.imap(_write, range(arguments.pages)), total=arguments.pages, unit="page"):
+        for row in tqdm(pool.imap(_write, indices), total=arguments.pages, unit="page"):
             file.write(row + "\n")

@@ -174,8 +174,10 @@ def measure(face: Face, height: float) -> Metrics:
 
 
 def runs(face: Face, word: str) -> list[tuple[str, str]]:
-    """Stretches of a word with the file that draws each."""
-    return [("".join(group), path) for path, group in groupby(word, key=files_of(face).__getitem__)]
+    """Stretches of a word with the file that draws each, without the characters that the face lacks."""
+    files = files_of(face)
+    known = (character for character in word if character in files)
+    return [("".join(group), path) for path, group in groupby(known, key=files.__getitem__)]
 
 
 @lru_cache(maxsize=8192)

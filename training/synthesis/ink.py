@@ -16,6 +16,8 @@ from training.fonts import open_font
 from training.synthesis.hands import Hand, Metrics, Setting, runs, typographic
 from training.synthesis.noise import Array, Pixels, grain, noise_field, noise_line
 
+# A baseline is never shorter than this share of the ascender height, so that a single 1 or I can be found by its own.
+SHORTEST = 0.6
 INK = 40  # the palest grey, out of 255, that counts as ink when a polygon is drawn around it
 
 
@@ -36,7 +38,10 @@ def write_line(
     y: float,
     justify: float = 0.0,
     underline: bool = False,
-) -> None:
+    onto: Pixels | None = None,
+    grey: int | None = None,
+    noted: bool = True,
+) -> dict[str, Any] | None:
     """Write one line on the sheet and note its text, baseline and polygon; a line that would be cut off is left out.
 
     Parameters
@@ -47,6 +52,17 @@ def write_line(
         Start of the baseline, sheet pixels.
     justify : float
         Extra width of every space, pixels.
+    onto : uint8 (H, W), optional
+        Another layer than the sheet's ink.
+    grey : int, optional
+        The grey that the layer takes where the letters are; without it the layer holds ink, of which 255 is full.
+    noted : bool
+        Whether the line joins the lines of the sheet.
+
+    Returns
+    -------
+    dict or None
+        The line, None where it was left out.
     """
     hand, metrics = setting.hand, setting.metrics
     height, narrow = metrics.height, hand.narrow
@@ -82,18 +98,33 @@ def write_line(
     whole = np.count_nonzero(strip > INK)
     corner_x, corner_y = round(x) - pad, round(y) - above
     left, top = max(0, -corner_x), max(0, -corner_y)
-    spot = sheet.ink[corner_y + top : corner_y + above + below, corner_x + left : corner_x + width]
+    layer = sheet.ink if onto is None else onto
+    spot = layer[corner_y + top : corner_y + above + below, corner_x + left : corner_x + width]
     strip, wander = strip[top:, left:][: spot.shape[0], : spot.shape[1]], wander[left:][: spot.shape[1]]
     outline = surround(strip, above - top, wander, metrics)
     if outline is None or np.count_nonzero(strip > INK) < whole:
-        return
-    np.maximum(spot, strip, out=spot)
+        return None
+    if grey is None:
+        np.maximum(spot, strip, out=spot)
+    else:
+        paint(spot, strip, grey)
     start, end, polygon = outline
     corner = np.float32([corner_x + left, corner_y + top])
     knots = np.unique(np.append(np.arange(start, end, max(8, int(height / 2))), end))
     baseline = np.stack([knots, above - top + wander[knots]], 1).astype(np.float32)
+    if (short := SHORTEST * metrics.ascent - (end - start)) > 0:
+        baseline[[0, -1], 0] += (-short / 2, short / 2)
     line = {"text": drawn.translate(STRAIGHT), "raw_text": drawn}
-    sheet.lines.append(line | {"baseline": baseline + corner, "polygon": polygon + corner})
+    line |= {"baseline": baseline + corner, "polygon": polygon + corner}
+    if noted:
+        sheet.lines.append(line)
+    return line
+
+
+def paint(spot: Pixels, mask: Pixels, grey: int) -> None:
+    """Blend a part of a picture, uint8 (H, W), with a grey where the mask, uint8 (H, W), covers it; in place."""
+    share = mask.astype(np.float32) / 255
+    spot[...] = (spot + (grey - spot.astype(np.float32)) * share + 0.5).astype(np.uint8)
 
 
 @lru_cache(maxsize=4096)
@@ -171,11 +202,11 @@ def surround(strip: Pixels, base: float, wander: Array, metrics: Metrics) -> tup
     return start, end, np.concatenate([np.stack([x, over], 1), np.stack([x, under], 1)[::-1]]).astype(np.float32)
 
 
-def ink_alpha(ink: Pixels, rng: Generator, hand: Hand) -> Array:
+def ink_alpha(ink: Pixels, rng: Generator, style: str) -> Array:
     """How much ink hides the paper, float32 (H, W): strokes of varying width and strength from drawn shapes."""
     height, width = ink.shape
     alpha = ink.astype(np.float32) / 255
-    if hand.face.style != "print" or rng.random() < 0.5:
+    if style != "print" or rng.random() < 0.5:
         spread = rng.uniform(0.45, 0.9)
         alpha = cv2.GaussianBlur(alpha, (0, 0), spread)
         sample = alpha[::3][ink[::3] > 128]
