@@ -25,8 +25,8 @@ NEAR = 0.8
 MARKS = set("-–—•·*→.…~_ ")
 # Typefaces without serifs, as screens show them.
 SANS = {
-    "open-sans", "lato", "roboto", "arimo", "carlito", "source-sans-3", "pt-sans", "fira-sans", "noto-sans", "ibm-plex-sans",
-    "work-sans", "jost", "oswald", "barlow-condensed",
+    "open-sans", "lato", "roboto", "arimo", "carlito", "source-sans-3", "pt-sans", "fira-sans", "noto-sans",
+    "ibm-plex-sans", "work-sans", "jost", "oswald", "barlow-condensed",
 }  # fmt: skip
 
 

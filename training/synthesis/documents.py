@@ -52,7 +52,7 @@ def make_document(
     faces : sequence of Face
         Of one split.
     kind : str
-        One of `KINDS`, or ``all`` to draw one.
+        One of `KINDS`, ``all`` to draw one by its share, or ``each`` to take them by turns.
 
     Returns
     -------
@@ -65,6 +65,8 @@ def make_document(
     if kind == "all":
         shares = np.array([share for _, share in KINDS.values()])
         kind = str(rng.choice(list(KINDS), p=shares / shares.sum()))
+    elif kind == "each":
+        kind = list(KINDS)[index % len(KINDS)]
     for _ in range(TRIES):
         maker = Maker(rng, faces, Vocabulary(corpus, rng, choose_language(corpus, rng)))
         document = KINDS[kind][0](maker)

@@ -285,7 +285,7 @@ def put(layer: Pixels, picture: Pixels, x: int, y: int) -> Box:
 
 
 def press(layer: Pixels, ink: Pixels, x: int, y: int, grey: int) -> None:
-    """Print ink, uint8 (H, W), in a grey on a layer with its upper left corner at (x, y), cut at the edges; in place."""
+    """Print ink, uint8 (H, W), in a grey on a layer, its upper left corner at (x, y), cut at the edges; in place."""
     left, top = max(0, -x), max(0, -y)
     spot = layer[y + top : y + ink.shape[0], x + left : x + ink.shape[1]]
     ink = ink[top:, left:][: spot.shape[0], : spot.shape[1]]

@@ -81,7 +81,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", choices=("train", "val"), default="train")
-    parser.add_argument("--kind", choices=("prose", "all", *KINDS), default="prose", help="of document")
+    parser.add_argument("--kind", choices=("prose", "all", "each", *KINDS), default="prose", help="of document")
     parser.add_argument("--style", choices=("mixed", *STYLES), default="mixed", help="of pages of prose")
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()

@@ -440,7 +440,8 @@ def resized(design: Design, factor: float) -> Design:
 def code_line(maker: Maker) -> str:
     """A line of some program, log or table of figures."""
     form = maker.words.pick([
-        "if ({user} > {digit} && {user} != null) {{", "return {user}[{digit}] * {int};", "}}", "for {user} in range({int}):",
+        "if ({user} > {digit} && {user} != null) {{", "return {user}[{digit}] * {int};", "}}",
+        "for {user} in range({int}):",
         "def {user}_{host}(self, {user}: int) -> str:", "# {word} {word} {word}", "import {host}.{user} as {small}",
         "{year}-{mm}-{dd} {hour}:{minute}:{minute} INFO {word} {word}", "{path}", "{url}", "{user} = \"{word}\"",
         "$ git commit -m '{word}'", "<div class=\"{user}\">{word}</div>", "{user}: {int}", "// {word} {word}",
@@ -466,8 +467,8 @@ def poster(maker: Maker) -> Document:
             continue
         if scale < 1.5 and maker.chance(0.6):
             y = canvas.paragraph(
-                setting, words.sentences(maker.integer(60, 450)), x if anchor == "left" else design.margin, y + setting.metrics.ascent,
-                width, tall * 1.15, bottom=design.tall - 0.5 * tall, anchor=anchor,
+                setting, words.sentences(maker.integer(60, 450)), design.margin, y + setting.metrics.ascent, width,
+                tall * 1.15, bottom=design.tall - 0.5 * tall, anchor=anchor,
             ) - setting.metrics.ascent  # fmt: skip
             # Big words come as close as printers let them.
             y += height * maker.uniform(-0.2, 1)
@@ -591,8 +592,8 @@ def strip(maker: Maker) -> Document:
         while y < canvas.height - 0.35 * height:
             if cell == "prose":
                 y = canvas.paragraph(
-                    design.body, words.sentences(int(maker.uniform(1, 6) * across / (0.4 * height)) + 20), x, y, across, pitch,
-                    bottom=canvas.height - 0.35 * height,
+                    design.body, words.sentences(int(maker.uniform(1, 6) * across / (0.4 * height)) + 20), x, y, across,
+                    pitch, bottom=canvas.height - 0.35 * height,
                 )  # fmt: skip
                 y += pitch * float(rng.choice([0, 0, 1]))
             else:

@@ -29,7 +29,7 @@ def fillers(maker: Maker) -> dict[str, Callable[[], str]]:
     words = maker.words
     places = maker.integer(1, 6)
     signs = words.pick(["{amount}", "{int}.{2}", "{int},{2}", "{digit}.{2}", "-{int}.{2}"])
-    kinds = {
+    return {
         "date": words.date,
         "goods": lambda: words.choose("goods"),
         "entry": lambda: words.choose("entries"),
@@ -55,7 +55,6 @@ def fillers(maker: Maker) -> dict[str, Callable[[], str]]:
         "sign": lambda: words.fill("{sign}"),
         "dash": lambda: words.pick(["-", "x", "+", "—", "*", "0", "1", "n/a"]),
     }
-    return kinds
 
 
 WIDE = {"goods", "entry", "name", "words", "iban", "email", "street", "city"}
@@ -453,12 +452,13 @@ def register(maker: Maker) -> Document:
         y = title_of(maker, canvas, design, words.pick([words.choose("titles"), words.heading()]), y)
     most = max(3, min(8, int(width / (6 * writing.metrics.height))))
     kinds = [str(kind) for kind in rng.choice(
-        ["digit", "quantity", "date", "name", "name", "goods", "city", "words", "year", "amount", "int", "street", "dash"],
+        ["digit", "quantity", "date", "name", "goods", "city", "words", "year", "amount", "int", "street", "dash"],
         maker.integer(3, most),
     )]  # fmt: skip
     set_table(
         maker, canvas, design, draw_columns(maker, kinds), left, y, width, maker.integer(5, 50),
-        bottom=canvas.height - design.pitch, setting=writing, ruled=words.pick(["grid", "grid", "columns", "rows", "dots"]),
+        bottom=canvas.height - design.pitch, setting=writing,
+        ruled=words.pick(["grid", "grid", "columns", "rows", "dots"]),
     )  # fmt: skip
     if maker.chance(0.3):
         maker.page_number(canvas, design, top=True)

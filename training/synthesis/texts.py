@@ -18,44 +18,12 @@ LANGUAGES = ("en", "fr", "de", "es", "it", "pt")
 # How often a page is in each language, before those without texts are left out.
 SHARES = {"en": 0.32, "fr": 0.24, "de": 0.13, "es": 0.11, "it": 0.1, "pt": 0.1}
 LOCALES = {"pt": "pt_PT"}
-STREETS = {
-    "en": "{int} {road} | {int} {last} Street | {int} {last} Road | {int}{capital} Station Road",
-    "fr": "{int}, rue {last} | {int} avenue de {city} | {int} bis, boulevard {last} | {int}, place de l'Église",
-    "de": "{road} {int} | {last}straße {int} | Am Güterbahnhof {int} | {last}weg {int}{small}",
-    "es": "C/ {last}, {int} | Calle {last}, {int}, {digit}.º | Avda. de {city}, {int} | Plaza Mayor, {int}",
-    "it": "Via {last}, {int} | Viale {city} {int} | Piazza {last}, {int} | Corso {city}, {int}/{capital}",
-    "pt": "Rua {last}, {int} | Avenida de {city}, {int} | Largo {last}, n.º {int} | Travessa {last} {int}",
-}
-TOWNS = {
-    "en": "{city} {capital}{capital}{digit} {digit}{capital}{capital} | {city}, {capital}{capital} {5} | {city}",
-    "fr": "{5} {city} | {5} {city} Cedex {digit}",
-    "de": "{5} {city} | D-{5} {city}",
-    "es": "{5} {city} | {5} {city} ({city})",
-    "it": "{5} {city} | {5} {city} ({capital}{capital})",
-    "pt": "{4}-{3} {city} | {4} {city}",
-}
 COUNTRIES = {"en": ("GB", 22), "fr": ("FR", 27), "de": ("DE", 22), "es": ("ES", 24), "it": ("IT", 27), "pt": ("PT", 25)}
-RULES = {
-    "clock": "{hour}:{minute} | {hour}.{minute} | {hour}h{minute} | {hour}:{minute}:{minute}",
-    "code": "{capital}{capital}-{4} | {capital}{3} | INV-{year}/{4} | {year}-{4} | {capital}{capital}{6} | {3}.{3}.{3} |"
-    " {capital}-{2}-{3} | {4}/{yy} | {10} | {capital}{small}{digit}{capital}-{3}{small} | #{5} | {2}{capital}{5}",
-    "email": "{user}.{user}@{host}.com | {user}_{user}@{host}.org | {user}{2}@mail.{host}.net | {user}+{host}@{host}.eu |"
-    " info@{host}.com | {user}-{user}@{host}.co.uk",
-    "url": "www.{host}.com | https://www.{host}.org/{slug} | http://{host}.net/{slug}/{slug}.html | {host}.eu/{slug} |"
-    " https://{host}.com/{slug}?id={int}&lang=en | {host}.gov/{slug}/{year}",
-    "path": r"C:\Users\{user}\{slug}\{slug}.txt | /home/{user}/{slug}/{slug}.py | ~/{slug}/{slug}.tar.gz |"
-    r" D:\{slug}\{slug}_{int}.docx | ../{slug}/{slug}.csv",
-    "sign": "{int} % | {int}.{digit} kg | ±{digit}.{digit} mm | ({int}) | [{int}] | §{int} | {int} m² | {int} °C | p. {int} |"
-    " {int}/{int} | {int} × {int} | # {int} | *** | **** **** **** {4} | {digit}{capital} | +{int}% | -{int},{2} | No. {int}",
-    "number": "{int} | {int} | {2} | {3} | {4} | {5} | {6} | {digit}",
-    "roman": "I | II | III | IV | V | VI | VII | VIII | IX | X | XI | XII | XIV",
-    "name": "{first} {last} | {first} {last} | {last} {first} | {initial}. {last} | {first} {initial}. {last} | {last} {initial}.",
-}
 
 
 @cache
 def tables() -> dict[str, dict[str, list[str]]]:
-    """The choices of vocabulary.toml by language and name."""
+    """The choices of vocabulary.toml by language, or ``any``, and name."""
     rows = tomllib.loads((Path(__file__).parent / "vocabulary.toml").read_text(encoding="utf-8"))
     return {language: {name: split(row) for name, row in table.items()} for language, table in rows.items()}
 
@@ -78,7 +46,7 @@ class Vocabulary:
 
     def __init__(self, corpus: Corpus, rng: Generator, language: str) -> None:
         self.corpus, self.rng, self.language = corpus, rng, language
-        self.table = tables()[language]
+        self.table = tables()["any"] | tables()[language]
         self.mask = self.pick(["dates", "dates", ""]) and self.pick(self.table["dates"])
         self.currency = self.pick(self.table["money"])
 
@@ -112,12 +80,6 @@ class Vocabulary:
         plural = {"phone": "phones", "company": "companies", "note": "notes", "entry": "entries", "job": "jobs"}
         if plural.get(name, name) in self.table:
             return self.choose(plural.get(name, name))
-        if name == "street":
-            return self.fill(self.pick(split(STREETS[self.language])))
-        if name == "town":
-            return self.fill(self.pick(split(TOWNS[self.language])))
-        if name in RULES:
-            return self.fill(self.pick(split(RULES[name])))
         return self.named(name)
 
     def named(self, name: str) -> str:
