@@ -10,7 +10,7 @@ more: words read beyond the number of the true ones, as a share of the true ones
 found: true lines found at IoU 0.5
 lone: the same of lines of one or two characters
 extra: found lines that are no true line and lie on no ignored area, as a share of the found ones
-turned: pages whose lines were mostly read along another direction than they run, which were taken for turned ones
+turned: pages that were taken for turned by quarters; all are upright
 """
 
 from __future__ import annotations
@@ -67,13 +67,6 @@ def words_of(texts: Iterable[str]) -> Counter[str]:
     return Counter(word for text in texts for word in text.split())
 
 
-def is_turned(reading: Page) -> bool:
-    """Whether most lines found run more up or down, or more to the left, than to the right."""
-    ends = [np.subtract(line.baseline[-1], line.baseline[0]) for line in reading.lines]
-    askew = sum(float(x) < abs(float(y)) for x, y in ends)
-    return 2 * askew > len(ends)
-
-
 def count_page(page: TruePage, reading: Page, count: Count) -> None:
     """Add what was found and read of a page to the counts."""
     true, read = words_of(line.text for line in page.lines), words_of(line.text for line in reading.lines)
@@ -91,7 +84,7 @@ def count_page(page: TruePage, reading: Page, count: Count) -> None:
     count.lone_found += sum(index in hit for index in lone)
     count.seen += len(polygons)
     count.extra += len(polygons) - len(matches.pairs) - len(matches.ignored)
-    count.turned += is_turned(reading)
+    count.turned += reading.rotation != 0
 
 
 def measure(pages: Iterable[TruePage], reader: PageReader) -> dict[str, Count]:
