@@ -24,6 +24,7 @@ from training.synthesis.folder import write_page
 from training.synthesis.hands import Hand, Setting
 from training.synthesis.ink import INK
 from training.synthesis.maker import Maker
+from training.synthesis.recorded import FEWEST, RecordedHands
 from training.synthesis.texts import LANGUAGES, Vocabulary, tables
 
 WORDS = {kind: ["Zoe", "Garden", "Miller", "flour", "London"] for kind in NAMES.values()}
@@ -263,6 +264,45 @@ def test_prose_flows_around_what_is_in_its_way(setting: Setting) -> None:
     assert max(ends.values()) > 600
     words = " ".join(line["text"] for line in canvas.lines)
     assert PROSE.startswith(words)
+
+
+def write_strokes(folder: Path) -> None:
+    """Words of two hands, the first for training: each letter is a zigzag between the baseline and the x-height."""
+    points, strokes, items, texts = [], [], [], []
+    for number in range(2 * FEWEST):
+        items.append(len(strokes))
+        texts.append(f"{'train' if number < FEWEST else 'val'} word")
+        for letter in range(8):
+            strokes.append(len(points))
+            points += [(60 * letter + 10 * step, 0 if step % 2 else 40) for step in range(6)]
+    content = {
+        "points": np.array(points, np.int16), "strokes": np.array(strokes), "items": np.array(items),
+        "hand": np.arange(2 * FEWEST) // FEWEST, "split": np.arange(2 * FEWEST) // FEWEST, "text": np.array(texts),
+    }  # fmt: skip
+    for name in ("lines.npz", "words.npz"):
+        np.savez(folder / name, **content)
+
+
+def test_recorded_hands_write_what_their_lines_say(faces: list[Face], corpus: Corpus, tmp_path: Path) -> None:
+    write_strokes(tmp_path)
+    hands = RecordedHands(tmp_path, "val")
+    assert len(hands.hands) == 1
+    rng = np.random.default_rng(4)
+    written = Setting(Hand(faces[2], 40.0))
+    canvas = Canvas(rng, 900, 400, recorded=hands.choose(rng))
+    line = canvas.text(written, "Please write this by hand", 60, 120)
+    canvas.text(written, "2024-11-28", 60, 250)
+    assert line is not None
+    assert set(line["text"].split()) == {"val", "word"}
+    assert canvas.lines[1]["text"] == "2024-11-28"
+    assert not ((canvas.pen > INK) & ~covered(canvas)).any()
+    # The strokes end on the baseline.
+    rows = np.flatnonzero(canvas.pen[:190].max(1) > 128)
+    assert abs(rows[-1] - line["baseline"][0, 1]) < 6
+    pixels, record = make_document(1, 1, faces, corpus, "val", "notes", hands)
+    again, same = make_document(1, 1, faces, corpus, "val", "notes", hands)
+    np.testing.assert_array_equal(pixels, again)
+    assert record == same
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

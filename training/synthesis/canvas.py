@@ -17,6 +17,7 @@ from training.synthesis.figures import Box
 from training.synthesis.hands import Setting, choose_face, drawable, make_hand, wrap
 from training.synthesis.ink import Sheet, write_line
 from training.synthesis.noise import Array, Pixels
+from training.synthesis.recorded import RecordedHand
 from training.synthesis.texts import Vocabulary
 
 Line = dict[str, Any]
@@ -45,10 +46,15 @@ class Canvas:
         Lines that run up or down the page, with the degrees by which they are turned clockwise.
     ignore : list of float32 (N, 2)
         What may be text or not.
+    recorded : RecordedHand or None
+        Writes other words, of which it has recordings, wherever words are to be handwritten.
     """
 
-    def __init__(self, rng: Generator, width: float, height: float, ground: int = 255) -> None:
+    def __init__(
+        self, rng: Generator, width: float, height: float, ground: int = 255, recorded: RecordedHand | None = None
+    ) -> None:
         self.rng = rng
+        self.recorded = recorded
         shape = (int(height), int(width))
         self.tone = np.full(shape, ground, np.uint8)
         self.sheet = Sheet(np.zeros(shape, np.uint8))
@@ -110,11 +116,19 @@ class Canvas:
         if not text:
             return None
         length = setting.length(text) + justify * text.count(" ")
+        by_hand = setting.hand.face.style in ("hand", "script")
+        if self.recorded is not None and by_hand and grey is None and sum(map(str.isalpha, text)) > len(text) / 2:
+            widest = max(length, min(1.3 * length, width or 0.0))
+            line = self.recorded.write(self.pen, self.rng, setting.metrics, x, y, widest, anchor)
+            return self._written(line, noted)
         x -= {"left": 0.0, "centre": length / 2, "right": length}[anchor]
-        layer = self.sheet.ink if setting.hand.face.style in ("print", "typewriter") else self.pen
+        layer = self.pen if by_hand else self.sheet.ink
         if grey is not None:
             layer = self.tone
         line = write_line(self.sheet, self.rng, setting, text, x, y, justify, underline, layer, grey, noted=False)
+        return self._written(line, noted)
+
+    def _written(self, line: Line | None, noted: bool) -> Line | None:
         if line is not None:
             if noted:
                 self.note(line)

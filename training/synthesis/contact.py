@@ -20,6 +20,7 @@ from training.corpus import Corpus
 from training.fonts import load_faces
 from training.synthesis.documents import KINDS, make_document
 from training.synthesis.noise import Pixels
+from training.synthesis.recorded import RecordedHands
 
 CELL = 900
 
@@ -50,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--assets", type=Path, default=Path("build/assets"))
     parser.add_argument("--texts", type=Path)
+    parser.add_argument("--pen", type=Path, help="folder of recorded strokes")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pages", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
@@ -61,10 +63,11 @@ def main() -> None:
     cv2.setNumThreads(1)
     faces = load_faces(arguments.assets, arguments.split)
     corpus = Corpus.load(arguments.assets, arguments.split, None, arguments.texts)
+    recorded = RecordedHands(arguments.pen, arguments.split) if arguments.pen is not None else None
     for kind in arguments.kind:
         cells, start = [], perf_counter()
         for index in range(arguments.pages):
-            pixels, record = make_document(arguments.seed, index, faces, corpus, arguments.split, kind)
+            pixels, record = make_document(arguments.seed, index, faces, corpus, arguments.split, kind, recorded)
             cells.append(draw(pixels, record, arguments.cell))
         seconds = (perf_counter() - start) / arguments.pages
         across = math.ceil(math.sqrt(arguments.pages))

@@ -13,6 +13,7 @@ from training.synthesis import forms, letters, spreads, tables
 from training.synthesis.finish import record_of, render
 from training.synthesis.maker import Document, Maker
 from training.synthesis.noise import Pixels
+from training.synthesis.recorded import RecordedHands
 from training.synthesis.texts import Vocabulary, choose_language
 
 # Each kind and its share of a folder of all kinds.
@@ -38,10 +39,18 @@ KINDS: dict[str, tuple[Callable[[Maker], Document], float]] = {
     "strip": (spreads.strip, 0.8),
 }
 TRIES = 20
+# The share of pages whose handwriting is recorded, where there are recordings.
+RECORDED = 0.4
 
 
 def make_document(
-    seed: int, index: int, faces: Sequence[Face], corpus: Corpus, split: str, kind: str
+    seed: int,
+    index: int,
+    faces: Sequence[Face],
+    corpus: Corpus,
+    split: str,
+    kind: str,
+    recorded: RecordedHands | None = None,
 ) -> tuple[Pixels, dict[str, Any]]:
     """Make one page.
 
@@ -53,6 +62,8 @@ def make_document(
         Of one split.
     kind : str
         One of `KINDS`, ``all`` to draw one by its share, or ``each`` to take them by turns.
+    recorded : RecordedHands, optional
+        Recorded handwriting of the split, which writes a part of what is written by hand.
 
     Returns
     -------
@@ -68,7 +79,8 @@ def make_document(
     elif kind == "each":
         kind = list(KINDS)[index % len(KINDS)]
     for _ in range(TRIES):
-        maker = Maker(rng, faces, Vocabulary(corpus, rng, choose_language(corpus, rng)))
+        hand = recorded.choose(rng) if recorded is not None and rng.random() < RECORDED else None
+        maker = Maker(rng, faces, Vocabulary(corpus, rng, choose_language(corpus, rng)), hand)
         document = KINDS[kind][0](maker)
         if document.canvas.lines:
             break

@@ -17,6 +17,7 @@ from training.fonts import load_faces
 from training.synthesis.documents import KINDS, make_document
 from training.synthesis.noise import Pixels
 from training.synthesis.prose import STYLES, make_page
+from training.synthesis.recorded import RecordedHands
 
 
 def write_page(folder: Path, pixels: Pixels, record: dict[str, Any], quality: int) -> str:
@@ -35,6 +36,7 @@ class Worker:
         assets: Path,
         french: Path | None,
         texts: Path | None,
+        pen: Path | None,
         out: Path,
         seed: int,
         split: str,
@@ -43,6 +45,7 @@ class Worker:
     ) -> None:
         cv2.setNumThreads(1)
         self.faces, self.corpus = load_faces(assets, split), Corpus.load(assets, split, french, texts)
+        self.recorded = RecordedHands(pen, split) if pen is not None else None
         self.out, self.seed, self.split, self.style, self.kind = out, seed, split, style, kind
 
     def write(self, index: int) -> str:
@@ -50,7 +53,9 @@ class Worker:
         if self.kind == "prose":
             pixels, record = make_page(self.seed, index, self.faces, self.corpus, self.split, self.style)
         else:
-            pixels, record = make_document(self.seed, index, self.faces, self.corpus, self.split, self.kind)
+            pixels, record = make_document(
+                self.seed, index, self.faces, self.corpus, self.split, self.kind, self.recorded
+            )
         return write_page(self.out, pixels, record, int(np.random.default_rng([self.seed, index, 1]).integers(40, 96)))
 
 
@@ -74,6 +79,7 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, default=Path("build/assets"), help="folder written by training.fonts")
     parser.add_argument("--french", type=Path, help="folder of annotated pages whose lines serve as French prose")
     parser.add_argument("--texts", type=Path, help="folder of prose, such as de.txt, a paragraph a line")
+    parser.add_argument("--pen", type=Path, help="folder of recorded strokes, lines.npz and words.npz, for documents")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pages", type=int, default=100)
     parser.add_argument(
@@ -89,8 +95,8 @@ def main() -> None:
         parser.error("--style is for --kind prose")
     arguments.out.mkdir(parents=True, exist_ok=True)
     setting = (
-        arguments.assets, arguments.french, arguments.texts, arguments.out, arguments.seed, arguments.split,
-        arguments.style, arguments.kind,
+        arguments.assets, arguments.french, arguments.texts, arguments.pen, arguments.out, arguments.seed,
+        arguments.split, arguments.style, arguments.kind,
     )  # fmt: skip
     indices = range(arguments.first, arguments.first + arguments.pages)
     with (

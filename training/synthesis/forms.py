@@ -15,7 +15,7 @@ def form(maker: Maker) -> Document:
     """A page of sections, each of fields, combs, questions or a table."""
     design = maker.design(maker.style(0.0, 0.1), str(maker.rng.choice(["sheet", "any", "wide"], p=[0.6, 0.3, 0.1])))
     words, rng = maker.words, maker.rng
-    canvas = Canvas(rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     filling = filler(maker, design)
     left, width, bottom = design.margin, design.width - 2 * design.margin, design.tall - 1.5 * design.pitch
     y = design.pitch * maker.uniform(0.5, 1.5)

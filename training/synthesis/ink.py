@@ -73,8 +73,10 @@ def write_line(
     gaps = np.maximum((setting.space + justify) * (1 + sway), 0.2 * height)
     pad = int(0.8 * height) + 4
     width = int(sum(widths) + gaps.sum()) + 2 * pad
-    wander = 0.8 * noise_line(rng, width, 6 * height) + 0.3 * noise_line(rng, width, 1.2 * height)
-    wander *= np.float32(height * hand.wander)
+    wander = np.zeros(width, np.float32)
+    if hand.wander:
+        wander = 0.8 * noise_line(rng, width, 6 * height) + 0.3 * noise_line(rng, width, 1.2 * height)
+        wander *= np.float32(height * hand.wander)
     wander += np.float32(hand.slope * rng.normal()) * (np.arange(width, dtype=np.float32) - width / 2)
     reach = math.ceil(np.abs(wander).max()) + 4
     above, below = math.ceil(2 * metrics.ascent) + reach, math.ceil(2 * metrics.descent + 0.3 * height) + reach

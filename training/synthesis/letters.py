@@ -47,7 +47,7 @@ def letter(maker: Maker, style: str = "") -> Document:
     typed = style == "typewriter"
     design = maker.design(style or maker.style(0.06, 0.1))
     words, pitch = maker.words, design.pitch
-    canvas = Canvas(maker.rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     left, right, bottom = design.margin, design.width - design.margin, design.tall - 3 * pitch
     y = design.height * maker.uniform(1, 4)
     if maker.chance(0.85 if not typed else 0.65):
@@ -153,7 +153,7 @@ def notes(maker: Maker) -> Document:
     """A note by hand: appointments, shopping, telephone numbers, with doodles."""
     design = maker.design("hand", "any")
     words, pitch = maker.words, design.pitch * maker.uniform(0.9, 1.4)
-    canvas = Canvas(maker.rng, design.width, max(design.tall, 8 * pitch))
+    canvas = maker.canvas(design.width, max(design.tall, 8 * pitch))
     if maker.chance(0.4):
         step, grey = pitch / maker.integer(1, 2), maker.integer(150, 225)
         y = step * maker.uniform(0.5, 1)

@@ -14,6 +14,7 @@ from training.synthesis import figures
 from training.synthesis.canvas import Canvas, Design, make_design
 from training.synthesis.hands import Hand, Setting, choose_face, make_hand
 from training.synthesis.noise import Pixels
+from training.synthesis.recorded import RecordedHand
 from training.synthesis.texts import Vocabulary
 
 
@@ -35,6 +36,11 @@ class Maker:
     rng: Generator
     faces: Sequence[Face]
     words: Vocabulary
+    recorded: RecordedHand | None = None
+
+    def canvas(self, width: float, height: float, ground: int = 255) -> Canvas:
+        """A canvas on which the recorded hand, if there is one, writes."""
+        return Canvas(self.rng, width, height, ground, self.recorded)
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)

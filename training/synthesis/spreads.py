@@ -18,7 +18,7 @@ def magazine(maker: Maker) -> Document:
     """Two to four columns of prose around pictures and boxes, with headings and captions."""
     design = maker.design("print", str(maker.rng.choice(["sheet", "wide"], p=[0.75, 0.25])))
     words, rng = maker.words, maker.rng
-    canvas = Canvas(rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     body = design.body
     height, pitch = design.height, design.height * maker.uniform(1.0, 1.35)
     count = int(rng.choice([2, 3, 4, 5], p=[0.45, 0.33, 0.15, 0.07]))
@@ -175,7 +175,7 @@ def banner(maker: Maker) -> Document:
     """Text on bands and panels of every grey, between text on paper."""
     design = maker.design(maker.style(0.02, 0.08), str(maker.rng.choice(["sheet", "any", "wide"], p=[0.3, 0.5, 0.2])))
     words, rng, pitch, height = maker.words, maker.rng, design.pitch, design.height
-    canvas = Canvas(rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     bottom = design.tall - pitch
     y = pitch * maker.uniform(0, 1.2)
     edge = float(rng.choice([0, design.margin * maker.uniform(0.2, 1)]))
@@ -275,7 +275,7 @@ def screen(maker: Maker) -> Document:
     )
     raised = ground + (maker.integer(8, 40) if dark else -maker.integer(5, 40))
     accent = maker.integer(60, 130)
-    canvas = Canvas(rng, design.width, design.tall, ground)
+    canvas = maker.canvas(design.width, design.tall, ground)
     height, pitch = design.height, design.height * maker.uniform(1.2, 1.8)
     body, strong = design.body, design.strong
     top = 0.0
@@ -453,7 +453,7 @@ def poster(maker: Maker) -> Document:
     """Headings of every size, one under the other, beside small print: posters, title pages, cards, labels."""
     design = maker.design(maker.style(0.08, 0.08), str(maker.rng.choice(["sheet", "any", "wide"], p=[0.4, 0.4, 0.2])))
     words, rng, height = maker.words, maker.rng, design.height
-    canvas = Canvas(rng, design.width, design.tall, int(rng.choice([255, 255, maker.integer(170, 245)])))
+    canvas = maker.canvas(design.width, design.tall, int(rng.choice([255, 255, maker.integer(170, 245)])))
     anchor = words.pick(["left", "centre", "centre"])
     x = design.margin if anchor == "left" else design.width / 2
     width = design.width - 2 * design.margin
@@ -498,7 +498,7 @@ def figured(maker: Maker) -> Document:
     """Prose with big things right beside and over it: codes, pictures, stamps, signatures, rings, scribbles."""
     design = maker.design(maker.style(0.15, 0.15), str(maker.rng.choice(["sheet", "any", "wide"], p=[0.4, 0.4, 0.2])))
     words, pitch, height = maker.words, design.pitch, design.height
-    canvas = Canvas(maker.rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     left, width = design.margin, design.width - 2 * design.margin
     y = height * maker.uniform(1.2, 4)
     if maker.chance(0.4):
@@ -530,7 +530,7 @@ def plain(maker: Maker) -> Document:
     """A few paragraphs as a word processor sets them, numbered or not, page number above or below."""
     design = maker.design(maker.style(0.1, 0.15), str(maker.rng.choice(["sheet", "any", "wide"], p=[0.35, 0.45, 0.2])))
     words, pitch, height = maker.words, design.pitch, design.height
-    canvas = Canvas(maker.rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     numbered = maker.chance(0.45)
     left = design.margin + (height * maker.uniform(2, 4) if numbered else 0)
     width = (design.width - left - design.margin) * maker.uniform(0.7, 1)
@@ -581,7 +581,7 @@ def strip(maker: Maker) -> Document:
     shrink = min(1.0, math.sqrt(6e6 / (width * tall)))
     design = replace(design, body=Setting(design.body.hand, max(shrink, 14 / height)))
     height, pitch = design.body.metrics.height, design.body.metrics.height * maker.uniform(1.1, 1.7)
-    canvas = Canvas(rng, width * shrink, max(tall * shrink, 1.7 * height))
+    canvas = maker.canvas(width * shrink, max(tall * shrink, 1.7 * height))
     known = fillers(maker)
     columns = max(1, int(rng.choice([1, canvas.width / (height * maker.uniform(10, 30))]))) if ratio > 1 else 1
     gutter = 1.5 * height

@@ -170,7 +170,7 @@ def table(maker: Maker) -> Document:
     """A page with one or more tables of any kind, some text around them."""
     design = maker.design(maker.style(0.08, 0.15), str(maker.rng.choice(["sheet", "wide", "any"], p=[0.5, 0.25, 0.25])))
     words, rng = maker.words, maker.rng
-    canvas = Canvas(rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     left, width, bottom = design.margin, design.width - 2 * design.margin, design.tall - 1.2 * design.pitch
     y = design.pitch * maker.uniform(0.5, 2)
     if maker.chance(0.5):
@@ -207,7 +207,7 @@ def table(maker: Maker) -> Document:
 def numbers(maker: Maker) -> Document:
     """Columns of numbers, and digits and letters alone, without rules and with little else."""
     design = maker.design(maker.style(0.12, 0.2), str(maker.rng.choice(["sheet", "wide", "any"], p=[0.4, 0.3, 0.3])))
-    canvas = Canvas(maker.rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     kinds = [
         "digit",
         "quantity",
@@ -265,7 +265,7 @@ def listing(maker: Maker) -> Document:
     """Lists of names, telephone numbers, prices, contents, with and without numbers and leaders."""
     design = maker.design(maker.style(0.2, 0.2), str(maker.rng.choice(["sheet", "any", "narrow"], p=[0.6, 0.25, 0.15])))
     words, rng = maker.words, maker.rng
-    canvas = Canvas(rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     known = fillers(maker)
     count = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1])) if design.width > 40 * design.height else 1
     first = design.height * maker.uniform(1.2, 4)
@@ -326,7 +326,7 @@ def invoice(maker: Maker) -> Document:
     """An invoice: letterhead, addresses, a table of items, totals, bank details."""
     design = maker.design(maker.style(0.03, 0.15))
     words, rng, pitch = maker.words, maker.rng, design.pitch
-    canvas = Canvas(rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     left, right = design.margin, design.width - design.margin
     width, bottom = right - left, design.tall - 4 * pitch
     y = letterhead(maker, canvas, design, pitch * maker.uniform(0.4, 2))
@@ -413,7 +413,7 @@ def statement(maker: Maker) -> Document:
     """A bank statement: dates, entries, debits, credits and balances, close set, often without rules."""
     design = maker.design(maker.style(0.0, 0.12), "sheet")
     words = maker.words
-    canvas = Canvas(maker.rng, design.width, design.tall)
+    canvas = maker.canvas(design.width, design.tall)
     left, width = design.margin, design.width - 2 * design.margin
     y = design.pitch * maker.uniform(0.5, 2)
     headed = maker.chance(0.75)
@@ -445,7 +445,7 @@ def register(maker: Maker) -> Document:
         max(24.0, design.height * maker.uniform(1.1, 1.6)), words.pick(["hand", "hand", "hand", "typewriter"])
     )
     scale = maker.uniform(1.0, 1.4)
-    canvas = Canvas(rng, design.width * scale, design.tall * scale)
+    canvas = maker.canvas(design.width * scale, design.tall * scale)
     left, width = design.margin * 0.5, canvas.width - design.margin
     y = design.pitch
     if maker.chance(0.5):
@@ -469,7 +469,7 @@ def receipt(maker: Maker) -> Document:
     """A till receipt: narrow, sometimes twenty times as tall as wide."""
     design = maker.design("typewriter" if maker.chance(0.6) else "print", "narrow")
     words, rng = maker.words, maker.rng
-    canvas = Canvas(rng, design.width, design.tall, 255)
+    canvas = maker.canvas(design.width, design.tall, 255)
     left = design.width * maker.uniform(0.03, 0.1)
     right, middle = design.width - left, design.width / 2
     step = design.height * maker.uniform(1.0, 1.9)
