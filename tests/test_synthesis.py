@@ -14,21 +14,11 @@ from PIL import ImageFont
 from training.corpus import NAMES, Composer, Corpus
 from training.fonts import CHARSET, Face, files_of, load_faces, read_table
 from training.pages import load_pages
-from training.synthesis import (
-    INK,
-    Hand,
-    Setting,
-    Sheet,
-    drawable,
-    fill_sheet,
-    make_hand,
-    make_layout,
-    make_page,
-    make_view,
-    raise_letters,
-    write_line,
-    write_page,
-)
+from training.synthesis.camera import make_view
+from training.synthesis.folder import write_page
+from training.synthesis.hands import Hand, Setting, drawable, make_hand, raise_letters
+from training.synthesis.ink import INK, Sheet, write_line
+from training.synthesis.prose import fill_sheet, make_layout, make_page
 
 WORDS = {kind: ["Zoë", "O'Brien", "Łódź", "crème brûlée", "flour"] for kind in NAMES.values()}
 PROSE = 'The quick brown fox jumps over the lazy dog at 9:45. It was "odd", she said; wasn\'t it? Nobody knew. ' * 60

@@ -133,8 +133,16 @@ class Corpus:
     containing: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, assets: Path, split: str, french: Path | None = None) -> Corpus:
+    def load(cls, assets: Path, split: str, french: Path | None = None, prose_folder: Path | None = None) -> Corpus:
         """Read what `training.fonts` fetched, and the lines of this split of an annotated folder as French prose.
+
+        Parameters
+        ----------
+        assets : Path
+        split : str
+        french : Path, optional
+        prose_folder : Path, optional
+            Holds files such as ``de.txt``, a paragraph a line, which replace the prose of their language.
 
         Raises
         ------
@@ -146,6 +154,9 @@ class Corpus:
         prose = {"en": part(clean(english.replace("--", " — ").replace("_", "")), split)}
         if french is not None:
             prose["fr"] = clean(read_pages(french, split))
+        for path in sorted(prose_folder.glob("*.txt")) if prose_folder is not None else ():
+            # Only what is drawn from it is cleaned: these are tens of millions of characters.
+            prose[path.stem] = part(path.read_text(encoding="utf-8"), split)
         words = {name: (texts / f"words_{name}.txt").read_text(encoding="utf-8").split() for name in ("en", "fr")}
         names = json.loads((texts / "names.json").read_text(encoding="utf-8"))
         for kinds in names.values():
@@ -280,7 +291,8 @@ class Composer:
         start = text.find(". ", int(self.rng.integers(max(1, len(text) - 4 * length - 500)))) + 2
         end = text.find(". ", start + length)
         stops = start < end < start + 2 * length + 80
-        words = text[start : end + 1].split() if stops else text[start : start + length].split()[:-1]
+        words = clean(text[start : end + 1] if stops else text[start : start + length]).split()
+        words = words if stops else words[:-1]
         for _ in range(int(self.rng.poisson(len(words) / 14))):
             extra = self.slot("oddity" if self.chance(0.75) else "entry")
             words.insert(int(self.rng.integers(len(words) + 1)), extra)
