@@ -132,3 +132,15 @@ def test_a_picture_that_says_nothing_does_not_cost_more(monkeypatch: pytest.Monk
     monkeypatch.setattr(model, "search", Search(width=4, weight=0.0, bonus=0.0, floor=0.0, sure=1.0))
     beam_search(scores([0] * 20, 129, 1 / 129), 0, model)
     assert len(asked) <= 20 * 4 * 4 + 4
+
+
+def test_a_beginning_that_can_no_longer_win_is_not_carried_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = uniform("ab")
+    asked = []
+    known = model.step
+    monkeypatch.setattr(model, "step", lambda *place: asked.append(place) or known(*place))
+    monkeypatch.setattr(model, "search", Search(width=16, weight=0.0, bonus=0.0, floor=0.003, sure=0.9999))
+    doubtful = np.log(np.array([[0.02, 0.5, 0.48]], np.float32))
+    sure = scores([0, 1] * 20, 3, 0.999)
+    assert beam_search(np.concatenate([doubtful, sure]), 0, model) == [1] + [1] * 20
+    assert len(asked) < 30, "two beginnings would ask for forty"
