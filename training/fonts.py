@@ -26,13 +26,15 @@ PACKAGES_A_CALL = 20
 
 # The Declaration of Human Rights in the Latin-script languages of Europe, by the code that the package gives each.
 DECLARATIONS = {
-    "en": "eng", "fr": "fra", "de": "deu_1996", "es": "spa", "it": "ita", "pt": "por_PT", "nl": "nld", "pl": "pol", "cs": "ces",
-    "hu": "hun", "ro": "ron_2006", "tr": "tur", "sv": "swe", "da": "dan", "nb": "nob", "fi": "fin", "sk": "slk", "sl": "slv",
-    "hr": "hrv", "ca": "cat", "et": "est", "lv": "lav", "lt": "lit", "is": "isl", "ga": "gle", "cy": "cym", "eu": "eus",
-    "gl": "glg", "sq": "als", "mt": "mlt",
+    "en": "eng", "fr": "fra", "de": "deu_1996", "es": "spa", "it": "ita", "pt": "por_PT", "nl": "nld", "pl": "pol",
+    "cs": "ces", "hu": "hun", "ro": "ron_2006", "tr": "tur", "sv": "swe", "da": "dan", "nb": "nob", "fi": "fin",
+    "sk": "slk", "sl": "slv", "hr": "hrv", "ca": "cat", "et": "est", "lv": "lav", "lt": "lit", "is": "isl",
+    "ga": "gle", "cy": "cym", "eu": "eus", "gl": "glg", "sq": "als", "mt": "mlt",
 }  # fmt: skip
 
-NAME_LOCALES = ("en", "fr", "de", "es", "it", "pt_PT", "sv", "da", "cs_CZ", "pl", "ro", "nl", "hu", "tr", "nb_NO", "hr", "sk", "fi")
+NAME_LOCALES = (
+    "en", "fr", "de", "es", "it", "pt_PT", "sv", "da", "cs_CZ", "pl", "ro", "nl", "hu", "tr", "nb_NO", "hr", "sk", "fi",
+)  # fmt: skip
 DUMP_NAMES = """
 const locales = await import(process.argv[1]);
 const pick = (locale, path) => path.reduce((node, key) => node && node[key], locale);

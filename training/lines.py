@@ -1,4 +1,4 @@
-"""Draw lines of text in typefaces, and marks that are no text, as strips of a line: endless and never twice the same."""
+"""Draw strips of lines of text in typefaces, and of marks that are no text, without end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from training.fonts import CHARSET, DECLARATIONS, Face, load_faces, open_font, r
 from training.pages import line_heights
 from training.signs import Signs
 from training.synthesis import (
+    Hand,
     Setting,
     Sheet,
     choose_face,
@@ -46,7 +47,7 @@ TRAIN_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Drawn:
-    """A strip, uint8 (H, W), the text that stands on it, and what it is: ``hand``, ``print``, ``typewriter``, ``blank``."""
+    """A strip, uint8 (H, W), its text, and its style: ``hand``, ``print``, ``typewriter`` or ``blank``."""
 
     pixels: Grey
     text: str
@@ -86,7 +87,9 @@ class Texts:
         self.words["en"] = self._share((texts / "words_en.txt").read_text(encoding="utf-8").split())
         self.words["fr"] = self._share((texts / "words_fr.txt").read_text(encoding="utf-8").split())
         names = json.loads((texts / "names.json").read_text(encoding="utf-8"))
-        every = {name for kinds in names.values() for kind, found in kinds.items() for name in found if kind[0] in "plcb"}
+        every = {
+            name for kinds in names.values() for kind, found in kinds.items() for name in found if kind[0] in "plcb"
+        }
         self.names = self._share(sorted(name for name in every if not FOREIGN.search(name) and len(name) < 40))
         self.containing: dict[str, list[str]] = {}
         for words in (*self.words.values(), self.names):
@@ -184,11 +187,20 @@ class Composer:
         """A digit, a letter, a number or a mark alone, or a few of them."""
         del length
         signs = self.common
-        return self.pick([
-            signs.of("0123456789", 1), signs.of("0123456789", 1), signs.of("0123456789", 1, 4), signs.list_mark(), signs.amount(),
-            self.pick("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"), signs.of("0123456789", 2), f"- {signs.number(2)} -",
-            self.pick(["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]), self.pick(self.texts.words["en"]),
-        ])  # fmt: skip
+        return self.pick(
+            [
+                signs.of("0123456789", 1),
+                signs.of("0123456789", 1),
+                signs.of("0123456789", 1, 4),
+                signs.list_mark(),
+                signs.amount(),
+                self.pick("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"),
+                signs.of("0123456789", 2),
+                f"- {signs.number(2)} -",
+                self.pick(["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]),
+                self.pick(self.texts.words["en"]),
+            ]
+        )
 
     def rare(self, length: int) -> str:
         """Words with the characters that running text seldom has, each as likely as any other."""
@@ -200,7 +212,17 @@ class Composer:
             if found and character not in word:
                 word = word.upper() if self.rng.random() < 0.5 else word.capitalize()
             if not found:
-                word = self.pick([f"{character}{word}", f"{word}{character}", f"{word} {character}", f"{character} {word}", f"{character}{self.common.number(3)}", f"{self.common.number(3)}{character}", f"{word}{character}{self.pick(self.texts.words['fr'])}"])  # fmt: skip
+                word = self.pick(
+                    [
+                        f"{character}{word}",
+                        f"{word}{character}",
+                        f"{word} {character}",
+                        f"{character} {word}",
+                        f"{character}{self.common.number(3)}",
+                        f"{self.common.number(3)}{character}",
+                        f"{word}{character}{self.pick(self.texts.words['fr'])}",
+                    ]
+                )
             parts.append(word)
         return " ".join(parts)
 
@@ -232,9 +254,12 @@ class DrawnLines:
         self.faces = load_faces(assets, split)
         self.texts = Texts(assets, prose, split)
         self.scripts = [
-            (assets / "texts" / f"declaration_{row['declaration']}.txt", [assets / "fonts" / f"{name}.woff2" for name in row["files"].split(",")])
+            (
+                assets / "texts" / f"declaration_{row['declaration']}.txt",
+                [assets / "fonts" / f"{name}.woff2" for name in row["files"].split(",")],
+            )
             for row in read_table("scripts.tsv")
-        ]  # fmt: skip
+        ]
 
     def draw(self, rng: Generator) -> Drawn:
         """A strip, in one of twenty cases of something that is no text of the charset."""
@@ -281,10 +306,13 @@ class DrawnLines:
         return Drawn(cut(page, within), str(line["text"]), style)
 
     def blank(self, rng: Generator) -> Grey:
-        """What is no text of the charset: another script, rules, dots, drawings, stains, bars, pictures, empty paper."""
+        """What is no text of the charset: another script, rules, dots, drawings, bars, pictures, empty paper."""
         height = self.geometry.height
         width = int(rng.integers(height // 2, self.geometry.width // 2))
-        kind = rng.choice(["script", "rules", "marks", "drawing", "bars", "texture", "empty"], p=[0.5, 0.1, 0.08, 0.12, 0.06, 0.08, 0.06])  # fmt: skip
+        kind = rng.choice(
+            ["script", "rules", "marks", "drawing", "bars", "texture", "empty"],
+            p=[0.5, 0.1, 0.08, 0.12, 0.06, 0.08, 0.06],
+        )
         paper, ink = rng.uniform(190, 255), rng.uniform(0, 120)
         if kind == "script":
             return self.script(rng)
@@ -297,7 +325,9 @@ class DrawnLines:
                 y = int(rng.uniform(0.1, 0.95) * height)
                 style = rng.random()
                 if style < 0.5:
-                    cv2.line(mask, (0, y), (width, y + int(rng.normal(0, 2))), 255, int(rng.integers(1, 6)), cv2.LINE_AA)
+                    cv2.line(
+                        mask, (0, y), (width, y + int(rng.normal(0, 2))), 255, int(rng.integers(1, 6)), cv2.LINE_AA
+                    )
                 else:
                     step, long = int(rng.integers(5, 26)), int(rng.integers(1, 14))
                     for x in range(0, width, step):
@@ -308,11 +338,32 @@ class DrawnLines:
                 cv2.ellipse(mask, spot, (int(rng.integers(1, 5)), int(rng.integers(1, 5))), 0, 0, 360, 255, -1)
         elif kind == "drawing":
             for _ in range(int(rng.integers(1, 6))):
-                points = np.cumsum(rng.normal(0, height / 6, (int(rng.integers(4, 40)), 2)), axis=0) + [rng.uniform(0, width), rng.uniform(0, height)]
-                cv2.polylines(mask, [np.rint(points).astype(np.int32)], bool(rng.random() < 0.3), 255, int(rng.integers(1, 5)), cv2.LINE_AA)  # fmt: skip
+                start = np.array([rng.uniform(0, width), rng.uniform(0, height)])
+                points = start + np.cumsum(rng.normal(0, height / 6, (int(rng.integers(4, 40)), 2)), axis=0)
+                cv2.polylines(
+                    mask,
+                    [np.rint(points).astype(np.int32)],
+                    bool(rng.random() < 0.3),
+                    255,
+                    int(rng.integers(1, 5)),
+                    cv2.LINE_AA,
+                )
                 if rng.random() < 0.5:
-                    box = np.rint([rng.uniform(0, width), rng.uniform(0, height), rng.uniform(8, height), rng.uniform(8, height)]).astype(int).tolist()
-                    cv2.rectangle(mask, (box[0], box[1]), (box[0] + box[2], box[1] + box[3]), 255, int(rng.integers(1, 4)))
+                    box = (
+                        np.rint(
+                            [
+                                rng.uniform(0, width),
+                                rng.uniform(0, height),
+                                rng.uniform(8, height),
+                                rng.uniform(8, height),
+                            ]
+                        )
+                        .astype(int)
+                        .tolist()
+                    )
+                    cv2.rectangle(
+                        mask, (box[0], box[1]), (box[0] + box[2], box[1] + box[3]), 255, int(rng.integers(1, 4))
+                    )
         elif kind == "bars":
             x = 0
             while x < width:
@@ -322,7 +373,11 @@ class DrawnLines:
                 x += wide
             if rng.random() < 0.5:
                 side = int(rng.integers(3, 9))
-                mask = cv2.resize(((rng.random((height // side + 1, width // side + 1)) < 0.5) * 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)  # fmt: skip
+                mask = cv2.resize(
+                    ((rng.random((height // side + 1, width // side + 1)) < 0.5) * 255).astype(np.uint8),
+                    (width, height),
+                    interpolation=cv2.INTER_NEAREST,
+                )
         page = paper + (ink - paper) * mask.astype(np.float32) / 255 + rng.uniform(0, 8) * grain(rng, height, width)
         return np.asarray(np.clip(page, 0, 255), np.uint8)
 
@@ -340,7 +395,7 @@ class DrawnLines:
         pieces = [text] if not others else list(text)
         for piece in pieces:
             chosen = next((each for each in (font, *others) if each.getmask(piece).getbbox()), font)
-            mask, (x, y) = chosen.getmask2(piece, "L", anchor="ls")
+            mask, (_, y) = chosen.getmask2(piece, "L", anchor="ls")
             ink = np.frombuffer(bytes(mask), np.uint8).reshape(mask.size[::-1])
             if not ink.size or at + ink.shape[1] >= width:
                 at += size // 2
@@ -367,26 +422,32 @@ def paragraph(path: Path, rng: Generator, length: int) -> str:
     return row[start : start + length]
 
 
-def develop(ink: Grey, rng: Generator, hand: object, style: str) -> Grey:
+def develop(ink: Grey, rng: Generator, hand: Hand, style: str) -> Grey:
     """Ink on paper as a scan, a screen, a worn print, a fax or a ribbon leaves it, uint8 (H, W)."""
     height, width = ink.shape
     look = rng.random()
     paper, dark = rng.uniform(185, 255), rng.choice([rng.uniform(0, 70), rng.uniform(60, 150)], p=[0.7, 0.3])
-    if style == "print" and look < 0.4:
-        # A screen or a page made by a program: clean edges.
-        alpha = ink.astype(np.float32) / 255
-    else:
-        alpha = ink_alpha(ink, rng, hand)  # type: ignore[arg-type]
+    # A screen or a page made by a program has clean edges.
+    clean_edges = style == "print" and look < 0.4
+    alpha = ink.astype(np.float32) / 255 if clean_edges else ink_alpha(ink, rng, hand)
     if style != "hand" and 0.4 <= look < 0.5:
         # Worn type and dry ribbons leave gaps.
-        alpha = alpha * np.clip(1.2 + rng.uniform(0.3, 1.0) * noise_field(rng, height, width, rng.uniform(2.5, 9)), 0, 1)
+        alpha = alpha * np.clip(
+            1.2 + rng.uniform(0.3, 1.0) * noise_field(rng, height, width, rng.uniform(2.5, 9)), 0, 1
+        )
     elif style != "hand" and 0.5 <= look < 0.58:
         # Ink that ran, or a ribbon struck hard.
         alpha = np.clip(cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.8, 1.8)) * rng.uniform(1.2, 2.2), 0, 1)
     elif style != "hand" and 0.58 <= look < 0.68:
         # A fax: every other row, black or white.
-        small = cv2.resize(alpha, (max(8, round(width * 0.9)), max(8, round(height * rng.uniform(0.4, 0.9)))), interpolation=cv2.INTER_AREA)
-        alpha = cv2.resize((small > rng.uniform(0.3, 0.6)).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+        small = cv2.resize(
+            alpha,
+            (max(8, round(width * 0.9)), max(8, round(height * rng.uniform(0.4, 0.9)))),
+            interpolation=cv2.INTER_AREA,
+        )
+        alpha = cv2.resize(
+            (small > rng.uniform(0.3, 0.6)).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
+        )
     elif style != "hand" and 0.68 <= look < 0.74:
         # Photographed from a screen: the raster shows.
         step = rng.uniform(2.2, 5.0)

@@ -112,7 +112,10 @@ def grow(weights: dict[str, Tensor], charset: str, grown: str) -> dict[str, Tens
         raise SystemExit("The charset does not begin with that of the checkpoint: append new characters to its end")
     place = {character: index + 1 for index, character in enumerate(charset)}
     base = [
-        place.get(character) or place.get(unicodedata.normalize("NFD", character)[0]) or place.get(LIKE.get(character, "")) or 0
+        place.get(character)
+        or place.get(unicodedata.normalize("NFD", character)[0])
+        or place.get(LIKE.get(character, ""))
+        or 0
         for character in grown[len(charset) :]
     ]
     old = len(charset) + 1
@@ -281,7 +284,6 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
                 lengths = [len(text) for _, text in batch]
                 yield stack([pixels for pixels, _ in batch], width), torch.tensor(classes), torch.tensor(lengths)
 
-
     def choose(self, index: int, kept: dict[str, list[Strip]], rng: np.random.Generator) -> Strip:
         """A line that is drawn, now or before, or the one at `index`, some of them spliced."""
         options = self.options
@@ -331,7 +333,9 @@ class Recognition:
         if self.options.spliced:
             shipped = Recognizer(Model(FOLDER / "recognizer.onnx", threads=1))
             self.lines = make_splicer(self.train, self.options.spliced, shipped, cache)
-        self.sources = sorted({s.source for s in self.train} | {"unipen_en"} if sources.pen else {s.source for s in self.train})
+        self.sources = sorted(
+            {s.source for s in self.train} | {"unipen_en"} if sources.pen else {s.source for s in self.train}
+        )
         known_by_heart = KnownText(s.text for s in train).knows([s.text for s in validation])
         pages = [page for folder in folders for page in load_pages(folder, "val")]
         self.pages = choose_pages(pages, self.options.validation_pages)

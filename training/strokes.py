@@ -87,12 +87,18 @@ def choose_pen(rng: Generator) -> Pen:
     kind = rng.choice(["ball", "felt", "fountain", "pencil"], p=[0.5, 0.15, 0.2, 0.15])
     angle = rng.uniform(0.4, 1.1)
     if kind == "ball":
-        return Pen(rng.uniform(1.0, 2.4), 0.0, angle, rng.uniform(0, 0.3), rng.uniform(10, 120), rng.uniform(0, 0.5), 0.0)
+        return Pen(
+            rng.uniform(1.0, 2.4), 0.0, angle, rng.uniform(0, 0.3), rng.uniform(10, 120), rng.uniform(0, 0.5), 0.0
+        )
     if kind == "felt":
-        return Pen(rng.uniform(2.0, 4.2), 0.0, angle, rng.uniform(0, 0.15), rng.uniform(0, 90), rng.uniform(0, 0.1), 0.0)
+        return Pen(
+            rng.uniform(2.0, 4.2), 0.0, angle, rng.uniform(0, 0.15), rng.uniform(0, 90), rng.uniform(0, 0.1), 0.0
+        )
     if kind == "fountain":
         nib = rng.uniform(0.2, 0.75)
-        return Pen(rng.uniform(1.8, 4.0), nib, angle, rng.uniform(0, 0.3), rng.uniform(0, 110), rng.uniform(0, 0.35), 0.0)
+        return Pen(
+            rng.uniform(1.8, 4.0), nib, angle, rng.uniform(0, 0.3), rng.uniform(0, 110), rng.uniform(0, 0.35), 0.0
+        )
     grain = rng.uniform(0.2, 0.7)
     return Pen(rng.uniform(1.2, 2.6), 0.0, angle, rng.uniform(0, 0.3), rng.uniform(70, 165), rng.uniform(0, 0.3), grain)
 
@@ -183,7 +189,9 @@ def load_items(path: Path, split: str) -> list[PenItem]:
             shaped = []
             for stroke in strokes:
                 x, y = stroke.T
-                shaped.append(np.stack([x - left, y - slope * x - level], axis=1).astype(np.float32) / np.float32(scale))
+                shaped.append(
+                    np.stack([x - left, y - slope * x - level], axis=1).astype(np.float32) / np.float32(scale)
+                )
             item = PenItem(tuple(shaped), " ".join(text.split()), hand)
             low = max(float(stroke[:, 1].max()) for stroke in shaped)
             high = -min(float(stroke[:, 1].min()) for stroke in shaped)
@@ -252,9 +260,7 @@ def draw_strokes(ink: Grey, strokes: tuple[Points, ...], pen: Pen, rng: Generato
         # Segments of one width and shade are drawn at once.
         edges = np.flatnonzero((np.diff(thick) != 0) | (np.diff(shades) != 0)) + 1
         for begin, end in pairwise([0, *edges.tolist(), len(thick)]):
-            cv2.polylines(
-                ink, [corners[begin : end + 1]], False, int(shades[begin]), int(thick[begin]), cv2.LINE_AA, 3
-            )
+            cv2.polylines(ink, [corners[begin : end + 1]], False, int(shades[begin]), int(thick[begin]), cv2.LINE_AA, 3)
 
 
 def draw_item(
@@ -335,7 +341,7 @@ class PenLines:
         return self.lines[int(rng.integers(len(self.lines)))]
 
     def line_of_words(self, rng: Generator) -> PenItem:
-        """Some words of one hand beside each other; hands with many words come more often, but not as often as those."""
+        """Words of one hand beside each other; a hand is chosen by the square root of how many it has."""
         hands = list(self.hands)
         share = np.array([len(self.hands[hand]) ** 0.5 for hand in hands])
         own = self.hands[hands[int(rng.choice(len(hands), p=share / share.sum()))]]
