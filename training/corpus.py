@@ -17,7 +17,7 @@ from numpy.random import Generator
 from training.fonts import CHARSET
 
 # The annotated pages write straight marks whatever the ink shows, and so do the synthetic ones.
-STRAIGHT = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "…": "..."})
+STRAIGHT = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"',  "…": "..."})
 FOREIGN = re.compile(f"[^{re.escape(CHARSET)}]")
 COMMON = set(string.ascii_letters + string.digits + " ")
 RARE = [character for character in CHARSET.translate(STRAIGHT) if character not in COMMON]

