@@ -21,7 +21,7 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
 from export.card import credits, text_credits
-from paragraph_ocr.language import EDGE, LanguageModel, Search, Table, save
+from paragraph_ocr.language import EDGE, OTHERS, LanguageModel, Search, Table, save
 from paragraph_ocr.models import FOLDER
 from training.corpus import Composer, Corpus, straight
 from training.fonts import CHARSET, DECLARATIONS
@@ -37,7 +37,6 @@ LONGEST = 7
 # Characters of composed text.
 CHARACTERS = {"en": 2_000_000, "fr": 1_000_000}
 # Contexts kept of each language; one takes about 20 bytes.
-OTHERS = "xx"
 CONTEXTS = {"en": 600_000, "fr": 600_000, "de": 250_000, "es": 180_000, "it": 180_000, "pt": 180_000, OTHERS: 200_000}
 PROSE = ("en", "fr", "de", "es", "it", "pt")
 # Word lists whose licences let what is learnt from them be passed on in a model of any licence.

@@ -19,19 +19,9 @@ from training.corpus import FOREIGN, clean
 from training.fonts import CHARSET, DECLARATIONS, Face, load_faces, open_font, read_table
 from training.pages import line_heights
 from training.signs import Signs
-from training.synthesis import (
-    Hand,
-    Setting,
-    Sheet,
-    choose_face,
-    drawable,
-    grain,
-    ink_alpha,
-    make_hand,
-    noise_field,
-    raise_letters,
-    write_line,
-)
+from training.synthesis.hands import Hand, Setting, choose_face, drawable, make_hand, raise_letters
+from training.synthesis.ink import Sheet, ink_alpha, write_line
+from training.synthesis.noise import grain, noise_field
 
 Grey = NDArray[np.uint8]
 
@@ -429,7 +419,7 @@ def develop(ink: Grey, rng: Generator, hand: Hand, style: str) -> Grey:
     paper, dark = rng.uniform(185, 255), rng.choice([rng.uniform(0, 70), rng.uniform(60, 150)], p=[0.7, 0.3])
     # A screen or a page made by a program has clean edges.
     clean_edges = style == "print" and look < 0.4
-    alpha = ink.astype(np.float32) / 255 if clean_edges else ink_alpha(ink, rng, hand)
+    alpha = ink.astype(np.float32) / 255 if clean_edges else ink_alpha(ink, rng, hand.face.style)
     if style != "hand" and 0.4 <= look < 0.5:
         # Worn type and dry ribbons leave gaps.
         alpha = alpha * np.clip(

@@ -21,6 +21,8 @@ from paragraph_ocr.models import ModelError, read_verified
 
 # What stands before a line's first character and after its last.
 EDGE = "\n"
+# The code of the model of all languages that have none of their own.
+OTHERS = "xx"
 # Steps that are kept in mind, at about 200 bytes each.
 REMEMBERED = 30_000
 # Natural logarithm of the probability of a character that a model does not know.
@@ -295,6 +297,10 @@ class Languages:
         weights = {language: exp(score - best) for language, score in scores.items()}
         total = sum(weights.values())
         return {language: weight / total for language, weight in weights.items()}
+
+    def given(self, codes: Sequence[str]) -> dict[str, float]:
+        """Equal weights of the languages that somebody names, ISO 639-1; those without a model count as `OTHERS`."""
+        return dict.fromkeys((code if code in self.models else OTHERS for code in codes), 1.0)
 
     def model(self, likely: Mapping[str, float]) -> LanguageModel | Mixture:
         """The model for a page, of its likeliest languages: their mixture, or one alone that leaves no doubt."""

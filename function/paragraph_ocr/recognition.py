@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.ctc import Character, decode, greedy, join
-from paragraph_ocr.language import LanguageModel
+from paragraph_ocr.language import LanguageModel, Languages, Mixture
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.rectification import Geometry, Normalisation, to_ink
 
@@ -56,20 +56,23 @@ class Recognizer:
     Parameters
     ----------
     model : Runnable
-    language : LanguageModel, optional
-        Weighs what the model gives; without it every step's best class is taken.
+    languages : Languages, optional
+        Weigh what the model gives; without them every step's best class is taken.
 
     Raises
     ------
     ModelError
-        The language model's charset is not the model's, or the model was exported for an earlier reader.
+        The language models are asked by another charset than the model's, or the model was exported for an earlier
+        reader.
     """
 
-    def __init__(self, model: Runnable, language: LanguageModel | None = None) -> None:
-        if language is not None and language.charset != model.card.charset:
-            raise ModelError("The language model has another charset than the recogniser; fit it anew or take it away")
+    def __init__(self, model: Runnable, languages: Languages | None = None) -> None:
+        if languages is not None and languages.charset != model.card.charset:
+            raise ModelError(
+                "The language models have another charset than the recogniser; fit them anew or remove them"
+            )
         self.model = model
-        self.language = language
+        self.languages = languages
         preprocessing = model.card.preprocessing
         if "fit" not in preprocessing:
             raise ModelError("The recogniser's card does not say how to fit writing to it; export its checkpoint anew")
@@ -80,10 +83,36 @@ class Recognizer:
         self.fit = Fit(**preprocessing["fit"])
         self.columns_a_step = width / model.card.output_shapes[0][1]
 
-    def read(self, seen: NDArray[np.float32]) -> list[Character]:
-        """The characters of what `look` saw, left to right; their steps are `columns_a_step` strip columns wide."""
+    def read(self, seen: NDArray[np.float32], language: LanguageModel | Mixture | None = None) -> list[Character]:
+        """The characters of what `look` saw, left to right; their steps are `columns_a_step` strip columns wide.
+
+        Parameters
+        ----------
+        seen : float32 (T, C)
+        language : LanguageModel or Mixture, optional
+            That of the page, as `language_of` gives it; where it is left out, that of the line alone.
+        """
         card = self.model.card
-        return decode(seen, card.charset, card.blank, self.language)
+        return decode(seen, card.charset, card.blank, language or self.language_of([seen]))
+
+    def language_of(
+        self, seen: Sequence[NDArray[np.float32]], codes: Sequence[str] = ()
+    ) -> LanguageModel | Mixture | None:
+        """The language model for a page, by what `look` saw of its lines, or None where there are no models.
+
+        Parameters
+        ----------
+        seen : sequence of float32 (T, C)
+        codes : sequence of str, optional
+            The languages that the page is known to be in, ISO 639-1; it is then not asked what the lines say.
+        """
+        if self.languages is None:
+            return None
+        if codes:
+            return self.languages.model(self.languages.given(codes))
+        card = self.model.card
+        texts = ["".join(character.text for character in greedy(each, card.charset, card.blank)) for each in seen]
+        return self.languages.model(self.languages.identify(texts))
 
     def density(self, seen: NDArray[np.float32], columns: int) -> float:
         """About how many characters stand in a column of a strip of so many columns, of which `look` saw this."""
