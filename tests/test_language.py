@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paragraph_ocr.language import EDGE, LanguageModel, Search, Table
+from paragraph_ocr.language import EDGE, LanguageModel, Languages, Mixture, Search, Table, save
 from paragraph_ocr.models import ModelError
 from training.language import cross_entropy, fit
 
@@ -15,11 +15,24 @@ SEARCH = Search(width=4, weight=0.5, bonus=1.0, floor=1e-3, sure=0.995)
 LINES = ["the cat sat on the mat", "the hat is on the cat", "that cat sat there"] * 5
 
 
-def save(folder: Path, lines: list[str] = LINES, contexts: int = 500) -> Path:
-    table = fit([(lines, 1.0)], contexts)
+ENGLISH = ["this is a cat at home", "the house is where they think", "which way is it then"] * 8
+FRENCH = ["voici un chat blanc", "la maison est dans la rue", "quelle heure est il donc"] * 8
+CHARACTERS = "".join(sorted(set("".join(LINES + ENGLISH + FRENCH)))) + "ż"
+
+
+def write(folder: Path, texts: dict[str, list[str]] | None = None) -> Path:
+    tables = {
+        language: fit([(lines, 1.0)], 500, charset=CHARACTERS[:-1])
+        for language, lines in (texts or {"en": LINES}).items()
+    }
     path = folder / "language.npz"
-    table.save(path)
-    card = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "search": vars(SEARCH)}
+    settings = save(tables, path)
+    card = {
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "search": vars(SEARCH),
+        "charset": CHARACTERS,
+        "languages": settings,
+    }
     path.with_suffix(".json").write_text(json.dumps(card))
     return path
 
@@ -113,36 +126,70 @@ def test_what_was_seen_before_one_character_only_says_little_of_others() -> None
     assert b > u
 
 
-def test_a_model_comes_back_from_its_file(tmp_path: Path, model: LanguageModel) -> None:
-    loaded = LanguageModel.load(save(tmp_path))
+def test_models_come_back_from_their_file(tmp_path: Path) -> None:
+    loaded = Languages.load(write(tmp_path))
+    own = LanguageModel(fit([(LINES, 1.0)], 500, charset=CHARACTERS[:-1]), SEARCH)
     assert loaded.search == SEARCH
-    assert cross_entropy(loaded, LINES) == cross_entropy(model, LINES)
+    assert loaded.charset == CHARACTERS
+    assert cross_entropy(loaded.models["en"], LINES) == cross_entropy(own, LINES)
+
+
+def test_a_character_that_a_model_lacks_is_unlikely_and_ends_its_context(tmp_path: Path) -> None:
+    model = Languages.load(write(tmp_path)).models["en"]
+    state, strange = state_after(model, "the ca"), CHARACTERS.index("ż")
+    assert model.log_probability(state, strange) < -10
+    assert model.after(state, strange) == 0
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "the cat is at home"), ("fr", "le chat est dans la maison")])
+def test_a_page_is_read_in_the_language_that_its_lines_speak(tmp_path: Path, language: str, text: str) -> None:
+    languages = Languages.load(write(tmp_path, {"en": ENGLISH, "fr": FRENCH}))
+    likely = languages.identify([text] * 4)
+    assert max(likely, key=lambda code: likely[code]) == language
+    assert sum(likely.values()) == pytest.approx(1)
+    assert languages.model(likely) is languages.models[language]
+
+
+def test_a_page_that_leaves_doubt_is_read_in_both_languages(tmp_path: Path) -> None:
+    languages = Languages.load(write(tmp_path, {"en": ENGLISH, "fr": FRENCH}))
+    mixture = languages.model({"en": 0.5, "fr": 0.5})
+    assert isinstance(mixture, Mixture)
+    state, index = mixture.start, CHARACTERS.index("t")
+    alone = [np.exp(model.log_probability(model.start, index)) for model in languages.models.values()]
+    assert np.exp(mixture.log_probability(state, index)) == pytest.approx(np.mean(alone))
+    assert mixture.after(state, index) == tuple(model.after(model.start, index) for model in languages.models.values())
+
+
+def test_a_language_that_is_named_is_not_guessed(tmp_path: Path) -> None:
+    languages = Languages.load(write(tmp_path, {"en": ENGLISH, "fr": FRENCH, "xx": LINES}))
+    assert languages.model(languages.given(["fr"])) is languages.models["fr"]
+    assert languages.model(languages.given(["fi"])) is languages.models["xx"]
 
 
 def test_a_file_that_is_not_its_cards_is_refused(tmp_path: Path) -> None:
-    path = save(tmp_path)
+    path = write(tmp_path)
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(ModelError, match="SHA-256"):
-        LanguageModel.load(path)
+        Languages.load(path)
 
 
 def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
-    path = save(tmp_path)
+    path = write(tmp_path)
     for content in ({"charset": "ab", "scale": 16.0, "contexts": "a"}, {"scale": 1.0}):
         np.savez(path, **content)
         card = json.loads(path.with_suffix(".json").read_text())
         card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         path.with_suffix(".json").write_text(json.dumps(card))
         with pytest.raises(ModelError, match="anew"):
-            LanguageModel.load(path)
+            Languages.load(path)
 
 
 @pytest.mark.parametrize("card", [None, "{", '{"sha256": "0"}', '{"sha256": "0", "search": {"depth": 3}}'])
 def test_a_card_that_does_not_say_how_to_search_is_refused(tmp_path: Path, card: str | None) -> None:
-    path = save(tmp_path)
+    path = write(tmp_path)
     if card is None:
         path.with_suffix(".json").unlink()
     else:
         path.with_suffix(".json").write_text(card)
     with pytest.raises(ModelError, match="card"):
-        LanguageModel.load(path)
+        Languages.load(path)
