@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,9 @@ MAX_JPEG_SCANS = 100
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 
+# Resolutions across and down that differ by less are meant to be the same, and by more are nonsense.
+LEAST_UNEQUAL, MOST_UNEQUAL = 1.1, 5.0
+
 # Bits of TIFF's NewSubfileType: a smaller copy of another frame, a transparency mask (TIFF 6.0, page 36).
 _NO_PAGE = 1 | 4
 
@@ -96,6 +100,13 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+class DecodedPage(NamedTuple):
+    """A page's grey values uint8 (H, W), and how many times as tall as wide its pixels are."""
+
+    pixels: NDArray[np.uint8]
+    pixel_aspect: float
+
+
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iterator[NDArray[np.uint8]]:
     """Decode an image file into its pages, one at a time.
 
@@ -116,7 +127,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iter
     -------
     iterator of uint8 (H, W)
         Grey values of the page, 0 black and 255 white, turned upright by its EXIF orientation; transparent pixels
-        are laid over white.
+        are laid over white, or over black where the writing would be white on white.
 
     Raises
     ------
@@ -127,13 +138,18 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iter
     BrokenImage
         The bytes begin like one and do not decode, or need a password.
     """
+    return (page.pixels for page in decode_pages(data, limits, first))
+
+
+def decode_pages(data: bytes, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iterator[DecodedPage]:
+    """What `decode` gives, each page with the shape of its pixels; takes, raises and refuses what `decode` does."""
     if len(data) > limits.max_bytes:
         raise TooLarge(f"The image has {len(data):,} bytes; the limit is {limits.max_bytes:,}.")
     if format_of(data) == "PDF":
         # Few requests bring one.
         from paragraph_ocr.pdfium import render_pages
 
-        return render_pages(data, limits, first)
+        return (DecodedPage(page, 1.0) for page in render_pages(data, limits, first))
     image, pages, name = _opened(data, limits)
     return _grey(image, pages[first - 1 :], name, limits)
 
@@ -180,10 +196,10 @@ def count_pages(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
     return len(_opened(data, limits)[1])
 
 
-def _grey(image: Image.Image, pages: list[int], name: str, limits: Limits) -> Iterator[NDArray[np.uint8]]:
+def _grey(image: Image.Image, pages: list[int], name: str, limits: Limits) -> Iterator[DecodedPage]:
     for frame in _loaded(image, pages, name, limits):
         with _refusing(name, limits):
-            page = np.asarray(upright(frame, to_grey(frame)))
+            page = DecodedPage(np.asarray(upright(frame, to_grey(frame))), _pixel_aspect(frame))
         yield page
 
 
@@ -265,23 +281,65 @@ def _refusing(name: str, limits: Limits) -> Iterator[None]:
 
 
 def to_grey(image: Image.Image) -> Image.Image:
-    """An image's grey values, 0 to 255, with transparent pixels over white; mode L."""
-    if image.mode.startswith("I"):
-        # Pillow clips 16-bit values at 255 instead of scaling them.
-        values = np.asarray(image)
-        grey = np.empty(values.shape, np.uint8)
-        # A row at a time, which needs no second copy of them.
-        for row, deep in zip(grey, values, strict=True):
-            row[:] = np.clip(deep, 0, 65535) // 257
-        return Image.fromarray(grey)
+    """An image's grey values, 0 to 255, with transparent pixels over what makes its writing visible; mode L."""
+    if image.mode[0] in "IF":
+        return _stretched(np.asarray(image))
     if image.mode == "LAB":
         # Pillow converts it by colour profiles alone; its first band is the lightness.
         return image.getchannel(0)
     if image.has_transparency_data:
         # An alpha band of its own takes a third of the memory that RGBA over white would.
         separate = image if image.mode in ("RGBA", "LA") else image.convert("RGBA")
-        return Image.composite(separate.convert("L"), Image.new("L", image.size, 255), separate.getchannel("A"))
+        grey, alpha = separate.convert("L"), separate.getchannel("A")
+        return Image.composite(grey, Image.new("L", image.size, _backdrop(grey, alpha)), alpha)
     return image.convert("L")
+
+
+def _stretched(values: NDArray[Any]) -> Image.Image:
+    """Values of more than eight bits as grey values, whatever part of their range is used; mode L.
+
+    Scanners store ten or twelve bits in sixteen without saying so, and Pillow clips at 255 instead of scaling. What
+    differs by less than a tenth is blank paper, of which the noise must not become ink.
+    """
+    sample = values[:: max(1, values.shape[0] // 1024), :: max(1, values.shape[1] // 1024)]
+    finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
+    low, high = (float(value) for value in np.percentile(finite, (0.05, 99.95))) if finite.size else (0.0, 0.0)
+    if values.dtype.kind != "f" and 2**15 <= high < 2**16:
+        low, high = 0.0, 65535.0
+    elif high - low < 0.1 * abs(high):
+        low = min(0.0, low)
+    grey = np.empty(values.shape, np.uint8)
+    # A row at a time, which needs no second copy of them.
+    for row, deep in zip(grey, values, strict=True):
+        row[:] = np.rint(np.clip(np.nan_to_num((deep - low) * (255.0 / max(high - low, 1e-6))), 0, 255))
+    return Image.fromarray(grey)
+
+
+def _backdrop(grey: Image.Image, alpha: Image.Image) -> int:
+    """White, or black where what is not transparent is so light that it could not be seen on white.
+
+    Parameters
+    ----------
+    grey, alpha : Image, mode L
+    """
+    step = max(1, max(grey.size) // 1024)
+    values, cover = (np.asarray(band)[::step, ::step].astype(np.float32) / 255.0 for band in (grey, alpha))
+    white, black = (float(np.std(values * cover + paper * (1.0 - cover))) for paper in (1.0, 0.0))
+    # Dark writing on light paper of its own is seen on white, too, though black around it would stand out more.
+    own = values[cover > 0.5]
+    writing = float(np.std(own)) if own.size else 0.0
+    return 0 if black > 2.0 * white and writing < 0.1 else 255
+
+
+def _pixel_aspect(image: Image.Image) -> float:
+    """How many times as tall as wide an image's pixels are once it is upright, by the resolution its file gives."""
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return 1.0
+    if not (across > 0 and down > 0 and LEAST_UNEQUAL < max(across / down, down / across) < MOST_UNEQUAL):
+        return 1.0
+    return across / down if orientation(image) < 5 else down / across
 
 
 def orientation(image: Image.Image) -> int:

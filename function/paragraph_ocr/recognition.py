@@ -85,20 +85,18 @@ class Recognizer:
         card = self.model.card
         return decode(seen, card.charset, card.blank, self.language)
 
+    def best_path(self, seen: NDArray[np.float32]) -> list[Character]:
+        """The characters of the likeliest class of each step, without the language model: quick, and nearly `read`."""
+        card = self.model.card
+        return greedy(seen, card.charset, card.blank)
+
     def density(self, seen: NDArray[np.float32], columns: int) -> float:
         """About how many characters stand in a column of a strip of so many columns, of which `look` saw this."""
-        card = self.model.card
-        return len(greedy(seen, card.charset, card.blank)) / columns
+        return len(self.best_path(seen)) / columns
 
     def confidences(self, characters: Sequence[Character]) -> NDArray[np.float64]:
         """How sure it is that each character is right, float64 (N,), as the model's card calibrates it."""
         return np.interp([character.confidence for character in characters], *self.model.card.calibration)
-
-    def legibility(self, seen: Sequence[NDArray[np.float32]]) -> float:
-        """Mean confidence of the characters of strips, 0 where there are none; not above `legible` upside down."""
-        card = self.model.card
-        read = [character.confidence for each in seen for character in greedy(each, card.charset, card.blank)]
-        return sum(read) / max(len(read), 1)
 
     def look(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """Log probabilities, float32 (T, C), of each strip.
