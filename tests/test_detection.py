@@ -243,8 +243,7 @@ def test_lines_of_a_page_larger_than_opencv_turns_stand_where_they_are(degrees: 
     (line,), _ = Detector(InkModel(ascender=2)).find(page)
     along = line.baseline[-1] - line.baseline[0]
     assert np.degrees(np.arctan2(along[1], along[0])) == pytest.approx(degrees, abs=1.0)
-    # Its shorter side is shown in half of the input.
-    assert line.ascender == pytest.approx(2 * 2000 / 128, rel=0.01)
+    assert line.ascender == pytest.approx(2 * 40_000 / 256, rel=0.01)
     assert line.baseline[:, 0].mean() == pytest.approx(20_000, abs=200)
 
 

@@ -24,7 +24,7 @@ ASCENDER = 16.0
 # In ascender heights: the widest gap between words of a line, the widest shape that a line goes on behind, how far
 # pieces of a line lie above each other, and the gap between two pieces that are one line with nothing between.
 WORD_GAP, SHAPE, LEVEL, SEAM = 1.0, 9.0, 0.3, 0.35
-# In ascender heights: the widest gap between two pieces that grew towards each other, which between the cells of a table
+# In ascender heights: the widest gap between two pieces that grew towards each other, which between cells of a table
 # is wider, and the least by which they grew, or that a shape hides of a line, which of a rule is less.
 JOINED_GAP, HIDING = 0.8, 0.8
 # Heights of letters in ascenders: a part of a line, and one that begins a line of its own.

@@ -13,6 +13,8 @@ from paragraph_ocr.ink import find_ink, letter_height
 ELONGATED = 2.0
 # Ascenders of an elongated page have about so many input pixels.
 ASCENDER = 16.0
+# The most inputs that the shorter side of an elongated page fills.
+MOST_ENLARGED = 1.0
 # Of a window, the part that it shares at least with the next.
 OVERLAP = 1 / 8
 
@@ -26,7 +28,7 @@ def input_side(page: NDArray[np.uint8], size: int) -> int:
     """The pixels of a page's longer side in which lines are looked for first.
 
     Most pages are shown in the detector's input whole. An elongated one is shown so large that its letters can be read,
-    but with its shorter side in at most half the input, so that the work grows with the page's area alone.
+    but its shorter side no larger than the input, so that the work grows with the page's length alone.
 
     Parameters
     ----------
@@ -39,9 +41,10 @@ def input_side(page: NDArray[np.uint8], size: int) -> int:
         return size
     sample = densest_part(page)
     height = letter_height(find_ink(sample, min(1.0, size / min(sample.shape))))
-    largest = size / 2 / shortest
-    # Several times a blank page's or a single word's scale is no use, and too little of a letter cannot be seen.
-    scale = largest if height is None else min(ASCENDER / height, 2 * largest)
+    if height is None:
+        return size
+    # What is taken for letters may be noise.
+    scale = min(ASCENDER / height, MOST_ENLARGED * size / shortest)
     return int(max(size, round(scale * longest)))
 
 
