@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from paragraph_ocr import imaging
 from paragraph_ocr.errors import BrokenImage, TooLarge, UnsupportedFormat
-from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits
+from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, decode_pages
 
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "HEIF", "AVIF"]
 
@@ -249,3 +249,46 @@ def test_damaged_files_decode_or_are_refused(form: str) -> None:
             assert form == "TIFF"
             continue
         assert decoded.ndim == 2
+
+
+@pytest.mark.parametrize(("low", "high"), [(90, 1010), (0, 4095), (3000, 9000)])
+def test_sixteen_bits_are_stretched_to_those_that_are_used(low: int, high: int) -> None:
+    values = np.linspace(low, high, 60).astype(np.uint16)[None].repeat(40, axis=0)
+    decoded = decode(encode(Image.fromarray(values), "PNG"))
+    assert decoded[:, 0].max() < 4
+    assert decoded[:, -1].min() > 251
+
+
+def test_the_noise_of_blank_paper_of_sixteen_bits_is_not_stretched() -> None:
+    values = np.random.default_rng(0).integers(5000, 5200, (40, 60)).astype(np.uint16)
+    assert np.ptp(decode(encode(Image.fromarray(values), "PNG")).astype(int)) < 16
+
+
+def test_white_writing_on_transparency_is_laid_over_black() -> None:
+    pixels = np.full((40, 60, 4), 255, np.uint8)
+    pixels[:, :, 3] = 0
+    pixels[10:20, 10:50, 3] = 255
+    decoded = decode(encode(Image.fromarray(pixels), "PNG"))
+    assert decoded[10:20, 10:50].min() == 255
+    assert decoded[:8].max() == 0
+
+
+def test_a_light_sheet_with_dark_writing_on_transparency_is_laid_over_white() -> None:
+    pixels = np.full((40, 60, 4), 255, np.uint8)
+    pixels[:, :20, 3] = 0
+    pixels[10:20, 30:50, :3] = 0
+    assert decode(encode(Image.fromarray(pixels), "PNG"))[:, :20].min() == 255
+
+
+@pytest.mark.parametrize(
+    ("dpi", "orientation", "aspect"),
+    [((204, 98), 1, 204 / 98), ((204, 98), 6, 98 / 204), ((300, 300), 1, 1), ((300, 299), 1, 1), ((1, 900), 1, 1)],
+)
+def test_the_shape_of_pixels_is_what_the_resolution_says(
+    dpi: tuple[int, int], orientation: int, aspect: float
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(Image.fromarray(page()), "JPEG", dpi=dpi, exif=exif)
+    (decoded,) = decode_pages(data)
+    assert decoded.pixel_aspect == pytest.approx(aspect)

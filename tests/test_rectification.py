@@ -2,12 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
+from paragraph_ocr.light import dark_on_light, even_light
 from paragraph_ocr.rectification import (
     Geometry,
     Normalisation,
     cut,
-    dark_on_light,
-    even_light,
     frame,
     resample,
     smooth,

@@ -142,7 +142,7 @@ def shipped_finder(reader: PageReader, size: int) -> Finder:
     """
 
     def find(paragraph: Paragraph) -> tuple[NDArray[np.uint8], list[TextLine]]:
-        found = [line for line in reader.detector.find(paragraph.pixels)[0] if reader.detector.believes(line, 0.0)]
+        found = [line for line in reader.detector.find(paragraph.pixels).lines if reader.detector.accepts(line, 0.0)]
         return draw_labels([line.polygon for line in found], len(paragraph.pixels), size), found
 
     path = FOLDER / "detector.onnx"

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
-from paragraph_ocr.detection import DISTANCE_UNIT, Survey, find_lines, letterbox
-from paragraph_ocr.rectification import Normalisation, Points, even_light, resample, smooth, to_ink
+from paragraph_ocr.detection import DISTANCE_UNIT, SearchSettings, find_lines, letterbox
+from paragraph_ocr.light import even_light
+from paragraph_ocr.rectification import Normalisation, Points, resample, smooth, to_ink
 from training.augmentation import degrade, shade
 from training.batches import leave_signals
 from training.matching import match_lines
@@ -34,7 +35,7 @@ GRAIN = 64
 # neighbouring columns come apart.
 CORE = (0.42, 0.05)
 INSET = 0.35
-SURVEY = Survey(confidence=0.55, sure=0.8, lines=50, ascender=14.0, enlargement=1.75, skew=5.0, tall=64.0)
+SURVEY = SearchSettings(confidence=0.55, sure=0.8, lines=50, ascender=14.0, enlargement=1.75, skew=5.0, tall=64.0)
 # How many of the samples are ruled or squared, and the distance of the rules, in shares of the input's side.
 RULED = (0.25, (0.012, 0.08))
 # How many have the hard edge of a shadow, a seam or a fold, so that not each line across the writing parts columns.

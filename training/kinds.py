@@ -48,8 +48,8 @@ def find(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
     """The lines of a page that are lines however they are read, unread."""
     return [
         Line("", line.confidence, _points(line.polygon), _points(line.baseline), ())
-        for line in reader.detector.find(pixels)[0]
-        if reader.detector.believes(line, 0.0)
+        for line in reader.detector.find(pixels).lines
+        if reader.detector.accepts(line, 0.0)
     ]
 
 

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.rectification import dark_on_light, even_light, resample, smooth
+from paragraph_ocr.light import dark_on_light, even_light
+from paragraph_ocr.rectification import resample, smooth
 
 Points = NDArray[np.float32]
 

@@ -1,8 +1,9 @@
-"""A grey page in; its text lines, each with baseline, heights, polygon and confidence, in reading order out."""
+"""Find the text lines of an upright grey page, each with baseline, heights, polygon and confidence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,16 +11,18 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.rectification import Normalisation, Points, resample, smooth, to_ink
+from paragraph_ocr.windows import input_side, windows
 
 # The network's distances are in tens of input pixels, so that they are about as large as its logits.
 DISTANCE_UNIT = 10.0
-# Pixels of a page's longer side that are enough to find lines; OpenCV turns nothing of more than 32,766.
-LONGEST = 4096
+# Pixels of a page's longer side that are enough to find lines, and of an elongated one's shorter side.
+LONGEST, SHORTEST = 4096, 1024
+# OpenCV turns nothing of more than 32,766 pixels.
+LONGEST_TURNED = 32_000
+# A page that would have more pixels than this once it is turned straight is taken as it is.
+LARGEST_TURNED = 2 * LONGEST**2
 # By so much smaller is a page shown whose lines are too tall, and one without any.
 SMALLER, MUCH_SMALLER = 2**0.5, 4
-# So many amounts make a column, if from each to what it is for it is at least this share of the row, and if they are
-# at least this share of the lines in it.
-MANY, FAR, MOST = 4, 0.2, 0.5
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,16 @@ class TextLine:
         lower = self.baseline + downs * self.descender
         return np.concatenate([upper, lower[::-1]]).astype(np.float32)
 
-    def before(self, scale: float) -> TextLine:
-        """The line on the page that was shrunk or enlarged by `scale`."""
-        return TextLine(self.baseline / scale, self.ascender / scale, self.descender / scale, self.confidence)
+    def rescaled(self, scale: float) -> TextLine:
+        """The line on the page enlarged by `scale`."""
+        return TextLine(self.baseline * scale, self.ascender * scale, self.descender * scale, self.confidence)
+
+
+class Detection(NamedTuple):
+    """What a look at a page found: its lines, in no order, and whether it seems to lie on its side."""
+
+    lines: list[TextLine]
+    sideways: bool
 
 
 def letterbox(
@@ -140,20 +150,20 @@ def _baseline(points: Points, distance: NDArray[np.float32], ascender: float, in
 
 
 @dataclass(frozen=True)
-class Survey:
+class SearchSettings:
     """How much of a page's detail the detector looks at, and what it takes for a line.
 
     Attributes
     ----------
     confidence : float
         Lines of less are specks: of less by the detector alone they are not read, of less when that is multiplied by
-        how sure the reader is they are not kept.
+        the confidence of the reading they are not kept.
     sure : float
-        From here on the detector is sure of a line, and it is kept however it is read.
+        From this confidence of the detector on a line is kept however it is read.
     lines, ascender : float
         A page with as many lines, whose ascenders are shorter than this in input pixels, is looked at again, enlarged.
     enlargement : float
-        How much larger the page is then, at most twice; it is seen through windows of the input's size.
+        How much larger the page is then.
     skew : float
         Degrees by which lines may slope before they are looked for again on the page turned straight.
     tall : float
@@ -179,83 +189,92 @@ class Detector:
         self.normalisation = Normalisation(**preprocessing["normalisation"])
         if "tall" not in preprocessing["survey"]:
             raise ModelError("The detector's card does not say how tall a line may be; export its checkpoint anew")
-        self.survey = Survey(**preprocessing["survey"])
+        self.settings = SearchSettings(**preprocessing["survey"])
         self.threshold = float(preprocessing["threshold"])
         self.inset = float(preprocessing["inset"])
 
-    def find(self, page: NDArray[np.uint8], upright: bool = False) -> tuple[list[TextLine], bool]:
-        """What may be lines of a page, in reading order, and whether it lies on its side, so that it has none.
+    @property
+    def size(self) -> int:
+        """Side of the input, pixels."""
+        return self.model.input_shape[-1]
+
+    def find(self, page: NDArray[np.uint8]) -> Detection:
+        """The lines of a page that is taken for upright, at the scale that suits its letters, in no order.
 
         Parameters
         ----------
         page : uint8 (H, W)
-        upright : bool
-            Take it for upright, whatever it looks like.
         """
-        size = self.model.input_shape[-1]
-        survey = self.survey
-        page, shrunk = shrink(page, LONGEST)
-        # A sixteenth of the work suspects most pages that lie on their side, and a quarter makes sure.
-        if not upright and all(self._look(page, size // part, upright)[1] for part in (4, 2)):
-            return [], True
-        found, sideways = self._look(page, size, upright)
-        if sideways:
-            return [], True
-        side = shown = size
+        settings = self.settings
+        page, shrunk = shrink(page)
+        side = usual = input_side(page, self.size)
+        found, sideways = self.look(page, side)
+        smaller_side = side
         near, scale = page, 1.0
-        while shown > max(self.model.card.grains) and _height(found) * shown / max(page.shape) > survey.tall:
-            if shown == size:
-                near, scale = shrink(page, size)
-            shown = round(shown / (SMALLER if found else MUCH_SMALLER))
-            if smaller := self._look(near, shown)[0]:
-                found, side = [line.before(scale) for line in smaller], shown
+        while smaller_side > max(self.model.card.grains) and (
+            _lower_quartile_height(found) * smaller_side / max(page.shape) > settings.tall
+        ):
+            if smaller_side == side:
+                near, scale = shrink(page, side)
+            smaller_side = round(smaller_side / (SMALLER if found else MUCH_SMALLER))
+            if smaller := self.look(near, smaller_side).lines:
+                found, side = [line.rescaled(1 / scale) for line in smaller], smaller_side
         slope = _slope(found)
         back = np.eye(2, 3, dtype=np.float32)
-        if abs(slope) > survey.skew:
+        if abs(slope) > settings.skew and _turned_area(page.shape, slope) < LARGEST_TURNED:
             page, back = straighten(page, slope)
-            found, _ = self._look(page, side)
-        heights = [line.ascender * size / max(page.shape) for line in found]
-        if len(found) >= survey.lines and float(np.median(heights)) < survey.ascender:
-            found, _ = self._look(page, round(survey.enlargement * size))
-        return [
-            replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]).before(shrunk)
-            for line in reading_order(found)
-        ], False
+            found = self.look(page, side).lines
+        heights = [line.ascender * usual / max(page.shape) for line in found]
+        if len(found) >= settings.lines and float(np.median(heights)) < settings.ascender:
+            found = self.look(page, round(settings.enlargement * usual)).lines
+        return Detection(
+            [replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]).rescaled(1 / shrunk) for line in found],
+            sideways,
+        )
 
-    def believes(self, line: TextLine, read: float) -> bool:
+    def accepts(self, line: TextLine, read: float) -> bool:
         """Whether what was found is a line, when it was read with such a confidence, 0 to 1."""
-        return line.confidence >= self.survey.sure or line.confidence * read >= self.survey.confidence
+        return line.confidence >= self.settings.sure or line.confidence * read >= self.settings.confidence
 
-    def glance(self, page: NDArray[np.uint8]) -> list[TextLine]:
-        """The larger lines of a page that does not lie on its side, a quarter of the work of `find`, in no order."""
-        return self._look(page, self.model.input_shape[-1] // 2)[0]
+    def look(self, page: NDArray[np.uint8], side: int) -> Detection:
+        """What stands on a page shown with its longer side in so many pixels, through as many windows as that takes.
 
-    def _look(self, page: NDArray[np.uint8], side: int, upright: bool = True) -> tuple[list[TextLine], bool]:
-        """What `find` gives for a page shown with its longer side in so many pixels, through one window or several."""
+        Parameters
+        ----------
+        page : uint8 (H, W)
+        side : int
+        """
         card = self.model.card
-        size = card.input_shape[-1]
+        size = self.size
         stride = size // card.output_shapes[0][-1]
         ink, scale = letterbox(page, side, (card.grains[2], card.grains[3]), self.normalisation)
         tall, wide = ink.shape[2:]
         maps = np.empty((card.output_shapes[0][1], tall // stride, wide // stride), np.float32)
-        for top, *rows in _windows(tall, size, stride):
-            for left, *columns in _windows(wide, size, stride):
+        sideways = 0
+        for top, *rows in windows(tall, size, stride):
+            for left, *columns in windows(wide, size, stride):
                 seen, axes = self.model.run(ink[:, :, top : top + size, left : left + size])
                 (low, high), (first, last) = rows, columns
                 maps[:, low:high, first:last] = seen[
                     0, :, low - top // stride : high - top // stride, first - left // stride : last - left // stride
                 ]
-        if axes[0, 1] > axes[0, 0] and not upright:
-            return [], True
+                sideways += 1 if axes[0, 1] > axes[0, 0] else -1
         lines = [
-            line.before(scale)
+            line.rescaled(1 / scale)
             for line in find_lines(maps, stride, self.threshold, self.inset)
-            if line.confidence >= self.survey.confidence
+            if line.confidence >= self.settings.confidence
         ]
-        return lines, False
+        return Detection(lines, sideways > 0)
 
 
-def _height(lines: list[TextLine]) -> float:
+def _turned_area(shape: tuple[int, ...], degrees: float) -> float:
+    """Pixels of a page (H, W) once it is turned, with room for its corners."""
+    cos, sin = abs(np.cos(np.radians(degrees))), abs(np.sin(np.radians(degrees)))
+    height, width = shape
+    return float((width * cos + height * sin) * (width * sin + height * cos))
+
+
+def _lower_quartile_height(lines: list[TextLine]) -> float:
     """A quarter of the lines are as tall, ascender to descender, or less tall; without lines it is infinite."""
     heights = sorted(line.ascender + line.descender for line in lines)
     return heights[(len(heights) - 1) // 4] if heights else float("inf")
@@ -271,9 +290,18 @@ def _slope(lines: list[TextLine]) -> float:
     return float(angles[order][np.searchsorted(sums, sums[-1] / 2)]) if lines else 0.0
 
 
-def shrink(page: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:
-    """A page with its longer side in at most so many pixels, and by what scale it was shrunk."""
-    scale = longest / max(page.shape)
+def shrink(page: NDArray[np.uint8], longest: int | None = None) -> tuple[NDArray[np.uint8], float]:
+    """A page with as many pixels as are enough to find lines, and by what scale it was shrunk.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+    longest : int, optional
+        The most pixels of its longer side; when left out, `LONGEST`, but `SHORTEST` of the shorter one.
+    """
+    scale = (longest or LONGEST) / max(page.shape)
+    if longest is None:
+        scale = min(max(scale, SHORTEST / min(page.shape)), LONGEST_TURNED / max(page.shape))
     if scale >= 1.0:
         return page, 1.0
     height, width = (max(1, round(length * scale)) for length in page.shape)
@@ -302,86 +330,3 @@ def straighten(page: NDArray[np.uint8], degrees: float) -> tuple[NDArray[np.uint
     paper = float(np.median(page[::8, ::8]))
     straight = cv2.warpAffine(page, there, (int(size[0]), int(size[1])), borderValue=paper)
     return np.asarray(straight, np.uint8), np.column_stack([turn.T, turn.T @ low]).astype(np.float32)
-
-
-def _windows(length: int, size: int, stride: int) -> list[tuple[int, int, int]]:
-    """One window of `size` pixels or two that overlap, and from where to where each one's part of the maps is taken."""
-    if length <= size:
-        return [(0, 0, length // stride)]
-    second = (length - size) // stride * stride
-    middle = (second + size) // 2 // stride
-    return [(0, 0, middle), (second, middle, (second + size) // stride)]
-
-
-def reading_order(lines: list[TextLine]) -> list[TextLine]:
-    """Lines top to bottom, columns left to right (Breuel 2003), whether or not white bands part the columns.
-
-    Of lines one above the other the upper comes first. Of lines beside each other the left one does, with all that
-    stands above and below it, up to a line that spans both; but not before what is above all of that. A column of
-    amounts is read row by row with what they are for.
-    """
-    if len(lines) < 2:
-        return lines
-    ascender = float(np.median([line.ascender for line in lines]))
-    rows = _rows(lines, ascender)
-    left = np.array([lines[row[0]].baseline[:, 0].min() for row in rows])
-    right = np.array([lines[row[-1]].baseline[:, 0].max() for row in rows])
-    # What is written in one column runs over into the next.
-    overrun = np.minimum(ascender, (right - left) / 4)
-    left, right = left + overrun, right - overrun
-    height = np.array([lines[row[0]].baseline[:, 1].mean() for row in rows])
-    overlaps = (left[:, None] < right) & (left < right[:, None])
-    beside = right[:, None] <= left
-    above = overlaps & (height[:, None] < height)
-    # Products of matrices ask for all pairs whether any third line stands to both of them in a certain way.
-    spanned = above.astype(np.float32) @ above.astype(np.float32) > 0
-    reaches = overlaps.astype(np.float32) @ (beside & (height[:, None] < height + ascender / 2)).astype(np.float32) > 0
-    before = above | (beside & reaches & ~spanned & ~spanned.T)
-    waits = before.sum(axis=0)
-    ordered: list[TextLine] = []
-    for _ in rows:
-        # Should lines wait for each other in a circle, the highest goes first.
-        candidates = np.flatnonzero(waits == 0) if (waits == 0).any() else np.flatnonzero(waits > 0)
-        first = int(candidates[np.argmin(height[candidates])])
-        ordered.extend(lines[index] for index in rows[first])
-        waits -= before[first]
-        waits[first] = -len(rows)
-    return ordered
-
-
-def _rows(lines: list[TextLine], ascender: float) -> list[list[int]]:
-    """The lines, each alone, but an amount together with what stands far to the left of it.
-
-    Amounts stand under each other, flush on the right and ragged on the left, which columns of prose or of a list are
-    not.
-    """
-    starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
-    # How far each line ends, rightwards and upwards, from where each other begins.
-    across, up = (starts[:, axis] - ends[:, axis, None] for axis in (0, 1))
-    level = (across > 0) & (np.abs(up) < ascender / 2)
-    alone = (level.sum(axis=0) == 1) & (level.sum(axis=1) == 0)
-    pairs = []
-    for amount in np.flatnonzero(alone):
-        item = int(np.flatnonzero(level[:, amount])[0])
-        far = across[item, amount] >= FAR * (ends[amount, 0] - starts[item, 0])
-        if far and level[item].sum() == 1 and not level[:, item].any():
-            pairs.append((item, int(amount)))
-    amounts = [amount for _, amount in pairs]
-    if len(pairs) < MANY or not _ragged(starts[amounts]) > 2 * _ragged(ends[amounts]):
-        pairs = []
-    else:
-        inside = (ends[:, 0] > starts[amounts, 0].min()) & (starts[:, 0] < ends[amounts, 0].max())
-        inside &= (starts[:, 1] >= starts[amounts, 1].min()) & (starts[:, 1] <= starts[amounts, 1].max())
-        if len(pairs) < MOST * inside.sum():
-            pairs = []
-    second = {amount for _, amount in pairs}
-    together = dict(pairs)
-    return [
-        [index, together[index]] if index in together else [index] for index in range(len(lines)) if index not in second
-    ]
-
-
-def _ragged(points: NDArray[np.float64]) -> float:
-    """How far points (N, 2) lie from a line down the page, pixels, root mean square."""
-    fit = np.polynomial.Polynomial.fit(points[:, 1], points[:, 0], 1)
-    return float(np.sqrt(np.mean((fit(points[:, 1]) - points[:, 0]) ** 2)))

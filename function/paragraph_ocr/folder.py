@@ -348,8 +348,9 @@ def _read(
     overlays: list[bytes] = []
     start = perf_counter()
     deadline = start + reader.limits.max_seconds
-    for number, pixels in enumerate(imaging.decode(data, reader.limits), 1):
-        page = reader.read_image(pixels, path, 1000 * (perf_counter() - start), number, deadline)
+    for number, (pixels, aspect) in enumerate(imaging.decode_pages(data, reader.limits), 1):
+        decode_ms = 1000 * (perf_counter() - start)
+        page = reader.read_image(pixels, path, decode_ms, number, deadline, pixel_aspect=aspect)
         pages.append(page)
         seen.append(
             {

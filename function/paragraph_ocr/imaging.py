@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import ExifTags, Image
 
@@ -107,6 +107,9 @@ _BYTES_A_PIXEL_OF_TRANSPARENCY = 8
 _MEMORY_BESIDE = 64 * 2**20
 _MEMORY_OF_DECODER = {"AVIF": 256 * 2**20, "HEIF": 256 * 2**20}
 
+# Resolutions across and down that differ by less are meant to be the same, and by more are nonsense.
+LEAST_UNEQUAL, MOST_UNEQUAL = 1.1, 5.0
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -137,6 +140,13 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+class DecodedPage(NamedTuple):
+    """A page's grey values uint8 (H, W), and how many times as tall as wide its pixels are."""
+
+    pixels: NDArray[np.uint8]
+    pixel_aspect: float
 
 
 class Source:
@@ -193,7 +203,7 @@ def decode(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1
     -------
     iterator of uint8 (H, W)
         Grey values of the page, 0 black and 255 white, turned upright by its EXIF orientation; transparent pixels
-        are laid over white.
+        are laid over white, or over black where the writing would be white on white.
 
     Raises
     ------
@@ -206,6 +216,11 @@ def decode(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1
     DeadlineExceeded
         The time is over.
     """
+    return (page.pixels for page in decode_pages(data, limits, first))
+
+
+def decode_pages(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iterator[DecodedPage]:
+    """What `decode` gives, each page with the shape of its pixels; takes, raises and refuses what `decode` does."""
     deadline = perf_counter() + limits.max_seconds
     source = data if isinstance(data, Source) else Source(data)
     if len(source.data) > limits.max_bytes:
@@ -223,14 +238,15 @@ def decode(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1
     return pages
 
 
-def _rendered(source: Source, limits: Limits, first: int, deadline: float, close: bool) -> Iterator[NDArray[np.uint8]]:
+def _rendered(source: Source, limits: Limits, first: int, deadline: float, close: bool) -> Iterator[DecodedPage]:
     """Yield an empty page once the PDF is let in, then its own; end its process then if that is to be done."""
     import numpy as np
 
     try:
         pdf = source.pdf(limits)
-        yield np.empty((0, 0), np.uint8)
-        yield from pdf.pages(first, deadline)
+        yield DecodedPage(np.empty((0, 0), np.uint8), 1.0)
+        for page in pdf.pages(first, deadline):
+            yield DecodedPage(page, 1.0)
     finally:
         if close:
             source.close()
@@ -397,29 +413,30 @@ def _is_run_length_encoded(bmp: bytes) -> bool:
     return bmp[14:18] != b"\x0c\0\0\0" and bmp[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
 
 
-def _grey(plan: _Plan, limits: Limits, first: int, deadline: float) -> Iterator[NDArray[np.uint8]]:
+def _grey(plan: _Plan, limits: Limits, first: int, deadline: float) -> Iterator[DecodedPage]:
     import numpy as np
 
     assert plan.image is not None
     for frame in _loaded(plan.image, plan.pages[first - 1 :], plan.name, limits):
         with _refusing(plan.name, limits):
-            page = np.asarray(upright(frame, to_grey(frame)))
+            page = DecodedPage(np.asarray(upright(frame, to_grey(frame))), _pixel_aspect(frame))
         _check_time(deadline)
         yield page
 
 
 def _grey_elsewhere(
     data: bytes, plan: _Plan, limits: Limits, first: int, deadline: float
-) -> Iterator[NDArray[np.uint8]]:
+) -> Iterator[DecodedPage]:
     """Yield an empty page once the file is let in, then its own."""
     import numpy as np
 
     with start(data, plan.name, {"first": first}, plan.memory, limits) as process:
         header, _ = process.answer(deadline - perf_counter())
-        yield np.empty((0, 0), np.uint8)
+        yield DecodedPage(np.empty((0, 0), np.uint8), 1.0)
         for _ in range(first, header["pages"] + 1):
             shape, pixels = process.answer(deadline - perf_counter())
-            yield np.frombuffer(pixels, np.uint8).reshape(shape["height"], shape["width"])
+            grey = np.frombuffer(pixels, np.uint8).reshape(shape["height"], shape["width"])
+            yield DecodedPage(grey, shape["aspect"])
 
 
 @contextmanager
@@ -450,7 +467,8 @@ def serve(task: dict[str, Any], data: bytes) -> None:
     for frame in _loaded(image, pages[task["first"] - 1 :], name, limits):
         with _refusing(name, limits):
             page = upright(frame, to_grey(frame))
-        send({"width": page.width, "height": page.height}, page.tobytes())
+        shape = {"width": page.width, "height": page.height, "aspect": _pixel_aspect(frame)}
+        send(shape, page.tobytes())
 
 
 def _check_time(deadline: float) -> None:
@@ -585,25 +603,70 @@ def _refusing(name: str, limits: Limits) -> Iterator[None]:
 
 
 def to_grey(image: Image.Image) -> Image.Image:
-    """An image's grey values, 0 to 255, with transparent pixels over white; mode L."""
-    if image.mode.startswith("I"):
-        import numpy as np
-
-        # Pillow clips 16-bit values at 255 instead of scaling them.
-        values = np.asarray(image)
-        grey = np.empty(values.shape, np.uint8)
-        # A row at a time, which needs no second copy of them.
-        for row, deep in zip(grey, values, strict=True):
-            row[:] = np.clip(deep, 0, 65535) // 257
-        return Image.fromarray(grey)
+    """An image's grey values, 0 to 255, with transparent pixels over what makes its writing visible; mode L."""
+    if image.mode[0] in "IF":
+        return _stretched(image)
     if image.mode == "LAB":
         # Pillow converts it by colour profiles alone; its first band is the lightness.
         return image.getchannel(0)
     if image.has_transparency_data:
         # An alpha band of its own takes a third of the memory that RGBA over white would.
         separate = image if image.mode in ("RGBA", "LA") else image.convert("RGBA")
-        return Image.composite(separate.convert("L"), Image.new("L", image.size, 255), separate.getchannel("A"))
+        grey, alpha = separate.convert("L"), separate.getchannel("A")
+        return Image.composite(grey, Image.new("L", image.size, _backdrop(grey, alpha)), alpha)
     return image.convert("L")
+
+
+def _stretched(image: Image.Image) -> Image.Image:
+    """Values of more than eight bits as grey values, whatever part of their range is used; mode L.
+
+    Scanners store ten or twelve bits in sixteen without saying so, and Pillow clips at 255 instead of scaling. What
+    differs by less than a tenth is blank paper, of which the noise must not become ink.
+    """
+    import numpy as np
+
+    values = np.asarray(image)
+    sample = values[:: max(1, values.shape[0] // 1024), :: max(1, values.shape[1] // 1024)]
+    finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
+    low, high = (float(value) for value in np.percentile(finite, (0.05, 99.95))) if finite.size else (0.0, 0.0)
+    if values.dtype.kind != "f" and 2**15 <= high < 2**16:
+        low, high = 0.0, 65535.0
+    elif high - low < 0.1 * abs(high):
+        low = min(0.0, low)
+    grey = np.empty(values.shape, np.uint8)
+    # A row at a time, which needs no second copy of them.
+    for row, deep in zip(grey, values, strict=True):
+        row[:] = np.rint(np.clip(np.nan_to_num((deep - low) * (255.0 / max(high - low, 1e-6))), 0, 255))
+    return Image.fromarray(grey)
+
+
+def _backdrop(grey: Image.Image, alpha: Image.Image) -> int:
+    """White, or black where what is not transparent is so light that it could not be seen on white.
+
+    Parameters
+    ----------
+    grey, alpha : Image, mode L
+    """
+    import numpy as np
+
+    step = max(1, max(grey.size) // 1024)
+    values, cover = (np.asarray(band)[::step, ::step].astype(np.float32) / 255.0 for band in (grey, alpha))
+    white, black = (float(np.std(values * cover + paper * (1.0 - cover))) for paper in (1.0, 0.0))
+    # Dark writing on light paper of its own is seen on white, too, though black around it would stand out more.
+    own = values[cover > 0.5]
+    writing = float(np.std(own)) if own.size else 0.0
+    return 0 if black > 2.0 * white and writing < 0.1 else 255
+
+
+def _pixel_aspect(image: Image.Image) -> float:
+    """How many times as tall as wide an image's pixels are once it is upright, by the resolution its file gives."""
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return 1.0
+    if not (across > 0 and down > 0 and LEAST_UNEQUAL < max(across / down, down / across) < MOST_UNEQUAL):
+        return 1.0
+    return across / down if orientation(image) < 5 else down / across
 
 
 def orientation(image: Image.Image) -> int:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.document import Line
+from paragraph_ocr.light import dark_on_light
 from paragraph_ocr.models import FOLDER, ModelError
-from paragraph_ocr.rectification import Geometry, Normalisation, cut, dark_on_light, frame, to_ink
+from paragraph_ocr.rectification import Geometry, Normalisation, cut, frame, to_ink
 
 KINDS = ("handwritten", "printed", "mixed", "blank")
 GEOMETRY = Geometry(height=48, width=1024)

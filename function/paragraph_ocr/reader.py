@@ -1,12 +1,12 @@
-"""The bytes of a file in; its pages of text lines out: the one place that knows the order of the steps."""
+"""Read the pages of a file: the one place that knows the order of the steps from its bytes to its text lines."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -15,28 +15,29 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.ctc import Character
 from paragraph_ocr.detection import Detector, TextLine
-from paragraph_ocr.document import Document, Line, Page, Word
+from paragraph_ocr.document import Box, Document, Line, Page, Word
 from paragraph_ocr.document import Points as DocumentPoints
 from paragraph_ocr.errors import DeadlineExceeded, TooLarge
-from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, Source, decode
-from paragraph_ocr.language import LanguageModel
+from paragraph_ocr.false_lines import find_false_lines, wiped
+from paragraph_ocr.imaging import DEFAULT_LIMITS, DecodedPage, Limits, Source, decode_pages
+from paragraph_ocr.language import Languages
+from paragraph_ocr.light import dark_on_light_everywhere, even_light, strip_dark_on_light
+from paragraph_ocr.line_joining import complete_lines
 from paragraph_ocr.models import FOLDER, Model
+from paragraph_ocr.orientation import Readings, find_upright, weigh
+from paragraph_ocr.reading_order import reading_order
 from paragraph_ocr.recognition import Recognizer
-from paragraph_ocr.rectification import Frame, Points, cut, dark_on_light, even_light, frame
+from paragraph_ocr.rectification import Frame, Points, cut, frame, with_square_pixels
 
-# Lines that are read to tell whether a page stands on its head.
-PROBES = 3
-# Columns of their strips that are enough for it: a dozen letters each.
-GLIMPSE = 320
-# So much more surely, 0 to 1, must few lines be read across, to be taken for what lies so.
-ACROSS = 0.2
 # A line is looked at again if it should have been made narrower or wider than it was by more than this.
 CLOSE = (0.8, 1.1)
+# Lines of a page by which its language is told.
+LANGUAGE_LINES = 24
+# What seems to run up or down the page is text if it is read at least so legibly.
+UPRIGHT_LEGIBLE = 0.7
 
 # Takes the lines of a page that are read, and how many it has.
 Progress = Callable[[int, int], None]
-# What the recogniser saw of lines, by their place on the page.
-Seen = dict[int, NDArray[np.float32]]
 
 
 class PageReader:
@@ -48,12 +49,21 @@ class PageReader:
     recognizer : Recognizer
     limits : Limits
         The most that a file may ask for.
+    languages : sequence of str, optional
+        The languages that pages are known to be in, ISO 639-1; else each page's is told by what its lines say.
     """
 
-    def __init__(self, detector: Detector, recognizer: Recognizer, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        recognizer: Recognizer,
+        limits: Limits = DEFAULT_LIMITS,
+        languages: Sequence[str] = (),
+    ) -> None:
         self.detector = detector
         self.recognizer = recognizer
         self.limits = limits
+        self.languages = tuple(languages)
         self.models: Mapping[str, str] = {
             "detector": detector.model.card.label,
             "recognizer": recognizer.model.card.label,
@@ -75,7 +85,7 @@ class PageReader:
         detector = Detector(Model(models / "detector.onnx", threads))
         language = models / "language.npz"
         recognizer = Recognizer(
-            Model(models / "recognizer.onnx", threads), LanguageModel.load(language) if language.exists() else None
+            Model(models / "recognizer.onnx", threads), Languages.load(language) if language.exists() else None
         )
         for model in (detector.model, recognizer.model) if warm else ():
             model.run(np.zeros(model.input_shape, np.float32))
@@ -121,21 +131,23 @@ class PageReader:
         """
         limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
         start = perf_counter()
-        return self._read_each(decode(data, limits, first), image, start, start + limits.max_seconds, first, progress)
+        return self._read_each(
+            decode_pages(data, limits, first), image, start, start + limits.max_seconds, first, progress
+        )
 
     def _read_each(
         self,
-        pages: Iterator[NDArray[np.uint8]],
+        pages: Iterator[DecodedPage],
         image: str,
         start: float,
         deadline: float,
         first: int,
         progress: Callable[[int, int, int], None] | None,
     ) -> Generator[Page]:
-        for number, pixels in enumerate(pages, first):
+        for number, (pixels, aspect) in enumerate(pages, first):
             decode_ms = 1000 * (perf_counter() - start)
             tell = partial(progress, number) if progress else None
-            yield self.read_image(pixels, image, decode_ms, number, deadline, tell)
+            yield self.read_image(pixels, image, decode_ms, number, deadline, tell, aspect)
             start = perf_counter()
 
     def read_image(
@@ -146,6 +158,7 @@ class PageReader:
         number: int = 1,
         deadline: float = math.inf,
         progress: Progress | None = None,
+        pixel_aspect: float = 1.0,
     ) -> Page:
         """The page in an upright grey image.
 
@@ -162,6 +175,8 @@ class PageReader:
             As `perf_counter` tells the time.
         progress : callable, optional
             Is told the lines that are read and how many there are.
+        pixel_aspect : float
+            How many times as tall as wide the image's pixels are.
 
         Raises
         ------
@@ -173,25 +188,39 @@ class PageReader:
         start = perf_counter()
         _check(deadline)
         height, width = pixels.shape
-        pixels = even_light(dark_on_light(pixels))
+        pixels = even_light(dark_on_light_everywhere(with_square_pixels(pixels, pixel_aspect)))
+        shown_height, shown_width = pixels.shape
         _check(deadline)
-        found, turn, seen = self._find(pixels, deadline)
+        upright = find_upright(pixels, self.detector, self.recognizer, partial(_check, deadline))
+        page = np.rot90(pixels, upright.turn)
+        found, upright_boxes = complete_lines(page, upright.lines)
+        _check(deadline)
         if len(found) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
+        # What was read to find out which way up the page is need not be read again.
+        places = {id(line): index for index, line in enumerate(upright.lines)}
+        readings = {
+            index: upright.readings[place]
+            for index, line in enumerate(found)
+            if (place := places.get(id(line))) in upright.readings
+        }
         middle = perf_counter()
-        lines = self.read_lines(np.rot90(pixels, turn), found, deadline, progress, seen)
+        lines, faintest = self._accepted(page, found, self.read_lines(page, found, deadline, progress, readings))
+        if faintest:
+            # Lines of this side and of the back run into each other: look again at what is left without the back.
+            page = wiped(page, faintest)
+            found, upright_boxes = complete_lines(page, self.detector.find(page).lines)
+            lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline))
+        lines += self._read_upright(page, upright_boxes, deadline)
+        to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
         end = perf_counter()
         return Page(
             image=image,
             page=number,
             width=width,
             height=height,
-            rotation=90 * turn,
-            lines=tuple(
-                _turned_back(line, turn, width, height)
-                for each, line in zip(found, lines, strict=True)
-                if line.text and self.detector.believes(each, line.confidence)
-            ),
+            rotation=90 * upright.turn,
+            lines=tuple(to_image.line(line) for line in lines),
             model=self.models,
             timings_ms={
                 "decode": decode_ms,
@@ -201,68 +230,54 @@ class PageReader:
             },
         )
 
-    def _find(self, pixels: NDArray[np.uint8], deadline: float) -> tuple[list[TextLine], int, Seen]:
-        """The lines of ``numpy.rot90(page, turn)``, the turn that makes it upright, and what was seen of some lines."""
-        found, sideways = self.detector.find(pixels)
-        turn = 0
-        if sideways or not found:
-            _check(deadline)
-            side = np.rot90(pixels)
-            as_it_is, upside_down, _ = self._legibility(side, self.detector.glance(side), GLIMPSE)
-            likely = 3 if upside_down > as_it_is else 1
-            _check(deadline)
-            turned, still = self.detector.find(np.rot90(pixels, likely))
-            if turned and not still:
-                found, turn = turned, likely
-            elif sideways:
-                _check(deadline)
-                found, _ = self.detector.find(pixels, upright=True)
-        _check(deadline)
-        as_it_is, upside_down, seen = self._legibility(np.rot90(pixels, turn), found)
-        surest = max(as_it_is, upside_down)
-        if 0 < len(found) <= PROBES and surest <= self.recognizer.legible:
-            # Whether a word lies on its side is told more surely by reading it.
-            _check(deadline)
-            other = 0 if turn else 1
-            across, _ = self.detector.find(np.rot90(pixels, other), upright=True)
-            ways = self._legibility(np.rot90(pixels, other), across)
-            if max(ways[:2]) > surest + ACROSS:
-                found, turn = across, other
-                as_it_is, upside_down, seen = ways
-        if upside_down > as_it_is:
-            _check(deadline)
-            turn = (turn + 2) % 4
-            found, _ = self.detector.find(np.rot90(pixels, turn), upright=True)
-            seen = {}
-        return found, turn, seen
+    def _accepted(
+        self, page: NDArray[np.uint8], found: Sequence[TextLine], lines: Sequence[Line]
+    ) -> tuple[list[Line], float]:
+        """Those lines of a page that are text, in reading order, and `FalseLines.faintest`."""
+        kept = [
+            index
+            for index, (each, line) in enumerate(zip(found, lines, strict=True))
+            if line.text and self.detector.accepts(each, line.confidence)
+        ]
+        false = find_false_lines(page, [found[index] for index in kept], self.recognizer)
+        kept = [
+            index
+            for place, index in enumerate(kept)
+            if place not in false.bar_codes and place not in false.show_through
+        ]
+        order = reading_order([found[index] for index in kept], [lines[index].text for index in kept])
+        return [lines[kept[place]] for place in order], false.faintest
 
-    def _legibility(
-        self, pixels: NDArray[np.uint8], lines: Sequence[TextLine], columns: int | None = None
-    ) -> tuple[float, float, Seen]:
-        """How surely the longest lines are read as they are and upside down, and what was seen of them as they are.
-
-        As they are, so many columns of each strip are looked at, all of them if it is not said. Upside down it is 0
-        where they are legible as they are.
-        """
-        recognizer = self.recognizer
-        lengths = [float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines]
-        longest = np.argsort(lengths)[-PROBES:].tolist()
-        frames = [self._frame(lines[index]) for index in longest]
-        strips = [cut(pixels, each)[:, :columns] for each in frames]
-        outputs = recognizer.look(strips)
-        seen = dict(zip(longest, outputs, strict=True))
-        legibility = recognizer.legibility(outputs)
-        if not strips or legibility > recognizer.legible:
-            return legibility, 0.0, seen
-        turned = recognizer.look([strip[::-1, ::-1][:, :GLIMPSE] for strip in strips])
-        return legibility, recognizer.legibility(turned), seen
+    def _read_upright(self, page: NDArray[np.uint8], boxes: Sequence[Box], deadline: float) -> list[Line]:
+        """The text that runs up or down a page in some boxes, left to right, as lines of the page."""
+        read: list[Line] = []
+        for left, top, right, bottom in sorted(boxes):
+            margin = (right - left) / 2
+            x, y = max(round(left - margin), 0), max(round(top - margin), 0)
+            part = page[y : round(bottom + margin), x : round(right + margin)]
+            upwards = np.rot90(part, 3)
+            found = self.detector.find(upwards).lines
+            evidence = weigh(upwards, found, self.recognizer)
+            turn = 3
+            if evidence.upside_down > evidence.upright or not found:
+                turn = 1
+                found = self.detector.find(np.rot90(part, turn)).lines
+                evidence = weigh(np.rot90(part, turn), found, self.recognizer)
+            if not found or evidence.upright < UPRIGHT_LEGIBLE:
+                continue
+            turned = np.rot90(part, turn)
+            found = complete_lines(turned, found).lines
+            lines, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline))
+            place = _Placement(turn, (part.shape[1], part.shape[0]), (1.0, 1.0), (x, y))
+            read += [place.line(line) for line in lines]
+        return read
 
     def _frame(self, line: TextLine, zoom: float = 1.0, stretch: float = 1.0) -> Frame:
         return frame(line.baseline, line.ascender / zoom, line.descender / zoom, self.recognizer.geometry, stretch)
 
-    def _look(self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame]) -> Seen:
+    def _look(self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame]) -> Readings:
         """What the recogniser sees of a page in some frames."""
-        seen = self.recognizer.look([cut(pixels, each) for each in frames.values()])
+        seen = self.recognizer.look([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
         return dict(zip(frames, seen, strict=True))
 
     def look(
@@ -270,7 +285,7 @@ class PageReader:
         pixels: NDArray[np.uint8],
         lines: Sequence[TextLine],
         deadline: float = math.inf,
-        seen: Seen | None = None,
+        seen: Readings | None = None,
     ) -> Generator[tuple[Frame, NDArray[np.float32]]]:
         """Each line's frame on a page and what the recogniser sees in it, dense writing made larger and wider.
 
@@ -306,7 +321,7 @@ class PageReader:
         lines: Sequence[TextLine],
         deadline: float = math.inf,
         progress: Progress | None = None,
-        seen: Seen | None = None,
+        seen: Readings | None = None,
     ) -> list[Line]:
         """Each line of a page read, in the order given; the text is empty where nothing was read.
 
@@ -328,12 +343,16 @@ class PageReader:
             The deadline is over.
         """
         read: list[Line] = []
-        step = self.recognizer.columns_a_step
+        recognizer = self.recognizer
+        step = recognizer.columns_a_step
         if progress:
             progress(0, len(lines))
-        for line, (within, output) in zip(lines, self.look(pixels, lines, deadline, seen), strict=True):
-            characters = self.recognizer.read(output)
-            read.append(_line(line, within, characters, self.recognizer.confidences(characters), step))
+        looked = self.look(pixels, lines, deadline, seen)
+        first = list(islice(looked, LANGUAGE_LINES))
+        language = recognizer.language_of([output for _, output in first], self.languages)
+        for line, (within, output) in zip(lines, chain(first, looked), strict=True):
+            characters = recognizer.read(output, language)
+            read.append(_line(line, within, characters, recognizer.confidences(characters), step))
             if progress:
                 progress(len(read), len(lines))
         return read
@@ -393,20 +412,45 @@ def _polygons(
     return [np.concatenate([above, below[::-1]]) for above, below in zip(upper, lower, strict=True)]
 
 
-def _turned_back(line: Line, turn: int, width: int, height: int) -> Line:
-    """A line of an image turned by quarters anticlockwise, in the pixels of the image itself."""
+@dataclass(frozen=True)
+class _Placement:
+    """Where a picture that was turned and scaled stands in another.
 
-    def place(points: DocumentPoints) -> DocumentPoints:
-        if turn == 1:
-            return tuple((width - y, x) for x, y in points)
-        if turn == 2:
-            return tuple((width - x, height - y) for x, y in points)
-        return tuple((y, height - x) for x, y in points)
+    Attributes
+    ----------
+    turn : int
+        Quarters by which it was turned, anticlockwise.
+    shown : tuple of int
+        Its width and height before it was turned.
+    scale : tuple of float
+        Pixels of the other picture for one of its own, across and down.
+    offset : tuple of float
+        Where its upper left corner stands in the other picture.
+    """
 
-    if not turn:
-        return line
-    words = tuple(replace(word, polygon=place(word.polygon)) for word in line.words)
-    return replace(line, polygon=place(line.polygon), baseline=place(line.baseline), words=words)
+    turn: int
+    shown: tuple[int, int]
+    scale: tuple[float, float]
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def points(self, points: DocumentPoints) -> DocumentPoints:
+        """Points of the turned picture in the other one."""
+        width, height = self.shown
+        if self.turn == 1:
+            points = tuple((width - y, x) for x, y in points)
+        elif self.turn == 2:
+            points = tuple((width - x, height - y) for x, y in points)
+        elif self.turn == 3:
+            points = tuple((y, height - x) for x, y in points)
+        (across, down), (left, top) = self.scale, self.offset
+        if (across, down, left, top) == (1.0, 1.0, 0.0, 0.0):
+            return points
+        return tuple((x * across + left, y * down + top) for x, y in points)
+
+    def line(self, line: Line) -> Line:
+        """A line of the turned picture in the other one."""
+        words = tuple(replace(word, polygon=self.points(word.polygon)) for word in line.words)
+        return replace(line, polygon=self.points(line.polygon), baseline=self.points(line.baseline), words=words)
 
 
 def _points(points: Points) -> DocumentPoints:

@@ -8,10 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Light is even where the darkest tenth of a page has this share of the light of the brightest tenth.
-EVEN = 0.75
-# The most by which shadow is lightened: what is darker is no paper, but the table around it.
-BRIGHTEST = 2.5
+# Pixels of a longer side that need not become more.
+ENOUGH_PIXELS = 6000
 
 Points = NDArray[np.float32]
 Grey = NDArray[np.uint8]
@@ -209,57 +207,24 @@ def cut(page: Grey, line: Frame) -> Grey:
     return np.asarray(strip, np.uint8)
 
 
-def _shrunk(page: Grey, side: int) -> Grey:
-    """A page with at most so many pixels on its longer side; of a large one, not every row and column counts."""
-    step = max(1, max(page.shape) // (2 * side))
-    part = page[::step, ::step]
-    scale = min(1.0, side / max(part.shape))
-    size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
-    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def dark_on_light(page: Grey) -> Grey:
-    """A page as it is, or its negative where its strokes are lighter than what surrounds them.
-
-    Strokes are thin: what differs most from its neighbourhood is ink, whatever the tone of the paper.
+def with_square_pixels(page: Grey, pixel_aspect: float) -> Grey:
+    """A page with pixels as tall as wide: enlarged where they are too few, shrunk where there are enough.
 
     Parameters
     ----------
     page : uint8 (H, W)
+    pixel_aspect : float
+        How many times as tall as wide its pixels are.
     """
-    small = _shrunk(page, 512).astype(np.float32)
-    difference = small - cv2.blur(small, (31, 31), borderType=cv2.BORDER_REPLICATE)
-    # The third moment: many pixels a little above the mean and few far below it are dark strokes on light paper.
-    return page if float((difference**3).mean()) <= 0 else np.asarray(255 - page, np.uint8)
-
-
-def even_light(page: Grey) -> Grey:
-    """A page as it is, or, where a part of it lies in shadow, as if the light fell evenly.
-
-    Parameters
-    ----------
-    page : uint8 (H, W)
-        Dark strokes on light paper.
-    """
-    small = _shrunk(page, 256)
-    # Without whatever is dark and narrow, the paper and what surrounds it are left.
-    light = cv2.morphologyEx(small, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (31, 31)))
-    light = cv2.medianBlur(light, 15)
-    dim, bright = np.percentile(light, (10, 90))
-    if dim > EVEN * bright:
+    if pixel_aspect == 1.0:
         return page
-    # Near a hard edge the light is one side's or the other's, as the paper itself says: closed over the strokes, at a
-    # scale that shows the edge. A blurred edge would stand on the page as a rule does.
-    large = _shrunk(page, 2048)
-    across = max(large.shape) // 64 | 1
-    paper = cv2.morphologyEx(large, cv2.MORPH_CLOSE, np.ones((across, across), np.uint8))
-    near = np.ones((5, 5), np.uint8)
-    low, high = (cv2.resize(part(light, near), large.shape[::-1]) for part in (cv2.erode, cv2.dilate))
-    paper = np.clip(paper, low, high)
-    # In hundredths, so that a large page takes a byte a pixel more and not four.
-    percent = np.rint(100 * np.minimum(bright / np.maximum(np.arange(256), 1), BRIGHTEST)).astype(np.uint8)
-    gain = cv2.resize(cv2.LUT(paper, percent), page.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.multiply(page, gain, scale=0.01), np.uint8)
+    height, width = page.shape
+    across, down = (1.0, pixel_aspect) if pixel_aspect > 1 else (1 / pixel_aspect, 1.0)
+    if max(height * down, width * across) > ENOUGH_PIXELS:
+        across, down = across / max(across, down), down / max(across, down)
+    size = (max(1, round(width * across)), max(1, round(height * down)))
+    method = cv2.INTER_AREA if across * down < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(page, size, interpolation=method), np.uint8)
 
 
 def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:

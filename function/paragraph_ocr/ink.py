@@ -1,0 +1,95 @@
+"""The connected components of a page's ink, and how tall its letters are: what is there whether or not it was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+
+# Ink is darker than the paper by this share of the span from the paper to the darkest strokes.
+GLOBAL_SHARE = 0.45
+# Ink is darker than the mean of what surrounds it by at least so many grey levels.
+LOCAL_CONTRAST = 28
+# Components of fewer pixels are noise.
+SMALLEST = 6
+
+
+@dataclass(frozen=True)
+class Ink:
+    """The components of a page's ink.
+
+    Attributes
+    ----------
+    labels : int32 (h, w)
+        Which component each pixel belongs to, from 1; 0 is paper.
+    left, top, right, bottom, area : int64 (N,)
+        Bounds of the components, right and bottom exclusive, and their pixels; component ``i`` has the label ``i + 1``.
+    scale : float
+        Pixels of `labels` for a pixel of the page.
+    """
+
+    labels: NDArray[np.int32]
+    left: NDArray[np.int64]
+    top: NDArray[np.int64]
+    right: NDArray[np.int64]
+    bottom: NDArray[np.int64]
+    area: NDArray[np.int64]
+    scale: float
+
+    @property
+    def height(self) -> NDArray[np.int64]:
+        """Rows of each component, int64 (N,)."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> NDArray[np.int64]:
+        """Columns of each component, int64 (N,)."""
+        return self.right - self.left
+
+
+def resized(page: Grey, scale: float) -> Grey:
+    """A page shrunk by a scale of at most 1."""
+    if scale >= 1.0:
+        return page
+    size = (max(1, round(page.shape[1] * scale)), max(1, round(page.shape[0] * scale)))
+    return np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def find_ink(page: Grey, scale: float = 1.0) -> Ink:
+    """The ink of a page.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+        Dark strokes on light paper, evenly lit.
+    scale : float
+        At most 1: the page is shrunk so much first.
+    """
+    scale = min(scale, 1.0)
+    small = resized(page, scale)
+    dark, paper = np.percentile(small[::2, ::2], (1, 70))
+    limit = float(paper) - max(GLOBAL_SHARE * float(paper - dark), LOCAL_CONTRAST)
+    mask = small < limit
+    around = cv2.blur(small, (41, 41), borderType=cv2.BORDER_REPLICATE)
+    mask |= cv2.subtract(around, small) > LOCAL_CONTRAST
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    left, top, width, height, area = (boxes[1:count, column].astype(np.int64) for column in range(5))
+    return Ink(np.asarray(labels, np.int32), left, top, left + width, top + height, area, scale)
+
+
+def letter_height(ink: Ink) -> float | None:
+    """About how tall ascenders and capitals are, pixels of the page; None where there is too little to tell."""
+    height, width = ink.height, ink.width
+    alike = (ink.area >= SMALLEST) & (height >= 5) & (width < 3 * height) & (width * 4 > height)
+    alike &= (height < 0.5 * min(ink.labels.shape)) & (ink.area > 0.12 * width * height)
+    heights = height[alike]
+    if len(heights) < 8:
+        return None
+    # Specks are many and small: what covers most of the page's ink counts.
+    order = np.argsort(heights)
+    weight = np.cumsum(heights[order].astype(np.float64) ** 2)
+    return float(heights[order][np.searchsorted(weight, 0.6 * weight[-1])]) / ink.scale

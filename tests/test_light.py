@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from paragraph_ocr.light import dark_on_light_everywhere, strip_dark_on_light
+
+
+def banner(ground: int, ink: int, size: int = 32) -> np.ndarray:
+    """A white page with dark lines below a banner from row 40 to 140."""
+    image = Image.new("L", (900, 600), 255)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((40, 40, 860, 140), fill=ground)
+    draw.text((80, 70), "Your invoice is ready", fill=ink, font=ImageFont.load_default(size))
+    for row in range(6):
+        draw.text((60, 200 + 60 * row), "The old stone bridge over the river", fill=20, font=ImageFont.load_default(26))
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("ground", [0, 60, 110, 150])
+def test_writing_on_a_dark_banner_becomes_dark_and_the_rest_stays(ground: int) -> None:
+    page = banner(ground, 255)
+    seen = dark_on_light_everywhere(page)
+    writing = page[60:120, 70:420] > 240
+    part = seen[60:120, 70:420]
+    assert part[writing].mean() < 60
+    assert part[~writing].mean() > 200
+    assert np.array_equal(seen[180:], page[180:])
+
+
+@pytest.mark.parametrize("page", [banner(225, 0), banner(255, 30)], ids=["shaded", "plain"])
+def test_dark_writing_stays_as_it_is(page: np.ndarray) -> None:
+    assert np.array_equal(dark_on_light_everywhere(page), page)
+
+
+def test_a_dark_table_around_a_sheet_stays_dark() -> None:
+    page = np.full((800, 1000), 60, np.uint8)
+    page[100:700, 150:850] = banner(255, 30)[:, :700]
+    assert dark_on_light_everywhere(page)[:60].max() < 80
+
+
+def test_a_strip_is_inverted_only_if_most_of_it_is_dark() -> None:
+    strip = np.full((48, 400), 230, np.uint8)
+    strip[15:33, 10:390:12] = strip[15:33, 11:390:12] = strip[15:33, 12:390:12] = 40
+    assert strip_dark_on_light(strip) is strip
+    assert np.array_equal(strip_dark_on_light(255 - strip), strip)

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from paragraph_ocr.detection import TextLine
+from paragraph_ocr.line_joining import CONFIDENCE, complete_lines
+
+FONT = ImageFont.load_default(28)
+TEXT = "the old stone bridge over the river near here"
+
+
+def drawn(*texts: tuple[int, int, str]) -> Image.Image:
+    """A page with texts that begin at (x, baseline)."""
+    image = Image.new("L", (1000, 500), 255)
+    for left, baseline, text in texts:
+        ImageDraw.Draw(image).text((left, baseline), text, fill=0, font=FONT, anchor="ls")
+    return image
+
+
+def line(left: float, right: float, baseline: float) -> TextLine:
+    return TextLine(np.array([[left, baseline], [right, baseline]], np.float32), 21, 7, 0.95)
+
+
+def ends(lines: list[TextLine]) -> list[tuple[int, int]]:
+    return sorted((round(float(each.baseline[0, 0])), round(float(each.baseline[-1, 0]))) for each in lines)
+
+
+def test_a_line_that_ends_in_the_middle_of_a_word_goes_on_to_its_end() -> None:
+    right = 60 + FONT.getlength(TEXT)
+    for found in (line(60, 300, 200), line(300, right, 200)):
+        ((start, end),) = ends(complete_lines(np.asarray(drawn((60, 200, TEXT))), [found]).lines)
+        assert start == pytest.approx(60, abs=4)
+        assert end == pytest.approx(right, abs=4)
+
+
+def test_pieces_of_a_line_become_one_over_the_letters_between_them() -> None:
+    right = 60 + FONT.getlength(TEXT)
+    pieces = [line(60, 200, 200), line(330, 420, 200), line(520, right, 200)]
+    ((start, end),) = ends(complete_lines(np.asarray(drawn((60, 200, TEXT))), pieces).lines)
+    assert (start, end) == (60, round(right))
+
+
+def test_a_line_goes_on_behind_a_shape_that_crosses_it() -> None:
+    image = drawn((60, 200, TEXT))
+    ImageDraw.Draw(image).line((300, 60, 340, 420), fill=0, width=14)
+    right = 60 + FONT.getlength(TEXT)
+    ((start, end),) = ends(complete_lines(np.asarray(image), [line(60, 250, 200)]).lines)
+    assert start == 60
+    assert end == pytest.approx(right, abs=4)
+
+
+def test_columns_and_cells_beside_each_other_stay_apart() -> None:
+    page = np.asarray(drawn((60, 200, "the old stone"), (300, 200, "over the river"), (700, 200, "12.50")))
+    found = [
+        line(left, left + FONT.getlength(text), 200)
+        for left, text in ((60, "the old stone"), (300, "over the river"), (700, "12.50"))
+    ]
+    assert len(complete_lines(page, found).lines) == 3
+
+
+def test_whole_lines_stay_the_same_objects() -> None:
+    found = [line(60, 60 + FONT.getlength(TEXT), 200)]
+    assert complete_lines(np.asarray(drawn((60, 200, TEXT))), found).lines[0] is found[0]
+
+
+def test_single_characters_far_from_any_line_are_lines_that_must_be_read_well() -> None:
+    page = np.asarray(drawn((60, 200, TEXT), (900, 80, "7"), (60, 400, "A")))
+    lines = complete_lines(page, [line(60, 60 + FONT.getlength(TEXT), 200)]).lines
+    assert len(lines) == 3
+    for single in lines[1:]:
+        assert single.confidence == CONFIDENCE
+        assert single.ascender == pytest.approx(20, abs=4)
+    assert sorted(round(float(single.baseline[0, 1])) for single in lines[1:]) == pytest.approx([80, 400], abs=2)
+
+
+def test_rules_and_specks_are_no_lines() -> None:
+    image = drawn((60, 200, TEXT))
+    draw = ImageDraw.Draw(image)
+    draw.line((60, 300, 940, 300), fill=0, width=3)
+    draw.line((500, 320, 500, 480), fill=0, width=3)
+    draw.ellipse((700, 400, 704, 404), fill=0)
+    assert len(complete_lines(np.asarray(image), [line(60, 60 + FONT.getlength(TEXT), 200)]).lines) == 1
+
+
+@pytest.mark.parametrize("quarters", [1, 3])
+def test_text_that_runs_up_or_down_is_one_box_and_no_lines(quarters: int) -> None:
+    note = Image.new("L", (440, 40), 255)
+    ImageDraw.Draw(note).text((4, 30), "copy for the tenant 2019", fill=0, font=FONT, anchor="ls")
+    page = np.array(drawn((160, 200, TEXT)))
+    page[40:480, 40:80] = np.rot90(np.asarray(note), quarters)
+    complete = complete_lines(page, [line(160, 160 + FONT.getlength(TEXT), 200)])
+    assert len(complete.lines) == 1
+    ((left, top, right, bottom),) = complete.upright
+    assert 40 <= left < right <= 80
+    assert bottom - top == pytest.approx(FONT.getlength("copy for the tenant 2019"), rel=0.05)

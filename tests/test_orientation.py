@@ -1,0 +1,82 @@
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pages import draw_page
+
+from paragraph_ocr import orientation
+from paragraph_ocr.orientation import Evidence, find_upright, weigh
+from paragraph_ocr.reader import PageReader
+
+
+@pytest.fixture(scope="module")
+def reader() -> PageReader:
+    return PageReader.load()
+
+
+def numbers(rng: random.Random) -> str:
+    return f"{rng.randint(10000, 99999)}        {rng.randint(1, 30)}.{rng.randint(10, 99)}"
+
+
+def names(rng: random.Random) -> str:
+    return f"{rng.choice(['Martin', 'Bernard', 'Petit', 'Dubois', 'Moreau'])} {rng.choice('ABCDE')}."
+
+
+def capitals(rng: random.Random) -> str:
+    return rng.choice(["LEEDS", "BRISTOL", "YORK", "EXETER", "DURHAM", "OXFORD"])
+
+
+def codes(rng: random.Random) -> str:
+    return f"{rng.choice('ABCDEF')}{rng.randint(100, 999)}-{rng.randint(10, 99)}"
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+@pytest.mark.parametrize("kind", [numbers, names, capitals, codes])
+def test_lists_are_read_the_way_up_they_are(reader: PageReader, kind: object, turn: int) -> None:
+    rng = random.Random(turn)
+    assert callable(kind)
+    page = np.asarray(draw_page([kind(rng) for _ in range(30)], size=24, width=620)[0])
+    found = find_upright(np.rot90(page, -turn), reader.detector, reader.recognizer)
+    assert found.turn == turn
+    assert len(found.lines) >= 30
+
+
+def test_an_upright_page_is_looked_at_once_and_a_little(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides: list[int] = []
+    look = reader.detector.look
+    monkeypatch.setattr(reader.detector, "look", lambda page, side: (sides.append(side), look(page, side))[1])
+    image, _ = draw_page(["Please send the parcel to", "the house by the river", "before the end of March"] * 4)
+    find_upright(np.asarray(image), reader.detector, reader.recognizer)
+    size = reader.detector.size
+    assert sides == [size // 4, size]
+
+
+@pytest.mark.parametrize(("across", "turn"), [(0.65, 0), (0.75, 1)])
+def test_a_doubtful_page_is_turned_only_if_it_is_read_much_more_surely_then(
+    reader: PageReader, across: float, turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.asarray(draw_page(["the old stone bridge"])[0])
+    upright = pixels.shape[1] > pixels.shape[0]
+
+    def weighed(page: np.ndarray, *_: object) -> Evidence:
+        return Evidence(0.5 if (page.shape[1] > page.shape[0]) == upright else across, 0.0, 20, {})
+
+    monkeypatch.setattr(orientation, "weigh", weighed)
+    assert find_upright(pixels, reader.detector, reader.recognizer).turn == turn
+
+
+def test_few_characters_prove_little(reader: PageReader) -> None:
+    image, _ = draw_page(["the old stone bridge", "it"])
+    lines = reader.detector.find(np.asarray(image)).lines
+    longest = max(lines, key=lambda line: float(np.ptp(line.baseline[:, 0])))
+    short = replace(longest, baseline=longest.baseline[:2])
+    whole, part = (weigh(np.asarray(image), [line], reader.recognizer) for line in (longest, short))
+    assert whole.upright > 0.85 > part.upright
+
+
+def test_digits_are_tried_upside_down_however_surely_they_are_read(reader: PageReader) -> None:
+    letters, digits = (np.asarray(draw_page([text])[0]) for text in ("the old stone bridge", "60896 10861 96019"))
+    weighed = [weigh(page, reader.detector.find(page).lines, reader.recognizer, None) for page in (letters, digits)]
+    assert weighed[0].upside_down == 0.0
+    assert 0.0 < weighed[1].upside_down < weighed[1].upright

@@ -1,0 +1,150 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from paragraph_ocr.detection import TextLine
+from paragraph_ocr.reading_order import reading_order
+
+
+def text_line(left: float, right: float, baseline: float, ascender: float = 20) -> TextLine:
+    return TextLine(np.array([[left, baseline], [right, baseline]], np.float32), ascender, 8, 1.0)
+
+
+def ordered(lines: Sequence[TextLine], texts: Sequence[str] = ()) -> list[TextLine]:
+    return [lines[index] for index in reading_order(list(lines), texts)]
+
+
+def test_texts_do_not_change_the_order_of_prose() -> None:
+    heading = text_line(100, 700, 40)
+    left = [text_line(20, 380, 120 + 30 * row) for row in range(6)]
+    right = [text_line(420, 780, 120 + 30 * row) for row in range(6)]
+    mixed = [line for pair in zip(right, left, strict=True) for line in pair]
+    lines = [*mixed, heading]
+    assert ordered(lines, ["a line of prose as long as its column"] * len(lines)) == [heading, *left, *right]
+
+
+def cells(columns: Sequence[float], texts: Sequence[Sequence[str]]) -> list[tuple[TextLine, str]]:
+    """The cells of a table, row by row, each as wide as its text is long."""
+    return [
+        (text_line(left, left + 10 * len(text), 60 + 40 * row), text)
+        for row, row_texts in enumerate(texts)
+        for left, text in zip(columns, row_texts, strict=True)
+        if text
+    ]
+
+
+TABLES = {
+    "statement": ((20, 180, 460, 620), [
+        ("03/04/2023", "Salary", "12.00", "1204.10"), ("05/04/2023", "Direct debit water", "7.25", "1196.85"),
+        ("09/04/2023", "Interest", "940.10", "256.75"), ("11/04/2023", "Transfer from A. Smith", "3.00", "253.75"),
+    ]),
+    "invoice": ((20, 300, 420, 540), [
+        ("Item", "Quantity", "Price", "Total"), ("Oak shelf, 80 cm", "2", "45.00", "90.00"),
+        ("Brass hinge", "12", "3.25", "39.00"), ("Total", "", "", "129.00"),
+    ]),
+    "names": ((20, 300), [("Martin C.", "11/09/1999"), ("Bernard L.", "06/08/1935"), ("Petit P.", "01/12/1986")]),
+    "questions": ((20, 400, 520), [
+        ("Do you smoke?", "Yes", "No"), ("Any allergies?", "Yes", "No"), ("Are you over 18?", "Yes", "No"),
+    ]),
+    "labels": ((20, 300), [("Surname:", "MARTINEZ"), ("First name:", "ISABELLE"), ("Town:", "LEEDS")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_rows_of_a_table_are_read_across(name: str) -> None:
+    columns, texts = TABLES[name]
+    table = cells(columns, texts)
+    shuffled = [table[index] for index in np.random.default_rng(2).permutation(len(table))]
+    lines = ordered([line for line, _ in shuffled], [text for _, text in shuffled])
+    assert lines == [line for line, _ in table]
+
+
+def test_a_list_of_words_in_two_columns_stays_in_columns() -> None:
+    table = cells((20, 420), [("apples", "plums"), ("pears and figs", "quinces"), ("melons", "cherries in jars")])
+    lines, texts = [line for line, _ in table], [text for _, text in table]
+    assert ordered(lines, texts) == [*lines[::2], *lines[1::2]]
+
+
+def test_columns_round_a_picture_are_read_to_their_end() -> None:
+    # The lines beside the picture, which stands across the gutter, are shorter; its caption stands between them.
+    left = [text_line(20, 240 if 4 <= row < 10 else 390, 60 + 30 * row) for row in range(14)]
+    right = [text_line(560 if 4 <= row < 10 else 420, 790, 60 + 30 * row) for row in range(14)]
+    caption = [text_line(330, 480, 300), text_line(340, 470, 330)]
+    title, foot = text_line(200, 600, 10), text_line(100, 700, 520)
+    lines = [*right, *caption, foot, *left, title]
+    short = {id(line) for line in caption}
+    texts = ["Dubrovnik" if id(line) in short else "The old stone bridge over the river" for line in lines]
+    assert ordered(lines, texts) == [title, *left, *caption, *right, foot]
+
+
+def test_a_paragraph_is_read_downwards() -> None:
+    lines = [text_line(20 + 3 * row, 400 - 40 * (row % 3), 40 + 30 * row) for row in range(10)]
+    shuffled = [lines[index] for index in np.random.default_rng(1).permutation(10)]
+    assert ordered(shuffled) == lines
+
+
+def test_columns_are_read_one_after_the_other_below_their_heading() -> None:
+    heading = text_line(100, 700, 40)
+    left = [text_line(20, 380, 120 + 30 * row) for row in range(6)]
+    right = [text_line(420, 780, 120 + 30 * row) for row in range(6)]
+    mixed = [line for pair in zip(right, left, strict=True) for line in pair]
+    assert ordered([*mixed, heading]) == [heading, *left, *right]
+
+
+def test_columns_that_run_over_into_each_other_are_read_one_after_the_other() -> None:
+    heads = [text_line(20, 380, 40), text_line(420, 780, 46)]
+    left = [text_line(20, 405 + 8 * (row % 2), 90 + 37 * row) for row in range(6)]
+    right = [text_line(404, 780, 95 + 30 * row) for row in range(7)]
+    assert ordered([*right, heads[1], *left, heads[0]]) == [heads[0], *left, heads[1], *right]
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.15])
+def test_amounts_are_read_with_what_they_are_for(slope: float) -> None:
+    heading = text_line(200, 500, 10)
+    widths = [90, 60, 110, 40, 85, 70]
+    items = [text_line(20 + slope * 30 * row, 260 - 40 * (row % 3), 60 + 30 * row) for row in range(6)]
+    ends = [700 + slope * 30 * row for row in range(6)]
+    amounts = [
+        text_line(end - width, end, 57 + 30 * row) for row, (end, width) in enumerate(zip(ends, widths, strict=True))
+    ]
+    pairs = [line for pair in zip(items, amounts, strict=True) for line in pair]
+    assert ordered([*amounts, *items, heading]) == [heading, *pairs]
+    # One that ran over into the next row stands alone.
+    assert ordered([*amounts[:2], *amounts[3:], *items]) == [line for line in pairs if line is not amounts[2]]
+    few = [*items[:3], *amounts[:3]]
+    assert ordered(few) == few, "too few to be a column of amounts"
+
+
+def test_a_list_in_two_columns_is_no_column_of_amounts() -> None:
+    widths = [90, 60, 110, 40, 85, 70]
+    left = [text_line(20, 20 + width, 60 + 30 * row) for row, width in enumerate(widths)]
+    right = [text_line(420, 420 + width, 60 + 30 * row) for row, width in enumerate(reversed(widths))]
+    assert ordered([*right, *left]) == [*left, *right]
+
+
+def test_short_ends_of_a_column_are_no_amounts() -> None:
+    widths = [90, 60, 110, 40, 85, 70]
+    left = [text_line(20, 400, 60 + 30 * row) if row % 4 else text_line(20, 220, 60 + 30 * row) for row in range(24)]
+    right = [
+        text_line(420, 780, 60 + 30 * row) if row % 4 else text_line(780 - widths[row // 4], 780, 60 + 30 * row)
+        for row in range(24)
+    ]
+    assert ordered([*right, *left]) == [*left, *right]
+
+
+def test_a_note_in_the_margin_does_not_come_before_what_is_above_it() -> None:
+    text = [text_line(220, 780, 40 + 30 * row) for row in range(8)]
+    note = [text_line(20, 180, 130 + 30 * row) for row in range(2)]
+    assert ordered([*note, *text]) == [*text[:3], *note, *text[3:]]
+
+
+def test_lines_that_wait_for_each_other_are_read_all_the_same() -> None:
+    # Some of these do.
+    random = [text_line(*sorted(pair), height) for *pair, height in np.random.default_rng(3).integers(0, 300, (60, 3))]
+    assert sorted(map(id, ordered(random))) == sorted(map(id, random))
+
+
+def test_a_short_line_right_above_one_on_the_left_comes_first() -> None:
+    date, greeting = text_line(500, 700, 40), text_line(20, 200, 90)
+    assert ordered([greeting, date]) == [date, greeting]
