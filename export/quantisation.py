@@ -111,7 +111,7 @@ def finest_scales(orders: list[NDArray[Any]]) -> NDArray[np.float32]:
         over = np.max([largest_pairs(rows) for rows in rounded], 0) > LARGEST_PAIR
         over |= np.abs(rounded[0]).max(1) > LARGEST_WEIGHT
         if not over.any():
-            return scales
+            return np.asarray(scales, np.float32)
         scales[over] *= np.float32(1.002)
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import exp, log
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.language import LanguageModel, Search
+from paragraph_ocr.language import LanguageModel, Mixture, Search
 
 # A prefix that begins at less than this part of the search's floor is dropped before it is ranked.
 HOPELESS = 0.1
@@ -80,7 +81,7 @@ class _Prefix:
 
     before: _Prefix | None
     last: int
-    state: int
+    state: Any
     in_blank: float = 0.0
     in_character: float = 0.0
     next_blank: float = 0.0
@@ -125,7 +126,7 @@ def _best_of(reached: Iterable[_Prefix], search: Search) -> list[_Prefix]:
         return likely
     all_likely = set(likely)
     shorter = {prefix.before for prefix in likely}
-    leaders: dict[tuple[int, int], _Prefix] = {}
+    leaders: dict[tuple[Any, int], _Prefix] = {}
     kept: list[_Prefix] = []
     for prefix in likely:
         leader = leaders.setdefault((prefix.state, prefix.last), prefix)
@@ -140,7 +141,7 @@ def _best_of(reached: Iterable[_Prefix], search: Search) -> list[_Prefix]:
     return kept[: search.width]
 
 
-def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: LanguageModel) -> list[int]:
+def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: LanguageModel | Mixture) -> list[int]:
     """Prefix beam search (Hannun et al. 2014) with a character language model.
 
     Parameters
@@ -149,7 +150,7 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
         The classes but the blank are the characters that `language` knows, in its order.
     blank : int
         Index of the blank class: 0 or C - 1.
-    language : LanguageModel
+    language : LanguageModel or Mixture
 
     Returns
     -------
@@ -256,7 +257,7 @@ def align(log_probabilities: NDArray[np.float32], classes: list[int], charset: s
 
 
 def decode(
-    log_probabilities: NDArray[np.float32], charset: str, blank: int, language: LanguageModel | None
+    log_probabilities: NDArray[np.float32], charset: str, blank: int, language: LanguageModel | Mixture | None
 ) -> list[Character]:
     """The characters of a line, by beam search where there is a language model and a step that leaves room for doubt.
 
@@ -266,7 +267,7 @@ def decode(
     charset : str
         Also that of the language model.
     blank : int
-    language : LanguageModel or None
+    language : LanguageModel, Mixture or None
     """
     best = greedy(log_probabilities, charset, blank)
     if language is None or exp(log_probabilities.max(axis=1).min()) > language.search.sure:

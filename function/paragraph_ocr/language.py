@@ -36,7 +36,7 @@ MIXED, DOUBT = 2, 0.02
 ARRAYS = ("characters", "longer", "shorter", "backoff", "starts", "followers", "costs")
 BYTES = [bytes([value]) for value in range(256)]
 # By name: a buffer, where the array begins in it and how many bytes it takes.
-Arrays = dict[str, tuple[Any, int, int]]
+Arrays = dict[str, tuple[bytes | mmap.mmap, int, int]]
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,8 @@ class LanguageModel:
             raise ValueError("arrays need their charset and scale")
         self.charset = charset if reader_charset is None else reader_charset
         self.search = search
-        (self._characters, self._first, _) = arrays["characters"]
-        (self._followers, self._entry, _) = arrays["followers"]
+        self._characters, self._first, _ = arrays["characters"]
+        self._followers, self._entry, _ = arrays["followers"]
         self._longer, self._shorter, self._starts = (_numbers(arrays[name]) for name in ("longer", "shorter", "starts"))
         self._backoff, self._costs = (_view(arrays[name]) for name in ("backoff", "costs"))
         self._nats = 1 / scale
@@ -342,10 +342,10 @@ def _map(path: Path) -> Arrays:
     return arrays
 
 
-def _view(array: tuple[Any, int, int]) -> memoryview:
+def _view(array: tuple[bytes | mmap.mmap, int, int]) -> memoryview:
     content, offset, size = array
     return memoryview(content)[offset : offset + size]
 
 
-def _numbers(array: tuple[Any, int, int]) -> memoryview:
+def _numbers(array: tuple[bytes | mmap.mmap, int, int]) -> memoryview:
     return _view(array).cast("I")
