@@ -17,7 +17,9 @@ from training.recognition import (
     AugmentedLines,
     Recognition,
     RecognitionOptions,
+    Sources,
     fitted,
+    grow,
     in_capitals,
     load_charset,
     stack,
@@ -217,3 +219,33 @@ def test_residuals_added_to_a_network_can_hand_on_what_they_are_given() -> None:
     strips = torch.rand(2, 1, 16, 64)
     with torch.inference_mode():
         assert torch.equal(small.columns(strips), large.columns(strips))
+
+
+def test_a_grown_charset_begins_with_what_was_learnt() -> None:
+    torch.manual_seed(0)
+    small = CRNN(classes=4, height=48).eval()
+    grown = CRNN(classes=6, height=48).eval()
+    grown.load_state_dict(grow(dict(small.state_dict()), "aoe", "aoeąé"))
+    strips = torch.rand(1, 1, 48, 64)
+    with torch.inference_mode():
+        before, after = small(strips).numpy(), grown(strips).numpy()
+    shares = np.exp(after[..., :4])
+    np.testing.assert_allclose(np.exp(before), shares / shares.sum(2, keepdims=True), atol=1e-5)
+    assert (after[..., 4] < after[..., 1]).all(), "a letter with an accent begins as a less likely one without"
+
+
+def test_a_charset_that_begins_otherwise_is_refused() -> None:
+    with pytest.raises(SystemExit, match="append"):
+        grow(dict(CRNN(classes=3, height=48).state_dict()), "ab", "ba")
+
+
+def test_folders_are_told_by_what_they_hold(tmp_path: Path) -> None:
+    for name in ("pages", "pen", "assets/fonts", "prose"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "pen" / "lines.npz").touch()
+    (tmp_path / "prose" / "en.txt").touch()
+    sources = Sources.of([tmp_path / name for name in ("pages", "pen", "assets", "prose")])
+    assert sources.pages == [tmp_path / "pages"]
+    assert (sources.pen, sources.assets, sources.prose) == (tmp_path / "pen", tmp_path / "assets", tmp_path / "prose")
+    with pytest.raises(SystemExit, match="npz"):
+        Sources.of([]).draw("train", Geometry(64, 1280)).draw("pen_lines", np.random.default_rng(0))
