@@ -21,6 +21,8 @@ PAGES = {
     "timeus_fr": "Time Us: court register, 1878 ¹ ²",
     "notaires_fr": "Notaires: notaries' registers",
     "tapus_fr": "Tapus: typewritten ²",
+    "csafe_en": "CSAFE: one letter, United States, today ⁴",
+    "dhsd_de": "DHSD: German words and names, today ⁵",
     "handwritten": "all handwriting",
     "all": "all",
 }
@@ -88,7 +90,11 @@ def accuracy() -> str:
     rows = []
     for source, name in PAGES.items():
         row = card["scores"]["sources"][source]
-        shares = (f"{100 * row[figure]:.1f}" for figure in ("recall", "f1", "cer", "strips"))
+        shown = [row[figure] for figure in ("recall", "f1", "cer", "strips")]
+        if row["cer"] is None:
+            # Crops of words: there are no lines to find.
+            shown[:2] = None, None
+        shares = ("–" if share is None else f"{100 * share:.1f}" for share in shown)
         rows.append((name, row["pages"], row["lines"], *shares))
     heads = ("validation pages", "pages", "lines", "line recall", "line F1", "page error", "recogniser alone")
     return table(heads, rows)
