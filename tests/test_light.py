@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from paragraph_ocr.light import dark_on_light_everywhere, strip_dark_on_light
+from paragraph_ocr.light import dark_on_light, dark_on_light_everywhere, strip_dark_on_light
 
 
 def banner(ground: int, ink: int, size: int = 32) -> np.ndarray:
@@ -43,3 +43,13 @@ def test_a_strip_is_inverted_only_if_most_of_it_is_dark() -> None:
     strip[15:33, 10:390:12] = strip[15:33, 11:390:12] = strip[15:33, 12:390:12] = 40
     assert strip_dark_on_light(strip) is strip
     assert np.array_equal(strip_dark_on_light(255 - strip), strip)
+
+
+def test_thin_writing_on_a_sheet_with_black_borders_is_not_taken_for_light_on_dark() -> None:
+    page = np.full((1000, 800), 210, np.uint8)
+    page[:, :30] = page[:, -30:] = page[:20] = page[-40:] = 5
+    for row in range(100, 900, 60):
+        for left in range(80, 700, 14):
+            page[row : row + 18, left : left + 2] = 120
+    assert dark_on_light(page) is page
+    assert np.array_equal(dark_on_light(255 - page), page)
