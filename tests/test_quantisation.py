@@ -17,8 +17,9 @@ from export.__main__ import build, disagreement
 from export.conversion import run_torch
 from export.quantisation import LARGEST_PAIR, finest_scales, largest_pairs, product_orders
 from paragraph_ocr.detection import Detector, letterbox
+from paragraph_ocr.light import dark_on_light_everywhere, even_light
 from paragraph_ocr.models import FOLDER, Model
-from paragraph_ocr.rectification import Geometry, Normalisation, cut, dark_on_light, even_light, frame
+from paragraph_ocr.rectification import Geometry, Normalisation, cut, frame
 from training.recognition import stack
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +50,7 @@ def batches() -> dict[str, list[NDArray[np.float32]]]:
     """What either model is given of the sample letter: the page, and its lines."""
     from PIL import Image
 
-    pixels = even_light(dark_on_light(np.asarray(Image.open(ROOT / "samples" / "letter.jpg").convert("L"))))
+    pixels = even_light(dark_on_light_everywhere(np.asarray(Image.open(ROOT / "samples" / "letter.jpg").convert("L"))))
     detector = Model(FOLDER / "detector.onnx", 1)
     card = Model(FOLDER / "recognizer.onnx", 1).card
     page = letterbox(pixels, detector.input_shape[-1], detector.card.grains[2:], Normalisation())[0]
