@@ -31,10 +31,12 @@ THRESHOLD = 0.5
 GRAIN = 64
 
 # A line's core is this part of its ascender height above the baseline, and this part below. It ends this many ascender
-# heights before the line does, and never loses more than a quarter of its length at either end, so that the lines of
-# neighbouring columns come apart.
+# heights before the line does, so that the lines of neighbouring columns come apart, but loses no more than a share of
+# its length at either end (`DetectionOptions.short_inset`), so that something is left of a single digit.
 CORE = (0.42, 0.05)
 INSET = 0.35
+# A page is shown as if its longer side were at most so many times its shorter one: of a strip, a part is seen.
+ELONGATED = 2.0
 SURVEY = SearchSettings(confidence=0.55, sure=0.8, lines=50, ascender=14.0, enlargement=1.75, skew=5.0, tall=64.0)
 # How many of the samples are ruled or squared, and the distance of the rules, in shares of the input's side.
 RULED = (0.25, (0.012, 0.08))
@@ -53,7 +55,8 @@ class DetectionOptions:
     `size` is the side of the input, `batch` pages a step, `zoom` the smallest and largest enlargement over the whole
     page, `joined` the share of samples made of two pages beside each other, `turned` that of samples turned by
     quarters, `validation_pages` the pages of each source that are validated on, `weights` how often a page of a source
-    is drawn (1 where it is not named), `same_writer` the sources whose one writer may stand in both splits.
+    is drawn (1 where it is not named), `same_writer` the sources whose one writer may stand in both splits,
+    `short_inset` the share of its length by which a short line's core ends before the line.
     """
 
     size: int = 768
@@ -61,6 +64,7 @@ class DetectionOptions:
     zoom: tuple[float, float] = (0.9, 2.9)
     joined: float = 0.25
     turned: float = 0.2
+    short_inset: float = 0.25
     validation_pages: int = 6
     same_writer: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
@@ -80,6 +84,7 @@ def describe(options: DetectionOptions) -> dict[str, Any]:
             "normalisation": asdict(Normalisation()),
             "threshold": THRESHOLD,
             "inset": INSET,
+            "short_inset": options.short_inset,
             "survey": asdict(SURVEY),
         },
     }
@@ -94,15 +99,22 @@ class SmallPage:
     factor: float
 
 
+def extent(shape: tuple[int, ...]) -> float:
+    """Pixels of a page's longer side, or of as much of it as is seen at once where it is elongated."""
+    return min(max(shape), ELONGATED * min(shape))
+
+
 def shrink(page: TruePage, longest: int) -> SmallPage:
     """The page with its longest side at most `longest` pixels."""
     pixels = page.seen()
-    factor = min(1.0, longest / max(pixels.shape))
+    factor = min(1.0, longest / extent(pixels.shape))
     size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
     return SmallPage(page, np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8), factor)
 
 
-def draw_maps(page: TruePage, matrix: NDArray[np.float64], size: int, stride: int) -> NDArray[np.float32]:
+def draw_maps(
+    page: TruePage, matrix: NDArray[np.float64], size: int, stride: int, short_inset: float = 0.25
+) -> NDArray[np.float32]:
     """The maps a detector should give for a page seen through an affine transform.
 
     Parameters
@@ -112,6 +124,8 @@ def draw_maps(page: TruePage, matrix: NDArray[np.float64], size: int, stride: in
         Page pixels to input pixels.
     size, stride : int
         Side of the input, and input pixels a map pixel.
+    short_inset : float
+        Share of its length by which a core ends at most before its line, at either end.
 
     Returns
     -------
@@ -159,7 +173,7 @@ def draw_maps(page: TruePage, matrix: NDArray[np.float64], size: int, stride: in
         mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
         cv2.fillPoly(mask, [np.round((whole - low) * 16).astype(np.int32)], 1, shift=4)
         at = columns[part] * direction[0] + rows[part] * direction[1]
-        inset = min(INSET * ascender, 0.25 * float(np.ptp(along)))
+        inset = min(INSET * ascender, short_inset * float(np.ptp(along)))
         inside = mask.astype(bool) & (at > along.min() + inset) & (at < along.max() - inset)
         # Distance along the normal, from the height of the baseline in the line's own direction.
         x, y = columns[part][inside], rows[part][inside]
@@ -217,7 +231,7 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         """One page zoomed, turned a little, sheared and shifted, with its maps."""
         size = self.options.size
         height, width = small.pixels.shape
-        zoom = size / max(height, width) * float(np.exp(rng.uniform(*np.log(self.options.zoom))))
+        zoom = size / extent((height, width)) * float(np.exp(rng.uniform(*np.log(self.options.zoom))))
         aspect = float(np.exp(rng.normal(0.0, 0.08)))
         angle = np.deg2rad(rng.normal(0.0, 1.5) if rng.random() < 0.75 else rng.uniform(-18, 18))
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -238,7 +252,7 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
             # As the product does, which leaves the edge itself.
             pixels = even_light(shade(pixels, rng))
         ink = to_ink(pixels, Normalisation())
-        return ink, draw_maps(small.page, own, size, self.stride)
+        return ink, draw_maps(small.page, own, size, self.stride, self.options.short_inset)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
         """One page, or two beside each other, perhaps turned."""
@@ -323,7 +337,8 @@ class Detection:
             ink, scale = letterbox(page.seen(), self.options.size, (GRAIN, GRAIN), Normalisation())
             with torch.inference_mode():
                 maps = network(torch.from_numpy(ink).to(device))[0].float().cpu().numpy()[0]
-            found = [line.polygon / scale for line in find_lines(maps, self.stride, THRESHOLD, INSET)]
+            lines = find_lines(maps, self.stride, THRESHOLD, INSET, self.options.short_inset)
+            found = [line.polygon / scale for line in lines]
             matches = match_lines([line.polygon for line in page.lines], found, list(page.ignore))
             counts.setdefault(page.source, np.zeros(3, np.int64))
             counts[page.source] += [len(matches.pairs), len(page.lines), len(found) - len(matches.ignored)]

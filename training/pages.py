@@ -17,10 +17,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.light import dark_on_light, even_light
+from paragraph_ocr.light import dark_on_light_everywhere, even_light
 from paragraph_ocr.rectification import resample, smooth
 
 Points = NDArray[np.float32]
+
+# The shortest baseline, pixels.
+SHORTEST = 4.0
 
 # Sources that were printed or typed; all others are handwriting.
 PRINTED = {"tapus_fr", "synth_print", "synth_typewriter"}
@@ -66,7 +69,7 @@ class TruePage:
 
     def seen(self) -> NDArray[np.uint8]:
         """The pixels as the product looks for lines in them and reads them; raises what `pixels` does."""
-        return even_light(dark_on_light(self.pixels()))
+        return even_light(dark_on_light_everywhere(self.pixels()))
 
 
 def line_heights(baseline: Points, polygon: Points) -> tuple[float, float]:
@@ -103,8 +106,15 @@ def line_heights(baseline: Points, polygon: Points) -> tuple[float, float]:
 def _line(record: dict[str, object]) -> TrueLine | None:
     baseline = np.array(record["baseline"], np.float32).reshape(-1, 2)
     polygon = np.array(record["polygon"], np.float32).reshape(-1, 2)
-    if len(baseline) < 2 or len(polygon) < 3 or np.hypot(*(baseline[-1] - baseline[0])) < 4:
+    if len(baseline) < 2 or len(polygon) < 3:
         return None
+    length = float(np.hypot(*(baseline[-1] - baseline[0])))
+    if length < SHORTEST:
+        # A digit one in small print is hardly wider than its stroke.
+        if len(baseline) > 2 or length < 0.5:
+            return None
+        middle = baseline.mean(axis=0)
+        baseline = np.asarray(middle + (baseline - middle) * (SHORTEST / length), np.float32)
     ascender, descender = line_heights(baseline, polygon)
     text = unicodedata.normalize("NFC", str(record["text"]))
     return TrueLine(text, baseline, polygon, ascender, descender, bool(record.get("struck", False)))

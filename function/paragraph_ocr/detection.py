@@ -83,7 +83,9 @@ def letterbox(
     return padded, scale
 
 
-def find_lines(maps: NDArray[np.float32], stride: float, threshold: float, inset: float) -> list[TextLine]:
+def find_lines(
+    maps: NDArray[np.float32], stride: float, threshold: float, inset: float, short_inset: float = 0.25
+) -> list[TextLine]:
     """Text lines of the detector's maps, in input pixels, unordered.
 
     Parameters
@@ -96,6 +98,8 @@ def find_lines(maps: NDArray[np.float32], stride: float, threshold: float, inset
         Probability from which a pixel belongs to a core.
     inset : float
         Ascender heights by which a core ends before its line does, but for short lines.
+    short_inset : float
+        Share of a line's length by which its core ends at most before it at either end, less than a half.
     """
     cores = (maps[0] > np.log(threshold / (1.0 - threshold))).astype(np.uint8)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(cores, connectivity=4)
@@ -103,14 +107,14 @@ def find_lines(maps: NDArray[np.float32], stride: float, threshold: float, inset
     lines = []
     for label in range(1, count):
         left, top, width, height, area = boxes[label]
-        if area < 6:
+        if area < 4:
             continue
         part = np.s_[top : top + height, left : left + width]
         rows, columns = np.nonzero(labels[part] == label)
         points = np.stack([columns + left, rows + top], axis=1).astype(np.float32)
         logits, below, above, under = maps[:, rows + top, columns + left]
         ascender, descender = max(0.1, float(np.median(above))) * unit, max(0.05, float(np.median(under))) * unit
-        baseline = _baseline(points, below * unit, ascender, inset)
+        baseline = _baseline(points, below * unit, ascender, inset, short_inset)
         if baseline is None:
             continue
         confidence = float((1.0 / (1.0 + np.exp(-logits))).mean())
@@ -120,7 +124,9 @@ def find_lines(maps: NDArray[np.float32], stride: float, threshold: float, inset
     return lines
 
 
-def _baseline(points: Points, distance: NDArray[np.float32], ascender: float, inset: float) -> Points | None:
+def _baseline(
+    points: Points, distance: NDArray[np.float32], ascender: float, inset: float, short_inset: float
+) -> Points | None:
     """A core's baseline from what its pixels say, or None where the line is too short to be writing."""
     vx, vy, _, _ = (float(value) for value in np.ravel(cv2.fitLine(points, cv2.DIST_L2, 0, 0.01, 0.01)))
     if np.ptp(points[:, 0]) < 2 * ascender:
@@ -131,9 +137,9 @@ def _baseline(points: Points, distance: NDArray[np.float32], ascender: float, in
     along, across = points @ direction, points @ normal + distance
     start = along.min() - 0.5
     length = float(np.ptp(along)) + 1.0
-    # A core loses a quarter of a short line's length at either end, and so half of it.
-    beyond = min(inset * ascender, length / 2 if inset else 0.0)
-    if length + 2 * beyond < 0.5 * ascender:
+    # A core is shorter than its line by a share of the line's length, where that is less.
+    beyond = min(inset * ascender, length * short_inset / (1.0 - 2.0 * short_inset) if inset else 0.0)
+    if length + 2 * beyond < 0.25 * ascender:
         return None
     cells = max(2, round(length / max(2.0, ascender / 2)))
     which = np.minimum(((along - start) / length * cells).astype(int), cells - 1)
@@ -192,6 +198,7 @@ class Detector:
         self.settings = SearchSettings(**preprocessing["survey"])
         self.threshold = float(preprocessing["threshold"])
         self.inset = float(preprocessing["inset"])
+        self.short_inset = float(preprocessing.get("short_inset", 0.25))
 
     @property
     def size(self) -> int:
@@ -261,7 +268,7 @@ class Detector:
                 sideways += 1 if axes[0, 1] > axes[0, 0] else -1
         lines = [
             line.rescaled(1 / scale)
-            for line in find_lines(maps, stride, self.threshold, self.inset)
+            for line in find_lines(maps, stride, self.threshold, self.inset, self.short_inset)
             if line.confidence >= self.settings.confidence
         ]
         return Detection(lines, sideways > 0)
