@@ -99,7 +99,7 @@ def ocr() -> Response[Any]:
     data, name = take_image(event, LIMITS.max_bytes, _fetch if TAKES_URLS else None)
     document = reader.read(data, name, LIMITS.max_seconds - (perf_counter() - start))
     answer = render(document, form, data)
-    measure(document)
+    measure(document.pages)
     content_type = FORMATS[form].content_type
     size = len(answer) * 4 // 3 if content_type in IMAGE_TYPES else len(json.dumps(answer.decode()))
     if size > MAX_ANSWER_BYTES:

@@ -1,4 +1,4 @@
-"""The archive's step: a batch of a bucket's objects goes in, what was read of each is in the results, counts come out.
+"""The archive's step: reads a batch of a bucket's objects, writes what was read of each, and counts.
 
 The event is a batch as a Distributed Map makes it, with `Items` of a listing or an inventory. The answer has the form
 of the event, so that a batch that takes longer than one invocation goes round: `Items` are those still to read,
@@ -22,10 +22,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 import storage
-from paragraph_ocr.document import Document, Page
-from paragraph_ocr.errors import BrokenImage, ImageGone, OcrError, TooLarge
+from paragraph_ocr.document import Document
+from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, ImageGone, OcrError
 from paragraph_ocr.imaging import SUFFIXES, Limits, count_pages
-from serving import MEGABYTES, load_reader, logger, measure, metrics, reject, report
+from serving import MEGABYTES, Tally, load_reader, logger, metrics, reject, report
 
 RESULTS = os.environ.get("RESULTS", "")
 LIMITS = Limits(
@@ -34,9 +34,8 @@ LIMITS = Limits(
     max_pages=int(os.environ.get("MAX_JOB_PAGES", 1000)),
     max_lines=int(os.environ.get("MAX_LINES", 500)),
 )
-# What is left of an invocation when no further page is begun, for writing what was read: of any file, and of each page.
+# What is left of an invocation when no further page is begun, for writing what was read of one.
 END_SECONDS = 30.0
-END_SECONDS_A_PAGE = 0.05
 GIVEN_UP = "Reading it failed; save it anew, or send its pages as images."
 COUNTS = ("read", "passed_over", "failed", "written", "pages", "lines", "invocations")
 
@@ -60,7 +59,11 @@ class ImageClosed(OcrError):
 
 
 class OutOfTime(Exception):
-    """The rest of a document is for another invocation."""
+    """The rest of a document is for another invocation; whether any of it was done in this one."""
+
+    def __init__(self, brought: bool) -> None:
+        super().__init__(brought)
+        self.brought = brought
 
 
 @logger.inject_lambda_context
@@ -104,7 +107,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         if done and (alone or left() < whole / 2):
             break
         try:
-            _take(batch, item, totals, context.aws_request_id, left, event.get("give_up", False))
+            give_up = event.get("give_up", False)
+            _take(batch, item, totals, context.aws_request_id, left, first=not done, give_up=give_up)
         except OutOfTime:
             break
         done += 1
@@ -129,9 +133,14 @@ def _take(
     totals: dict[str, int],
     request_id: str,
     left: Callable[[], float],
+    first: bool,
     give_up: bool,
 ) -> None:
-    """Read an object, or give it up, and count what came of it."""
+    """Read an object, or give it up, and count what came of it.
+
+    Where there is not time enough it raises OutOfTime, unless it was the first, and so had all the time there is, and
+    none of it was done.
+    """
     bucket, listed = batch["bucket"], item["Key"]
     key = unquote_plus(listed) if batch["encoded"] else listed
     if PurePosixPath(key).suffix.lower() not in SUFFIXES:
@@ -151,28 +160,30 @@ def _take(
         if etag != listed_etag and _is_done(name, etag, forms):
             totals["passed_over"] += 1
             return
-        document = _document(name, key, etag, data, left)
-        storage.write(RESULTS, name, etag, document, data, forms)
-    except OcrError as error:
+        pages = _Turn(name, key, etag, data, left).work(forms)
+    except (OcrError, OutOfTime) as error:
+        if isinstance(error, OutOfTime):
+            if error.brought or not first:
+                raise
+            error = DeadlineExceeded("It takes longer than an invocation; send it in parts, or with fewer lines.")
         if isinstance(error, ImageGone) and key != listed:
             # It was not written as in a URL after all.
-            _take({**batch, "encoded": False}, item, totals, request_id, left, give_up)
+            _take({**batch, "encoded": False}, item, totals, request_id, left, first, give_up)
             return
         reject(error)
         failure = error
-    except (OutOfTime, ClientError, BotoCoreError):
+    except (ClientError, BotoCoreError):
         raise
     except Exception as error:
         report(error)
         failure = BrokenImage(GIVEN_UP)
     else:
-        measure(document)
-        if len(document.pages) > 1:
+        if len(pages) > 1:
             storage.delete_pages(RESULTS, name, etag)
         totals["read"] += 1
         totals["written"] += len(forms)
-        totals["pages"] += len(document.pages)
-        totals["lines"] += sum(len(page.lines) for page in document.pages)
+        totals["pages"] += len(pages)
+        totals["lines"] += sum(pages.lines)
         return
     storage.write_failure(RESULTS, name, etag, failure, request_id)
     totals["failed"] += 1
@@ -197,22 +208,58 @@ def _load(bucket: str, key: str) -> tuple[bytes, str]:
         raise
 
 
-def _document(name: str, key: str, etag: str, data: bytes, left: Callable[[], float]) -> Document:
-    """Read a file, going on after the pages that are kept of it; raises OutOfTime where there is not time enough."""
-    total = count_pages(data, LIMITS)
-    pages: list[Page] = storage.get_pages(RESULTS, name, etag) if total > 1 else []
-    kept = len(pages)
-    if kept < total:
-        seconds = left() - END_SECONDS - END_SECONDS_A_PAGE * total
+class _Turn:
+    """One invocation's work at a file.
+
+    Parameters
+    ----------
+    name, key : str
+        What results are named after, and what they call the file.
+    etag : str
+    data : bytes
+        The file.
+    left : callable
+        Gives the seconds that are left of the invocation.
+    """
+
+    def __init__(self, name: str, key: str, etag: str, data: bytes, left: Callable[[], float]) -> None:
+        self.place = (RESULTS, name, etag)
+        self.key = key
+        self.data = data
+        self.left = left
+        self.brought = False
+
+    def work(self, forms: Sequence[str]) -> storage.KeptPages:
+        """Read and write what is not there yet; raises OutOfTime where there is not time enough."""
+        total = count_pages(self.data, LIMITS)
+        pages = storage.KeptPages(*self.place, total, self._check)
+        if len(pages) < total:
+            self._read(pages)
+        document = Document(self.key, pages)
+        if total == 1:
+            storage.write(*self.place, document, self.data, forms)
+            return pages
+        for form in storage.in_order(forms):
+            if not storage.is_done(*self.place, form):
+                storage.write_form(*self.place, document, self.data, form)
+                self.brought = True
+        storage.delete_failure(*self.place[:2])
+        return pages
+
+    def _read(self, pages: storage.KeptPages) -> None:
+        tally = Tally()
         try:
-            with closing(reader.pages(data, key, seconds, kept + 1)) as rest:
+            with closing(reader.pages(self.data, self.key, self.left() - END_SECONDS, len(pages) + 1)) as rest:
                 for page in rest:
-                    pages.append(page)
-                    if total > 1:
-                        storage.put_page(RESULTS, name, etag, page)
-        except TooLarge:
-            # Pages have been read, so that it is for want of time.
-            if len(pages) > kept:
-                raise OutOfTime from None
-            raise
-    return Document(key, tuple(pages))
+                    pages.add(page)
+                    tally.add(page)
+                    self.brought = True
+        except DeadlineExceeded as error:
+            raise OutOfTime(self.brought) from error
+        finally:
+            tally.send()
+
+    def _check(self) -> None:
+        """End the writing of a form for which the time does not do."""
+        if self.left() < END_SECONDS / 2:
+            raise OutOfTime(self.brought)

@@ -13,7 +13,7 @@ import re
 import time
 import uuid
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -41,6 +41,8 @@ LINK_SECONDS = 3600
 LEASE_MARGIN_SECONDS = 10
 FINAL = ("done", "failed")
 NOTHING = {"pages": 0, "lines": 0}
+# What an item says of one content of its object, and not of the next.
+_ENDS = ("error", "published", "calls", "written")
 
 Item = dict[str, Any]
 
@@ -71,6 +73,8 @@ class Lease:
         How many leases in a row brought nothing, this one among them.
     image : str
         What results call it.
+    written : tuple of str
+        Forms of a long document's results that are there already.
     """
 
     key: str
@@ -78,6 +82,7 @@ class Lease:
     number: int
     attempts: int
     image: str
+    written: tuple[str, ...] = ()
 
 
 @cache
@@ -243,7 +248,7 @@ def lease(key: str, etag: str, seconds: float, gone: bool = False) -> Lease | It
         item = {"key": key, "image": key, "lease": 0, "leased_until": 0}
     if item.get("etag") != etag or over:
         # Nothing counts of what was read of other content, or too long ago.
-        item = {name: value for name, value in item.items() if name not in ("error", "published", "calls")}
+        item = {name: value for name, value in item.items() if name not in _ENDS}
         item |= {"etag": etag, "done": NOTHING, "total": NOTHING, "attempts": 0}
         if "owner" not in item:
             item["expires"] = now + RETENTION_SECONDS
@@ -265,7 +270,7 @@ def lease(key: str, etag: str, seconds: float, gone: bool = False) -> Lease | It
         if _is_condition(error):
             raise Busy(LEASE_MARGIN_SECONDS) from error
         raise
-    return Lease(key, etag, item["lease"], item["attempts"], item["image"])
+    return Lease(key, etag, item["lease"], item["attempts"], item["image"], tuple(item.get("written", ())))
 
 
 def progress(held: Lease, done: Mapping[str, int], total: Mapping[str, int]) -> Item:
@@ -276,6 +281,11 @@ def progress(held: Lease, done: Mapping[str, int], total: Mapping[str, int]) -> 
 def forgive(held: Lease) -> None:
     """Count none of the attempts so far, since this one has brought something; raises as `release`."""
     _update(held.key, held.number, {"attempts": 0})
+
+
+def note_written(held: Lease, forms: Sequence[str]) -> None:
+    """Write which forms of a long document's results are there; raises as `release`."""
+    _update(held.key, held.number, {"written": list(forms)})
 
 
 def release(held: Lease, attempts: int) -> None:

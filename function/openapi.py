@@ -9,7 +9,6 @@ from typing import Any
 
 from intake import IMAGE_TYPES, MAX_NAME_CHARACTERS, MULTIPART
 from paragraph_ocr import __version__
-from paragraph_ocr.errors import OcrError
 from paragraph_ocr.formats import FORMATS
 
 FILE = Path(__file__).with_name("openapi.json")
@@ -163,15 +162,20 @@ SCHEMAS["JobRequest"] = {
     "additionalProperties": False,
 }
 
-_PROBLEMS = {error.status: error.title for error in OcrError.__subclasses__()}
-_PROBLEMS |= {
+# Every status that a route can answer with beside 2xx, whichever modules have been imported.
+_PROBLEMS = {
+    400: "The request is malformed",
     403: "The API key is missing or wrong",
     404: "There is no such route, file or job",
-    413: "More bytes, pixels, pages, lines or seconds than the limits",
+    406: "The answer has no such form",
+    409: "A request with this Idempotency-Key is being answered",
+    413: "More bytes, pixels, pages, lines or memory than the limits",
     415: "The content type, or the image's format, is not supported",
-    422: "The image does not decode, or the URL is refused",
+    422: "The image does not decode, the URL is refused, or the Idempotency-Key was another request's",
     429: "There are too many requests",
     500: "The service failed",
+    502: "The URL's server failed",
+    504: "The image takes longer than the limit",
 }
 
 
@@ -253,7 +257,7 @@ OCR: dict[str, Any] = {
                 }
             },
         },
-        **_problems(400, 403, 406, 413, 415, 422, 429, 500, 502),
+        **_problems(400, 403, 406, 413, 415, 422, 429, 500, 502, 504),
     },
     # Powertools takes these from a function's parameters, which only pydantic could fill.
     "openapi_extensions": {

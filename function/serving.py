@@ -1,18 +1,23 @@
-"""What all handlers of the image share: the reader, as fast as the memory allows, its log and its metrics."""
+"""Shared by all handlers of the image: the reader, as fast as the memory allows, the log and the metrics."""
 
+import gc
 import os
 import traceback
+from collections.abc import Iterable
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
-from paragraph_ocr.document import Document
+from paragraph_ocr.document import Page
 from paragraph_ocr.errors import OcrError
 from paragraph_ocr.imaging import Limits
 from paragraph_ocr.reader import PageReader
 
 MEGABYTES_PER_CORE = 1769
 MEGABYTES = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_PER_CORE))
+
+# A page of fifty lines is some ten thousand objects.
+GARBAGE_THRESHOLD = 20_000
 
 NAMESPACE = "ParagraphOCR"
 SERVICE = "paragraph-ocr"
@@ -30,16 +35,49 @@ def load_reader(limits: Limits) -> PageReader:
     """A reader with as many threads as the function has processors."""
     # Where nobody waits yet, the models are run once before anybody does; else that only makes the first caller wait.
     warm = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") != "on-demand"
-    return PageReader.load(threads=max(1, round(MEGABYTES / MEGABYTES_PER_CORE)), limits=limits, warm=warm)
+    reader = PageReader.load(threads=max(1, round(MEGABYTES / MEGABYTES_PER_CORE)), limits=limits, warm=warm)
+    # What is loaded stays: looking through it for garbage doubles the time for loading the pages of a long document.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    return reader
 
 
-def measure(document: Document) -> None:
+class Tally:
+    """Sums of what an invocation has read of a file, for the metrics."""
+
+    def __init__(self) -> None:
+        self._pages = self._lines = self._characters = 0
+        self._confidence = 0.0
+        self._milliseconds = dict.fromkeys(STEP_METRICS, 0.0)
+
+    def add(self, page: Page) -> None:
+        """Count a page that was read."""
+        self._pages += 1
+        self._lines += len(page.lines)
+        for line in page.lines:
+            self._characters += len(line.text)
+            self._confidence += line.confidence * len(line.text)
+        for step in STEP_METRICS:
+            self._milliseconds[step] += page.timings_ms[step]
+
+    def send(self) -> None:
+        """Add the sums to the metrics, if anything was read."""
+        if not self._pages:
+            return
+        metrics.add_metric("Pages", MetricUnit.Count, self._pages)
+        metrics.add_metric("Lines", MetricUnit.Count, self._lines)
+        confidence = self._confidence / self._characters if self._characters else 0.0
+        metrics.add_metric("Confidence", MetricUnit.Percent, 100 * confidence)
+        for step, name in STEP_METRICS.items():
+            metrics.add_metric(name, MetricUnit.Milliseconds, self._milliseconds[step])
+
+
+def measure(pages: Iterable[Page]) -> None:
     """Add what was read to the metrics."""
-    metrics.add_metric("Pages", MetricUnit.Count, len(document.pages))
-    metrics.add_metric("Lines", MetricUnit.Count, sum(len(page.lines) for page in document.pages))
-    metrics.add_metric("Confidence", MetricUnit.Percent, 100 * document.confidence)
-    for step, name in STEP_METRICS.items():
-        metrics.add_metric(name, MetricUnit.Milliseconds, sum(page.timings_ms[step] for page in document.pages))
+    tally = Tally()
+    for page in pages:
+        tally.add(page)
+    tally.send()
 
 
 def reject(error: OcrError) -> None:

@@ -177,7 +177,7 @@ def test_the_time_for_fetching_is_part_of_the_time_for_all(monkeypatch: pytest.M
     monkeypatch.setattr(fetch, "fetch", fetched)
     monkeypatch.setattr(app, "LIMITS", replace(app.LIMITS, max_seconds=0.1))
     status, body, _ = answer(recorded("ocr_url"))
-    assert (status, body["type"]) == (413, "urn:paragraph-ocr:too-large")
+    assert (status, body["type"]) == (504, "urn:paragraph-ocr:deadline-exceeded")
 
 
 def test_urls_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from shapely.geometry import Polygon, box
 from paragraph_ocr.ctc import Character
 from paragraph_ocr.detection import TextLine
 from paragraph_ocr.document import Page, Points
-from paragraph_ocr.errors import TooLarge
+from paragraph_ocr.errors import DeadlineExceeded, TooLarge
 from paragraph_ocr.imaging import Limits
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import ModelError
@@ -392,10 +392,10 @@ def test_refuses_what_takes_too_long(reader: PageReader, monkeypatch: pytest.Mon
     lines.save(content, "PNG")
     assert len(reader.read(content.getvalue(), "page", max_seconds=1000).pages) == 1
     clock[0] = 0
-    with pytest.raises(TooLarge, match="longer than the limit"):
+    with pytest.raises(DeadlineExceeded, match="longer than the limit"):
         reader.read(content.getvalue(), "page", max_seconds=9)
     assert clock[0] == 10
-    with pytest.raises(TooLarge, match="longer than the limit"):
+    with pytest.raises(DeadlineExceeded, match="longer than the limit"):
         PageReader(reader.detector, reader.recognizer, Limits(max_seconds=-1)).read(content.getvalue(), "page")
 
 

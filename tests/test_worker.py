@@ -359,6 +359,56 @@ def test_a_page_that_turns_out_too_slow_is_begun_anew_with_all_the_time(
     assert cloud.items()["a.tiff"]["state"] == "done"
 
 
+@pytest.fixture
+def seconds_a_form(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """How long writing a form of a long document takes."""
+    seconds: dict[str, float] = {}
+    write_form = storage.write_form
+
+    def slow(*arguments: Any) -> None:
+        clock.now += seconds.get(arguments[-1], 0.0)
+        write_form(*arguments)
+
+    monkeypatch.setattr(storage, "write_form", slow)
+    return seconds
+
+
+def test_results_that_take_longer_than_an_invocation_are_written_form_by_form(
+    cloud: Cloud, read: list[int], seconds_a_form: dict[str, float]
+) -> None:
+    cloud.drop("a.tiff", tiff(3))
+    # The second of an invocation is broken off.
+    seconds_a_form |= dict.fromkeys(FORMATS, worker.TIMEOUT * 0.6)
+    assert drain(cloud) == len(FORMATS)
+    assert read == [1, 2, 3]
+    assert cloud.items()["a.tiff"]["state"] == "done"
+    results = [key for key in cloud.versions() if key.startswith("done/")]
+    assert sorted(results) == sorted(f"done/a.tiff{form.suffix}" for form in FORMATS.values())
+
+
+def test_writing_begins_only_with_time_for_it(
+    cloud: Cloud, clock: Clock, read: list[int], seconds_a_page: Callable[[float], None]
+) -> None:
+    cloud.drop("a.tiff", tiff(2))
+    # Time for the last page, and for nothing after it.
+    seconds_a_page((worker.TIMEOUT - worker.END_SECONDS) / 2)
+    assert poll(cloud["QUEUE_URL"], consume) == 1
+    assert read == [1, 2]
+    assert not [key for key in cloud.results() if key.startswith("done/")]
+    assert drain(cloud) == 1
+    assert read == [1, 2]
+    assert cloud.items()["a.tiff"]["state"] == "done"
+
+
+def test_a_form_that_takes_more_than_all_the_time_again_and_again_is_given_up(
+    cloud: Cloud, seconds_a_form: dict[str, float]
+) -> None:
+    cloud.drop("a.tiff", tiff(2))
+    seconds_a_form["hocr"] = worker.TIMEOUT
+    assert drain(cloud) == worker.MAX_ATTEMPTS + 2
+    assert set(cloud.results()) == {"failed/a.tiff.json"}
+
+
 @pytest.mark.parametrize("pages", [1, 2])
 def test_a_page_that_takes_more_than_all_the_time_again_and_again_is_given_up(
     cloud: Cloud, seconds_a_page: Callable[[float], None], pages: int
@@ -367,7 +417,7 @@ def test_a_page_that_takes_more_than_all_the_time_again_and_again_is_given_up(
     seconds_a_page(worker.TIMEOUT)
     assert drain(cloud) == worker.MAX_ATTEMPTS
     problem = json.loads(cloud.results()["failed/a.tiff.json"])
-    assert problem["status"] == 413
+    assert (problem["status"], problem["type"]) == (504, "urn:paragraph-ocr:deadline-exceeded")
 
 
 def test_a_worker_that_stood_still_costs_nothing_but_time(

@@ -80,7 +80,7 @@ class NotAcceptable(OcrError):
 
 
 class TooLarge(OcrError):
-    """More bytes, pixels, pages, lines or seconds than the limits allow."""
+    """More bytes, pixels, pages, lines or memory than the limits allow."""
 
     status = 413
     type = "urn:paragraph-ocr:too-large"
@@ -125,3 +125,15 @@ class RemoteFailed(OcrError):
     status = 502
     type = "urn:paragraph-ocr:remote-failed"
     title = "The URL's server failed"
+
+
+class DeadlineExceeded(OcrError):
+    """The time for the file is over.
+
+    504 rather than 503 (RFC 9110, 15.6.4 and 15.6.5): the service is neither overloaded nor down, so that waiting does
+    not help, and API Gateway answers 504 where it is the one that notices.
+    """
+
+    status = 504
+    type = "urn:paragraph-ocr:deadline-exceeded"
+    title = "The image takes longer than the limit"

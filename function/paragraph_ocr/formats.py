@@ -1,9 +1,10 @@
-"""A document that was read goes in; its bytes in one of the forms it is handed out in come out."""
+"""Write a document that was read in one of the output formats, as a whole or in parts."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from paragraph_ocr.document import Document
 
@@ -18,12 +19,12 @@ class Format:
         Of files, with its dot.
     content_type : str
     write : callable
-        Makes a document's bytes of it and of the file that was read.
+        Yields a document's bytes, in parts, given it and the file that was read.
     """
 
     suffix: str
     content_type: str
-    write: Callable[[Document, bytes], bytes]
+    write: Callable[[Document, bytes], Iterator[bytes]]
 
 
 def render(document: Document, form: str, data: bytes) -> bytes:
@@ -37,31 +38,55 @@ def render(document: Document, form: str, data: bytes) -> bytes:
     data : bytes
         The file that was read, which a PDF shows.
     """
+    return b"".join(stream(document, form, data))
+
+
+def stream(document: Document, form: str, data: bytes) -> Iterator[bytes]:
+    """Write a document in parts, holding one page in memory at a time where its pages are loaded one by one.
+
+    Parameters are those of `render`; the parts, joined, are what it returns.
+    """
     return FORMATS[form].write(document, data)
 
 
-def _json(document: Document, _: bytes) -> bytes:
-    return (json.dumps(document.to_dict(), ensure_ascii=False) + "\n").encode(errors="replace")
+def _json(document: Document, _: bytes) -> Iterator[bytes]:
+    if len(document.pages) == 1:
+        yield _encoded(document.pages[0].to_dict()) + b"\n"
+        return
+    head = _encoded(document.head())
+    yield head[:-1] + b', "pages": ['
+    separator = b""
+    for page in document.pages:
+        yield separator + _encoded(page.to_dict())
+        separator = b", "
+    yield b"]}\n"
 
 
-def _text(document: Document, _: bytes) -> bytes:
-    return document.to_text().encode()
+def _encoded(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode(errors="replace")
+
+
+def _text(document: Document, _: bytes) -> Iterator[bytes]:
+    separator = ""
+    for page in document.pages:
+        yield f"{separator}{page.to_text()}".encode()
+        separator = "\f"
 
 
 # Most requests ask for none of the rest, so they are loaded when asked for.
-def _hocr(document: Document, _: bytes) -> bytes:
+def _hocr(document: Document, _: bytes) -> Iterator[bytes]:
     from paragraph_ocr.markup import hocr
 
     return hocr(document)
 
 
-def _alto(document: Document, _: bytes) -> bytes:
+def _alto(document: Document, _: bytes) -> Iterator[bytes]:
     from paragraph_ocr.markup import alto
 
     return alto(document)
 
 
-def _pdf(document: Document, data: bytes) -> bytes:
+def _pdf(document: Document, data: bytes) -> Iterator[bytes]:
     from paragraph_ocr.pdf import searchable
 
     return searchable(document, data)

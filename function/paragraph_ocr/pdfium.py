@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from threading import Timer
@@ -69,29 +69,38 @@ def _render_pages(data: bytes, limits: Limits, first: int) -> Generator[NDArray[
             yield np.ascontiguousarray(rows[:, : shape["width"]])
 
 
-def overlay(data: bytes, layers: Sequence[TextLayer]) -> bytes:
+def overlay(data: bytes, layers: Iterable[TextLayer]) -> bytes:
     """A PDF with invisible text laid over its pages, except where they have text already.
 
     Parameters
     ----------
     data : bytes
         The PDF.
-    layers : sequence of TextLayer
-        One a page; their units are the pixels of `render_pages`.
+    layers : iterable of TextLayer
+        One a page; their units are the pixels of `render_pages`. Each is handed over before the next is asked for.
 
     Raises
     ------
     OcrError
         The PDF cannot be opened, or takes too long.
     """
-    task = {"layers": [[layer.width, layer.height, layer.words] for layer in layers]}
-    with _process(task, data) as process:
-        _, written = _answer(process, PAGE_SECONDS * len(layers))
+    seconds = 0.0
+    with _process({"overlay": True}, data, more=True) as process:
+        assert process.stdin is not None
+        # A process that has refused the file reads no more.
+        with suppress(BrokenPipeError):
+            for layer in layers:
+                seconds += PAGE_SECONDS
+                with _ending(process, PAGE_SECONDS):
+                    _send(process.stdin, {"layer": [layer.width, layer.height, layer.words]})
+        _close(process.stdin)
+        _, written = _answer(process, seconds)
     return written
 
 
 @contextmanager
-def _process(task: dict[str, Any], data: bytes) -> Iterator[subprocess.Popen[bytes]]:
+def _process(task: dict[str, Any], data: bytes, more: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """The process at a task; with `more`, its standard input stays open."""
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     process = subprocess.Popen(
@@ -108,28 +117,44 @@ def _process(task: dict[str, Any], data: bytes) -> Iterator[subprocess.Popen[byt
             assert process.stdin is not None
             with suppress(BrokenPipeError):
                 _send(process.stdin, task, data)
-            with suppress(BrokenPipeError):
-                process.stdin.close()
+            if not more:
+                _close(process.stdin)
             yield process
         finally:
+            _close(process.stdin)
             process.kill()
 
 
 def _answer(process: subprocess.Popen[bytes], seconds: float) -> tuple[dict[str, Any], bytes]:
     """The process's next message; it is ended if that takes too long."""
     assert process.stdout is not None
-    watch = Timer(seconds, process.kill)
-    watch.start()
     try:
-        header, payload = _receive(process.stdout)
+        with _ending(process, seconds):
+            header, payload = _receive(process.stdout)
     except EOFError as error:
         raise errors.TooLarge("A page of the PDF takes too much memory or time; send its pages as images.") from error
-    finally:
-        watch.cancel()
     if "error" in header:
         kind: type[errors.OcrError] = getattr(errors, header["error"])
         raise kind(header["detail"])
     return header, payload
+
+
+def _close(stream: IO[bytes] | None) -> None:
+    # What is left to be written cannot be, if the process has ended.
+    with suppress(BrokenPipeError):
+        if stream is not None:
+            stream.close()
+
+
+@contextmanager
+def _ending(process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
+    """End the process if what is done within takes too long."""
+    watch = Timer(seconds, process.kill)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def _send(stream: IO[bytes], header: dict[str, Any], payload: bytes = b"") -> None:
@@ -166,8 +191,8 @@ def _main() -> None:
     task, data = _receive(sys.stdin.buffer)
     try:
         document = _open(data)
-        if "layers" in task:
-            _overlay(document, task["layers"])
+        if "overlay" in task:
+            _overlay(document)
         else:
             _render(document, **task)
     except pypdfium2.PdfiumError:
@@ -225,12 +250,19 @@ def _scale(width: float, height: float, max_pixels: int) -> float:
     return min(DOTS_PER_INCH / POINTS_PER_INCH, most)
 
 
-def _overlay(document: pypdfium2.PdfDocument, layers: list[tuple[int, int, list[tuple[float, float, str]]]]) -> None:
+def _layers() -> Iterator[tuple[int, int, list[tuple[float, float, str]]]]:
+    """The layers of standard input, up to its end."""
+    with suppress(EOFError):
+        while True:
+            yield _receive(sys.stdin.buffer)[0]["layer"]
+
+
+def _overlay(document: pypdfium2.PdfDocument) -> None:
     """Send the document with a layer over each page."""
     import pypdfium2
     from pypdfium2 import raw
 
-    for index, (width, height, words) in enumerate(layers):
+    for index, (width, height, words) in enumerate(_layers()):
         page = document[index]
         to_page = _to_page(page, width, height)
         text = page.get_textpage()

@@ -17,7 +17,7 @@ from paragraph_ocr.ctc import Character
 from paragraph_ocr.detection import Detector, TextLine
 from paragraph_ocr.document import Document, Line, Page, Word
 from paragraph_ocr.document import Points as DocumentPoints
-from paragraph_ocr.errors import TooLarge
+from paragraph_ocr.errors import DeadlineExceeded, TooLarge
 from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, decode
 from paragraph_ocr.language import LanguageModel
 from paragraph_ocr.models import FOLDER, Model
@@ -315,7 +315,7 @@ class PageReader:
 
         Raises
         ------
-        TooLarge
+        DeadlineExceeded
             The deadline is over.
         """
         read: list[Line] = []
@@ -332,7 +332,7 @@ class PageReader:
 
 def _check(deadline: float) -> None:
     if perf_counter() > deadline:
-        raise TooLarge("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
+        raise DeadlineExceeded("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
 
 
 def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDArray[np.float64], step: float) -> Line:
