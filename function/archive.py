@@ -58,6 +58,10 @@ class ImageClosed(OcrError):
     title: ClassVar[str] = "The image may not be read"
 
 
+class ServiceFailed(Exception):
+    """A service refused or failed; the text of its error, which may name the object, is not for the runtime's log."""
+
+
 class OutOfTime(Exception):
     """The rest of a document is for another invocation; whether any of it was done in this one."""
 
@@ -66,7 +70,7 @@ class OutOfTime(Exception):
         self.brought = brought
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Read as much of a batch as there is time for.
@@ -87,7 +91,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     Raises
     ------
-    ClientError, BotoCoreError
+    ServiceFailed
         S3 refuses or fails; what was read before stays read.
     """
     start = perf_counter()
@@ -111,6 +115,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             _take(batch, item, totals, context.aws_request_id, left, first=not done, give_up=give_up)
         except OutOfTime:
             break
+        except Exception as error:
+            report(error)
+            raise ServiceFailed(type(error).__name__) from None
         done += 1
     seconds = perf_counter() - start
     spent = float(event.get("totals", {}).get("gigabyte_seconds", 0)) + seconds * MEGABYTES / 1024

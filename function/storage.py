@@ -15,11 +15,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -36,12 +37,22 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html; what is added to a KEY stays below the rest.
 MAX_KEY_BYTES = 1024 - 80
 CONNECTIONS = 10
+# Control characters, halves of surrogate pairs, and what is no character.
+_UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # Pages of a document that stay in memory as well; one of fifty lines takes about a megabyte.
 MAX_HELD_PAGES = 50
 # Pages that are loaded before they are asked for.
 PAGES_AHEAD = 4
 # A result that is larger is uploaded in parts of this size; the parts in memory are bounded by the rest.
 _TRANSFER = TransferConfig(multipart_threshold=8 * 2**20, multipart_chunksize=8 * 2**20, max_concurrency=2)
+
+
+class UnusableKey(OcrError):
+    """The object's key holds what XML, in which S3 lists and deletes objects, has no place for."""
+
+    status = 422
+    type: ClassVar[str] = "urn:paragraph-ocr:unusable-key"
+    title: ClassVar[str] = "The key cannot be used"
 
 
 class Replaced(Exception):
@@ -57,6 +68,24 @@ def client() -> Any:
     )
 
 
+def check(key: str) -> None:
+    """Raise UnusableKey where S3's lists of objects have no place for a key."""
+    if _UNUSABLE.search(key):
+        raise UnusableKey("The key holds control characters; copy the object to a key without.")
+
+
+def exists(bucket: str, key: str) -> bool:
+    """Whether there is an object, for whoever may load it; raises ClientError, BotoCoreError."""
+    try:
+        client().head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        # To whom may not list, S3 says of an object that is not there that it is forbidden.
+        if _code(error) in ("403", "404"):
+            return False
+        raise
+    return True
+
+
 def take(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tuple[bytes, str]:
     """The bytes of an object, and the ETag of its content.
 
@@ -70,6 +99,8 @@ def take(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tupl
 
     Raises
     ------
+    UnusableKey
+        The key holds control characters.
     ImageGone
         There is no such object.
     TooLarge
@@ -79,6 +110,7 @@ def take(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tupl
     ClientError, BotoCoreError
         S3 refuses or fails.
     """
+    check(key)
     try:
         answer = client().get_object(Bucket=bucket, Key=key, **({"IfMatch": etag} if etag else {}))
     except ClientError as error:
@@ -332,11 +364,12 @@ def _pages(key: str, etag: str) -> str:
 
 
 def _short(key: str) -> str:
-    """A KEY that leaves room for more, as itself wherever it does."""
-    if len(key.encode()) <= MAX_KEY_BYTES:
+    """A KEY that can be used and leaves room for more, as itself wherever it does."""
+    usable = _UNUSABLE.sub("_", key)
+    if usable == key and len(key.encode()) <= MAX_KEY_BYTES:
         return key
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    return f"{key.encode()[: MAX_KEY_BYTES - len(digest) - 1].decode(errors='ignore')}-{digest}"
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+    return f"{usable.encode()[: MAX_KEY_BYTES - len(digest) - 1].decode(errors='ignore')}-{digest}"
 
 
 def _page(kept: dict[str, Any]) -> Page:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote_plus
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -44,8 +44,8 @@ LIMITS = Limits(
 TIMEOUT = float(os.environ.get("TIMEOUT", 300))
 # For writing the results of a page, or for handing a document on.
 END_SECONDS = 10.0
-# Before a form of a long document is begun, there must be time for each of its lines, and each of its pages, which a PDF
-# shows: what benchmarks/long_job.py measured on a busy machine, but no more than most of an invocation.
+# Before a form of a long document is begun, there must be time for each of its lines, and for each page a PDF shows, as
+# benchmarks/long_job.py measured on a busy machine; but no more than most of an invocation.
 FORM_SECONDS_A_LINE = 0.003
 FORM_SECONDS_A_PAGE = 0.05
 MOST_OF_TIMEOUT = 0.8
@@ -61,6 +61,14 @@ _processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
 _cold = True
 
 
+class ForeignBucket(OcrError):
+    """A message announces an object of another bucket than the inbox."""
+
+    status = 403
+    type: ClassVar[str] = "urn:paragraph-ocr:foreign-bucket"
+    title: ClassVar[str] = "The bucket is not the stack's"
+
+
 class OutOfTime(Exception):
     """The rest of a document is another invocation's; how many pages and forms were done in this one."""
 
@@ -69,7 +77,7 @@ class OutOfTime(Exception):
         self.done = done
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Read what the messages of a batch are about; those that failed come back."""
@@ -98,6 +106,10 @@ def _consume(request_id: str, left: Callable[[], float], record: SQSRecord) -> N
 
 
 def _take(announced: S3EventRecord, request_id: str, left: Callable[[], float]) -> None:
+    if announced.s3.bucket.name != jobs.INBOX:
+        # Nothing of it is loaded, and it is not tried again.
+        reject(ForeignBucket("Put the object into the inbox bucket."))
+        return
     stored = announced.s3.get_object
     key = unquote_plus(stored.key)
     # What consoles make to show an empty folder is no image.
@@ -122,6 +134,9 @@ def _fetch(message: dict[str, Any], request_id: str, left: Callable[[], float]) 
         if item:
             notices.tell(item, message)
         return
+    # An image that has been fetched and looked at is the job's.
+    if item.get("etag"):
+        return
     try:
         data = fetch(item["image_url"], LIMITS.max_bytes, min(FETCH_SECONDS, left()), IMAGE_TYPES)
     except OcrError as error:
@@ -135,13 +150,20 @@ def _fetch(message: dict[str, Any], request_id: str, left: Callable[[], float]) 
 def _read(
     bucket: str, key: str, etag: str, message: dict[str, Any], request_id: str, left: Callable[[], float]
 ) -> None:
-    """Read an object, unless that has been done."""
+    """Read an object, unless that has been done, or it is not the one that counts."""
+    seen = jobs.look(key, etag)
+    if not seen.wanted:
+        if seen.item:
+            notices.tell(seen.item, message)
+        return
     failure: OcrError | None = None
     data = b""
     try:
         data, _ = storage.take(bucket, key, LIMITS.max_bytes, etag)
     except storage.Replaced:
-        return
+        if not seen.begun:
+            return
+        failure = ImageGone("Another image took its place before all of it was read; make a new job.")
     except OcrError as error:
         failure = error
     held = jobs.lease(key, etag, left(), gone=isinstance(failure, ImageGone))
@@ -242,7 +264,8 @@ class _Turn:
         for form in storage.in_order(FORMATS):
             if form in written:
                 continue
-            if self.left() < min(needed, MOST_OF_TIMEOUT * TIMEOUT):
+            # Whoever begins has most of the time, whatever finding the pages took.
+            if self.left() < min(needed, (MOST_OF_TIMEOUT if self.done else 0.5) * TIMEOUT):
                 raise OutOfTime(self.done)
             storage.write_form(*place, document, self.data, form)
             written.append(form)
