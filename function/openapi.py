@@ -323,9 +323,21 @@ POST_JOB: dict[str, Any] = {
                 }
             },
         },
-        **_problems(400, 403, 404, 413, 415, 422, 429, 500),
+        **_problems(400, 403, 404, 409, 413, 415, 422, 429, 500),
     },
     "openapi_extensions": {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": (
+                    "Of the caller's own choice, new for each job: the same request, sent again with it, makes no "
+                    "second job, and within the hour is answered alike."
+                ),
+                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            }
+        ],
         "requestBody": {
             "required": False,
             "content": {
@@ -339,7 +351,7 @@ POST_JOB: dict[str, Any] = {
                     if kind != "application/json"
                 },
             },
-        }
+        },
     },
 }
 GET_JOB: dict[str, Any] = {

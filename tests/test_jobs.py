@@ -329,17 +329,18 @@ def test_an_idempotency_key_is_one_request_s(cloud: Cloud, remembered: bool) -> 
 def test_two_requests_with_a_key_at_the_same_time_are_not_both_answered(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create, inner = jobs.create, []
+    create = jobs.create
+    statuses = []
 
-    def overtaken(*arguments: Any) -> Any:
-        inner.append(answer(event, "Problem"))
-        return create(*arguments)
+    def overtaken(event: Event, request: Any, *rest: Any) -> Any:
+        with pytest.raises(jobs.KeyInUse) as refused:
+            jobs.create_once(event, request, "k", CONTEXT)
+        statuses.append(refused.value.status)
+        return create(event, request, *rest)
 
     monkeypatch.setattr(jobs, "create", overtaken)
-    event = keyed("k", {"image_base64": IN_BASE64})
-    assert answer(event)[0] == 202
-    ((status, problem, _),) = inner
-    assert (status, problem["type"]) == (409, "urn:paragraph-ocr:idempotency-key-in-use")
+    assert answer(keyed("k", {"image_base64": IN_BASE64}))[0] == 202
+    assert statuses == [409]
     assert len(cloud.items()) == 1
 
 
