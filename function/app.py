@@ -66,7 +66,9 @@ HEADERS = {
 }
 
 app = APIGatewayRestResolver(
-    cors=CORSConfig(allow_origin=ORIGINS[0], extra_origins=ORIGINS[1:], max_age=3600) if ORIGINS else None
+    cors=CORSConfig(ORIGINS[0], ORIGINS[1:], allow_headers=["Idempotency-Key"], max_age=3600) if ORIGINS else None,
+    # Which would print events, whatever the environment says.
+    debug=False,
 )
 reader = load_reader(LIMITS)
 _cold = True
@@ -111,7 +113,7 @@ def ocr() -> Response[Any]:
             answer = render(document, form, source, deadline, MAX_MEMORY)
     except MemoryError as error:
         raise TooLarge("Reading the image takes more memory than the function has; send a smaller one.") from error
-    measure(document)
+    measure(document.pages)
     content_type = FORMATS[form].content_type
     size = len(answer) * 4 // 3 if content_type in IMAGE_TYPES else len(json.dumps(answer.decode()))
     if size > MAX_ANSWER_BYTES:
@@ -124,7 +126,9 @@ def post_job() -> Response[Any]:
     """Take an image to read in the background, or say where to upload it."""
     jobs = _jobs()
     event = app.current_event.raw_event
-    job = jobs.create(event, take_job(event, LIMITS.max_bytes, TAKES_URLS))
+    request = take_job(event, LIMITS.max_bytes, TAKES_URLS)
+    key = header(event, "idempotency-key")
+    job = jobs.create_once(event, request, key, app.lambda_context) if key else jobs.create(event, request)
     return _answer(json.dumps(job).encode(), "application/json", 202, {"Location": job["watch"]})
 
 
@@ -171,7 +175,7 @@ app.exception_handler(OcrError)(refuse)
 app.exception_handler(Exception)(fail)
 
 
-@logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST)
+@logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, log_event=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""

@@ -1,4 +1,4 @@
-"""The archive's step: a batch of a bucket's objects goes in, what was read of each is in the results, counts come out.
+"""The archive's step: reads a batch of a bucket's objects, writes what was read of each, and counts.
 
 The event is a batch as a Distributed Map makes it, with `Items` of a listing or an inventory. The answer has the form
 of the event, so that a batch that takes longer than one invocation goes round: `Items` are those still to read,
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import PurePosixPath
 from time import perf_counter
 from typing import Any, ClassVar
@@ -22,10 +23,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 import storage
-from paragraph_ocr.document import Document, Page
+from paragraph_ocr.document import Document
 from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, ImageGone, OcrError
 from paragraph_ocr.imaging import SUFFIXES, Limits, Source, count_pages
-from serving import MEGABYTES, load_reader, logger, measure, metrics, reject, report
+from serving import MAX_MEMORY, MEGABYTES, Tally, load_reader, logger, metrics, reject, report
 
 RESULTS = os.environ.get("RESULTS", "")
 LIMITS = Limits(
@@ -34,9 +35,8 @@ LIMITS = Limits(
     max_pages=int(os.environ.get("MAX_JOB_PAGES", 1000)),
     max_lines=int(os.environ.get("MAX_LINES", 500)),
 )
-# What is left of an invocation when no further page is begun, for writing what was read: of any file, and of each page.
+# What is left of an invocation when no further page is begun, for writing what was read of one.
 END_SECONDS = 30.0
-END_SECONDS_A_PAGE = 0.05
 GIVEN_UP = "Reading it failed; save it anew, or send its pages as images."
 COUNTS = ("read", "passed_over", "failed", "written", "pages", "lines", "invocations")
 
@@ -59,11 +59,19 @@ class ImageClosed(OcrError):
     title: ClassVar[str] = "The image may not be read"
 
 
+class ServiceFailed(Exception):
+    """A service refused or failed; the text of its error, which may name the object, is not for the runtime's log."""
+
+
 class OutOfTime(Exception):
-    """The rest of a document is for another invocation."""
+    """The rest of a document is for another invocation; whether any of it was done in this one."""
+
+    def __init__(self, brought: bool) -> None:
+        super().__init__(brought)
+        self.brought = brought
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Read as much of a batch as there is time for.
@@ -84,7 +92,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     Raises
     ------
-    ClientError, BotoCoreError
+    ServiceFailed
         S3 refuses or fails; what was read before stays read.
     """
     start = perf_counter()
@@ -104,9 +112,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         if done and (alone or left() < whole / 2):
             break
         try:
-            _take(batch, item, totals, context.aws_request_id, left, event.get("give_up", False))
+            give_up = event.get("give_up", False)
+            _take(batch, item, totals, context.aws_request_id, left, first=not done, give_up=give_up)
         except OutOfTime:
             break
+        except Exception as error:
+            report(error)
+            raise ServiceFailed(type(error).__name__) from None
         done += 1
     seconds = perf_counter() - start
     spent = float(event.get("totals", {}).get("gigabyte_seconds", 0)) + seconds * MEGABYTES / 1024
@@ -129,9 +141,14 @@ def _take(
     totals: dict[str, int],
     request_id: str,
     left: Callable[[], float],
+    first: bool,
     give_up: bool,
 ) -> None:
-    """Read an object, or give it up, and count what came of it."""
+    """Read an object, or give it up, and count what came of it.
+
+    Where there is not time enough it raises OutOfTime, unless it was the first, and so had all the time there is, and
+    none of it was done.
+    """
     bucket, listed = batch["bucket"], item["Key"]
     key = unquote_plus(listed) if batch["encoded"] else listed
     if PurePosixPath(key).suffix.lower() not in SUFFIXES:
@@ -152,28 +169,30 @@ def _take(
             totals["passed_over"] += 1
             return
         with Source(data) as source:
-            document = _document(name, key, etag, source, left)
-            storage.write(RESULTS, name, etag, document, source, forms, left())
-    except OcrError as error:
+            pages = _Turn(name, key, etag, source, left).work(forms)
+    except (OcrError, OutOfTime) as error:
+        if isinstance(error, OutOfTime):
+            if error.brought or not first:
+                raise
+            error = DeadlineExceeded("It takes longer than an invocation; send it in parts, or with fewer lines.")
         if isinstance(error, ImageGone) and key != listed:
             # It was not written as in a URL after all.
-            _take({**batch, "encoded": False}, item, totals, request_id, left, give_up)
+            _take({**batch, "encoded": False}, item, totals, request_id, left, first, give_up)
             return
         reject(error)
         failure = error
-    except (OutOfTime, ClientError, BotoCoreError):
+    except (ClientError, BotoCoreError):
         raise
     except Exception as error:
         report(error)
         failure = BrokenImage(GIVEN_UP)
     else:
-        measure(document)
-        if len(document.pages) > 1:
+        if len(pages) > 1:
             storage.delete_pages(RESULTS, name, etag)
         totals["read"] += 1
         totals["written"] += len(forms)
-        totals["pages"] += len(document.pages)
-        totals["lines"] += sum(len(page.lines) for page in document.pages)
+        totals["pages"] += len(pages)
+        totals["lines"] += sum(pages.lines)
         return
     storage.write_failure(RESULTS, name, etag, failure, request_id)
     totals["failed"] += 1
@@ -198,22 +217,73 @@ def _load(bucket: str, key: str) -> tuple[bytes, str]:
         raise
 
 
-def _document(name: str, key: str, etag: str, data: Source, left: Callable[[], float]) -> Document:
-    """Read a file, going on after the pages that are kept of it; raises OutOfTime where there is not time enough."""
-    total = count_pages(data, LIMITS)
-    pages: list[Page] = storage.get_pages(RESULTS, name, etag) if total > 1 else []
-    kept = len(pages)
-    if kept < total:
-        seconds = left() - END_SECONDS - END_SECONDS_A_PAGE * total
+class _Turn:
+    """One invocation's work at a file.
+
+    Parameters
+    ----------
+    name, key : str
+        What results are named after, and what they call the file.
+    etag : str
+    data : Source
+        The file.
+    left : callable
+        Gives the seconds that are left of the invocation.
+    """
+
+    def __init__(self, name: str, key: str, etag: str, data: Source, left: Callable[[], float]) -> None:
+        self.place = (RESULTS, name, etag)
+        self.key = key
+        self.data = data
+        self.left = left
+        self.brought = False
+
+    def work(self, forms: Sequence[str]) -> storage.KeptPages:
+        """Read and write what is not there yet; raises OutOfTime where there is not time enough."""
+        total = count_pages(self.data, LIMITS)
+        pages = storage.KeptPages(*self.place, total, self._check)
+        if len(pages) < total:
+            self._read(pages, total)
+        document = Document(self.key, pages)
+        if total == 1:
+            self._make(partial(storage.write, *self.place, document, self.data, forms))
+            return pages
+        for form in storage.in_order(forms):
+            if not storage.is_done(*self.place, form):
+                self._make(partial(storage.write_form, *self.place, document, self.data, form))
+                self.brought = True
+        storage.delete_failure(*self.place[:2])
+        return pages
+
+    def _read(self, pages: storage.KeptPages, total: int) -> None:
+        tally = Tally()
         try:
-            with closing(reader.pages(data, key, seconds, kept + 1)) as rest:
+            with closing(reader.pages(self.data, self.key, self.left() - END_SECONDS, len(pages) + 1)) as rest:
                 for page in rest:
-                    pages.append(page)
-                    if total > 1:
-                        storage.put_page(RESULTS, name, etag, page)
-        except DeadlineExceeded:
-            # Pages have been read, so that it is for want of time.
-            if len(pages) > kept:
-                raise OutOfTime from None
+                    pages.add(page)
+                    tally.add(page)
+                    # A single page is not kept, so that another invocation would begin with nothing.
+                    self.brought = total > 1
+        except DeadlineExceeded as error:
+            self._hand_on_if_late(error)
             raise
-    return Document(key, tuple(pages))
+        finally:
+            tally.send()
+
+    def _make(self, write: Callable[..., None]) -> None:
+        """Write results within the time and the memory that there are for them."""
+        try:
+            write(max_seconds=self.left() - END_SECONDS / 2, max_memory=MAX_MEMORY)
+        except DeadlineExceeded as error:
+            self._hand_on_if_late(error)
+            raise
+
+    def _hand_on_if_late(self, error: DeadlineExceeded) -> None:
+        """Raise OutOfTime where this invocation lacks the time, rather than one page takes too long by itself."""
+        if self.brought or self.left() <= END_SECONDS:
+            raise OutOfTime(self.brought) from error
+
+    def _check(self) -> None:
+        """End the writing of a form for which the time does not do."""
+        if self.left() < END_SECONDS / 2:
+            raise OutOfTime(self.brought)

@@ -1,4 +1,4 @@
-"""How far an object is goes in; the subscribers of the topic are told, and at the end the webhook of the job.
+"""Tell the topic's subscribers how far an object is, and at the end the webhook of its job.
 
 A webhook is called as https://www.standardwebhooks.com has it: the headers webhook-id, webhook-timestamp (seconds) and
 webhook-signature, which is "v1," and the base64 of HMAC-SHA256 over "ID.TIMESTAMP.BODY".
@@ -68,9 +68,9 @@ def tell(item: jobs.Item, message: dict[str, Any]) -> None:
             jobs.note(item, calls=calls + 1)
             jobs.send(message, PAUSES[calls])
         else:
-            jobs.note(item, webhook="failed")
+            jobs.note(item, webhook="failed", remove=["webhook_secret"])
     else:
-        jobs.note(item, webhook="done")
+        jobs.note(item, webhook="done", remove=["webhook_secret"])
 
 
 def sign(secret: str, identifier: str, timestamp: int, body: bytes) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 from intake import IMAGE_TYPES, MAX_NAME_CHARACTERS, MULTIPART
 from paragraph_ocr import __version__
-from paragraph_ocr.errors import OcrError
 from paragraph_ocr.formats import FORMATS
 
 FILE = Path(__file__).with_name("openapi.json")
@@ -163,15 +162,20 @@ SCHEMAS["JobRequest"] = {
     "additionalProperties": False,
 }
 
-_PROBLEMS = {error.status: error.title for error in OcrError.__subclasses__()}
-_PROBLEMS |= {
+# Every status that a route can answer with beside 2xx, whichever modules have been imported.
+_PROBLEMS = {
+    400: "The request is malformed",
     403: "The API key is missing or wrong",
     404: "There is no such route, file or job",
+    406: "The answer has no such form",
+    409: "A request with this Idempotency-Key is being answered",
     413: "More bytes, pixels, pages, lines or memory than the limits",
     415: "The content type, or the image's format, is not supported",
-    422: "The image does not decode, or the URL is refused",
+    422: "The image does not decode, the URL is refused, or the Idempotency-Key was another request's",
     429: "There are too many requests",
     500: "The service failed",
+    502: "The URL's server failed",
+    504: "The image takes longer than the limit",
 }
 
 
@@ -319,9 +323,21 @@ POST_JOB: dict[str, Any] = {
                 }
             },
         },
-        **_problems(400, 403, 404, 413, 415, 422, 429, 500),
+        **_problems(400, 403, 404, 409, 413, 415, 422, 429, 500),
     },
     "openapi_extensions": {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": (
+                    "Of the caller's own choice, new for each job: the same request, sent again with it, makes no "
+                    "second job, and within the hour is answered alike."
+                ),
+                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            }
+        ],
         "requestBody": {
             "required": False,
             "content": {
@@ -335,7 +351,7 @@ POST_JOB: dict[str, Any] = {
                     if kind != "application/json"
                 },
             },
-        }
+        },
     },
 }
 GET_JOB: dict[str, Any] = {

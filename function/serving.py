@@ -1,7 +1,9 @@
-"""What all handlers of the image share: the reader, as fast as the memory allows, its log and its metrics."""
+"""Shared by all handlers of the image: the reader, as fast as the memory allows, the log and the metrics."""
 
+import gc
 import os
 import traceback
+from collections.abc import Iterable
 from dataclasses import replace
 from time import perf_counter
 
@@ -9,7 +11,7 @@ from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from paragraph_ocr.document import Document
+from paragraph_ocr.document import Page
 from paragraph_ocr.errors import OcrError
 from paragraph_ocr.imaging import Limits
 from paragraph_ocr.reader import PageReader
@@ -21,6 +23,9 @@ OWN_MEGABYTES = 700
 MAX_MEMORY = max(MEGABYTES - OWN_MEGABYTES, 256) * 2**20
 # Of Lambda's time, what it takes to put an answer into its envelope and hand it over.
 RESERVE_SECONDS = 1.0
+
+# A page of fifty lines is some ten thousand objects.
+GARBAGE_THRESHOLD = 20_000
 
 NAMESPACE = "ParagraphOCR"
 SERVICE = "paragraph-ocr"
@@ -39,7 +44,11 @@ def load_reader(limits: Limits) -> PageReader:
     # Where nobody waits yet, the models are run once before anybody does; else that only makes the first caller wait.
     warm = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") != "on-demand"
     threads = max(1, round(MEGABYTES / MEGABYTES_PER_CORE))
-    return PageReader.load(threads=threads, limits=replace(limits, max_memory=MAX_MEMORY), warm=warm)
+    reader = PageReader.load(threads=threads, limits=replace(limits, max_memory=MAX_MEMORY), warm=warm)
+    # What is loaded stays: looking through it for garbage doubles the time for loading the pages of a long document.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    return reader
 
 
 def deadline_of(context: LambdaContext, max_seconds: float) -> float:
@@ -48,13 +57,42 @@ def deadline_of(context: LambdaContext, max_seconds: float) -> float:
     return perf_counter() + min(max_seconds, left)
 
 
-def measure(document: Document) -> None:
+class Tally:
+    """Sums of what an invocation has read of a file, for the metrics."""
+
+    def __init__(self) -> None:
+        self._pages = self._lines = self._characters = 0
+        self._confidence = 0.0
+        self._milliseconds = dict.fromkeys(STEP_METRICS, 0.0)
+
+    def add(self, page: Page) -> None:
+        """Count a page that was read."""
+        self._pages += 1
+        self._lines += len(page.lines)
+        for line in page.lines:
+            self._characters += len(line.text)
+            self._confidence += line.confidence * len(line.text)
+        for step in STEP_METRICS:
+            self._milliseconds[step] += page.timings_ms[step]
+
+    def send(self) -> None:
+        """Add the sums to the metrics, if anything was read."""
+        if not self._pages:
+            return
+        metrics.add_metric("Pages", MetricUnit.Count, self._pages)
+        metrics.add_metric("Lines", MetricUnit.Count, self._lines)
+        confidence = self._confidence / self._characters if self._characters else 0.0
+        metrics.add_metric("Confidence", MetricUnit.Percent, 100 * confidence)
+        for step, name in STEP_METRICS.items():
+            metrics.add_metric(name, MetricUnit.Milliseconds, self._milliseconds[step])
+
+
+def measure(pages: Iterable[Page]) -> None:
     """Add what was read to the metrics."""
-    metrics.add_metric("Pages", MetricUnit.Count, len(document.pages))
-    metrics.add_metric("Lines", MetricUnit.Count, sum(len(page.lines) for page in document.pages))
-    metrics.add_metric("Confidence", MetricUnit.Percent, 100 * document.confidence)
-    for step, name in STEP_METRICS.items():
-        metrics.add_metric(name, MetricUnit.Milliseconds, sum(page.timings_ms[step] for page in document.pages))
+    tally = Tally()
+    for page in pages:
+        tally.add(page)
+    tally.send()
 
 
 def reject(error: OcrError) -> None:

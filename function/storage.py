@@ -1,4 +1,4 @@
-"""An object of a bucket goes in as bytes; what was read of it, or why it was not, goes out to the results bucket.
+"""Load objects from S3, and write what was read of them, or why they could not be read, to the results bucket.
 
 For the object KEY the results bucket holds:
 
@@ -13,27 +13,50 @@ being read, the ETag of its content: whoever writes again replaces, and adds not
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
-from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+import re
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from paragraph_ocr.document import Document, Line, Page, Word
 from paragraph_ocr.errors import ImageGone, OcrError, TooLarge
-from paragraph_ocr.formats import FORMATS, render
-from paragraph_ocr.imaging import Source
+from paragraph_ocr.formats import FORMATS, render, stream
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from paragraph_ocr.imaging import Source
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html; what is added to a KEY stays below the rest.
 MAX_KEY_BYTES = 1024 - 80
 CONNECTIONS = 10
+# Control characters, halves of surrogate pairs, and what is no character.
+_UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Pages of a document that stay in memory as well; one of fifty lines takes about a megabyte.
+MAX_HELD_PAGES = 50
+# Pages that are loaded before they are asked for.
+PAGES_AHEAD = 4
+# A result that is larger is uploaded in parts of this size; the parts in memory are bounded by the rest.
+_TRANSFER = TransferConfig(multipart_threshold=8 * 2**20, multipart_chunksize=8 * 2**20, max_concurrency=2)
+
+
+class UnusableKey(OcrError):
+    """The object's key holds what XML, in which S3 lists and deletes objects, has no place for."""
+
+    status = 422
+    type: ClassVar[str] = "urn:paragraph-ocr:unusable-key"
+    title: ClassVar[str] = "The key cannot be used"
 
 
 class Replaced(Exception):
@@ -49,6 +72,24 @@ def client() -> Any:
     )
 
 
+def check(key: str) -> None:
+    """Raise UnusableKey where S3's lists of objects have no place for a key."""
+    if _UNUSABLE.search(key):
+        raise UnusableKey("The key holds control characters; copy the object to a key without.")
+
+
+def exists(bucket: str, key: str) -> bool:
+    """Whether there is an object, for whoever may load it; raises ClientError, BotoCoreError."""
+    try:
+        client().head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        # To whom may not list, S3 says of an object that is not there that it is forbidden.
+        if _code(error) in ("403", "404"):
+            return False
+        raise
+    return True
+
+
 def take(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tuple[bytes, str]:
     """The bytes of an object, and the ETag of its content.
 
@@ -62,6 +103,8 @@ def take(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tupl
 
     Raises
     ------
+    UnusableKey
+        The key holds control characters.
     ImageGone
         There is no such object.
     TooLarge
@@ -71,6 +114,7 @@ def take(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tupl
     ClientError, BotoCoreError
         S3 refuses or fails.
     """
+    check(key)
     try:
         answer = client().get_object(Bucket=bucket, Key=key, **({"IfMatch": etag} if etag else {}))
     except ClientError as error:
@@ -93,6 +137,7 @@ def write(
     data: bytes | Source,
     forms: Collection[str] = tuple(FORMATS),
     max_seconds: float = math.inf,
+    max_memory: int | None = None,
 ) -> None:
     """Write what was read of an object, in every form or in those that are asked for.
 
@@ -109,6 +154,8 @@ def write(
         Keys of `FORMATS`, json among them.
     max_seconds : float
         For making them.
+    max_memory : int, optional
+        Bytes that decoding the object again may take, as `formats.render` has it.
 
     Raises
     ------
@@ -118,15 +165,82 @@ def write(
         S3 refuses or fails.
     """
     deadline = perf_counter() + max_seconds
-    rendered = {form: render(document, form, data, deadline) for form in forms}
+    if len(document.pages) > 1:
+        for form in in_order(forms):
+            write_form(bucket, key, etag, document, data, form, deadline - perf_counter(), max_memory)
+    else:
+        # Small, and most are: their requests run at the same time.
+        rendered = {form: render(document, form, data, deadline, max_memory) for form in forms}
 
-    def put(form: str) -> None:
-        _put(bucket, result_key(key, form), etag, rendered[form], FORMATS[form].content_type)
+        def put(form: str) -> None:
+            _put(bucket, result_key(key, form), etag, rendered[form], FORMATS[form].content_type)
 
-    with ThreadPoolExecutor(len(FORMATS)) as pool:
-        list(pool.map(put, [form for form in forms if form != "json"]))
-    put("json")
+        with ThreadPoolExecutor(len(FORMATS)) as pool:
+            list(pool.map(put, [form for form in forms if form != "json"]))
+        put("json")
+    delete_failure(bucket, key)
+
+
+def in_order(forms: Collection[str]) -> list[str]:
+    """The forms in the order in which they are written: JSON, which stands for all, comes last."""
+    return sorted(forms, key=lambda form: form == "json")
+
+
+def write_form(
+    bucket: str,
+    key: str,
+    etag: str,
+    document: Document,
+    data: bytes | Source,
+    form: str,
+    max_seconds: float = math.inf,
+    max_memory: int | None = None,
+) -> None:
+    """Write what was read of an object in one form, as it is made; parameters and errors are those of `write`."""
+    with _Parts(stream(document, form, data, perf_counter() + max_seconds, max_memory)) as parts:
+        client().upload_fileobj(
+            parts,
+            bucket,
+            result_key(key, form),
+            ExtraArgs={"ContentType": FORMATS[form].content_type, "Metadata": {"source-etag": etag}},
+            Config=_TRANSFER,
+        )
+
+
+def delete_failure(bucket: str, key: str) -> None:
+    """Delete why an object could not be read before, now that it was; raises ClientError, BotoCoreError."""
     client().delete_object(Bucket=bucket, Key=failure_key(key))
+
+
+class _Parts(io.RawIOBase):
+    """Parts of a file as a file to be read once; closing it ends the making of them."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self.parts = parts
+        self.rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed and isinstance(self.parts, Generator):
+            self.parts.close()
+        super().close()
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        target = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(target):
+            while not self.rest:
+                part = next(self.parts, None)
+                if part is None:
+                    return filled
+                self.rest = memoryview(part)
+            size = min(len(self.rest), len(target) - filled)
+            target[filled : filled + size] = self.rest[:size]
+            self.rest = self.rest[size:]
+            filled += size
+        return filled
 
 
 def write_failure(bucket: str, key: str, etag: str, error: OcrError, request_id: str) -> None:
@@ -176,39 +290,117 @@ def failure_key(key: str) -> str:
     return f"failed/{_short(key)}.json"
 
 
-def put_page(bucket: str, key: str, etag: str, page: Page) -> None:
-    """Keep a page of a document that is being read, exactly; raises ClientError, BotoCoreError."""
-    _put(bucket, f"{_pages(key, etag)}{page.page:06}.json", etag, json.dumps(asdict(page)).encode(), "application/json")
+class KeptPages(Sequence[Page]):
+    """The pages of a document that is being read: those of several pages are kept in the results bucket one by one.
 
+    Going through them loads each from there unless it is one of the few that are in memory, so that a document takes no
+    more memory the longer it is. Where an earlier worker has kept some, they are there from the start.
 
-def get_pages(bucket: str, key: str, etag: str) -> list[Page]:
-    """The pages that `put_page` kept, up to the first that is missing; raises ClientError, BotoCoreError."""
-    kept = sorted(_keys(bucket, _pages(key, etag)))
-    wanted = [f"{_pages(key, etag)}{number:06}.json" for number in range(1, len(kept) + 1)]
-    there = [name for name, found in zip(wanted, kept, strict=True) if name == found]
+    Parameters
+    ----------
+    bucket : str
+        For results.
+    key, etag : str
+        Of the object that is read.
+    total : int
+        Pages of the document; a single one is held, and not kept.
+    check : callable, optional
+        Is called before each page that is gone through, and may raise.
 
-    def get(name: str) -> Page:
-        return _page(json.load(client().get_object(Bucket=bucket, Key=name)["Body"]))
+    Attributes
+    ----------
+    lines : list of int
+        Of each page.
 
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        return list(pool.map(get, there))
+    Raises
+    ------
+    ClientError, BotoCoreError
+        S3 refuses or fails; so it is with all methods.
+    """
+
+    def __init__(self, bucket: str, key: str, etag: str, total: int, check: Callable[[], None] = lambda: None) -> None:
+        self._bucket = bucket
+        self._etag = etag
+        self._prefix = _pages(key, etag)
+        self._total = total
+        self._check = check
+        self._held: dict[int, Page] = {}
+        self.lines = self._find() if total > 1 else []
+
+    def _find(self) -> list[int]:
+        """The lines of each page that is kept, up to the first page that is missing."""
+        kept = set(_keys(self._bucket, self._prefix))
+        there = 0
+        while self._name(there) in kept:
+            there += 1
+
+        def lines(index: int) -> int:
+            return int(client().head_object(Bucket=self._bucket, Key=self._name(index))["Metadata"]["lines"])
+
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            return list(pool.map(lines, range(there)))
+
+    def add(self, page: Page) -> None:
+        """Keep the page that comes next, exactly."""
+        index = len(self.lines)
+        if self._total > 1:
+            data = json.dumps(page, default=vars).encode()
+            _put(self._bucket, self._name(index), self._etag, data, "application/json", lines=str(len(page.lines)))
+        if len(self._held) < MAX_HELD_PAGES:
+            self._held[index] = page
+        self.lines.append(len(page.lines))
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @overload
+    def __getitem__(self, index: int) -> Page: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Page]: ...
+    def __getitem__(self, index: int | slice) -> Page | Sequence[Page]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(len(self))[index]]
+        index = range(len(self))[index]
+        return self._held.get(index) or self._load(index)
+
+    def __iter__(self) -> Iterator[Page]:
+        ahead: deque[Page | Future[Page]] = deque()
+        with ThreadPoolExecutor(PAGES_AHEAD) as pool:
+            for index in range(len(self)):
+                ahead.append(self._held.get(index) or pool.submit(self._load, index))
+                if len(ahead) > PAGES_AHEAD:
+                    yield self._next(ahead)
+            while ahead:
+                yield self._next(ahead)
+
+    def _next(self, ahead: deque[Page | Future[Page]]) -> Page:
+        self._check()
+        page = ahead.popleft()
+        return page.result() if isinstance(page, Future) else page
+
+    def _load(self, index: int) -> Page:
+        return _page(json.load(client().get_object(Bucket=self._bucket, Key=self._name(index))["Body"]))
+
+    def _name(self, index: int) -> str:
+        return f"{self._prefix}{index + 1:06}.json"
 
 
 def delete_pages(bucket: str, key: str, etag: str) -> None:
-    """Delete what `put_page` kept; raises ClientError, BotoCoreError."""
+    """Delete what `KeptPages` kept; raises ClientError, BotoCoreError."""
     _delete(bucket, list(_keys(bucket, _pages(key, etag))))
-
-
-def _short(key: str) -> str:
-    """A KEY that leaves room for more, as itself wherever it does."""
-    if len(key.encode()) <= MAX_KEY_BYTES:
-        return key
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    return f"{key.encode()[: MAX_KEY_BYTES - len(digest) - 1].decode(errors='ignore')}-{digest}"
 
 
 def _pages(key: str, etag: str) -> str:
     return f"pages/{_short(key)}/{etag}/"
+
+
+def _short(key: str) -> str:
+    """A KEY that can be used and leaves room for more, as itself wherever it does."""
+    usable = _UNUSABLE.sub("_", key)
+    if usable == key and len(key.encode()) <= MAX_KEY_BYTES:
+        return key
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+    return f"{usable.encode()[: MAX_KEY_BYTES - len(digest) - 1].decode(errors='ignore')}-{digest}"
 
 
 def _page(kept: dict[str, Any]) -> Page:
@@ -229,8 +421,9 @@ def _points(points: list[list[float]]) -> tuple[tuple[float, float], ...]:
     return tuple((x, y) for x, y in points)
 
 
-def _put(bucket: str, name: str, etag: str, data: bytes, content_type: str) -> None:
-    client().put_object(Bucket=bucket, Key=name, Body=data, ContentType=content_type, Metadata={"source-etag": etag})
+def _put(bucket: str, name: str, etag: str, data: bytes, content_type: str, **more: str) -> None:
+    metadata = {"source-etag": etag, **more}
+    client().put_object(Bucket=bucket, Key=name, Body=data, ContentType=content_type, Metadata=metadata)
 
 
 def _keys(bucket: str, prefix: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""The queue's consumer: a message about an object of the inbox bucket goes in, what was read of it is in the results.
+"""The queue's consumer: reads the objects of the inbox bucket that messages announce, and writes what was read of them.
 
-A document of several pages keeps each as it is read. Where the function's time runs out, a new message hands the rest
-on; where it is killed, the message comes back; either way reading goes on at the first page that is not kept.
+Each page of a document of several pages is kept as it is read, and each form of its results is written page by page.
+Where the function's time runs out, a new message hands the rest on; where it is killed, the message comes back. Either
+way work goes on at the first page that is not kept, or the first form that is not written.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote_plus
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -27,10 +28,11 @@ import jobs
 import notices
 import storage
 from intake import IMAGE_TYPES
-from paragraph_ocr.document import Document, Page
+from paragraph_ocr.document import Document
 from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, ImageGone, OcrError
+from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.imaging import Limits, Source, count_pages
-from serving import load_reader, logger, measure, metrics, reject, report
+from serving import MAX_MEMORY, Tally, load_reader, logger, metrics, reject, report
 
 LIMITS = Limits(
     max_bytes=jobs.MAX_UPLOAD_BYTES,
@@ -40,9 +42,13 @@ LIMITS = Limits(
 )
 # The function's Timeout; with less than half of it left, no page is begun that may take all of it.
 TIMEOUT = float(os.environ.get("TIMEOUT", 300))
-# For making and writing the results: of any document, and of each of its pages.
+# For writing the results of a page, or for handing a document on.
 END_SECONDS = 10.0
-END_SECONDS_A_PAGE = 0.05
+# Before a form of a long document is begun, there must be time for each of its lines, and for each page a PDF shows, as
+# benchmarks/long_job.py measured on a busy machine; but no more than most of an invocation.
+FORM_SECONDS_A_LINE = 0.003
+FORM_SECONDS_A_PAGE = 0.05
+MOST_OF_TIMEOUT = 0.8
 FETCH_SECONDS = 60.0
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 MAX_DELAY_SECONDS = 900
@@ -55,15 +61,23 @@ _processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
 _cold = True
 
 
+class ForeignBucket(OcrError):
+    """A message announces an object of another bucket than the inbox."""
+
+    status = 403
+    type: ClassVar[str] = "urn:paragraph-ocr:foreign-bucket"
+    title: ClassVar[str] = "The bucket is not the stack's"
+
+
 class OutOfTime(Exception):
-    """The rest of a document is another invocation's; how many pages were read in this one."""
+    """The rest of a document is another invocation's; how many pages and forms were done in this one."""
 
-    def __init__(self, pages: int) -> None:
-        super().__init__(pages)
-        self.pages = pages
+    def __init__(self, done: int) -> None:
+        super().__init__(done)
+        self.done = done
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Read what the messages of a batch are about; those that failed come back."""
@@ -92,6 +106,10 @@ def _consume(request_id: str, left: Callable[[], float], record: SQSRecord) -> N
 
 
 def _take(announced: S3EventRecord, request_id: str, left: Callable[[], float]) -> None:
+    if announced.s3.bucket.name != jobs.INBOX:
+        # Nothing of it is loaded, and it is not tried again.
+        reject(ForeignBucket("Put the object into the inbox bucket."))
+        return
     stored = announced.s3.get_object
     key = unquote_plus(stored.key)
     # What consoles make to show an empty folder is no image.
@@ -116,6 +134,9 @@ def _fetch(message: dict[str, Any], request_id: str, left: Callable[[], float]) 
         if item:
             notices.tell(item, message)
         return
+    # An image that has been fetched and looked at is the job's.
+    if item.get("etag"):
+        return
     try:
         data = fetch(item["image_url"], LIMITS.max_bytes, min(FETCH_SECONDS, left()), IMAGE_TYPES)
     except OcrError as error:
@@ -129,13 +150,20 @@ def _fetch(message: dict[str, Any], request_id: str, left: Callable[[], float]) 
 def _read(
     bucket: str, key: str, etag: str, message: dict[str, Any], request_id: str, left: Callable[[], float]
 ) -> None:
-    """Read an object, unless that has been done."""
+    """Read an object, unless that has been done, or it is not the one that counts."""
+    seen = jobs.look(key, etag)
+    if not seen.wanted:
+        if seen.item:
+            notices.tell(seen.item, message)
+        return
     failure: OcrError | None = None
     data = b""
     try:
         data, _ = storage.take(bucket, key, LIMITS.max_bytes, etag)
     except storage.Replaced:
-        return
+        if not seen.begun:
+            return
+        failure = ImageGone("Another image took its place before all of it was read; make a new job.")
     except OcrError as error:
         failure = error
     held = jobs.lease(key, etag, left(), gone=isinstance(failure, ImageGone))
@@ -147,7 +175,7 @@ def _read(
         item = _conclude(held, data, failure, request_id, left)
     except OutOfTime as stopped:
         # Released first, or the next worker could find it leased.
-        jobs.release(held, attempts=0 if stopped.pages else held.attempts)
+        jobs.release(held, attempts=0 if stopped.done else held.attempts)
         jobs.send(message)
     except (ClientError, BotoCoreError):
         # Not the file's fault, and no attempt at it.
@@ -161,57 +189,114 @@ def _read(
 def _conclude(
     held: jobs.Lease, data: bytes, failure: OcrError | None, request_id: str, left: Callable[[], float]
 ) -> jobs.Item:
-    """Write what is read of a file, or why it cannot be, and return its item; raises as `_document` does."""
+    """Write what is read of a file, or why it cannot be, and return its item; raises as `_Turn.work` does."""
     try:
         if failure:
             raise failure
         if held.attempts > MAX_ATTEMPTS:
             raise BrokenImage(f"Reading it failed {MAX_ATTEMPTS} times; save it anew, or send its pages as images.")
         with Source(data) as source:
-            document = _document(held, source, left)
-            storage.write(jobs.RESULTS, held.key, held.etag, document, source, max_seconds=left())
+            counts = _Turn(held, source, left).work()
     except OcrError as error:
         return _fail(held, error, request_id)
-    measure(document)
-    return jobs.finish(held, _counts(document.pages))
+    return jobs.finish(held, counts)
 
 
-def _document(held: jobs.Lease, data: Source, left: Callable[[], float]) -> Document:
-    """Read what is not kept yet of a file; raises OutOfTime where more is left than time."""
-    total = count_pages(data, LIMITS)
-    pages = storage.get_pages(jobs.RESULTS, held.key, held.etag) if total > 1 else []
-    kept = len(pages)
-    end_seconds = END_SECONDS + END_SECONDS_A_PAGE * total
-    if kept < total:
-        if left() < TIMEOUT / 2:
-            raise OutOfTime(0)
-        tell = _Progress(held, pages, total)
-        slowest = 0.0
+class _Turn:
+    """One invocation's work at a file.
+
+    Parameters
+    ----------
+    held : Lease
+    data : Source
+        The file.
+    left : callable
+        Gives the seconds that are left of the invocation.
+    """
+
+    def __init__(self, held: jobs.Lease, data: Source, left: Callable[[], float]) -> None:
+        self.held = held
+        self.data = data
+        self.left = left
+        self.done = 0
+
+    def work(self) -> dict[str, int]:
+        """Read and write what is not there yet, and count all of it; raises OutOfTime where more is left than time."""
+        total = count_pages(self.data, LIMITS)
+        pages = storage.KeptPages(jobs.RESULTS, self.held.key, self.held.etag, total, self._check)
+        if len(pages) < total:
+            self._read(pages, total)
+        self._write(pages)
+        return _counts(pages)
+
+    def _read(self, pages: storage.KeptPages, total: int) -> None:
+        if self.left() < TIMEOUT / 2:
+            raise OutOfTime(self.done)
+        tally = Tally()
+        tell = _Progress(self.held, pages, total)
+        seconds, slowest = self.left() - END_SECONDS, 0.0
         try:
-            with closing(reader.pages(data, held.image, left() - end_seconds, kept + 1, tell)) as rest:
+            with closing(reader.pages(self.data, self.held.image, seconds, len(pages) + 1, tell)) as rest:
                 for page in rest:
-                    pages.append(page)
+                    pages.add(page)
+                    tally.add(page)
+                    # A single page is not kept, so that another invocation would begin with nothing.
                     if total > 1:
-                        storage.put_page(jobs.RESULTS, held.key, held.etag, page)
-                        if len(pages) == kept + 1:
-                            jobs.forgive(held)
+                        if not self.done:
+                            jobs.forgive(self.held)
+                        self.done += 1
                     slowest = max(slowest, page.timings_ms["total"] / 1000)
-                    if len(pages) < total and left() - end_seconds < slowest:
-                        raise OutOfTime(len(pages) - kept)
+                    if len(pages) < total and self.left() - END_SECONDS < slowest:
+                        raise OutOfTime(self.done)
         except DeadlineExceeded as error:
-            # For want of time, it may be, that pages before this took, or that the machine stood still.
-            if len(pages) > kept or (left() <= end_seconds and held.attempts < MAX_ATTEMPTS):
-                raise OutOfTime(len(pages) - kept) from error
+            self._hand_on_if_late(error)
             raise
-    if kept < len(pages) and total > 1 and left() < end_seconds:
-        raise OutOfTime(len(pages) - kept)
-    return Document(held.image, tuple(pages))
+        finally:
+            tally.send()
+
+    def _write(self, pages: storage.KeptPages) -> None:
+        document = Document(self.held.image, pages)
+        place = (jobs.RESULTS, self.held.key, self.held.etag)
+        if len(pages) == 1:
+            self._make(partial(storage.write, *place, document, self.data))
+            return
+        needed = FORM_SECONDS_A_LINE * sum(pages.lines) + FORM_SECONDS_A_PAGE * len(pages) + END_SECONDS
+        written = list(self.held.written)
+        for form in storage.in_order(FORMATS):
+            if form in written:
+                continue
+            # Whoever begins has most of the time, whatever finding the pages took.
+            if self.left() < min(needed, (MOST_OF_TIMEOUT if self.done else 0.5) * TIMEOUT):
+                raise OutOfTime(self.done)
+            self._make(partial(storage.write_form, *place, document, self.data, form))
+            written.append(form)
+            jobs.note_written(self.held, written)
+            self.done += 1
+        storage.delete_failure(jobs.RESULTS, self.held.key)
+
+    def _make(self, write: Callable[..., None]) -> None:
+        """Write results within the time and the memory that there are for them."""
+        try:
+            write(max_seconds=self.left() - END_SECONDS / 2, max_memory=MAX_MEMORY)
+        except DeadlineExceeded as error:
+            self._hand_on_if_late(error)
+            raise
+
+    def _hand_on_if_late(self, error: DeadlineExceeded) -> None:
+        """Raise OutOfTime where what came before may have taken the time, or the machine stood still."""
+        if self.done or (self.left() <= END_SECONDS and self.held.attempts < MAX_ATTEMPTS):
+            raise OutOfTime(self.done) from error
+
+    def _check(self) -> None:
+        """End the writing of a form for which the time turns out not to do."""
+        if self.left() < END_SECONDS / 2:
+            raise OutOfTime(self.done)
 
 
 class _Progress:
     """Writes and publishes how far a document is, now and then."""
 
-    def __init__(self, held: jobs.Lease, pages: list[Page], total: int) -> None:
+    def __init__(self, held: jobs.Lease, pages: storage.KeptPages, total: int) -> None:
         self.held = held
         self.pages = pages
         self.total = total
@@ -241,5 +326,5 @@ def _end(held: jobs.Lease, item: jobs.Item, message: dict[str, Any]) -> None:
         storage.delete_pages(jobs.RESULTS, held.key, held.etag)
 
 
-def _counts(pages: Any) -> dict[str, int]:
-    return {"pages": len(pages), "lines": sum(len(page.lines) for page in pages)}
+def _counts(pages: storage.KeptPages) -> dict[str, int]:
+    return {"pages": len(pages), "lines": sum(pages.lines)}

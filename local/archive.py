@@ -31,6 +31,7 @@ from paragraph_ocr.terminal import printable
 
 # Looking up map runs is granted once a second, to all of the account.
 POLL_SECONDS = 5.0
+MAX_CONCURRENCY = 100
 ENDED = ("SUCCEEDED", "ABORTED", "FAILED", "TIMED_OUT")
 # Where the machine's ResultWriter puts what becomes of its batches.
 RUNS = "runs"
@@ -38,10 +39,16 @@ RUNS = "runs"
 
 @dataclass(frozen=True)
 class Stack:
-    """What the command needs of a deployed stack: the machine's ARN, and the bucket for results."""
+    """What the command needs of a deployed stack: the machine's ARN, the bucket for results, and two parameters.
+
+    The parameters are how many files of jobs the worker reads at once, and the concurrency that is reserved for the
+    archive, or -1.
+    """
 
     machine: str
     results: str
+    workers: int = 5
+    reserved: int = -1
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,24 @@ def find_stack(name: str) -> Stack:
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
     if "ArchiveMachine" not in outputs:
         raise SystemExit(f"The stack {name} has no archive machine: deploy it with the parameter ArchiveBucket.")
-    return Stack(outputs["ArchiveMachine"], outputs["ArchiveResultsBucket"])
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", ())}
+    return Stack(
+        outputs["ArchiveMachine"],
+        outputs["ArchiveResultsBucket"],
+        int(parameters.get("WorkerConcurrency", Stack.workers)),
+        int(parameters.get("ArchiveReservedConcurrency", Stack.reserved)),
+    )
+
+
+def choose_concurrency(stack: Stack) -> int:
+    """How many batches may be read at once so that the API finds a free function; raises ClientError.
+
+    All that is reserved for the archive; else at most half of what the account has left beside the worker.
+    """
+    if stack.reserved >= 0:
+        return max(1, min(MAX_CONCURRENCY, stack.reserved))
+    limits = boto3.client("lambda").get_account_settings()["AccountLimit"]
+    return max(1, min(MAX_CONCURRENCY, (int(limits["UnreservedConcurrentExecutions"]) - stack.workers) // 2))
 
 
 def start(stack: Stack, url: str, limits: Limits) -> str:
@@ -179,14 +203,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stack", default="paragraph-ocr", help="name of the deployed stack (default: %(default)s)")
     parser.add_argument("--format", action="append", default=[], choices=FORMATS, help="what to write beside JSON")
     parser.add_argument("--batch", type=int, default=20, help="images that one invocation is given (default: 20)")
-    parser.add_argument("--concurrency", type=int, default=100, help="batches read at once (default: 100)")
+    parser.add_argument("--concurrency", type=int, help="batches read at once (default: what leaves the API its part)")
     parser.add_argument("--tolerate", type=float, default=10, help="percentage that may fail (default: 10)")
     options = parser.parse_args(arguments)
     stack = find_stack(options.stack)
     arn = options.target
     if not arn.startswith("arn:"):
         forms = tuple(dict.fromkeys(["json", *options.format]))
-        arn = start(stack, options.target, Limits(forms, options.batch, options.concurrency, options.tolerate))
+        concurrency = options.concurrency or choose_concurrency(stack)
+        arn = start(stack, options.target, Limits(forms, options.batch, concurrency, options.tolerate))
         print(arn, file=sys.stderr)
     try:
         run = follow(arn)

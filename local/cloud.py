@@ -69,8 +69,15 @@ def create(visibility_seconds: int = VISIBILITY_SECONDS) -> dict[str, str]:
         KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
         BillingMode="PAY_PER_REQUEST",
     )
+    client("dynamodb").create_table(
+        TableName="stack-requests",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
     topic = client("sns").create_topic(Name="stack-progress")["TopicArn"]
-    return {**names, "TABLE": "stack-table", "QUEUE_URL": queue, "DEAD_LETTERS_URL": dead, "TOPIC_ARN": topic}
+    names |= {"TABLE": "stack-table", "REQUESTS": "stack-requests"}
+    return {**names, "QUEUE_URL": queue, "DEAD_LETTERS_URL": dead, "TOPIC_ARN": topic}
 
 
 def arn_of(queue: str) -> str:

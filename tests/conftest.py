@@ -105,7 +105,7 @@ def cloud(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Cloud:
         monkeypatch.setenv(name, value)
     urllib.request.urlopen(f"{moto_url}/moto-api/reset", data=b"").close()
     made = create()
-    for name in ("TABLE", "INBOX", "RESULTS", "QUEUE_URL"):
+    for name in ("TABLE", "REQUESTS", "INBOX", "RESULTS", "QUEUE_URL"):
         monkeypatch.setattr(jobs, name, made[name])
     monkeypatch.setattr(notices, "TOPIC_ARN", made["TOPIC_ARN"])
     # S3 has tried the queue.

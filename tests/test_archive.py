@@ -158,7 +158,7 @@ def test_a_batch_comes_as_a_map_makes_it(papers: Any) -> None:
 def test_a_refusing_service_is_the_batchs_failure(papers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     item = put(papers, "a.png", png())
     monkeypatch.setattr(archive, "RESULTS", "no-such-bucket")
-    with pytest.raises(ClientError):
+    with pytest.raises(archive.ServiceFailed, match=r"^[A-Za-z]+$"):
         handle(batch([item]))
 
 
@@ -354,7 +354,7 @@ def test_the_command_has_an_archive_read_and_says_what_it_came_to(
     assert done == {f"done/{BUCKET}/box 1/{name}.png.json" for name in "ab"}
     # The same again reads nothing; without what is broken all is well.
     papers.delete_object(Bucket=BUCKET, Key="box 1/broken.png")
-    assert command.main([f"s3://{BUCKET}/box 1/"]) == 0
+    assert command.main([f"s3://{BUCKET}/box 1/", "--concurrency", "2"]) == 0
     assert "0 pages and 0 lines of 0 files; 0 failed, 3 passed over" in capsys.readouterr().out
     arn = said.err.splitlines()[0]
     assert command.main([arn]) == 1
@@ -368,7 +368,7 @@ def test_a_run_whose_batches_fail_is_a_failure(
     papers: Any, stack: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(papers, "broken.png", b"\x89PNG\r\n\x1a\n")
-    assert command.main([f"s3://{BUCKET}/broken"]) == 1
+    assert command.main([f"s3://{BUCKET}/broken", "--concurrency", "2"]) == 1
     assert "1 batches were broken off" in capsys.readouterr().out
 
 
@@ -377,7 +377,7 @@ def test_an_image_at_which_the_function_dies_is_given_up(
 ) -> None:
     for key in ("a.png", "killer.png"):
         put(papers, key, png(ord(key[0])))
-    assert command.main([f"s3://{BUCKET}/", "--tolerate", "100"]) == 1
+    assert command.main([f"s3://{BUCKET}/", "--concurrency", "2", "--tolerate", "100"]) == 1
     assert "1 pages and 0 lines of 1 files; 1 failed" in capsys.readouterr().out
     came = {name for name in cloud.results() if not name.startswith("runs/")}
     assert came == {f"done/{BUCKET}/a.png.json", f"failed/{BUCKET}/killer.png.json"}
@@ -456,6 +456,27 @@ def test_a_stack_is_found_by_its_outputs(monkeypatch: pytest.MonkeyPatch) -> Non
     stack["Outputs"] = []
     with pytest.raises(SystemExit, match="ArchiveBucket"):
         command.find_stack("paragraph-ocr")
+
+
+@pytest.mark.parametrize(
+    ("unreserved", "workers", "reserved", "expected"),
+    [(10, 5, -1, 2), (10, 2, -1, 4), (1000, 5, -1, 100), (5, 5, -1, 1), (900, 5, 60, 60), (900, 5, 0, 1)],
+)
+def test_a_run_leaves_the_api_its_part(
+    monkeypatch: pytest.MonkeyPatch, unreserved: int, workers: int, reserved: int, expected: int
+) -> None:
+    settings = {"AccountLimit": {"UnreservedConcurrentExecutions": unreserved}}
+    monkeypatch.setattr(boto3, "client", lambda _: SimpleNamespace(get_account_settings=lambda: settings))
+    assert command.choose_concurrency(command.Stack("machine", "results", workers, reserved)) == expected
+
+
+@pytest.mark.parametrize("key", ["a\x01.png", "a\n.png", "\ud800.png"])
+def test_a_key_with_control_characters_is_reported_and_the_rest_goes_on(papers: Any, cloud: Cloud, key: str) -> None:
+    items = [put(papers, "a.png", png()), {"Key": key, "Etag": "e"}, put(papers, "b.png", png(7))]
+    assert counts(handle(batch(items))) == {"read": 2, "failed": 1, "written": 2, "pages": 2}
+    (failed,) = [name for name in cloud.results() if name.startswith("failed/")]
+    assert failed.isprintable()
+    assert json.loads(cloud.results()[failed])["type"] == "urn:paragraph-ocr:unusable-key"
 
 
 def test_who_stops_following_is_told_how_to_end_the_run(

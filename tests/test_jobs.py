@@ -11,8 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import jsonschema
 import pytest
+from botocore.exceptions import ClientError
 from conftest import Cloud
 from PIL import Image
 from standins import StillReader
@@ -277,6 +279,145 @@ def test_a_table_that_refuses_takes_no_image(cloud: Cloud, monkeypatch: pytest.M
     status, problem, _ = answer({**recorded("post_job"), **KINDS["JSON"]}, "Problem")
     assert (status, problem["type"]) == (500, "urn:paragraph-ocr:internal-error")
     assert cloud.messages() == []
+
+
+def keyed(key: str, body: Any, **identity: Any) -> Event:
+    """A request for a job with an idempotency key."""
+    event = {**by(recorded("post_job"), **identity), "body": json.dumps(body)}
+    event["headers"] = {**event["headers"], "idempotency-KEY": key}
+    return event
+
+
+def forget(cloud: Cloud) -> None:
+    """Let the time pass for which answers are kept."""
+    requests = boto3.resource("dynamodb").Table(cloud["REQUESTS"])
+    for item in requests.scan()["Items"]:
+        requests.delete_item(Key={"id": item["id"]})
+
+
+def test_a_request_that_comes_again_with_its_key_makes_no_second_job(cloud: Cloud) -> None:
+    event = keyed("order-7", {"image_name": "a.png"})
+    status, first, _ = answer(event, "NewJob")
+    assert (status, answer(event, "NewJob")[1]) == (202, first)
+    assert len(cloud.items()) == 1
+    # When the answer is forgotten, with its link, the job is not.
+    forget(cloud)
+    upload(first, png())
+    work(cloud)
+    assert answer(event, "NewJob")[1]["id"] == first["id"]
+    assert watch(first["id"])["state"] == "done"
+    assert len(cloud.items()) == 1
+
+
+def test_idempotency_keys_are_each_caller_s_own() -> None:
+    body = {"image_name": "a.png"}
+    mine, yours = answer(keyed("k", body))[1], answer(keyed("k", body, apiKeyId="other"))[1]
+    assert mine["id"] != yours["id"]
+    assert answer(asked(yours["id"]))[0] == 404
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_an_idempotency_key_is_one_request_s(cloud: Cloud, remembered: bool) -> None:
+    answer(keyed("k", {"image_name": "a.png"}))
+    if not remembered:
+        forget(cloud)
+    status, problem, _ = answer(keyed("k", {"image_name": "b.png"}), "Problem")
+    assert (status, problem["type"]) == (422, "urn:paragraph-ocr:idempotency-key-reused")
+    assert [item["image"] for item in cloud.items().values()] == ["a.png"]
+
+
+def test_two_requests_with_a_key_at_the_same_time_are_not_both_answered(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = jobs.create
+    statuses = []
+
+    def overtaken(event: Event, request: Any, *rest: Any) -> Any:
+        with pytest.raises(jobs.KeyInUse) as refused:
+            jobs.create_once(event, request, "k", CONTEXT)
+        statuses.append(refused.value.status)
+        return create(event, request, *rest)
+
+    monkeypatch.setattr(jobs, "create", overtaken)
+    assert answer(keyed("k", {"image_base64": IN_BASE64}))[0] == 202
+    assert statuses == [409]
+    assert len(cloud.items()) == 1
+
+
+@pytest.mark.parametrize("key", ["é", "a b", "a" * 256])
+def test_an_idempotency_key_is_plain(cloud: Cloud, key: str) -> None:
+    assert answer(keyed(key, {}), "Problem")[0] == 400
+    assert cloud.items() == {}
+
+
+def refusing(*_: Any, **__: Any) -> Any:
+    raise ClientError({"Error": {"Code": "InternalError"}}, "PutObject")
+
+
+@pytest.mark.parametrize(
+    ("body", "victim"),
+    [({"image_base64": IN_BASE64}, "storage.client"), ({"image_url": "https://example.com/a.png"}, "jobs.send")],
+)
+def test_a_job_that_could_not_be_announced_does_not_wait_and_is_taken_when_sent_again(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, body: dict[str, str], victim: str
+) -> None:
+    monkeypatch.setattr(fetch, "fetch", lambda *_: png())
+    event = keyed("k", body)
+    with monkeypatch.context() as patch:
+        patch.setattr(victim, refusing)
+        assert answer(event, "Problem")[0] == 500
+    (item,) = cloud.items().values()
+    assert (item["state"], item["error"]["type"]) == ("failed", "urn:paragraph-ocr:not-taken")
+    status, job, _ = answer(event, "NewJob")
+    assert status == 202
+    work(cloud)
+    assert watch(job["id"])["state"] == "done"
+    assert len(cloud.items()) == 1
+
+
+class Killed(BaseException):
+    """Ends the process, as far as the function can tell."""
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_job_at_which_the_function_died_is_taken_when_sent_again(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, announced: bool
+) -> None:
+    announce = jobs._announce
+
+    def dying(*arguments: Any) -> None:
+        if announced:
+            announce(*arguments)
+        raise Killed
+
+    event = keyed("k", {"image_base64": IN_BASE64})
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "_announce", dying)
+        with pytest.raises(Killed):
+            answer(event)
+    # Nobody knows any more whether it is being answered, until its time is over.
+    assert answer(event, "Problem")[0] == 409
+    requests = boto3.resource("dynamodb").Table(cloud["REQUESTS"])
+    for item in requests.scan()["Items"]:
+        requests.put_item(Item=item | {"in_progress_expiration": 1})
+    status, job, _ = answer(event, "NewJob")
+    assert status == 202
+    work(cloud)
+    assert watch(job["id"])["state"] == "done"
+    assert len(cloud.items()) == 1
+
+
+def test_a_job_for_which_nothing_is_uploaded_fails_when_its_link_is_over(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, empty = make(), make()
+    upload(late, png())
+    now = time.time()
+    monkeypatch.setattr(jobs.time, "time", lambda: now + jobs.UPLOAD_SECONDS + 1)
+    end = watch(empty["id"])
+    assert (end["state"], end["error"]["type"]) == ("failed", "urn:paragraph-ocr:not-uploaded")
+    # This one waits for the worker.
+    assert watch(late["id"])["state"] == "waiting"
 
 
 @pytest.mark.parametrize("name", ["post_job", "get_job"])

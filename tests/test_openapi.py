@@ -3,6 +3,8 @@
 import base64
 import copy
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +18,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from standins import StillReader
 
 import app
+import jobs
 import openapi
 from intake import IMAGE_TYPES
 from local import serve
@@ -97,3 +100,26 @@ schema = schemathesis.openapi.from_dict(without_keys(DESCRIPTION))
 def test_the_handler_keeps_to_it(case: schemathesis.Case, url: str) -> None:
     # Bodies that the description allows need not hold an image.
     case.call_and_validate(base_url=url, excluded_checks=[positive_data_acceptance])
+
+
+CHECK = """
+import sys
+for name in sys.argv[1].split(","):
+    __import__(name)
+import openapi
+sys.stdout.write(openapi.describe())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("modules", ["app,openapi", "openapi,app", "jobs,storage,archive,worker,openapi", "openapi"])
+def test_does_not_depend_on_what_was_imported_before(modules: str) -> None:
+    command = [sys.executable, "-c", CHECK, modules]
+    written = subprocess.run(command, cwd=openapi.FILE.parent, capture_output=True, check=True, text=True).stdout
+    assert written == openapi.FILE.read_text(encoding="utf-8")
+
+
+def test_jobs_name_every_status_of_their_errors() -> None:
+    statuses = {str(kind.status) for kind in (jobs.KeyInUse, jobs.KeyReused)}
+    assert statuses == {"409", "422"}
+    assert statuses <= set(DESCRIPTION["paths"]["/jobs"]["post"]["responses"])

@@ -14,13 +14,18 @@ from pypdfium2 import raw
 
 from paragraph_ocr import imaging
 from paragraph_ocr.document import Document, Line, Page, Points, Word
+from paragraph_ocr.formats import render
 from paragraph_ocr.imaging import DEFAULT_LIMITS
-from paragraph_ocr.pdf import searchable
 
 CHARSET = (Path(__file__).parents[1] / "training" / "charset.txt").read_text(encoding="utf-8").removesuffix("\n")
 CHARACTERS = CHARSET.replace(" ", "")
 
 pillow_heif.register_heif_opener()
+
+
+def searchable(document: Document, data: bytes) -> bytes:
+    """What was read as a PDF."""
+    return render(document, "pdf", data)
 
 
 def quadrilateral(x: float, y: float, width: float, height: float, slope: float = 0.0) -> Points:

@@ -176,3 +176,31 @@ def test_a_worker_killed_within_a_page_is_followed_by_one_that_goes_on(cloud: Cl
     assert read == json.loads(json.dumps(expected))
     assert "register" not in log
     assert all(line["text"] not in log for page in read["pages"] for line in page["lines"])
+
+
+@pytest.mark.parametrize("handler", ["archive.handler", "worker.handler"])
+def test_a_service_that_cannot_be_reached_is_logged_without_names_and_urls(
+    cloud: Cloud, tmp_path: Path, handler: str
+) -> None:
+    key = "secret-name.png"
+    cloud.drop(key, b"")
+    # The errors of a connection name its URL.
+    closed = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+    message = cloud.client("sqs").receive_message(QueueUrl=cloud["QUEUE_URL"])["Messages"]
+    given = {"bucket": "secret-bucket", "forms": ["json"], "encoded": False, "tolerated": 10}
+    event = (
+        event_of(message, cloud["QUEUE_URL"])
+        if handler == "worker.handler"
+        else {
+            "BatchInput": given,
+            "Items": [{"Key": key, "Etag": "e"}],
+        }
+    )
+    # A setting of Powertools would have whole events logged.
+    environment = {**cloud.environment, **closed, "POWERTOOLS_LOGGER_LOG_EVENT": "true"}
+    with emulate(tmp_path, handler, environment) as emulator:
+        emulator.invoke(event)
+        log = emulator.log.read_text()
+    assert "EndpointConnectionError" in log
+    for secret in ("secret", "stack-inbox", "127.0.0.1:9"):
+        assert secret not in log

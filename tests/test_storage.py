@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -135,12 +136,82 @@ def test_pages_come_back_exactly_as_far_as_they_go(cloud: Cloud) -> None:
     (pixels,) = decode(png())
     pages = [reader.read_image(pixels, "scan é.pdf", 1 / 3, number) for number in range(1, 13)]
     assert pages[0].lines[0].words
-    assert storage.get_pages(RESULTS, "scan é.pdf", "e") == []
+
+    def kept(etag: str = "e") -> storage.KeptPages:
+        return storage.KeptPages(RESULTS, "scan é.pdf", etag, len(pages))
+
+    assert list(kept()) == []
+    first = kept()
     for page in pages:
-        storage.put_page(RESULTS, "scan é.pdf", "e", page)
-    storage.put_page(RESULTS, "scan é.pdf", "other", pages[0])
-    assert storage.get_pages(RESULTS, "scan é.pdf", "e") == pages
+        first.add(page)
+    kept("other").add(pages[0])
+    for each in (first, kept()):
+        assert list(each) == pages
+        assert (len(each), each[-1], list(each[2:4]), each.lines) == (12, pages[11], pages[2:4], [1] * 12)
     cloud.client("s3").delete_object(Bucket=RESULTS, Key="pages/scan é.pdf/e/000006.json")
-    assert storage.get_pages(RESULTS, "scan é.pdf", "e") == pages[:5]
+    assert list(kept()) == pages[:5]
     storage.delete_pages(RESULTS, "scan é.pdf", "e")
     assert set(held(cloud)) == {"pages/scan é.pdf/other/000001.json"}
+
+
+def test_a_single_page_is_not_kept(cloud: Cloud, document: Document) -> None:
+    pages = storage.KeptPages(RESULTS, "scan.png", "e", 1)
+    pages.add(document.pages[0])
+    assert list(pages) == list(document.pages)
+    assert held(cloud) == {}
+
+
+def tiff(pages: int) -> bytes:
+    buffer = io.BytesIO()
+    images = [Image.new("L", (60, 60), 200)] * pages
+    images[0].save(buffer, "TIFF", save_all=True, append_images=images[1:])
+    return buffer.getvalue()
+
+
+def test_a_long_document_is_written_as_one_that_is_in_memory(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "MAX_HELD_PAGES", 2)
+    document = StillReader(Limits()).read(tiff(9), "scan.tif")
+    pages = storage.KeptPages(RESULTS, "scan.tif", "e", 9)
+    for page in document.pages:
+        pages.add(page)
+    loaded: list[int] = []
+    load = storage.KeptPages._load
+    monkeypatch.setattr(storage.KeptPages, "_load", lambda self, index: loaded.append(index) or load(self, index))
+    for form in FORMATS:
+        storage.write_form(RESULTS, "scan.tif", "e", Document("scan.tif", pages), tiff(9), form)
+        result = held(cloud)[storage.result_key("scan.tif", form)]
+        assert result["Body"].read() == render(document, form, tiff(9))
+        assert (result["ContentType"], result["Metadata"]) == (FORMATS[form].content_type, {"source-etag": "e"})
+    # Those in memory are not loaded again.
+    assert set(loaded) == set(range(2, 9))
+
+
+def test_a_large_result_is_uploaded_in_parts_while_it_is_made(
+    cloud: Cloud, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [bytes([number]) * 2**20 for number in range(20)]
+    monkeypatch.setattr(storage, "stream", lambda *_: iter(parts))
+    storage.write_form(RESULTS, "a", "e", document, b"", "text")
+    result = held(cloud)["done/a.txt"]
+    assert result["ETag"].endswith('-3"')
+    assert result["Metadata"] == {"source-etag": "e"}
+    assert result["Body"].read() == b"".join(parts)
+
+
+class Stopped(Exception):
+    """Something that ends the making of a result."""
+
+
+@pytest.mark.parametrize("parts", [1, 20])
+def test_a_result_whose_making_ends_is_not_there_at_all(
+    cloud: Cloud, document: Document, monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    def stopping(*_: Any) -> Iterator[bytes]:
+        yield from [bytes(2**20)] * parts
+        raise Stopped
+
+    monkeypatch.setattr(storage, "stream", stopping)
+    with pytest.raises(Stopped):
+        storage.write_form(RESULTS, "a", "e", document, b"", "text")
+    assert held(cloud) == {}
+    assert "Uploads" not in cloud.client("s3").list_multipart_uploads(Bucket=RESULTS)

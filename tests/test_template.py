@@ -19,6 +19,7 @@ import openapi
 import serving
 import worker
 from local import cloud
+from paragraph_ocr.errors import MethodNotAllowed
 
 ROOT = Path(__file__).parents[1]
 FUNCTION = ROOT / "function"
@@ -44,10 +45,11 @@ READER = RESOURCES["Reader"]["Properties"]
 WORKER = RESOURCES["Worker"]["Properties"]
 
 
-def test_every_route_of_the_handler_is_served_with_every_method() -> None:
+def test_every_route_of_the_handler_is_served() -> None:
     events = [event["Properties"] for event in READER["Events"].values()]
-    served = {event["Path"]: event["Method"] for event in events if event["Method"] != "OPTIONS"}
-    assert served == dict.fromkeys(json.loads(openapi.FILE.read_text())["paths"], "ANY")
+    served = {(event["Path"], event["Method"].lower()) for event in events}
+    described = json.loads(openapi.FILE.read_text())["paths"]
+    assert served == {(path, method) for path, methods in described.items() for method in methods}
 
 
 def deployed(**parameters: str) -> dict[str, Any]:
@@ -68,25 +70,24 @@ def test_nothing_is_read_without_a_key(monkeypatch: pytest.MonkeyPatch, authoriz
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     paths = deployed(Authorizer=authorizer)["Api"]["Properties"]["Body"]["paths"]
     security = {(path, method): each["security"] for path, methods in paths.items() for method, each in methods.items()}
-    every = "x-amazon-apigateway-any-method"
-    assert security == {
-        ("/ocr", every): [*signed, {"api_key": []}],
-        ("/ocr", "options"): [],
-        ("/jobs", every): [*signed, {"api_key": []}],
-        ("/jobs", "options"): [],
-        ("/jobs/{id}", every): [*signed, {"api_key": []}],
-        ("/jobs/{id}", "options"): [],
-        ("/health", every): [*signed, {"api_key": []}],
-        ("/health", "options"): [],
-        ("/", every): signed,
-        ("/web/{file}", every): signed,
-        ("/openapi.json", every): signed,
+    keyed = [*signed, {"api_key": []}]
+    routes = {
+        ("/ocr", "post"): keyed,
+        ("/jobs", "post"): keyed,
+        ("/jobs/{id}", "get"): keyed,
+        ("/health", "get"): keyed,
+        ("/", "get"): signed,
+        ("/web/{file}", "get"): signed,
+        ("/openapi.json", "get"): signed,
     }
+    preflights = {(path, "options"): [] for path, _ in routes}
+    others = {(path, "x-amazon-apigateway-any-method"): keyed for path, _ in routes}
+    assert security == routes | preflights | others
     assert "credentials" not in json.dumps(paths)
 
 
 def test_the_description_asks_for_a_key_where_the_gateway_does() -> None:
-    events = [event["Properties"] for event in READER["Events"].values() if event["Properties"]["Method"] == "ANY"]
+    events = [event["Properties"] for event in READER["Events"].values()]
     asked = {event["Path"] for event in events if "Auth" not in event}
     described = json.loads(openapi.FILE.read_text())["paths"]
     assert asked == {path for path, methods in described.items() for each in methods.values() if "security" in each}
@@ -100,10 +101,55 @@ def test_the_use_of_a_key_is_bounded() -> None:
     assert plan["Quota"]["Limit"] == {"Ref": "MonthlyQuota"}
 
 
+MOCKED = API["DefinitionBody"]["paths"]
+
+
+def test_preflights_and_wrong_methods_cost_no_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    described = json.loads(openapi.FILE.read_text())["paths"]
+    paths = deployed()["Api"]["Properties"]["Body"]["paths"]
+    for path, methods in paths.items():
+        kinds = {method: each["x-amazon-apigateway-integration"]["type"] for method, each in methods.items()}
+        invoked = dict.fromkeys(described[path], "aws_proxy")
+        assert kinds == invoked | dict.fromkeys(["options", "x-amazon-apigateway-any-method"], "mock")
+        answer = methods["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]["responses"]["default"]
+        problem = json.loads(answer["responseTemplates"]["application/json"])
+        assert (answer["statusCode"], problem["status"], problem["type"]) == ("405", 405, MethodNotAllowed.type)
+        (method,) = described[path]
+        assert answer["responseParameters"]["method.response.header.Allow"] == f"'{method.upper()}'"
+    # CORS asks for every header that a request may have.
+    headers = MOCKED["/jobs"]["options"]["x-amazon-apigateway-integration"]["responses"]["default"][
+        "responseParameters"
+    ]
+    listed = headers["method.response.header.Access-Control-Allow-Headers"].strip("'").split(",")
+    assert {"Content-Type", "X-Api-Key", "Idempotency-Key", "Authorization"} <= set(listed)
+
+
+def test_what_asks_for_no_key_is_throttled_far_below_the_rest() -> None:
+    keyless = {
+        event["Properties"]["Path"]: event["Properties"]["Method"]
+        for event in READER["Events"].values()
+        if event["Properties"].get("Auth") == {"ApiKeyRequired": False}
+    }
+    every, *own = API["MethodSettings"]
+    assert (every["HttpMethod"], every["ResourcePath"]) == ("*", "/*")
+    settings = {each["ResourcePath"].replace("/", "", 1).replace("~1", "/") or "/": each for each in own}
+    assert {path: each["HttpMethod"] for path, each in settings.items()} == keyless
+    defaults = {
+        name: parameter["Default"] for name, parameter in TEMPLATE["Parameters"].items() if "Default" in parameter
+    }
+    for each in settings.values():
+        assert each["ThrottlingRateLimit"] == {"Ref": "KeylessRateLimit"}
+        assert each["ThrottlingBurstLimit"] == {"Ref": "KeylessBurstLimit"}
+    assert defaults["KeylessRateLimit"] * 5 <= defaults["RateLimit"]
+    # A browser asks for the page's files at once.
+    assert len(app.PAGE_FILES) <= defaults["KeylessBurstLimit"] < defaults["BurstLimit"]
+
+
 def test_bodies_are_not_logged() -> None:
-    (settings,) = API["MethodSettings"]
-    assert settings["DataTraceEnabled"] is False
-    assert "LoggingLevel" not in settings
+    for settings in API["MethodSettings"]:
+        assert settings["DataTraceEnabled"] is False
+        assert "LoggingLevel" not in settings
     entry = json.loads(API["AccessLogSetting"]["If"][1]["Format"])
     assert all(value.startswith("$context.") for value in entry.values())
 
@@ -144,7 +190,7 @@ def test_every_limit_is_a_parameter_with_the_functions_default() -> None:
     for function in (READER, WORKER):
         for name, value in function["Environment"]["Variables"].items():
             assert f'"{name}"' in sources
-            if name not in ("TABLE", "INBOX", "RESULTS", "QUEUE_URL", "TOPIC_ARN"):
+            if name not in ("TABLE", "REQUESTS", "INBOX", "RESULTS", "QUEUE_URL", "TOPIC_ARN"):
                 seen[name] = value if isinstance(value, str) else TEMPLATE["Parameters"][value["Ref"]]["Default"]
     assert seen == defaults
 
@@ -193,11 +239,21 @@ def test_the_gateway_names_the_routes() -> None:
         assert all(f"{method.upper()} {path}" in detail for method in methods)
 
 
-def test_concurrency_is_reserved_only_where_asked_for() -> None:
-    assert TEMPLATE["Parameters"]["ReservedConcurrency"]["Default"] == -1
-    assert READER["ReservedConcurrentExecutions"]["If"][0] == "HasReservedConcurrency"
-    unreserved = {"Equals": [{"Ref": "ReservedConcurrency"}, -1]}
-    assert TEMPLATE["Conditions"]["HasReservedConcurrency"] == {"Not": [unreserved]}
+@pytest.mark.parametrize(("function", "name"), [("Reader", ""), ("Archive", "Archive")])
+def test_concurrency_is_reserved_only_where_asked_for(function: str, name: str) -> None:
+    parameter, condition = f"{name}ReservedConcurrency", f"Has{name}ReservedConcurrency"
+    # Of the ten of a new account, none can be reserved.
+    assert TEMPLATE["Parameters"][parameter]["Default"] == -1
+    reserved = RESOURCES[function]["Properties"]["ReservedConcurrentExecutions"]["If"]
+    assert reserved == [condition, {"Ref": parameter}, {"Ref": "AWS::NoValue"}]
+    assert TEMPLATE["Conditions"][condition] == {"Not": [{"Equals": [{"Ref": parameter}, -1]}]}
+
+
+def test_in_a_new_account_the_worker_leaves_the_api_some_concurrency() -> None:
+    assert WORKER["Events"]["Queue"]["Properties"]["ScalingConfig"] == {
+        "MaximumConcurrency": {"Ref": "WorkerConcurrency"}
+    }
+    assert TEMPLATE["Parameters"]["WorkerConcurrency"]["Default"] <= 5
 
 
 FUNCTIONS = [r["Properties"] for r in RESOURCES.values() if r["Type"] == "AWS::Serverless::Function"]
@@ -224,9 +280,8 @@ def test_starts_cost_nothing_more_unless_asked_for(monkeypatch: pytest.MonkeyPat
 def test_the_gateway_asks_the_version_that_has_the_snapshot_or_is_provisioned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     paths = deployed()["Api"]["Properties"]["Body"]["paths"]
-    targets = {
-        json.dumps(m["x-amazon-apigateway-integration"]["uri"]) for methods in paths.values() for m in methods.values()
-    }
+    integrations = [m["x-amazon-apigateway-integration"] for methods in paths.values() for m in methods.values()]
+    targets = {json.dumps(each["uri"]) for each in integrations if each["type"] == "aws_proxy"}
     (target,) = targets
     assert "ReaderAliaslive" in target
 
@@ -254,7 +309,8 @@ def test_the_api_can_make_jobs_and_show_their_results_and_no_more() -> None:
         "ReaderLogs.Arn": LOGGING,
         "*": TRACING,
         "Table.Arn": {"dynamodb:GetItem", "dynamodb:PutItem"},
-        "${Inbox.Arn}/jobs/*": {"s3:PutObject"},
+        "Requests.Arn": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+        "${Inbox.Arn}/jobs/*": {"s3:GetObject", "s3:PutObject"},
         "${Results.Arn}/done/jobs/*": {"s3:GetObject"},
         "Queue.Arn": {"sqs:SendMessage"},
     }
@@ -269,7 +325,7 @@ def test_the_worker_can_do_its_work_and_no_more() -> None:
         "Results.Arn": {"s3:ListBucket"},
         "${Inbox.Arn}/*": {"s3:GetObject"},
         "${Inbox.Arn}/jobs/*": {"s3:PutObject"},
-        "${Results.Arn}/*": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
+        "${Results.Arn}/*": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"},
         "Queue.Arn": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:SendMessage"},
         "ProgressTopic": {"sns:Publish"},
     }
@@ -282,7 +338,10 @@ def test_buckets_are_private_encrypted_and_emptied() -> None:
         assert list(bucket["PublicAccessBlockConfiguration"].values()) == [True] * 4
         (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-        (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+        rule, *more = bucket["LifecycleConfiguration"]["Rules"]
+        # Uploads that were broken off cost as much as objects.
+        ended = [each for each in (rule, *more) if each.get("AbortIncompleteMultipartUpload") and "Prefix" not in each]
+        assert [each["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] for each in ended] == [1]
         assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", {"Ref": "RetentionDays"})
         # What is read of an archive is kept; the rest of a document that was given up is not.
         assert rule.get("Prefix") == ("pages/" if name == "ArchiveResults" else None)
@@ -290,6 +349,48 @@ def test_buckets_are_private_encrypted_and_emptied() -> None:
         assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
         assert statement["Resource"] == [{"GetAtt": f"{name}.Arn"}, {"Sub": f"${{{name}.Arn}}/*"}]
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+KINDS = {
+    "AWS::S3::Bucket": ("AWS::S3::BucketPolicy", "s3:*"),
+    "AWS::SQS::Queue": ("AWS::SQS::QueuePolicy", "sqs:*"),
+    "AWS::SNS::Topic": ("AWS::SNS::TopicPolicy", "sns:Publish"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, r in RESOURCES.items() if r["Type"] in KINDS])
+def test_every_bucket_queue_and_topic_is_closed_to_plain_http(name: str) -> None:
+    kind, action = KINDS[RESOURCES[name]["Type"]]
+    policies = [
+        r
+        for r in RESOURCES.values()
+        if r["Type"] == kind
+        and {"Ref": name}
+        in (r["Properties"].get("Queues") or r["Properties"].get("Topics") or [r["Properties"]["Bucket"]])
+    ]
+    (policy,) = policies
+    assert policy.get("Condition") == RESOURCES[name].get("Condition")
+    denied = [s for s in policy["Properties"]["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
+    assert [(s["Principal"], s["Action"], s["Condition"]) for s in denied] == [
+        ("*", action, {"Bool": {"aws:SecureTransport": "false"}})
+    ]
+    assert name in json.dumps(denied[0]["Resource"])
+
+
+def test_alarms_of_this_account_reach_the_topic_that_mails_them() -> None:
+    allow, _ = RESOURCES["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (allow["Principal"], allow["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
+    assert allow["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_throttles_of_every_function_ring_an_alarm() -> None:
+    functions = {name: r.get("Condition") for name, r in RESOURCES.items() if r["Type"] == "AWS::Serverless::Function"}
+    alarms = {
+        r["Properties"]["Dimensions"][0]["Value"]["Ref"]: r.get("Condition")
+        for r in RESOURCES.values()
+        if r["Type"] == "AWS::CloudWatch::Alarm" and r["Properties"].get("MetricName") == "Throttles"
+    }
+    assert alarms == functions
 
 
 def test_what_is_put_into_the_inbox_reaches_the_worker() -> None:
@@ -344,7 +445,8 @@ def test_logs_are_kept_for_a_time_only() -> None:
 
 def test_alarms_ring_for_all_that_goes_wrong_by_mail_where_asked_for() -> None:
     alarms = {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
-    kinds = ("Error", "Backlog", "DeadLetter", "Throttle", "Latency", "Cost")
+    throttles = ("Throttle", "WorkerThrottle", "ArchiveThrottle")
+    kinds = ("Error", "Backlog", "DeadLetter", *throttles, "Latency", "Cost")
     assert set(alarms) == {f"{kind}Alarm" for kind in kinds}
     assert alarms["BacklogAlarm"]["Dimensions"] == [{"Name": "QueueName", "Value": {"GetAtt": "Queue.QueueName"}}]
     mail = {"If": ["HasAlarmEmail", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
@@ -368,8 +470,13 @@ def test_alarms_count_the_archives_function_where_there_is_one(name: str) -> Non
 
 
 def test_the_dashboard_shows_every_metric_of_the_handler() -> None:
-    body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Sub"])
-    shown = json.dumps(body)
+    body, values = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Sub"]
+    shown = json.dumps(json.loads(body))
+    # Where there is no archive, a name that no function has.
+    assert values["ArchiveName"]["If"][:2] == ["HasArchive", {"Ref": "Archive"}]
+    for metric in ("Invocations", "Errors", "Throttles", "Duration"):
+        assert re.search(rf'"(AWS/Lambda|\.)", "{metric}", ("FunctionName", "\${{ArchiveName}}"|"\.", "\.")', shown)
+    assert "FILL(archive, 0)" in shown
     source = "".join((FUNCTION / f"{name}.py").read_text() for name in ("app", "serving", "worker"))
     sent = set(re.findall(r'(?:add|single)_metric\("(\w+)"', source)) | set(serving.STEP_METRICS.values())
     assert len(sent) >= 10

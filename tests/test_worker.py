@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from botocore.exceptions import ClientError
@@ -359,6 +360,56 @@ def test_a_page_that_turns_out_too_slow_is_begun_anew_with_all_the_time(
     assert cloud.items()["a.tiff"]["state"] == "done"
 
 
+@pytest.fixture
+def seconds_a_form(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """How long writing a form of a long document takes."""
+    seconds: dict[str, float] = {}
+    write_form = storage.write_form
+
+    def slow(*arguments: Any, **limits: Any) -> None:
+        clock.now += seconds.get(arguments[-1], 0.0)
+        write_form(*arguments, **limits)
+
+    monkeypatch.setattr(storage, "write_form", slow)
+    return seconds
+
+
+def test_results_that_take_longer_than_an_invocation_are_written_form_by_form(
+    cloud: Cloud, read: list[int], seconds_a_form: dict[str, float]
+) -> None:
+    cloud.drop("a.tiff", tiff(3))
+    # The second of an invocation is broken off.
+    seconds_a_form |= dict.fromkeys(FORMATS, worker.TIMEOUT * 0.6)
+    assert drain(cloud) == len(FORMATS)
+    assert read == [1, 2, 3]
+    assert cloud.items()["a.tiff"]["state"] == "done"
+    results = [key for key in cloud.versions() if key.startswith("done/")]
+    assert sorted(results) == sorted(f"done/a.tiff{form.suffix}" for form in FORMATS.values())
+
+
+def test_writing_begins_only_with_time_for_it(
+    cloud: Cloud, clock: Clock, read: list[int], seconds_a_page: Callable[[float], None]
+) -> None:
+    cloud.drop("a.tiff", tiff(2))
+    # Time for the last page, and for nothing after it.
+    seconds_a_page((worker.TIMEOUT - worker.END_SECONDS) / 2)
+    assert poll(cloud["QUEUE_URL"], consume) == 1
+    assert read == [1, 2]
+    assert not [key for key in cloud.results() if key.startswith("done/")]
+    assert drain(cloud) == 1
+    assert read == [1, 2]
+    assert cloud.items()["a.tiff"]["state"] == "done"
+
+
+def test_a_form_that_takes_more_than_all_the_time_again_and_again_is_given_up(
+    cloud: Cloud, seconds_a_form: dict[str, float]
+) -> None:
+    cloud.drop("a.tiff", tiff(2))
+    seconds_a_form["hocr"] = worker.TIMEOUT
+    assert drain(cloud) == worker.MAX_ATTEMPTS + 2
+    assert set(cloud.results()) == {"failed/a.tiff.json"}
+
+
 @pytest.mark.parametrize("pages", [1, 2])
 def test_a_page_that_takes_more_than_all_the_time_again_and_again_is_given_up(
     cloud: Cloud, seconds_a_page: Callable[[float], None], pages: int
@@ -367,7 +418,7 @@ def test_a_page_that_takes_more_than_all_the_time_again_and_again_is_given_up(
     seconds_a_page(worker.TIMEOUT)
     assert drain(cloud) == worker.MAX_ATTEMPTS
     problem = json.loads(cloud.results()["failed/a.tiff.json"])
-    assert problem["status"] == 504
+    assert (problem["status"], problem["type"]) == (504, "urn:paragraph-ocr:deadline-exceeded")
 
 
 def test_a_worker_that_stood_still_costs_nothing_but_time(
@@ -764,3 +815,137 @@ def test_logs_hold_neither_names_nor_texts_nor_urls(
         "ZeroDivisionError",
     ]
     assert sum(entry["Pages"][0] for entry in entries if "Pages" in entry) == 1
+
+
+def test_what_lies_in_another_bucket_is_refused_and_not_loaded(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.client("s3").put_object(Bucket=cloud["RESULTS"], Key="a.png", Body=png())
+    cloud.drop("a.png", png())
+    event = announced(cloud)
+    event["Records"][0]["body"] = event["Records"][0]["body"].replace(cloud["INBOX"], cloud["RESULTS"])
+    loaded: list[Any] = []
+    monkeypatch.setattr(storage, "take", lambda *arguments: loaded.append(arguments))
+    assert consume(event) == {"batchItemFailures": []}
+    assert (loaded, cloud.items(), set(cloud.results())) == ([], {}, {"a.png"})
+    assert '"foreign-bucket"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("key", ["a\x01b.png", "a\nb.png", "a\x7f.png", "\uffff.png"])
+def test_a_key_with_control_characters_is_reported_and_the_rest_goes_on(
+    cloud: Cloud, read: list[int], key: str
+) -> None:
+    cloud.drop("a.png", png())
+    event = announced(cloud)
+    message = json.loads(event["Records"][0]["body"])
+    strange = json.loads(json.dumps(message["Records"][0]))
+    strange["s3"]["object"]["key"] = quote_plus(key)
+    event["Records"][0]["body"] = json.dumps({"Records": [strange, *message["Records"]]})
+    for _ in range(2):
+        assert consume(event) == {"batchItemFailures": []}
+    assert read == [1]
+    (failed,) = [name for name in cloud.results() if name.startswith("failed/")]
+    assert failed == storage.failure_key(key)
+    assert failed.isprintable()
+    assert json.loads(cloud.results()[failed])["type"] == "urn:paragraph-ocr:unusable-key"
+    assert cloud.items()[key]["state"] == "failed"
+    assert "done/a.png.json" in cloud.results()
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ETags of the objects that were asked for."""
+    etags: list[str] = []
+    take = storage.take
+    monkeypatch.setattr(
+        storage, "take", lambda bucket, key, most, etag: etags.append(etag) or take(bucket, key, most, etag)
+    )
+    return etags
+
+
+@pytest.mark.parametrize("state", ["done", "failed"])
+def test_nothing_is_loaded_for_a_job_that_has_ended(cloud: Cloud, loaded: list[str], state: str) -> None:
+    key = job(cloud)
+    first = cloud.drop(key, png() if state == "done" else b"no image")
+    drain(cloud)
+    cloud.drop(key, png(100))
+    assert drain(cloud) == 1
+    assert loaded == [first]
+    assert cloud.items()[key]["state"] == state
+
+
+def test_of_two_uploads_for_a_job_the_one_counts_that_was_begun_first(
+    cloud: Cloud, loaded: list[str], read: list[int], reader: StillReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = job(cloud)
+    first = cloud.drop(key, tiff(2))
+    event = announced(cloud)
+    with monkeypatch.context() as patch:
+        killing(reader, 2, patch)
+        with pytest.raises(Killed):
+            consume(event)
+    cloud.expire_lease(key)
+    cloud.drop(key, tiff(3))
+    assert drain(cloud) == 1
+    # The second is neither loaded nor begun, and the first is no longer there.
+    assert loaded == [first]
+    assert (cloud.items()[key]["state"], cloud.items()[key]["etag"]) == ("running", first)
+    assert consume(event) == {"batchItemFailures": []}
+    assert read == [1]
+    assert cloud.items()[key]["error"]["type"] == "urn:paragraph-ocr:image-gone"
+
+
+def test_attempts_at_a_job_are_counted_whatever_is_uploaded(
+    cloud: Cloud, reader: StillReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = job(cloud)
+    killing(reader, 1, monkeypatch)
+    died = 0
+    for shade in range(worker.MAX_ATTEMPTS + 3):
+        cloud.drop(key, png(shade))
+        event = announced(cloud)
+        try:
+            consume(event)
+        except Killed:
+            died += 1
+        cloud.expire_lease(key)
+    assert died == 1
+
+
+def test_an_image_that_was_fetched_is_not_fetched_again_once_it_is_begun(
+    cloud: Cloud, reader: StillReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+    monkeypatch.setattr(fetch, "fetch", lambda *_: fetched.append(1) or png(len(fetched)))
+    key = job(cloud, image_url="https://example.com/a.png")
+    jobs.send({"fetch": key})
+    assert poll(cloud["QUEUE_URL"], consume) == 1
+    event = announced(cloud)
+    with monkeypatch.context() as patch:
+        killing(reader, 1, patch)
+        with pytest.raises(Killed):
+            consume(event)
+    jobs.send({"fetch": key})
+    assert drain(cloud) == 1
+    assert len(fetched) == 1
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_webhook_s_secret_is_forgotten_with_its_use(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    def answering(*_: Any) -> None:
+        assert "webhook_secret" in cloud.items()[key]
+        if not works:
+            raise RemoteFailed("It failed.")
+
+    monkeypatch.setattr(notices, "post", answering)
+    monkeypatch.setattr(jobs, "send", lambda *_: None)
+    key = job(cloud, webhook_url="https://example.com/hook", webhook_secret=SECRET, webhook="waiting")
+    cloud.drop(key, png())
+    event = announced(cloud)
+    for _ in range(1 + len(notices.PAUSES)):
+        consume(event)
+    item = cloud.items()[key]
+    assert item["webhook"] == ("done" if works else "failed")
+    assert SECRET not in str(item)

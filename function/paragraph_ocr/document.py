@@ -153,12 +153,12 @@ class Document:
     ----------
     image : str
         Name or path, as the caller gave it.
-    pages : tuple of Page
-        At least one, in the file's order.
+    pages : sequence of Page
+        At least one, in the file's order; a tuple, or a sequence that loads each page when it is asked for.
     """
 
     image: str
-    pages: tuple[Page, ...]
+    pages: Sequence[Page]
 
     @property
     def text(self) -> str:
@@ -177,14 +177,19 @@ class Document:
     def to_dict(self) -> dict[str, Any]:
         """Return the document as JSON has it: its one page, or what all have in common and a list of pages."""
         pages = [page.to_dict() for page in self.pages]
-        if len(pages) == 1:
-            return pages[0]
-        return {
-            "image": self.image,
-            "text": self.text,
-            "confidence": round(self.confidence, 4),
-            "pages": pages,
-        }
+        return pages[0] if len(pages) == 1 else {**self.head(), "pages": pages}
+
+    def head(self) -> dict[str, Any]:
+        """Return what JSON says of all pages of a document together; goes through the pages once."""
+        texts: list[str] = []
+        characters, weighted = 0, 0.0
+        for page in self.pages:
+            texts.append(page.text)
+            for line in page.lines:
+                characters += len(line.text)
+                weighted += line.confidence * len(line.text)
+        confidence = weighted / characters if characters else 0.0
+        return {"image": self.image, "text": "\f".join(texts), "confidence": round(confidence, 4)}
 
 
 def _confidence(lines: Sequence[Line]) -> float:

@@ -1,13 +1,13 @@
-"""Write a document that was read in one of the forms it is handed out in."""
+"""Write a document that was read in one of the output formats, as a whole or in parts."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paragraph_ocr.document import Document
 
@@ -25,12 +25,13 @@ class Format:
         Of files, with its dot.
     content_type : str
     write : callable
-        Makes a document's bytes of it and of the file that was read, within a deadline and in so much memory.
+        Yields a document's bytes, in parts, given it and the file that was read, within a deadline and in so much
+        memory.
     """
 
     suffix: str
     content_type: str
-    write: Callable[[Document, bytes | Source, float, int | None], bytes]
+    write: Callable[[Document, bytes | Source, float, int | None], Iterator[bytes]]
 
 
 def render(
@@ -61,31 +62,61 @@ def render(
     TooLarge
         It takes more memory.
     """
+    return b"".join(stream(document, form, data, deadline, max_memory))
+
+
+def stream(
+    document: Document,
+    form: str,
+    data: bytes | Source,
+    deadline: float = math.inf,
+    max_memory: int | None = None,
+) -> Iterator[bytes]:
+    """Write a document in parts, holding one page in memory at a time where its pages are loaded one by one.
+
+    Parameters and errors are those of `render`; the parts, joined, are what it returns.
+    """
     return FORMATS[form].write(document, data, deadline, max_memory)
 
 
-def _json(document: Document, *_: object) -> bytes:
-    return (json.dumps(document.to_dict(), ensure_ascii=False) + "\n").encode(errors="replace")
+def _json(document: Document, *_: object) -> Iterator[bytes]:
+    if len(document.pages) == 1:
+        yield _encoded(document.pages[0].to_dict()) + b"\n"
+        return
+    head = _encoded(document.head())
+    yield head[:-1] + b', "pages": ['
+    separator = b""
+    for page in document.pages:
+        yield separator + _encoded(page.to_dict())
+        separator = b", "
+    yield b"]}\n"
 
 
-def _text(document: Document, *_: object) -> bytes:
-    return document.to_text().encode()
+def _encoded(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode(errors="replace")
+
+
+def _text(document: Document, *_: object) -> Iterator[bytes]:
+    separator = ""
+    for page in document.pages:
+        yield f"{separator}{page.to_text()}".encode()
+        separator = "\f"
 
 
 # Most requests ask for none of the rest, so they are loaded when asked for.
-def _hocr(document: Document, _: object, deadline: float, __: object) -> bytes:
+def _hocr(document: Document, _: object, deadline: float, __: object) -> Iterator[bytes]:
     from paragraph_ocr.markup import hocr
 
     return hocr(document, deadline)
 
 
-def _alto(document: Document, _: object, deadline: float, __: object) -> bytes:
+def _alto(document: Document, _: object, deadline: float, __: object) -> Iterator[bytes]:
     from paragraph_ocr.markup import alto
 
     return alto(document, deadline)
 
 
-def _pdf(document: Document, data: bytes | Source, deadline: float, max_memory: int | None) -> bytes:
+def _pdf(document: Document, data: bytes | Source, deadline: float, max_memory: int | None) -> Iterator[bytes]:
     from paragraph_ocr.pdf import searchable
 
     return searchable(document, data, deadline, max_memory)

@@ -1,8 +1,8 @@
-"""Write a document that was read as hOCR or as ALTO."""
+"""Write a document that was read as hOCR or as ALTO, page by page."""
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import ceil, floor
 from time import perf_counter
 from types import MappingProxyType
@@ -21,8 +21,8 @@ _ALTO = "http://www.loc.gov/standards/alto/ns-v4#"
 _ALTO_SCHEMA = "http://www.loc.gov/standards/alto/v4/alto-4-2.xsd"
 
 
-def hocr(document: Document, deadline: float = math.inf) -> bytes:
-    """The document as hOCR 1.2 (https://kba.github.io/hocr-spec/1.2/) in XHTML 1.0.
+def hocr(document: Document, deadline: float = math.inf) -> Iterator[bytes]:
+    """Yield the document as hOCR 1.2 (https://kba.github.io/hocr-spec/1.2/) in XHTML 1.0.
 
     Raises DeadlineExceeded when `perf_counter` passes the deadline.
     """
@@ -33,26 +33,28 @@ def hocr(document: Document, deadline: float = math.inf) -> bytes:
     _child(head, "meta", name="ocr-system", content=f"paragraph-ocr {__version__}")
     _child(head, "meta", name="ocr-number-of-pages", content=len(document.pages))
     _child(head, "meta", name="ocr-capabilities", content="ocr_page ocr_carea ocr_line ocrx_word ocrp_wconf")
-    body = _child(html, "body")
-    for page in document.pages:
-        name = _xml(document.image).replace('"', "'")
-        title = f'image "{name}"; bbox 0 0 {page.width} {page.height}; ppageno {page.page - 1}'
-        sheet = _child(body, "div", {"class": "ocr_page"}, id=f"page_{page.page}", title=title)
-        # An element without content would be left open where the file is read as HTML.
-        sheet.text = "\n"
-        if not page.lines:
-            continue
-        area = _child(sheet, "div", {"class": "ocr_carea"}, title=_bbox(_block(page), page))
-        for number, line in enumerate(page.lines, 1):
-            _check(deadline)
-            name = f"line_{page.page}_{number}"
-            title = _bbox(line.box, page) + _hocr_baseline(line, page)
-            row = _child(area, "span", {"class": "ocr_line"}, id=name, title=title)
-            for count, word in enumerate(line.words, 1):
-                title = f"{_bbox(bounds(word.polygon), page)}; x_wconf {round(100 * word.confidence)}"
-                _child(row, "span", {"class": "ocrx_word"}, id=f"{name}_{count}", title=title).text = _xml(word.text)
-    ElementTree.indent(html, "")
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + (_XHTML + ElementTree.tostring(html, "unicode")).encode()
+    pages = (_hocr_page(document, page, deadline) for page in document.pages)
+    return _written(_XHTML, html, _child(html, "body"), pages)
+
+
+def _hocr_page(document: Document, page: Page, deadline: float) -> ElementTree.Element:
+    name = _xml(document.image).replace('"', "'")
+    title = f'image "{name}"; bbox 0 0 {page.width} {page.height}; ppageno {page.page - 1}'
+    sheet = ElementTree.Element("div", {"class": "ocr_page", "id": f"page_{page.page}", "title": title})
+    # An element without content would be left open where the file is read as HTML.
+    sheet.text = "\n"
+    if not page.lines:
+        return sheet
+    area = _child(sheet, "div", {"class": "ocr_carea"}, title=_bbox(_block(page), page))
+    for number, line in enumerate(page.lines, 1):
+        _check(deadline)
+        name = f"line_{page.page}_{number}"
+        title = _bbox(line.box, page) + _hocr_baseline(line, page)
+        row = _child(area, "span", {"class": "ocr_line"}, id=name, title=title)
+        for count, word in enumerate(line.words, 1):
+            title = f"{_bbox(bounds(word.polygon), page)}; x_wconf {round(100 * word.confidence)}"
+            _child(row, "span", {"class": "ocrx_word"}, id=f"{name}_{count}", title=title).text = _xml(word.text)
+    return sheet
 
 
 def _check(deadline: float) -> None:
@@ -74,8 +76,8 @@ def _hocr_baseline(line: Line, page: Page) -> str:
     return f"; baseline {slope:.4f} {y0 + slope * (left - x0) - bottom:.1f}"
 
 
-def alto(document: Document, deadline: float = math.inf) -> bytes:
-    """The document as ALTO 4.2 (https://www.loc.gov/standards/alto/).
+def alto(document: Document, deadline: float = math.inf) -> Iterator[bytes]:
+    """Yield the document as ALTO 4.2 (https://www.loc.gov/standards/alto/).
 
     Raises DeadlineExceeded when `perf_counter` passes the deadline.
     """
@@ -98,29 +100,47 @@ def alto(document: Document, deadline: float = math.inf) -> bytes:
     software = _child(processing, "processingSoftware")
     _child(software, "softwareName").text = "paragraph-ocr"
     _child(software, "softwareVersion").text = __version__
-    layout = _child(root, "Layout")
-    for page in document.pages:
-        name = f"page_{page.page}"
-        size = {"HEIGHT": page.height, "WIDTH": page.width}
-        accuracy = f"{page.confidence:.4f}"
-        sheet = _child(layout, "Page", size, ID=name, PHYSICAL_IMG_NR=page.page, PROCESSINGREFS="reading", PC=accuracy)
-        space = _child(sheet, "PrintSpace", size, HPOS=0, VPOS=0)
-        if not page.lines:
-            continue
-        block = _child(space, "TextBlock", _place(_block(page), page), ID=f"block_{page.page}")
-        for number, line in enumerate(page.lines, 1):
-            _check(deadline)
-            name = f"line_{page.page}_{number}"
-            row = _child(block, "TextLine", _place(line.box, page), ID=name, BASELINE=_points(line.baseline, page))
-            _shape(row, line.polygon, page)
-            for count, word in enumerate(line.words, 1):
-                if count > 1:
-                    _child(row, "SP")
-                place = _place(bounds(word.polygon), page)
-                content = {"CONTENT": _xml(word.text), "WC": f"{word.confidence:.4f}"}
-                _shape(_child(row, "String", place, ID=f"{name}_{count}", **content), word.polygon, page)
+    pages = (_alto_page(page, deadline) for page in document.pages)
+    return _written("", root, _child(root, "Layout"), pages)
+
+
+def _alto_page(page: Page, deadline: float) -> ElementTree.Element:
+    size = {"HEIGHT": str(page.height), "WIDTH": str(page.width)}
+    named = {"ID": f"page_{page.page}", "PHYSICAL_IMG_NR": str(page.page), "PROCESSINGREFS": "reading"}
+    sheet = ElementTree.Element("Page", {**size, **named, "PC": f"{page.confidence:.4f}"})
+    space = _child(sheet, "PrintSpace", size, HPOS=0, VPOS=0)
+    if not page.lines:
+        return sheet
+    block = _child(space, "TextBlock", _place(_block(page), page), ID=f"block_{page.page}")
+    for number, line in enumerate(page.lines, 1):
+        _check(deadline)
+        name = f"line_{page.page}_{number}"
+        row = _child(block, "TextLine", _place(line.box, page), ID=name, BASELINE=_points(line.baseline, page))
+        _shape(row, line.polygon, page)
+        for count, word in enumerate(line.words, 1):
+            if count > 1:
+                _child(row, "SP")
+            place = _place(bounds(word.polygon), page)
+            content = {"CONTENT": _xml(word.text), "WC": f"{word.confidence:.4f}"}
+            _shape(_child(row, "String", place, ID=f"{name}_{count}", **content), word.polygon, page)
+    return sheet
+
+
+def _written(
+    doctype: str, root: ElementTree.Element, parent: ElementTree.Element, pages: Iterable[ElementTree.Element]
+) -> Iterator[bytes]:
+    """Yield a file in parts: what comes before the pages, each page within `parent`, and what comes after."""
+    mark = ElementTree.Comment("pages")
+    parent.append(mark)
     ElementTree.indent(root, "")
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, "unicode").encode()
+    before, after = ElementTree.tostring(root, "unicode").split("<!--pages-->")
+    yield f'<?xml version="1.0" encoding="UTF-8"?>\n{doctype}{before}'.encode()
+    separator = ""
+    for page in pages:
+        ElementTree.indent(page, "")
+        yield (separator + ElementTree.tostring(page, "unicode")).encode()
+        separator = "\n"
+    yield after.encode()
 
 
 def _shape(parent: ElementTree.Element, polygon: Points, page: Page) -> None:

@@ -1,4 +1,4 @@
-"""Write a PDF that shows a file which was read, with its text under every word."""
+"""Write a document that was read as a PDF that shows its file, with invisible text over every word."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ class TextLayer:
 
 def searchable(
     document: Document, data: bytes | Source, deadline: float = math.inf, max_memory: int | None = None
-) -> bytes:
-    """A PDF of what was read.
+) -> Iterator[bytes]:
+    """Yield a PDF of what was read, in parts.
 
     A PDF is kept as it is, with the text added where it has none. Of other files, each page is shown: the pixels of a
     JPEG as they were sent, all others without loss where they came without.
@@ -127,15 +127,17 @@ def searchable(
     # The limits of the file were those of reading.
     memory = DEFAULT_LIMITS.max_memory if max_memory is None else max_memory
     limits = Limits(*(sys.maxsize,) * 4, deadline - perf_counter(), memory)
-    layers = [TextLayer.of(page) for page in document.pages]
+    layers = map(TextLayer.of, document.pages)
     if format_of(source.data) == "PDF":
         try:
-            return source.pdf(limits).overlay(layers, deadline)
+            written = source.pdf(limits).overlay(layers, deadline)
         finally:
             if source is not data:
                 source.close()
+        yield written
+        return
     writer = Writer()
-    for layer, picture in zip(layers, _pictures(source.data, limits, len(layers), deadline), strict=True):
+    for layer, picture in zip(layers, _pictures(source.data, limits, len(document.pages), deadline), strict=True):
         if perf_counter() > deadline:
             raise DeadlineExceeded("Writing the PDF takes longer than the limit; send fewer pages.")
         dots = picture.dots_per_inch if picture.dots_per_inch in _LIKELY_DOTS_PER_INCH else _DEFAULT_DOTS_PER_INCH
@@ -147,7 +149,8 @@ def searchable(
         writer.add_page(
             width, height, shown + layer.content(scale), writer.add_stream(picture.entries, picture.content)
         )
-    return writer.finish(document.image)
+        yield writer.take()
+    yield writer.finish(document.image)
 
 
 @dataclass(frozen=True)
@@ -267,8 +270,10 @@ class Writer:
     """Writes a PDF of pages that may show an image and use one font, F, whose characters are UTF-16 units."""
 
     def __init__(self) -> None:
-        # The catalogue and the tree of the pages come first and are known last.
-        self._bodies = [b"", b""]
+        # The catalogue and the tree of the pages have the first numbers, and are written last.
+        self._offsets = [0, 0]
+        self._parts = [b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"]
+        self._size = len(self._parts[0])
         self._pages: list[int] = []
         font = _font()
         to_unicode = self.add_stream("/Filter/FlateDecode", zlib.compress(_TO_UNICODE))
@@ -304,28 +309,35 @@ class Writer:
             )
         )
 
+    def take(self) -> bytes:
+        """What was added since this was called before, as the next part of the file."""
+        part = b"".join(self._parts)
+        self._parts.clear()
+        return part
+
     def finish(self, title: str) -> bytes:
-        """The file, with a title."""
+        """The rest of the file, with a title."""
         info = self._add(f"<</Producer(paragraph-ocr)/Title<FEFF{title.encode('utf-16-be', 'replace').hex()}>>>")
         kids = " ".join(f"{page} 0 R" for page in self._pages)
-        self._bodies[0] = b"<</Type/Catalog/Pages 2 0 R>>"
-        self._bodies[1] = f"<</Type/Pages/Count {len(self._pages)}/Kids[{kids}]>>".encode()
-        parts = [b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"]
-        at = len(parts[0])
-        table = ["0000000000 65535 f \n"]
-        for number, body in enumerate(self._bodies, 1):
-            table.append(f"{at:010} 00000 n \n")
-            parts.append(f"{number} 0 obj\n".encode() + body + b"\nendobj\n")
-            at += len(parts[-1])
-        parts.append(
+        self._write(1, "<</Type/Catalog/Pages 2 0 R>>")
+        self._write(2, f"<</Type/Pages/Count {len(self._pages)}/Kids[{kids}]>>")
+        table = ["0000000000 65535 f \n", *(f"{offset:010} 00000 n \n" for offset in self._offsets)]
+        self._parts.append(
             f"xref\n0 {len(table)}\n{''.join(table)}"
-            f"trailer\n<</Size {len(table)}/Root 1 0 R/Info {info} 0 R>>\nstartxref\n{at}\n%%EOF\n".encode()
+            f"trailer\n<</Size {len(table)}/Root 1 0 R/Info {info} 0 R>>\nstartxref\n{self._size}\n%%EOF\n".encode()
         )
-        return b"".join(parts)
+        return self.take()
 
     def _add(self, body: str | bytes) -> int:
-        self._bodies.append(body.encode() if isinstance(body, str) else body)
-        return len(self._bodies)
+        self._offsets.append(0)
+        self._write(len(self._offsets), body)
+        return len(self._offsets)
+
+    def _write(self, number: int, body: str | bytes) -> None:
+        part = f"{number} 0 obj\n".encode() + (body.encode() if isinstance(body, str) else body) + b"\nendobj\n"
+        self._offsets[number - 1] = self._size
+        self._parts.append(part)
+        self._size += len(part)
 
 
 # The characters are numbered as Unicode numbers them.

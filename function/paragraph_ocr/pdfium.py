@@ -5,7 +5,7 @@ PDFium takes what other readers take, but a hostile file of a megabyte makes it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -81,13 +81,13 @@ class Pdf:
             rows = np.frombuffer(pixels, np.uint8).reshape(shape["height"], -1)
             yield np.ascontiguousarray(rows[:, : shape["width"]])
 
-    def overlay(self, layers: Sequence[TextLayer], deadline: float) -> bytes:
+    def overlay(self, layers: Iterable[TextLayer], deadline: float) -> bytes:
         """The PDF with invisible text laid over its pages, except where they have text already; the last thing asked.
 
         Parameters
         ----------
-        layers : sequence of TextLayer
-            One a page; their units are the pixels of `pages`.
+        layers : iterable of TextLayer
+            One a page; their units are the pixels of `pages`. Each is handed over before the next is asked for.
         deadline : float
             As `perf_counter` has it.
 
@@ -96,10 +96,14 @@ class Pdf:
         OcrError
             It takes too long, or too much memory.
         """
-        self._process.ask({"layers": [[layer.width, layer.height, layer.words] for layer in layers]})
-        for _ in layers:
+        seconds = PAGE_SECONDS
+        self._process.ask({"overlay": True})
+        for layer in layers:
+            self._process.ask({"layer": [layer.width, layer.height, layer.words]})
             self._process.answer(min(PAGE_SECONDS, deadline - perf_counter()))
-        _, written = self._process.answer(min(PAGE_SECONDS + len(layers), deadline - perf_counter()))
+            seconds += 1.0
+        self._process.ask({})
+        _, written = self._process.answer(min(seconds, deadline - perf_counter()))
         return bytes(written)
 
 
@@ -113,8 +117,8 @@ def serve(task: dict[str, Any], data: bytes) -> None:
         send({"pages": len(document)})
         while True:
             asked, _ = receive()
-            if "layers" in asked:
-                _overlay(document, asked["layers"])
+            if "overlay" in asked:
+                _overlay(document)
             else:
                 _render(document, scales, asked["first"])
     except pypdfium2.PdfiumError as error:
@@ -167,12 +171,18 @@ def _scale(width: float, height: float, max_pixels: int) -> float:
     return min(DOTS_PER_INCH / POINTS_PER_INCH, most)
 
 
-def _overlay(document: pypdfium2.PdfDocument, layers: list[tuple[int, int, list[tuple[float, float, str]]]]) -> None:
-    """Send a message for each page, and the document with a layer over each."""
+def _layers() -> Iterator[tuple[int, int, list[tuple[float, float, str]]]]:
+    """The layers that are asked for, up to the message without one."""
+    while "layer" in (asked := receive()[0]):
+        yield asked["layer"]
+
+
+def _overlay(document: pypdfium2.PdfDocument) -> None:
+    """Send a message for each layer, once it is laid over its page, and then the document."""
     import pypdfium2
     from pypdfium2 import raw
 
-    for index, (width, height, words) in enumerate(layers):
+    for index, (width, height, words) in enumerate(_layers()):
         page = document[index]
         to_page = _to_page(page, width, height)
         places = [to_page.on_point(word[0], height - word[1]) for word in words]
