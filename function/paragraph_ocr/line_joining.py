@@ -23,7 +23,7 @@ from paragraph_ocr.rectification import Points
 ASCENDER = 16.0
 # In ascender heights: the widest gap between words of a line, the widest shape that a line goes on behind, how far
 # pieces of a line lie above each other, and the gap between two pieces that are one line with nothing between.
-WORD_GAP, SHAPE, LEVEL, SEAM = 1.0, 9.0, 0.3, 0.35
+WORD_GAP, SHAPE, LEVEL, SEAM = 0.8, 9.0, 0.3, 0.35
 # In ascender heights: the widest gap between two pieces that grew towards each other, which between cells of a table
 # is wider, and the least by which they grew, or that a shape hides of a line, which of a rule is less.
 JOINED_GAP, HIDING = 0.8, 0.8
@@ -32,7 +32,7 @@ SHORTEST_LETTER, TALLEST_LETTER = 0.3, 2.0
 # A component belongs to a line if so much of it lies within.
 COVERED = 0.5
 # The detector's confidence that is given to lines that it did not find: they are kept only if they are read well.
-CONFIDENCE = 0.66
+CONFIDENCE = 0.61
 # Letters of a line turned by a quarter, and how many times as tall as wide it is.
 FEWEST_UPRIGHT, LEAST_UPRIGHT = 5, 4.0
 # Descenders in ascender heights, of lines that were not found by the detector.
