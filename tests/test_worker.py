@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from urllib.parse import quote_plus
 import pytest
 from botocore.exceptions import ClientError
 from conftest import Cloud
+from pdfs import make_pdf, page_object
 from PIL import Image
 from standins import StillReader
 
@@ -25,6 +27,7 @@ import notices
 import storage
 import worker
 from local.cloud import event_of, poll
+from paragraph_ocr import confined
 from paragraph_ocr.document import Page
 from paragraph_ocr.errors import RemoteFailed
 from paragraph_ocr.formats import FORMATS, render
@@ -408,6 +411,58 @@ def test_a_form_that_takes_more_than_all_the_time_again_and_again_is_given_up(
     seconds_a_form["hocr"] = worker.TIMEOUT
     assert drain(cloud) == worker.MAX_ATTEMPTS + 2
     assert set(cloud.results()) == {"failed/a.tiff.json"}
+
+
+def test_a_single_page_whose_results_take_more_than_all_the_time_is_given_up(
+    cloud: Cloud, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = storage.write
+
+    def slow(*arguments: Any, **limits: Any) -> None:
+        clock.now += worker.TIMEOUT
+        write(*arguments, **limits)
+
+    monkeypatch.setattr(storage, "write", slow)
+    cloud.drop("a.png", png())
+    # It is not kept, so that having read it again is no progress.
+    for _ in range(worker.MAX_ATTEMPTS + 1):
+        assert poll(cloud["QUEUE_URL"], consume) == 1
+    assert set(cloud.results()) == {"failed/a.png.json"}
+
+
+@pytest.mark.parametrize("form", ["hocr", "pdf"])
+def test_a_form_that_its_time_ends_is_written_in_another_invocation(
+    cloud: Cloud, read: list[int], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    write_form, late = storage.write_form, [form]
+
+    def short(*arguments: Any, max_seconds: float, **limits: Any) -> None:
+        if arguments[-1] in late:
+            late.remove(arguments[-1])
+            max_seconds = 0.0
+        write_form(*arguments, max_seconds=max_seconds, **limits)
+
+    monkeypatch.setattr(storage, "write_form", short)
+    cloud.drop("a.tiff", tiff(2))
+    assert drain(cloud) == 2
+    assert read == [1, 2]
+    assert cloud.items()["a.tiff"]["state"] == "done"
+
+
+def test_a_pdf_is_opened_once_from_its_pages_to_its_results(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+
+    class Recorded(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    monkeypatch.setattr(confined.subprocess, "Popen", Recorded)
+    cloud.drop("a.pdf", make_pdf([page_object(72, 72), page_object(72, 72)]))
+    assert drain(cloud) == 1
+    assert cloud.items()["a.pdf"]["state"] == "done"
+    assert len(started) == 1
+    assert started[0].poll() is not None
 
 
 @pytest.mark.parametrize("pages", [1, 2])
