@@ -242,6 +242,22 @@ def test_a_long_document_goes_on_where_it_was(papers: Any, cloud: Cloud, monkeyp
     assert [page["page"] for page in result["pages"]] == [1, 2, 3, 4, 5]
 
 
+def test_a_single_page_whose_results_take_all_the_time_has_failed(
+    papers: Any, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, write = Clock(900), storage.write
+
+    def slow(*arguments: Any, **limits: Any) -> None:
+        clock.left = 0
+        write(*arguments, **limits)
+
+    monkeypatch.setattr(storage, "write", slow)
+    event = handle(batch([put(papers, "a.png", png())], forms=["hocr", "json"]), clock)
+    assert (event["Items"], counts(event)) == ([], {"failed": 1})
+    problem = json.loads(cloud.results()[f"failed/{BUCKET}/a.png.json"])
+    assert (problem["status"], problem["type"]) == (504, "urn:paragraph-ocr:deadline-exceeded")
+
+
 # --- the machine ------------------------------------------------------------------------------------------------------
 
 

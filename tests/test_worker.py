@@ -27,7 +27,7 @@ import notices
 import storage
 import worker
 from local.cloud import event_of, poll
-from paragraph_ocr import confined
+from paragraph_ocr import confined, orientation
 from paragraph_ocr.document import Page
 from paragraph_ocr.errors import RemoteFailed
 from paragraph_ocr.formats import FORMATS, render
@@ -296,33 +296,42 @@ def test_of_two_that_lease_at_the_same_moment_one_does(cloud: Cloud, monkeypatch
         jobs.lease("a.png", "e", 60)
 
 
-def test_what_a_worker_writes_whose_lease_is_over_does_not_count(cloud: Cloud, reader: StillReader) -> None:
+def before_each_page(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Have something done once a page, while it is read; its lines may be looked for several times."""
+    find_upright = orientation.find_upright
+
+    def first(*arguments: Any) -> Any:
+        act()
+        return find_upright(*arguments)
+
+    monkeypatch.setattr("paragraph_ocr.reader.find_upright", first)
+
+
+def test_what_a_worker_writes_whose_lease_is_over_does_not_count(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     etag = cloud.drop("a.png", png())
     event = announced(cloud)
-    find = reader.detector.find
 
-    def overtaken(pixels: Any) -> Any:
+    def overtaken() -> None:
         cloud.expire_lease("a.png")
         assert isinstance(jobs.lease("a.png", etag, 60), jobs.Lease)
-        return find(pixels)
 
-    reader.detector.find = overtaken  # type: ignore[method-assign]
+    before_each_page(monkeypatch, overtaken)
     assert len(consume(event)["batchItemFailures"]) == 1
     item = cloud.items()["a.png"]
     assert (item["state"], int(item["lease"])) == ("running", 2)
 
 
 @pytest.fixture
-def seconds_a_page(reader: StillReader, clock: Clock) -> Callable[[float], None]:
+def seconds_a_page(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Lets every page take some time."""
-    find = reader.detector.find
 
     def take(seconds: float) -> None:
-        def slow(pixels: Any) -> Any:
+        def slow() -> None:
             clock.now += seconds
-            return find(pixels)
 
-        reader.detector.find = slow  # type: ignore[method-assign]
+        before_each_page(monkeypatch, slow)
 
     return take
 
@@ -348,16 +357,15 @@ def test_a_document_is_handed_on_before_the_time_is_over_and_goes_on_where_it_wa
 
 
 def test_a_page_that_turns_out_too_slow_is_begun_anew_with_all_the_time(
-    cloud: Cloud, read: list[int], reader: StillReader, clock: Clock
+    cloud: Cloud, read: list[int], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.drop("a.tiff", tiff(3))
-    find, costs = reader.detector.find, iter([100, 220, 220, 10])
+    costs = iter([100, 220, 220, 10])
 
-    def slow(pixels: Any) -> Any:
+    def slow() -> None:
         clock.now += next(costs)
-        return find(pixels)
 
-    reader.detector.find = slow  # type: ignore[method-assign]
+    before_each_page(monkeypatch, slow)
     assert drain(cloud) == 3
     assert read == [1, 2, 3]
     assert cloud.items()["a.tiff"]["state"] == "done"
@@ -477,16 +485,15 @@ def test_a_page_that_takes_more_than_all_the_time_again_and_again_is_given_up(
 
 
 def test_a_worker_that_stood_still_costs_nothing_but_time(
-    cloud: Cloud, reader: StillReader, clock: Clock, read: list[int]
+    cloud: Cloud, clock: Clock, read: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.drop("a.png", png())
-    find, costs = reader.detector.find, iter([10 * worker.TIMEOUT, 1])
+    costs = iter([10 * worker.TIMEOUT, 1])
 
-    def standing(pixels: Any) -> Any:
+    def standing() -> None:
         clock.now += next(costs)
-        return find(pixels)
 
-    reader.detector.find = standing  # type: ignore[method-assign]
+    before_each_page(monkeypatch, standing)
     assert drain(cloud) == 2
     assert read == [1]
     assert "done/a.png.json" in cloud.results()
