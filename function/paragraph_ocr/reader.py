@@ -269,7 +269,8 @@ class PageReader:
             found = complete_lines(turned, found).lines
             lines, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline))
             place = _Placement(turn, (part.shape[1], part.shape[0]), (1.0, 1.0), (x, y))
-            read += [place.line(line) for line in lines]
+            # Boxes beside each other show the same lines at their edges.
+            read += [line for line in map(place.line, lines) if not any(_is_within(line.box, own.box) for own in read)]
         return read
 
     def _frame(self, line: TextLine, zoom: float = 1.0, stretch: float = 1.0) -> Frame:
@@ -356,6 +357,13 @@ class PageReader:
             if progress:
                 progress(len(read), len(lines))
         return read
+
+
+def _is_within(box: Box, other: Box) -> bool:
+    """Whether half of a box or more lies in another."""
+    across = min(box[2], other[2]) - max(box[0], other[0])
+    down = min(box[3], other[3]) - max(box[1], other[1])
+    return across > 0 and down > 0 and 2 * across * down >= (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _check(deadline: float) -> None:
