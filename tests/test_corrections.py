@@ -139,7 +139,7 @@ def test_a_line_taken_away_is_a_change(folder: Path) -> None:
     ("text", "expected"),
     [
         (" l’e\u0301te\u0301\u00a0 “fini” ", 'l\'été "fini"'),
-        ("ﬁn de l’œuvre № 3…", "fin de l'œuvre No 3..."),
+        ("ﬁn de l’œuvre № 3…", "fin de l'œuvre № 3..."),
         ("ｆｕｌｌ　ｗｉｄｔｈ", "full width"),
         ("Ж", "Ж"),
     ],

@@ -74,7 +74,20 @@ def decoded(data: bytes) -> tuple[str, int]:
         (partial(hostile.bmp, 60, 1, b"\1\1" * 2_200_000), "BrokenImage The BMP has more data"),
         (partial(hostile.bmp, 60, 40, b"\0\0" * 2_200_000), "BrokenImage The BMP has more data"),
     ],
-    ids=str,
+    ids=[
+        "scans",
+        "exif",
+        "tall",
+        "wide",
+        "shared strips",
+        "shared strips of a page",
+        "tile",
+        "resolution",
+        "orientation",
+        "exposure",
+        "run",
+        "ends of lines",
+    ],
 )
 def test_is_refused_before_it_is_decoded(make: Callable[[], bytes], expected: str) -> None:
     said, megabytes = decoded(make())
@@ -265,7 +278,6 @@ def record_starts(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     ("form", "options"),
     [("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("WEBP", {}), ("TIFF", {}), ("GIF", {}), ("BMP", {}),
      ("TIFF", {"compression": "tiff_lzw"})],
-    ids=str,
 )  # fmt: skip
 def test_ordinary_images_start_no_process(form: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     started = record_starts(monkeypatch)

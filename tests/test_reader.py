@@ -363,7 +363,7 @@ def test_refuses_too_many_lines(reader: PageReader) -> None:
 
 
 def test_refuses_what_takes_too_long(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(_: np.ndarray) -> list[Character]:
+    def slow(*_: object) -> list[Character]:
         clock[0] += 10
         return []
 
@@ -405,7 +405,9 @@ def test_what_the_detector_doubts_and_nobody_can_read_is_left_out(
 
     least = float(np.median([line.confidence for line in letter.lines]))
     monkeypatch.setattr(reader.detector, "find", doubt)
-    monkeypatch.setattr(reader.detector, "survey", replace(reader.detector.survey, confidence=0.8 * least, sure=0.9))
+    monkeypatch.setattr(
+        reader.detector, "settings", replace(reader.detector.settings, confidence=0.8 * least, sure=0.9)
+    )
     page = only_page(reader, LETTER.read_bytes(), "letter.jpg")
     assert [line.text for line in page.lines] == [line.text for line in letter.lines if line.confidence > least]
     assert 0 < len(page.lines) < len(letter.lines)
@@ -414,9 +416,8 @@ def test_what_the_detector_doubts_and_nobody_can_read_is_left_out(
 def test_a_page_that_lies_on_no_side_is_read_as_it_lies(
     reader: PageReader, letter: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find = reader.detector.find
+    look, find = reader.detector.look, reader.detector.find
     # As if the detector took every page for one that lies on its side.
-    monkeypatch.setattr(
-        reader.detector, "find", lambda page, upright=False: find(page, True) if upright else ([], True)
-    )
+    monkeypatch.setattr(reader.detector, "look", lambda page, side: look(page, side)._replace(sideways=True))
+    monkeypatch.setattr(reader.detector, "find", lambda page: find(page)._replace(sideways=True))
     assert only_page(reader, LETTER.read_bytes(), "letter.jpg").text == letter.text

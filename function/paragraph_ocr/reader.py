@@ -352,6 +352,7 @@ class PageReader:
         first = list(islice(looked, LANGUAGE_LINES))
         language = recognizer.language_of([output for _, output in first], self.languages)
         for line, (within, output) in zip(lines, chain(first, looked), strict=True):
+            _check(deadline)
             characters = recognizer.read(output, language)
             read.append(_line(line, within, characters, recognizer.confidences(characters), step))
             if progress:
