@@ -107,7 +107,7 @@ def find_lines(
     lines = []
     for label in range(1, count):
         left, top, width, height, area = boxes[label]
-        if area < 4:
+        if area < 6:
             continue
         part = np.s_[top : top + height, left : left + width]
         rows, columns = np.nonzero(labels[part] == label)
@@ -139,7 +139,7 @@ def _baseline(
     length = float(np.ptp(along)) + 1.0
     # A core is shorter than its line by a share of the line's length, where that is less.
     beyond = min(inset * ascender, length * short_inset / (1.0 - 2.0 * short_inset) if inset else 0.0)
-    if length + 2 * beyond < 0.25 * ascender:
+    if length + 2 * beyond < 0.5 * ascender:
         return None
     cells = max(2, round(length / max(2.0, ascender / 2)))
     which = np.minimum(((along - start) / length * cells).astype(int), cells - 1)
@@ -226,7 +226,7 @@ class Detector:
             smaller_side = round(smaller_side / (SMALLER if found else MUCH_SMALLER))
             if smaller := self.look(near, smaller_side).lines:
                 found, side = [line.rescaled(1 / scale) for line in smaller], smaller_side
-        slope = _slope(found)
+        slope = slope_of(found)
         back = np.eye(2, 3, dtype=np.float32)
         if abs(slope) > settings.skew and _turned_area(page.shape, slope) < LARGEST_TURNED:
             page, back = straighten(page, slope)
@@ -287,7 +287,7 @@ def _lower_quartile_height(lines: list[TextLine]) -> float:
     return heights[(len(heights) - 1) // 4] if heights else float("inf")
 
 
-def _slope(lines: list[TextLine]) -> float:
+def slope_of(lines: list[TextLine]) -> float:
     """Degrees by which the lines fall to the right: the median, in which a longer line counts for more."""
     spans = np.array([line.baseline[-1] - line.baseline[0] for line in lines]).reshape(-1, 2)
     lengths = np.hypot(*spans.T)

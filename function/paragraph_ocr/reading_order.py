@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.detection import TextLine
+from paragraph_ocr.detection import TextLine, slope_of
 
 # So many amounts make a column, if from each to what it is for it is at least this share of the row, and if they are
 # at least this share of the lines in it.
@@ -38,11 +39,19 @@ def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]
     list of int
         Places in `lines`.
     """
+    lines = _levelled(lines)
     order: list[int] = []
     for block in _blocks(lines, texts, list(range(len(lines)))) if texts else [list(range(len(lines)))]:
         within = _order_of_block([lines[index] for index in block], [texts[index] for index in block] if texts else ())
         order += [block[place] for place in within]
     return order
+
+
+def _levelled(lines: list[TextLine]) -> list[TextLine]:
+    """Lines turned by their common slope, so that those of a page that lies askew stand above each other."""
+    angle = np.radians(slope_of(lines))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
+    return [replace(line, baseline=line.baseline @ turn) for line in lines]
 
 
 def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
