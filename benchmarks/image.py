@@ -36,7 +36,7 @@ def megabytes(paths: Iterable[Path]) -> float:
 
 def install(folder: Path, machine: str) -> None:
     """The wheels of the image, as they are."""
-    version = re.search(r"^FROM \S+python:(\S+) AS packages$", (FUNCTION / "Dockerfile").read_text(), re.MULTILINE)
+    version = re.search(r"^ARG BASE=\S+python:([\d.]+)", (FUNCTION / "Dockerfile").read_text(), re.MULTILINE)
     assert version
     platforms = [argument for each in PLATFORMS for argument in ("--platform", f"{each}_{machine}")]
     command = [
