@@ -95,7 +95,7 @@ def accuracy() -> str:
             # Crops of words: there are no lines to find.
             shown[:2] = None, None
         shares = ("–" if share is None else f"{100 * share:.1f}" for share in shown)
-        rows.append((name, row["pages"], row["lines"], *shares))
+        rows.append((name, row["pages"], "–" if row["cer"] is None else row["lines"], *shares))
     heads = ("validation pages", "pages", "lines", "line recall", "line F1", "page error", "recogniser alone")
     return table(heads, rows)
 
