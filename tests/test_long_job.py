@@ -21,5 +21,6 @@ def test_memory_does_not_grow_with_the_pages(kind: str) -> None:
         measured = json.loads(run.stdout)
         peaks.append(measured["peak_megabytes"] - measured["megabytes_before"])
         assert len(measured["MiB"]) == 5
-    # In memory, a page of fifty lines takes a megabyte, and its results another while they are made.
-    assert peaks[1] - peaks[0] < 30
+    # In memory, a page of fifty lines takes a megabyte, and its results another while they are made: 120 for sixty
+    # pages. The buffers of what is uploaded in parts fill meanwhile.
+    assert peaks[1] - peaks[0] < 60
