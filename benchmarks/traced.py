@@ -13,7 +13,7 @@ from time import monotonic
 begun = monotonic()
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
-from paragraph_ocr.language import LanguageModel  # noqa: E402
+from paragraph_ocr.language import Languages  # noqa: E402
 from paragraph_ocr.models import Model  # noqa: E402
 
 spent = dict.fromkeys(("sessions", "warm-up"), 0.0)
@@ -33,7 +33,7 @@ def timed(kind: type, name: str, step: str) -> None:
 
 
 timed(Model, "__init__", "sessions")
-timed(LanguageModel, "load", "sessions")
+timed(Languages, "load", "sessions")
 timed(Model, "run", "warm-up")
 
 from app import handler  # noqa: E402, F401
