@@ -13,10 +13,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: run serve test lint bench drill openapi lock
 
 run: .venv/serving
-	$(BIN)/python samples/run.py $(IMAGE)
+	$(BIN)/python -m samples.run $(IMAGE)
 
 serve: .venv/serving
-	$(BIN)/python local/serve.py $(PORT)
+	$(BIN)/python -m local.serve $(PORT)
 
 test: .venv/development
 	@# Threads that wait for each other make torch's small test networks many times slower on a busy machine.
@@ -37,10 +37,10 @@ bench: .venv/development build/peers
 	$(BIN)/python -m benchmarks.image --machine aarch64
 
 drill: .venv/development
-	OMP_NUM_THREADS=1 $(BIN)/python local/drill.py $(PAGES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m local.drill $(PAGES)
 
 openapi: .venv/development
-	$(BIN)/python function/openapi.py
+	$(BIN)/python -m service.openapi
 
 lock: .venv/serving
 	$(PIP) install uv==0.13.8
@@ -53,6 +53,8 @@ lock: .venv/serving
 
 .venv/serving: function/requirements.txt | .venv/bin/python
 	$(PIP) install --only-binary=:all: --require-hashes -r function/requirements.txt
+	@# The library with its command line, and the handlers beside it, as they stand in this folder.
+	$(PIP) install --no-deps --editable .
 	@touch $@
 
 .venv/development: pyproject.toml | .venv/serving

@@ -64,7 +64,7 @@ def share(cores: float) -> Iterator[Path | None]:
 
 def read(threads: int, pages: int, lines: int) -> float:
     """Seconds a page, the median; what the process that `measured` starts does."""
-    from paragraph_ocr.reader import PageReader
+    from paragraph_ocr.pipeline.reader import PageReader
 
     reader = PageReader.load(threads=threads)
     file = encoded(letter_page(lines))

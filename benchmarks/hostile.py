@@ -411,7 +411,6 @@ class Handler:
 
         os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = str(megabytes)
         os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "hostile")
-        sys.path.insert(0, str(ROOT / "function"))
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20,) * 2)
         import app
 

@@ -24,11 +24,8 @@ from typing import Any
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "function")]
-
-from local import cloud  # noqa: E402
-from paragraph_ocr.document import Line, Page, Word  # noqa: E402
+from local import cloud
+from paragraph_ocr.document import Line, Page, Word
 
 KEY = "register"
 # A4 at 100 dots an inch; a line of it has about as many points as one of the detector's.
@@ -70,7 +67,7 @@ def prepare(pages: int, lines: int, kind: str) -> dict[str, str]:
     """Make the stack, its file, and the pages that were read of it; what the worker's environment says of them."""
     stack = cloud.create()
     os.environ.update(stack)
-    import storage
+    from service import storage
 
     data = file(kind, pages)
     etag = cloud.client("s3").put_object(Bucket=stack["INBOX"], Key=KEY, Body=data)["ETag"].strip('"')
@@ -83,8 +80,7 @@ def prepare(pages: int, lines: int, kind: str) -> dict[str, str]:
 def work() -> None:
     """Consume messages until there are none; print what that took."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    import storage
-    import worker
+    from service import storage, worker
 
     write_form = storage.write_form
     seconds: dict[str, float] = {}
@@ -151,7 +147,7 @@ def measure(pages: int, lines: int, kind: str) -> dict[str, Any]:
     quiet = {"POWERTOOLS_METRICS_DISABLED": "true", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3008"}
     environment = {**os.environ, **stack, **quiet}
     command = [sys.executable, "-m", "benchmarks.long_job", "--work"]
-    worked = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, check=False)
+    worked = subprocess.run(command, env=environment, stderr=subprocess.PIPE, check=False)
     listed = cloud.client("s3").list_objects_v2(Bucket=stack["RESULTS"], Prefix="done/").get("Contents", ())
     sizes = {entry["Key"]: entry["Size"] // 2**20 for entry in listed}
     server.stop()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from itertools import cycle, islice
@@ -23,12 +22,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks.pages import LETTER, encoded, letter_page
-from benchmarks.report import ROOT, publish, table
+from benchmarks.report import publish, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from paragraph_ocr.reader import PageReader
+    from paragraph_ocr.pipeline.reader import PageReader
 
 # 210 x 297 mm at 300 dots an inch.
 A4 = (2480, 3508)
@@ -38,8 +37,7 @@ SETTLED = 100
 
 
 def started() -> PageReader:
-    sys.path.insert(0, str(ROOT / "function"))
-    from paragraph_ocr.reader import PageReader
+    from paragraph_ocr.pipeline.reader import PageReader
 
     return PageReader.load(threads=1)
 

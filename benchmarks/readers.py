@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from benchmarks.report import publish, table
-from training.metrics import ErrorRate
-from training.pages import TruePage, load_pages
+from training.data.pages import TruePage, load_pages
+from training.evaluation.metrics import ErrorRate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    from paragraph_ocr.reader import PageReader
+    from paragraph_ocr.pipeline.reader import PageReader
 
     reader = PageReader.load(threads=1)
     files = {lines: encoded(letter_page(lines)) for lines in LINES}

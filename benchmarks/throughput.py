@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from benchmarks.pages import encoded, letter_page
-from benchmarks.report import ROOT, publish, table
+from benchmarks.report import publish, table
 from paragraph_ocr.processors import count_processors
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from paragraph_ocr.reader import PageReader
+    from paragraph_ocr.pipeline.reader import PageReader
 
 COUNTS = (1, 2, 4)
 reader: PageReader
@@ -33,8 +32,7 @@ barrier: Barrier
 def start(threads: int, together: Barrier) -> None:
     """Load a process's reader."""
     global reader, barrier
-    sys.path.insert(0, str(ROOT / "function"))
-    from paragraph_ocr.reader import PageReader
+    from paragraph_ocr.pipeline.reader import PageReader
 
     reader, barrier = PageReader.load(threads=threads), together
 

@@ -13,8 +13,8 @@ from time import monotonic
 begun = monotonic()
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
-from paragraph_ocr.language import Languages  # noqa: E402
 from paragraph_ocr.models import Model  # noqa: E402
+from paragraph_ocr.pipeline.language import Languages  # noqa: E402
 
 spent = dict.fromkeys(("sessions", "warm-up"), 0.0)
 

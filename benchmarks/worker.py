@@ -21,7 +21,7 @@ Read = Callable[[Path], str]
 
 def paragraph_ocr() -> tuple[str, Read]:
     """This project's reader."""
-    from paragraph_ocr.reader import PageReader
+    from paragraph_ocr.pipeline.reader import PageReader
 
     reader = PageReader.load(threads=1)
     version = ", ".join(reader.models.values())

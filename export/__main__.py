@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.card import credits
 from export.conversion import ExportError, check_difference, export_pair, run_onnx, run_torch, to_onnx
 from export.quantisation import quantise
-from paragraph_ocr.detection import letterbox
 from paragraph_ocr.models import FOLDER
-from paragraph_ocr.rectification import Geometry, Normalisation, cut, frame
-from training import detection, recognition
+from paragraph_ocr.pipeline.detection import letterbox
+from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, cut, frame
+from training.data.credits import credits
+from training.data.pages import TruePage, load_pages
 from training.networks.seq2seq import Seq2Seq
-from training.pages import TruePage, load_pages
+from training.tasks import detection, recognition
 
 AXES = ("batch", "channels", "height", "width")
 # How many of a real line's steps or pixels the quantised model may see otherwise than torch does.

@@ -26,8 +26,8 @@ import boto3
 from tqdm import tqdm
 
 from local.prices import bill
+from paragraph_ocr.cli.terminal import printable
 from paragraph_ocr.formats import FORMATS
-from paragraph_ocr.terminal import printable
 
 # Looking up map runs is granted once a second, to all of the account.
 POLL_SECONDS = 5.0

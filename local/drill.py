@@ -22,7 +22,6 @@ from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
 from multiprocessing import get_context
-from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 from typing import IO, Any
@@ -31,14 +30,11 @@ from moto.server import ThreadedMotoServer
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "function"))
-
-import storage
 from local import cloud
 from paragraph_ocr.document import Document
 from paragraph_ocr.formats import FORMATS, render
-from paragraph_ocr.reader import PageReader
+from paragraph_ocr.pipeline.reader import PageReader
+from service import storage
 
 PAGES_A_KILL = 50
 # Of so many pages, the last ten are one file.
@@ -121,7 +117,7 @@ def results_of(name: str, data: bytes, document: Document) -> dict[str, str]:
 
 def work() -> None:
     """Consume messages until killed, with a line for every page that is read."""
-    import worker
+    from service import worker
 
     read_image = worker.reader.read_image
 
@@ -167,7 +163,7 @@ class Crew:
 
     def start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, __file__, "--work"],
+            [sys.executable, "-m", "local.drill", "--work"],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -285,7 +285,6 @@ def load_handler() -> Handler:
     how much memory it has.
     """
     os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
-    sys.path.insert(0, str(ROOT / "function"))
     from paragraph_ocr.processors import count_processors
 
     os.environ.setdefault("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", str(MEGABYTES_PER_CORE * count_processors()))

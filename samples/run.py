@@ -9,8 +9,6 @@ from pathlib import Path
 
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from local.serve import lambda_context, load_handler, proxy_event
 
 
@@ -19,8 +17,8 @@ def main(image: Path) -> None:
     start = time.perf_counter()
     handler = load_handler()
     loading = (time.perf_counter() - start) * 1000
-    from paragraph_ocr import output
-    from paragraph_ocr.terminal import printable
+    from paragraph_ocr.cli.terminal import printable
+    from paragraph_ocr.io import output
 
     try:
         with output.open_regular(image) as file:
@@ -46,9 +44,9 @@ def main(image: Path) -> None:
 
 def draw(data: bytes, body: dict) -> bytes:
     """A JPEG of the first page with its answer drawn over it."""
-    from paragraph_ocr import imaging
     from paragraph_ocr.document import Line, Page
-    from paragraph_ocr.overlay import draw_overlay
+    from paragraph_ocr.formats.overlay import draw_overlay
+    from paragraph_ocr.io import imaging
 
     lines = tuple(
         Line(line["text"], line["confidence"], line["polygon"], line["baseline"], words=()) for line in body["lines"]

@@ -97,9 +97,8 @@ def moto_url() -> Iterator[str]:
 def cloud(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     import urllib.request
 
-    import jobs
-    import notices
     from local.cloud import client, create, environment
+    from service import jobs, notices
 
     for name, value in environment(moto_url).items():
         monkeypatch.setenv(name, value)

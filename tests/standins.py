@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.detection import Detector
-from paragraph_ocr.imaging import Limits
+from paragraph_ocr.io.limits import Limits
 from paragraph_ocr.models import FOLDER, Card, read_card
-from paragraph_ocr.reader import PageReader
-from paragraph_ocr.recognition import Recognizer
+from paragraph_ocr.pipeline.detection import Detector
+from paragraph_ocr.pipeline.reader import PageReader
+from paragraph_ocr.pipeline.recognition import Recognizer
 
 UPRIGHT = np.array([[9.0, 0.0]], np.float32)
 

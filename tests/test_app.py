@@ -18,13 +18,12 @@ import pytest
 from PIL import Image
 from standins import StillReader
 
-import app
-import fetch
-import openapi
-import serving
-from intake import IMAGE_TYPES
 from paragraph_ocr import errors
 from paragraph_ocr.formats import FORMATS
+from service import fetch, openapi
+from service import routes as app
+from service import runtime as serving
+from service.intake import IMAGE_TYPES
 
 EVENTS = Path(__file__).parents[1] / "events"
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
@@ -68,8 +67,9 @@ def test_onnxruntime_sends_no_telemetry() -> None:
 
 
 def test_only_jobs_load_what_talks_to_aws() -> None:
-    check = "import sys, app; sys.exit({'boto3', 'botocore.session', 'fetch', 'jobs'} & set(sys.modules) != set())"
-    subprocess.run([sys.executable, "-c", check], cwd=Path(app.__file__).parent, check=True)
+    later = {"boto3", "botocore.session", "service.fetch", "service.jobs"}
+    check = f"import sys, app; sys.exit(bool({later} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", check], cwd=Path(app.__file__).parents[1], check=True)
 
 
 def test_health_tells_the_models_only() -> None:

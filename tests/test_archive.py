@@ -27,11 +27,10 @@ from pdfs import make_pdf, page_object
 from PIL import Image
 from standins import StillReader
 
-import archive
-import serving
-import storage
 from local import archive as command
 from paragraph_ocr.formats import FORMATS
+from service import archive, storage
+from service import runtime as serving
 
 ROOT = Path(__file__).parents[1]
 MACHINE = json.loads((ROOT / "archive.asl.json").read_text(encoding="utf-8"))
@@ -226,7 +225,7 @@ def test_a_long_document_goes_on_where_it_was(papers: Any, cloud: Cloud, monkeyp
         numbers.append(number)
         return page
 
-    monkeypatch.setattr("paragraph_ocr.reader.perf_counter", lambda: now[0])
+    monkeypatch.setattr("paragraph_ocr.pipeline.reader.perf_counter", lambda: now[0])
     monkeypatch.setattr(StillReader, "read_image", slow)
     event, left = batch(items), []
     while event["Items"]:

@@ -1,8 +1,8 @@
 import cv2
 import numpy as np
 
-from training.augmentation import degrade, shade, warp_strip
-from training.strips import MARGIN
+from training.data.augmentation import degrade, shade, warp_strip
+from training.data.strips import MARGIN
 
 
 def strip() -> np.ndarray:

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from benchmarks import cold, cost, floor, image, memory, report, summary
 from benchmarks.pages import encoded, letter_page
-from paragraph_ocr.reader import PageReader
+from paragraph_ocr.pipeline.reader import PageReader
 
 ROOT = Path(__file__).parents[1]
 

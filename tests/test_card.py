@@ -1,4 +1,4 @@
-from export.card import credits
+from training.data.credits import credits
 
 
 def test_sources_are_credited_with_their_licence() -> None:

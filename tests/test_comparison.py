@@ -8,9 +8,9 @@ import pytest
 import torch
 from pages import write_folder
 
+from benchmarks import networks as comparison
 from export.__main__ import ExportError, export
 from paragraph_ocr.models import FOLDER
-from training import comparison
 from training.fit import fit
 
 RUN = {"steps": 2, "warmup": 1, "decay": 1, "validate_every": 2, "checkpoint_every": 2, "learning_rate": 1e-5}

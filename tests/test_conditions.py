@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from pages import write_folder
 
 from paragraph_ocr.document import Page
-from paragraph_ocr.reader import PageReader
-from training.conditions import CONDITIONS, CUTS, change, measure, table
-from training.pages import load_pages
+from paragraph_ocr.pipeline.reader import PageReader
+from training.data.pages import load_pages
+from training.evaluation.conditions import CONDITIONS, CUTS, change, measure, table
 
 
 @pytest.fixture(scope="module")

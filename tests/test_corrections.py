@@ -9,12 +9,12 @@ import pytest
 from pages import draw_page
 from PIL import Image
 
-from paragraph_ocr.reader import PageReader
-from paragraph_ocr.rectification import Geometry
-from training import corrections
-from training.corrections import collect, convert, normalise
-from training.pages import load_pages
-from training.strips import load_strips
+from paragraph_ocr.pipeline.reader import PageReader
+from paragraph_ocr.pipeline.rectification import Geometry
+from training.data import corrections
+from training.data.corrections import collect, convert, normalise
+from training.data.pages import load_pages
+from training.data.strips import load_strips
 
 TEXTS = ["the river bank", "a stone bridge", "old grey geese"]
 

@@ -3,8 +3,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from paragraph_ocr.ctc import align, beam_search, decode, greedy, join
-from paragraph_ocr.language import EDGE, LanguageModel, Search, Table
+from paragraph_ocr.pipeline.ctc import align, beam_search, decode, greedy, join
+from paragraph_ocr.pipeline.language import EDGE, LanguageModel, Search, Table
 
 
 def scores(best: list[int], classes: int, certainty: float = 0.9) -> np.ndarray:

@@ -4,9 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
-from paragraph_ocr.detection import DISTANCE_UNIT, Detection, Detector, TextLine, find_lines, letterbox, straighten
 from paragraph_ocr.models import Card, ModelError
-from paragraph_ocr.rectification import Normalisation
+from paragraph_ocr.pipeline.detection import (
+    DISTANCE_UNIT,
+    Detection,
+    Detector,
+    TextLine,
+    find_lines,
+    letterbox,
+    straighten,
+)
+from paragraph_ocr.pipeline.rectification import Normalisation
 
 STRIDE = 2.0
 

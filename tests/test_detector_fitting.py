@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from pages import write_folder
 
-from paragraph_ocr.detection import find_lines
-from training.detection import (
+from paragraph_ocr.pipeline.detection import find_lines
+from training.data.pages import TrueLine, TruePage, load_pages
+from training.evaluation.matching import baseline_error, match_lines
+from training.tasks.detection import (
     END_WEIGHT,
     INSET,
     SHORT_WEIGHT,
@@ -19,8 +21,6 @@ from training.detection import (
     join,
     shrink,
 )
-from training.matching import baseline_error, match_lines
-from training.pages import TrueLine, TruePage, load_pages
 
 STRIDE = 2
 STILL = np.eye(2, 3)

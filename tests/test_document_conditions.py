@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from paragraph_ocr.document import Line, Page
-from training.document_conditions import Count, count_page, table
-from training.pages import TrueLine, TruePage
+from training.data.pages import TrueLine, TruePage
+from training.evaluation.document_conditions import Count, count_page, table
 
 
 def box(x: float, y: float, width: float) -> tuple[tuple[float, float], ...]:

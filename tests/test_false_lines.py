@@ -3,8 +3,8 @@ import pytest
 from pages import draw_page
 from PIL import Image, ImageFilter
 
-from paragraph_ocr.false_lines import find_false_lines, is_bar_code, wiped
-from paragraph_ocr.reader import PageReader
+from paragraph_ocr.pipeline.false_lines import find_false_lines, is_bar_code, wiped
+from paragraph_ocr.pipeline.reader import PageReader
 
 
 @pytest.fixture(scope="module")

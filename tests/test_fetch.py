@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 import trustme
 
-from fetch import MAX_REDIRECTS, fetch, is_public, post, resolve
 from paragraph_ocr.errors import OcrError, RemoteFailed, TooLarge, UrlRefused
+from service.fetch import MAX_REDIRECTS, fetch, is_public, post, resolve
 
 PUBLIC = "93.184.215.14"
 TYPES = ("image/png",)

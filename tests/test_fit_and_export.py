@@ -15,9 +15,8 @@ from pages import write_folder
 
 from export.__main__ import ExportError, build, export
 from paragraph_ocr.models import Model
-from paragraph_ocr.reader import PageReader
+from paragraph_ocr.pipeline.reader import PageReader
 from training import evaluation
-from training.average import AverageError, average
 from training.fit import (
     CPU,
     Peers,
@@ -29,7 +28,8 @@ from training.fit import (
     rate,
     read_experiment,
 )
-from training.paragraphs import NETWORKS, LabellingOptions
+from training.optim.average import AverageError, average
+from training.tasks.paragraphs import NETWORKS, LabellingOptions
 
 COMMITTED = Path(__file__).parents[1] / "training" / "experiments"
 EXPERIMENTS = {

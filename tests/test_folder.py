@@ -18,12 +18,12 @@ import pytest
 from pages import draw_page
 from standins import StillReader
 
-from paragraph_ocr import __main__ as command_line
-from paragraph_ocr import folder as module
-from paragraph_ocr.folder import File, Settings, digest_models, is_due, read_file, read_files, read_record
-from paragraph_ocr.imaging import DEFAULT_LIMITS
-from paragraph_ocr.reader import PageReader
-from paragraph_ocr.report import REPORT, SUMMARY
+from paragraph_ocr.cli import folder as module
+from paragraph_ocr.cli import main as command_line
+from paragraph_ocr.cli.folder import File, Settings, digest_models, is_due, read_file, read_files, read_record
+from paragraph_ocr.cli.report import REPORT, SUMMARY
+from paragraph_ocr.io.limits import DEFAULT_LIMITS
+from paragraph_ocr.pipeline.reader import PageReader
 
 # Far more than any step takes on a busy machine; only a run that is broken waits for so long.
 SECONDS = 300.0
@@ -68,7 +68,7 @@ class Trap:
         os.mkfifo(self._pipe)
         (folder / "hooks").mkdir()
         (folder / "hooks" / "sitecustomize.py").write_text(HOLD)
-        paths = [str(folder / "hooks"), str(Path(module.__file__).parents[1])]
+        paths = [str(folder / "hooks"), str(Path(module.__file__).parents[2])]
         for name, value in {"PYTHONPATH": os.pathsep.join(paths), "TRAP": self._pipe, "TRAPPED": self.path}.items():
             monkeypatch.setenv(name, str(value))
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from pages import write_folder
 
-from paragraph_ocr.detection import TextLine
-from paragraph_ocr.reader import PageReader
-from paragraph_ocr.rectification import Geometry
-from training.found import collect, is_whole, redraw
-from training.matching import match_lines
-from training.pages import TruePage, load_pages
-from training.strips import load_strips
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.reader import PageReader
+from paragraph_ocr.pipeline.rectification import Geometry
+from training.data.found import collect, is_whole, redraw
+from training.data.pages import TruePage, load_pages
+from training.data.strips import load_strips
+from training.evaluation.matching import match_lines
 
 
 @pytest.fixture

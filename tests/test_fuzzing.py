@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from standins import StillReader
 
-import app
-import fetch
 from benchmarks.hostile import mutated, valid_files
-from intake import IMAGE_TYPES
 from paragraph_ocr.errors import UrlRefused
 from paragraph_ocr.formats import FORMATS
-from paragraph_ocr.imaging import Limits
+from paragraph_ocr.io.limits import Limits
+from service import fetch
+from service import routes as app
+from service.intake import IMAGE_TYPES
 
 CASES = int(os.environ.get("FUZZ_CASES", "500"))
 NIGHTLY = CASES > 500

@@ -10,9 +10,10 @@ import pillow_heif
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from paragraph_ocr import imaging
 from paragraph_ocr.errors import BrokenImage, TooLarge, UnsupportedFormat
-from paragraph_ocr.imaging import DEFAULT_LIMITS, Limits, decode_pages
+from paragraph_ocr.io import imaging
+from paragraph_ocr.io.imaging import decode_pages
+from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "HEIF", "AVIF"]
 
@@ -284,9 +285,7 @@ def test_a_light_sheet_with_dark_writing_on_transparency_is_laid_over_white() ->
     ("dpi", "orientation", "aspect"),
     [((204, 98), 1, 204 / 98), ((204, 98), 6, 98 / 204), ((300, 300), 1, 1), ((300, 299), 1, 1), ((1, 900), 1, 1)],
 )
-def test_the_shape_of_pixels_is_what_the_resolution_says(
-    dpi: tuple[int, int], orientation: int, aspect: float
-) -> None:
+def test_the_shape_of_pixels_is_what_the_resolution_says(dpi: tuple[int, int], orientation: int, aspect: float) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encode(Image.fromarray(page()), "JPEG", dpi=dpi, exif=exif)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from intake import IMAGE_TYPES, JobRequest, take_image, take_job
 from paragraph_ocr.errors import MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
+from service.intake import IMAGE_TYPES, JobRequest, take_image, take_job
 
 LIMIT = 100_000
 PIXELS = b"\x89PNG\r\n\x1a\n\x00--\xff\r\n"

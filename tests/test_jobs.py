@@ -19,13 +19,10 @@ from conftest import Cloud
 from PIL import Image
 from standins import StillReader
 
-import app
-import fetch
-import jobs
-import openapi
-import worker
 from local.cloud import poll
 from paragraph_ocr.formats import FORMATS
+from service import fetch, jobs, openapi, worker
+from service import routes as app
 
 EVENTS = Path(__file__).parents[1] / "events"
 CONTEXT: Any = SimpleNamespace(
@@ -190,7 +187,7 @@ def test_a_failure_is_told_as_a_problem(cloud: Cloud) -> None:
 
 
 def test_a_webhook_s_state_is_told_and_its_secret_is_not(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notices.post", lambda *_: None)
+    monkeypatch.setattr("service.notices.post", lambda *_: None)
     job = make({"image_base64": IN_BASE64, **WEBHOOK})
     assert watch(job["id"])["webhook"] == "waiting"
     work(cloud)
@@ -356,7 +353,10 @@ def refusing(*_: Any, **__: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("body", "victim"),
-    [({"image_base64": IN_BASE64}, "storage.client"), ({"image_url": "https://example.com/a.png"}, "jobs.send")],
+    [
+        ({"image_base64": IN_BASE64}, "service.storage.client"),
+        ({"image_url": "https://example.com/a.png"}, "service.jobs.send"),
+    ],
 )
 def test_a_job_that_could_not_be_announced_does_not_wait_and_is_taken_when_sent_again(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, body: dict[str, str], victim: str

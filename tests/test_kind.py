@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from pages import draw_page
 from PIL import Image
 
-import training.kinds
-from paragraph_ocr import kind
+import training.tasks.kinds
 from paragraph_ocr.document import Line
-from paragraph_ocr.kind import PATH, features, kind_of_file, kind_of_page, line_features
 from paragraph_ocr.models import ModelError
-from paragraph_ocr.reader import PageReader
-from training.kinds import Sample, compose, fit, score, score_across_writers
+from paragraph_ocr.pipeline import kind
+from paragraph_ocr.pipeline.kind import PATH, features, kind_of_file, kind_of_page, line_features
+from paragraph_ocr.pipeline.reader import PageReader
+from training.tasks.kinds import Sample, compose, fit, score, score_across_writers
 
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
 
@@ -122,10 +122,10 @@ def test_a_model_that_is_written_is_the_one_that_is_loaded(tmp_path: Path, monke
         Sample(source, "w", rng.normal(shift, 1, (40, 5)).astype(np.float32))
         for source, shift in (("hands", -1.0), ("tapus_fr", 1.0))
     ]
-    for module in (kind, training.kinds):
+    for module in (kind, training.tasks.kinds):
         monkeypatch.setattr(module, "PATH", tmp_path / "kind.json")
     fitted = fit(samples)
-    training.kinds.write(fitted, samples)
+    training.tasks.kinds.write(fitted, samples)
     try:
         values = np.concatenate([each.values for each in samples])
         assert np.allclose(kind.load().printed(values), fitted.printed(values), atol=1e-3)

@@ -1,6 +1,6 @@
 """Lines that a reader may know by heart are told from new ones, however their text is broken."""
 
-from training.known import KnownText
+from training.data.known import KnownText
 
 CONSENT = ["I have read the conditions, and I", "agree that my letter is used", "for research. Paris"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paragraph_ocr.language import EDGE, LanguageModel, Languages, Mixture, Search, Table, save
 from paragraph_ocr.models import ModelError
-from training.language import cross_entropy, fit
+from paragraph_ocr.pipeline.language import EDGE, LanguageModel, Languages, Mixture, Search, Table, save
+from training.tasks.language import cross_entropy, fit
 
 SEARCH = Search(width=4, weight=0.5, bonus=1.0, floor=1e-3, sure=0.995)
 LINES = ["the cat sat on the mat", "the hat is on the cat", "that cat sat there"] * 5

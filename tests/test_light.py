@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from paragraph_ocr.light import dark_on_light, dark_on_light_everywhere, strip_dark_on_light
+from paragraph_ocr.pipeline.light import dark_on_light, dark_on_light_everywhere, strip_dark_on_light
 
 
 def banner(ground: int, ink: int, size: int = 32) -> np.ndarray:

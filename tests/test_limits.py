@@ -19,23 +19,23 @@ from PIL import Image
 from standins import StillReader
 
 from benchmarks import hostile
-from paragraph_ocr import confined, imaging, pdfium, tiff
 from paragraph_ocr.document import Document, Line, Page, Word
 from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, OcrError, TooLarge
 from paragraph_ocr.formats import FORMATS, render
-from paragraph_ocr.imaging import Limits, Source
-from paragraph_ocr.overlay import draw_overlay
-from paragraph_ocr.pdf import TextLayer
+from paragraph_ocr.formats.overlay import draw_overlay
+from paragraph_ocr.io import confined, imaging, pdfium, tiff
+from paragraph_ocr.io.imaging import Source
+from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
+from paragraph_ocr.io.pdf_writer import TextLayer
 
-FUNCTION = Path(imaging.__file__).parents[1]
+FUNCTION = Path(imaging.__file__).parents[2]
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the limits are not kept")
 BOX = ((10.0, 20.0), (110.0, 20.0), (110.0, 50.0), (10.0, 50.0))
 CPU_SECONDS = 25
 # What a process does that has no more memory than the function, and no more of a processor's time than a request.
 SCRIPT = f"""
 import re, resource, sys
-sys.path.insert(0, {str(FUNCTION)!r})
-from paragraph_ocr import imaging
+from paragraph_ocr.io import imaging
 from paragraph_ocr.errors import OcrError
 resource.setrlimit(resource.RLIMIT_AS, ({hostile.function_megabytes()} * 2**20,) * 2)
 resource.setrlimit(resource.RLIMIT_CPU, ({CPU_SECONDS}, {CPU_SECONDS}))
@@ -113,23 +113,23 @@ MODES = [
     ("TIFF", "RGB", {"compression": "jpeg"}), ("BMP", "RGB", {}), ("GIF", "P", {}), ("AVIF", "RGB", {"speed": 10}),
     ("AVIF", "RGBA", {"speed": 10, "subsampling": "4:4:4"}), ("HEIF", "RGB", {}), ("HEIF", "RGBA", {}),
 ]  # fmt: skip
-MEASURE = f"""
+MEASURE = """
 import re, sys
-sys.path.insert(0, {str(FUNCTION)!r})
 import numpy
-from paragraph_ocr import imaging, tiff
+from paragraph_ocr.io import imaging, tiff
+from paragraph_ocr.io.limits import DEFAULT_LIMITS
 from PIL import Image
 data = sys.stdin.buffer.read()
 name = imaging.format_of(data)
 if name == "HEIF":
     import pillow_heif
 Image.preinit()
-__import__("PIL." + {{"WEBP": "WebP", "TIFF": "Tiff", "AVIF": "Avif"}}.get(name, "Png") + "ImagePlugin")
+__import__("PIL." + {"WEBP": "WebP", "TIFF": "Tiff", "AVIF": "Avif"}.get(name, "Png") + "ImagePlugin")
 def peak(): return int(re.search(r"VmPeak:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
 before = peak()
 for frame in imaging.frames(data):
     page = imaging.upright(frame, imaging.to_grey(frame)).tobytes()
-print(peak() - before, imaging._plan(data, name, imaging.DEFAULT_LIMITS).memory)
+print(peak() - before, imaging._plan(data, name, DEFAULT_LIMITS).memory)
 """
 
 
@@ -180,11 +180,11 @@ def test_what_decodes_to_more_than_it_says_gets_no_memory(
 
 WEBP = f"""
 import io, resource, sys, time
-sys.path[:0] = [{str(FUNCTION)!r}, {str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
 from standins import StillReader
 from paragraph_ocr.formats import render, FORMATS
-from paragraph_ocr.imaging import Limits, Source
-import serving
+from paragraph_ocr.io.imaging import Source
+from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
+from service import runtime as serving
 data = sys.stdin.buffer.read()
 resource.setrlimit(resource.RLIMIT_AS, ({hostile.function_megabytes()} * 2**20,) * 2)
 with Source(data) as source:
@@ -298,7 +298,7 @@ def test_a_page_of_very_many_text_objects_gets_its_words() -> None:
     # In pixels of 200 dots an inch: the first lies on text, the second above all of it.
     words = [(60.0, 2300.0, "4 0 0 -16 56 2304 Tm<0078>Tj"), (60.0, 20.0, "4 0 0 -16 56 24 Tm<0079>Tj")]
     with Source(data) as source:
-        written = source.pdf(imaging.DEFAULT_LIMITS).overlay([TextLayer(1653, 2339, words)], time.perf_counter() + 60)
+        written = source.pdf(DEFAULT_LIMITS).overlay([TextLayer(1653, 2339, words)], time.perf_counter() + 60)
     with pypdfium2.PdfDocument(written) as opened:
         # PDFium lists the form's text last; the page's own is all of one letter.
         texts = [each for each in opened[0].get_objects(max_depth=3) if each.type == pypdfium2.raw.FPDF_PAGEOBJ_TEXT]
@@ -315,12 +315,12 @@ def test_words_are_found_however_many_objects_there_are(objects: int) -> None:
 
 def test_the_text_of_a_pdf_ends_with_its_time() -> None:
     with Source(hostile.pdf(b"", 3)) as source, pytest.raises(DeadlineExceeded):
-        source.pdf(imaging.DEFAULT_LIMITS).overlay([TextLayer(1653, 2339, [])] * 3, time.perf_counter() - 1)
+        source.pdf(DEFAULT_LIMITS).overlay([TextLayer(1653, 2339, [])] * 3, time.perf_counter() - 1)
 
 
 PROBE = """
 import os, resource
-from paragraph_ocr.confined import send
+from paragraph_ocr.io.confined import send
 def serve(task, data):
     opened = []
     for each in os.listdir("/proc/self/fd"):
@@ -358,10 +358,9 @@ def test_the_process_has_little_and_inherits_nothing(tmp_path: Path, monkeypatch
 
 
 # Root may read everything, so it becomes somebody else; who does is unreadable at once, until that is taken back.
-READ = f"""
+READ = """
 import ctypes, os, sys
-sys.path.insert(0, {str(FUNCTION)!r})
-from paragraph_ocr import confined
+from paragraph_ocr.io import confined
 if os.getuid() == 0:
     os.setresuid(65534, 65534, 65534)
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
@@ -369,7 +368,7 @@ def readable():
     child = os.fork()
     if not child:
         try:
-            found = b"AWS_SECRET_ACCESS_KEY" in open(f"/proc/{{os.getppid()}}/environ", "rb").read()
+            found = b"AWS_SECRET_ACCESS_KEY" in open(f"/proc/{os.getppid()}/environ", "rb").read()
         except OSError:
             found = False
         os._exit(found)

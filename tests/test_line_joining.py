@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from paragraph_ocr.detection import TextLine
-from paragraph_ocr.line_joining import CONFIDENCE, complete_lines
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.line_joining import CONFIDENCE, complete_lines
 
 FONT = ImageFont.load_default(28)
 TEXT = "the old stone bridge over the river near here"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from paragraph_ocr.rectification import Geometry
-from training import lines as module
-from training.fonts import CHARSET, DECLARATIONS, Face, read_table
-from training.lines import CONTENTS, Composer, DrawnLines, Texts
-from training.signs import Signs
+from paragraph_ocr.pipeline.rectification import Geometry
+from training.data import lines as module
+from training.data.lines import CONTENTS, Composer, DrawnLines, Texts
+from training.synthesis.fonts import CHARSET, DECLARATIONS, Face, read_table
+from training.synthesis.signs import Signs
 
 GEOMETRY = Geometry(64, 1280)
 

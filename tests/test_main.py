@@ -12,9 +12,9 @@ import pypdfium2
 import pytest
 from pages import draw_page
 
-from paragraph_ocr import __main__ as command_line
+from paragraph_ocr.cli import main as command_line
 from paragraph_ocr.formats import FORMATS
-from paragraph_ocr.reader import PageReader
+from paragraph_ocr.pipeline.reader import PageReader
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -134,7 +134,7 @@ def test_refuses_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFix
 
 
 def test_runs_as_a_module(folder: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(command_line.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(command_line.__file__).parents[2])}
     command = [sys.executable, "-W", "error", "-m", "paragraph_ocr", "scans/b.png", "missing.png"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1

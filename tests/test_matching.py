@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.matching import baseline_error, match_lines
+from training.evaluation.matching import baseline_error, match_lines
 
 
 def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:

@@ -1,6 +1,6 @@
 import pytest
 
-from training.metrics import ErrorRate, fold
+from training.evaluation.metrics import ErrorRate, fold
 
 
 def test_rates_are_edits_over_the_length_of_the_truth() -> None:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from training.muon import Muon, find_matrices, orthogonalise
 from training.networks.crnn import CRNN
 from training.networks.seq2seq import Seq2Seq
+from training.optim.muon import Muon, find_matrices, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(1, 24, 60), (1, 60, 24), (4, 32, 32)])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from negotiation import choose
 from paragraph_ocr.errors import MalformedRequest, NotAcceptable
 from paragraph_ocr.formats import FORMATS
+from service.negotiation import choose
 
 
 @pytest.mark.parametrize(

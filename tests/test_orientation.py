@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from pages import draw_page
 
-from paragraph_ocr import orientation
-from paragraph_ocr.orientation import Evidence, find_upright, weigh
-from paragraph_ocr.reader import PageReader
+from paragraph_ocr.pipeline import orientation
+from paragraph_ocr.pipeline.orientation import Evidence, find_upright, weigh
+from paragraph_ocr.pipeline.reader import PageReader
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paragraph_ocr import output
+from paragraph_ocr.io import output
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 
 from paragraph_ocr.document import Line, Page
-from paragraph_ocr.overlay import draw_overlay
+from paragraph_ocr.formats.overlay import draw_overlay
 
 GREY = 200
 PAPER = np.full((300, 600), GREY, np.uint8)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pages import write_folder
 
-from training.pages import DatasetError, line_heights, load_pages, refuse_shared_writers
+from training.data.pages import DatasetError, line_heights, load_pages, refuse_shared_writers
 
 
 def test_pages_and_lines_come_back_as_written(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ import pytest
 import torch
 from pages import write_folder
 
-from training.matching import baseline_error, match_lines
-from training.pages import DatasetError
-from training.paragraphs import GEOMETRY, Labelling, draw_labels, find_labelled, label, runs_of_lines, stack_lines
-from training.strips import Strip, load_strips
+from training.data.pages import DatasetError
+from training.data.strips import Strip, load_strips
+from training.evaluation.matching import baseline_error, match_lines
+from training.tasks.paragraphs import GEOMETRY, Labelling, draw_labels, find_labelled, label, runs_of_lines, stack_lines
 
 SIZE = 128
 OPTIONS = {"size": SIZE, "batch": 4, "validation_paragraphs": 2}

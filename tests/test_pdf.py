@@ -12,10 +12,10 @@ from pdfs import make_pdf, page_object
 from PIL import Image
 from pypdfium2 import raw
 
-from paragraph_ocr import imaging
 from paragraph_ocr.document import Document, Line, Page, Points, Word
 from paragraph_ocr.formats import render
-from paragraph_ocr.imaging import DEFAULT_LIMITS
+from paragraph_ocr.io import imaging
+from paragraph_ocr.io.limits import DEFAULT_LIMITS
 
 CHARSET = (Path(__file__).parents[1] / "training" / "charset.txt").read_text(encoding="utf-8").removesuffix("\n")
 CHARACTERS = CHARSET.replace(" ", "")

@@ -13,16 +13,16 @@ import pypdfium2
 import pytest
 from pdfs import make_pdf, page_object
 
-from paragraph_ocr import confined, imaging, pdfium
 from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, TooLarge
-from paragraph_ocr.imaging import Limits
-from paragraph_ocr.pdf import TextLayer
+from paragraph_ocr.io import confined, imaging, pdfium
+from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
+from paragraph_ocr.io.pdf_writer import TextLayer
 
 # A black square in the upper left of a page of 144 x 72 points.
 SQUARE = b"0 52 20 20 re f"
 
 
-def decode(data: bytes, limits: Limits = imaging.DEFAULT_LIMITS) -> list[np.ndarray]:
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> list[np.ndarray]:
     return list(imaging.decode(data, limits))
 
 
@@ -183,7 +183,7 @@ def layer(width: int, height: int, *words: tuple[float, float, str]) -> TextLaye
 
 def overlay(data: bytes, layers: Sequence[TextLayer], seconds: float = 60.0) -> bytes:
     with imaging.Source(data) as source:
-        return source.pdf(imaging.DEFAULT_LIMITS).overlay(layers, time.perf_counter() + seconds)
+        return source.pdf(DEFAULT_LIMITS).overlay(layers, time.perf_counter() + seconds)
 
 
 def boxes(data: bytes) -> list[tuple[str, tuple[float, ...]]]:

@@ -85,8 +85,8 @@ def test_a_pinned_process_counts_the_processors_it_is_pinned_to() -> None:
 def test_the_command_line_reads_with_as_many_threads(tmp_path: Path, more: list[str]) -> None:
     code = (
         "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from paragraph_ocr import __main__ as command_line\n"
-        "from paragraph_ocr.reader import PageReader\n"
+        "from paragraph_ocr.cli import main as command_line\n"
+        "from paragraph_ocr.pipeline.reader import PageReader\n"
         "PageReader.load = lambda **options: sys.exit(str(options))\n"
         "command_line.main(sys.argv[1:])"
     )
@@ -110,7 +110,7 @@ def test_the_local_function_reads_with_as_many_threads_unless_it_is_given_memory
     code = (
         "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from local.serve import load_handler\n"
-        "from paragraph_ocr.reader import PageReader\n"
+        "from paragraph_ocr.pipeline.reader import PageReader\n"
         "PageReader.load = lambda **options: sys.exit(str(options))\n"
         "load_handler()"
     )

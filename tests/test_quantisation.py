@@ -16,11 +16,11 @@ from onnx import numpy_helper
 from export.__main__ import build, disagreement
 from export.conversion import run_torch
 from export.quantisation import LARGEST_PAIR, finest_scales, largest_pairs, product_orders
-from paragraph_ocr.detection import Detector, letterbox
-from paragraph_ocr.light import dark_on_light_everywhere, even_light
 from paragraph_ocr.models import FOLDER, Model
-from paragraph_ocr.rectification import Geometry, Normalisation, cut, frame
-from training.recognition import stack
+from paragraph_ocr.pipeline.detection import Detector, letterbox
+from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light
+from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, cut, frame
+from training.tasks.recognition import stack
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("detector", "recognizer")

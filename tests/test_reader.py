@@ -12,16 +12,16 @@ from PIL import Image, ImageFont
 from shapely.affinity import scale
 from shapely.geometry import Polygon, box
 
-from paragraph_ocr.ctc import Character
-from paragraph_ocr.detection import TextLine
 from paragraph_ocr.document import Page, Points
 from paragraph_ocr.errors import DeadlineExceeded, TooLarge
-from paragraph_ocr.imaging import Limits
-from paragraph_ocr.language import LanguageModel
+from paragraph_ocr.io.limits import Limits
 from paragraph_ocr.models import ModelError
-from paragraph_ocr.reader import PageReader
-from paragraph_ocr.recognition import Fit, Recognizer
-from training.metrics import ErrorRate
+from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.language import LanguageModel
+from paragraph_ocr.pipeline.reader import PageReader
+from paragraph_ocr.pipeline.recognition import Fit, Recognizer
+from training.evaluation.metrics import ErrorRate
 
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
 
@@ -368,7 +368,7 @@ def test_refuses_what_takes_too_long(reader: PageReader, monkeypatch: pytest.Mon
         return []
 
     clock = [0.0]
-    monkeypatch.setattr("paragraph_ocr.reader.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("paragraph_ocr.pipeline.reader.perf_counter", lambda: clock[0])
     monkeypatch.setattr(reader.recognizer, "read", slow)
     lines = draw_page(["the river"] * (2 * reader.recognizer.model.input_shape[0]))[0]
     content = BytesIO()

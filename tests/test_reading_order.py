@@ -3,8 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from paragraph_ocr.detection import TextLine
-from paragraph_ocr.reading_order import reading_order
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.reading_order import reading_order
 
 
 def text_line(left: float, right: float, baseline: float, ascender: float = 20) -> TextLine:

@@ -6,12 +6,14 @@ import pytest
 import torch
 from pages import write_folder
 
-from paragraph_ocr.rectification import Geometry
+from paragraph_ocr.pipeline.rectification import Geometry
+from training.data.pages import DatasetError, load_pages
+from training.data.splices import Splicer
+from training.data.strips import Strip, cut_page
 from training.networks.crnn import CRNN, LONGEST_MASK, mask
 from training.networks.layers import Residual
 from training.networks.sliding_cnn import SlidingCNN
-from training.pages import DatasetError, load_pages
-from training.recognition import (
+from training.tasks.recognition import (
     BLANK,
     FIT,
     AugmentedLines,
@@ -24,8 +26,6 @@ from training.recognition import (
     load_charset,
     stack,
 )
-from training.splices import Splicer
-from training.strips import Strip, cut_page
 
 OPTIONS = {"height": 32, "width": 512, "columns": 2048}
 NETWORK = {"name": "crnn", "channels": [8, 16, 24, 32], "hidden": 48}

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from paragraph_ocr.light import dark_on_light, even_light
-from paragraph_ocr.rectification import (
+from paragraph_ocr.pipeline.light import dark_on_light, even_light
+from paragraph_ocr.pipeline.rectification import (
     Geometry,
     Normalisation,
     cut,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from paragraph_ocr import report
-from paragraph_ocr.folder import RECORDS, File
-from paragraph_ocr.report import REPORT, SUMMARY, write_summary
+from paragraph_ocr.cli import report
+from paragraph_ocr.cli.folder import RECORDS, File
+from paragraph_ocr.cli.report import REPORT, SUMMARY, write_summary
 
 HOSTILE = "<script>alert(\"1\")</script> & 'x'"
 

@@ -20,7 +20,7 @@ from pages import draw_page
 
 from local.cloud import event_of
 from paragraph_ocr.formats import FORMATS
-from paragraph_ocr.reader import PageReader
+from paragraph_ocr.pipeline.reader import PageReader
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,12 +9,12 @@ import pytest
 from pages import write_folder
 
 from paragraph_ocr.models import FOLDER, Model
-from paragraph_ocr.reader import PageReader
-from paragraph_ocr.recognition import Recognizer
-from paragraph_ocr.rectification import Geometry, cut, frame
-from training.recognition import Recognition
-from training.splices import Cut, Splicer, find_cuts, load_cuts, make_splicer
-from training.strips import Strip, enlarged
+from paragraph_ocr.pipeline.reader import PageReader
+from paragraph_ocr.pipeline.recognition import Recognizer
+from paragraph_ocr.pipeline.rectification import Geometry, cut, frame
+from training.data.splices import Cut, Splicer, find_cuts, load_cuts, make_splicer
+from training.data.strips import Strip, enlarged
+from training.tasks.recognition import Recognition
 
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
 
@@ -81,7 +81,7 @@ def test_a_line_goes_on_like_another_of_its_hand() -> None:
 def test_cuts_are_found_once(recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strips = [strip for strip, _ in letter_strips(48)]
     first = load_cuts(strips, recognizer, tmp_path)
-    monkeypatch.setattr("training.splices.find_cuts", None)
+    monkeypatch.setattr("training.data.splices.find_cuts", None)
     assert load_cuts(strips, recognizer, tmp_path) == first
     splicer = make_splicer([replace(strips[0], source="other"), *strips], {"letters"}, recognizer, tmp_path)
     assert splicer.cuts == [[], *first]

@@ -7,17 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from paragraph_ocr.imaging import DEFAULT_LIMITS
+from paragraph_ocr.io.limits import DEFAULT_LIMITS
 from paragraph_ocr.models import Model
-from serving import load_reader
+from service.runtime import load_reader
 
 FUNCTION = Path(__file__).parents[1] / "function"
 
 # Of some formats and forms, of other entry points, of jobs, of tests; and what numpy would load lazily.
 LATER = {
     *("PIL.ImageDraw", "PIL.TiffImagePlugin", "pillow_heif", "pypdfium2", "xml.etree", "multipart", "boto3"),
-    *("paragraph_ocr.markup", "paragraph_ocr.overlay", "paragraph_ocr.pdf", "paragraph_ocr.pdfium"),
-    *("paragraph_ocr.__main__", "fetch", "http.client", "urllib.request", "email.message", "tqdm", "argparse"),
+    *(
+        f"paragraph_ocr.{name}"
+        for name in ("formats.hocr", "formats.alto", "formats.overlay", "formats.pdf", "io.pdfium", "cli.main")
+    ),
+    *("service.fetch", "service.jobs", "http.client", "urllib.request", "email.message", "tqdm", "argparse"),
     *("multiprocessing", "concurrent.futures.process", "unittest", "numpy.testing", "numpy.random", "numpy.fft"),
     *("numpy.ma", "numpy.polynomial", "numpy.f2py", "pydantic", "aws_xray_sdk", "matplotlib", "torch"),
 }
@@ -30,7 +33,7 @@ def test_nothing_is_loaded_that_a_request_may_not_need() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=FUNCTION
     )
     loaded = set(run.stdout.split())
-    assert {"cv2", "numpy", "onnxruntime", "paragraph_ocr.reader"} <= loaded
+    assert {"cv2", "numpy", "onnxruntime", "paragraph_ocr.pipeline.reader"} <= loaded
     assert not loaded & LATER
 
 

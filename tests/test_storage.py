@@ -11,11 +11,12 @@ from conftest import Cloud
 from PIL import Image
 from standins import StillReader
 
-import storage
 from paragraph_ocr.document import Document
 from paragraph_ocr.errors import BrokenImage, ImageGone, TooLarge
 from paragraph_ocr.formats import FORMATS, render
-from paragraph_ocr.imaging import Limits, decode
+from paragraph_ocr.io.imaging import decode
+from paragraph_ocr.io.limits import Limits
+from service import storage
 
 INBOX, RESULTS = "stack-inbox", "stack-results"
 KEYS = ["scan.jpg", "letters/1905/Page 1+2 (é).jpg", "é" * 500, "a//b", "failed/scan.jpg", "%41.png"]

@@ -7,8 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paragraph_ocr.rectification import Geometry
-from training.strokes import Pen, PenLines, choose_pen, draw_item, join_words, load_items, measure_line, smooth_stroke
+from paragraph_ocr.pipeline.rectification import Geometry
+from training.data.strokes import (
+    Pen,
+    PenLines,
+    choose_pen,
+    draw_item,
+    join_words,
+    load_items,
+    measure_line,
+    smooth_stroke,
+)
 
 GEOMETRY = Geometry(64, 1280)
 ROUND = Pen(width=2.0, nib=0.0, nib_angle=0.7, pressure=0.0, ink=0.0, flow=0.0, grain=0.0)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from training.corpus import NAMES, Composer, Corpus
-from training.fonts import CHARSET, Face, files_of, load_faces, read_table
-from training.pages import load_pages
+from training.data.pages import load_pages
 from training.synthesis.camera import make_view
+from training.synthesis.corpus import NAMES, Composer, Corpus
 from training.synthesis.folder import write_page
+from training.synthesis.fonts import CHARSET, Face, files_of, load_faces, read_table
 from training.synthesis.hands import Hand, Setting, drawable, make_hand, raise_letters
 from training.synthesis.ink import INK, Sheet, write_line
 from training.synthesis.prose import fill_sheet, make_layout, make_page

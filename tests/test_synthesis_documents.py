@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from training.corpus import NAMES, Corpus
-from training.fonts import CHARSET, Face
-from training.pages import load_pages
+from training.data.pages import load_pages
 from training.synthesis import forms
 from training.synthesis.canvas import MARKS, Canvas, make_design
+from training.synthesis.corpus import NAMES, Corpus
 from training.synthesis.documents import KINDS, make_document
 from training.synthesis.figures import mark
 from training.synthesis.finish import WAYS, record_of, render
 from training.synthesis.folder import write_page
+from training.synthesis.fonts import CHARSET, Face
 from training.synthesis.hands import Hand, Setting
 from training.synthesis.ink import INK
 from training.synthesis.maker import Maker

@@ -12,14 +12,11 @@ import yaml
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-import app
-import intake
-import jobs
-import openapi
-import serving
-import worker
 from local import cloud
 from paragraph_ocr.errors import MethodNotAllowed
+from service import intake, jobs, openapi, worker
+from service import routes as app
+from service import runtime as serving
 
 ROOT = Path(__file__).parents[1]
 FUNCTION = ROOT / "function"
@@ -185,7 +182,9 @@ def test_every_limit_is_a_parameter_with_the_functions_default() -> None:
         "TIMEOUT": str(int(worker.TIMEOUT)),
     }
     assert (worker.LIMITS.max_pixels, worker.LIMITS.max_lines) == (app.LIMITS.max_pixels, app.LIMITS.max_lines)
-    sources = "".join((FUNCTION / f"{name}.py").read_text() for name in ("app", "jobs", "worker", "notices"))
+    sources = "".join(
+        (FUNCTION / "service" / f"{name}.py").read_text() for name in ("routes", "jobs", "worker", "notices")
+    )
     seen = {}
     for function in (READER, WORKER):
         for name, value in function["Environment"]["Variables"].items():
@@ -477,7 +476,7 @@ def test_the_dashboard_shows_every_metric_of_the_handler() -> None:
     for metric in ("Invocations", "Errors", "Throttles", "Duration"):
         assert re.search(rf'"(AWS/Lambda|\.)", "{metric}", ("FunctionName", "\${{ArchiveName}}"|"\.", "\.")', shown)
     assert "FILL(archive, 0)" in shown
-    source = "".join((FUNCTION / f"{name}.py").read_text() for name in ("app", "serving", "worker"))
+    source = "".join((FUNCTION / "service" / f"{name}.py").read_text() for name in ("routes", "runtime", "worker"))
     sent = set(re.findall(r'(?:add|single)_metric\("(\w+)"', source)) | set(serving.STEP_METRICS.values())
     assert len(sent) >= 10
     assert all(name in shown for name in sent)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from local import archive
-from paragraph_ocr.terminal import printable
+from paragraph_ocr.cli.terminal import printable
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
-import app
 from local.screenshots import CHROMIUM, DESKTOP, PHONE, chromium, served
 from local.serve import Event
 from paragraph_ocr.formats import FORMATS
+from service import routes as app
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's Chromium is not installed")
 

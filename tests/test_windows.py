@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from paragraph_ocr.windows import densest_part, elongated, input_side, windows
+from paragraph_ocr.pipeline.windows import densest_part, elongated, input_side, windows
 
 
 @pytest.mark.parametrize("length", [256, 320, 448, 1024, 1088, 3008])

@@ -21,16 +21,13 @@ from pdfs import make_pdf, page_object
 from PIL import Image
 from standins import StillReader
 
-import fetch
-import jobs
-import notices
-import storage
-import worker
 from local.cloud import event_of, poll
-from paragraph_ocr import confined, orientation
 from paragraph_ocr.document import Page
 from paragraph_ocr.errors import RemoteFailed
 from paragraph_ocr.formats import FORMATS, render
+from paragraph_ocr.io import confined
+from paragraph_ocr.pipeline import orientation
+from service import fetch, jobs, notices, storage, worker
 
 ROOT = Path(__file__).parents[1]
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" + "AAAAAAAAAAA="
@@ -73,7 +70,7 @@ CLOCK = Clock()
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     CLOCK.now = 0.0
-    monkeypatch.setattr("paragraph_ocr.reader.perf_counter", lambda: CLOCK.now)
+    monkeypatch.setattr("paragraph_ocr.pipeline.reader.perf_counter", lambda: CLOCK.now)
     monkeypatch.setattr(worker, "monotonic", lambda: CLOCK.now)
     return CLOCK
 
@@ -304,12 +301,10 @@ def before_each_page(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -
         act()
         return find_upright(*arguments)
 
-    monkeypatch.setattr("paragraph_ocr.reader.find_upright", first)
+    monkeypatch.setattr("paragraph_ocr.pipeline.reader.find_upright", first)
 
 
-def test_what_a_worker_writes_whose_lease_is_over_does_not_count(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_worker_writes_whose_lease_is_over_does_not_count(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     etag = cloud.drop("a.png", png())
     event = announced(cloud)
 

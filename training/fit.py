@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
-from training.detection import Detection
-from training.muon import Muon, find_matrices
-from training.paragraphs import Labelling
-from training.recognition import Recognition
+from training.optim.muon import Muon, find_matrices
+from training.tasks.detection import Detection
+from training.tasks.paragraphs import Labelling
+from training.tasks.recognition import Recognition
 
 
 class Task(Protocol):

@@ -96,7 +96,7 @@ class CRNN(nn.Module):
         Parameters
         ----------
         strips : float32 (N, 1, H, W), W a multiple of 8
-            Ink as `paragraph_ocr.rectification.to_ink` gives it, 0 right of the line.
+            Ink as `paragraph_ocr.pipeline.rectification.to_ink` gives it, 0 right of the line.
 
         Returns
         -------

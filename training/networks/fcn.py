@@ -52,7 +52,7 @@ class FCN(nn.Module):
         Parameters
         ----------
         paragraphs : float32 (N, 1, S, S), S a multiple of 8
-            Ink as `paragraph_ocr.rectification.to_ink` gives it.
+            Ink as `paragraph_ocr.pipeline.rectification.to_ink` gives it.
 
         Returns
         -------

@@ -49,7 +49,7 @@ class UNet(nn.Module):
         Parameters
         ----------
         pages : float32 (N, 1, S, S), S a multiple of 32
-            Ink as `paragraph_ocr.rectification.to_ink` gives it.
+            Ink as `paragraph_ocr.pipeline.rectification.to_ink` gives it.
 
         Returns
         -------

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from training.fonts import Face
 from training.synthesis import figures
 from training.synthesis.figures import Box
+from training.synthesis.fonts import Face
 from training.synthesis.hands import Setting, choose_face, drawable, make_hand, wrap
 from training.synthesis.ink import Sheet, write_line
 from training.synthesis.noise import Array, Pixels

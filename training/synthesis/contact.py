@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.corpus import Corpus
-from training.fonts import load_faces
+from training.synthesis.corpus import Corpus
 from training.synthesis.documents import KINDS, make_document
+from training.synthesis.fonts import load_faces
 from training.synthesis.noise import Pixels
 from training.synthesis.recorded import RecordedHands
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from training.corpus import Corpus
-from training.fonts import Face
 from training.synthesis import forms, letters, spreads, tables
+from training.synthesis.corpus import Corpus
 from training.synthesis.finish import record_of, render
+from training.synthesis.fonts import Face
 from training.synthesis.maker import Document, Maker
 from training.synthesis.noise import Pixels
 from training.synthesis.recorded import RecordedHands

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from training.corpus import Corpus
-from training.fonts import load_faces
+from training.synthesis.corpus import Corpus
 from training.synthesis.documents import KINDS, make_document
+from training.synthesis.fonts import load_faces
 from training.synthesis.noise import Pixels
 from training.synthesis.prose import STYLES, make_page
 from training.synthesis.recorded import RecordedHands
@@ -76,7 +76,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m training.synthesis", description="Render synthetic training pages from typefaces and texts."
     )
-    parser.add_argument("--assets", type=Path, default=Path("build/assets"), help="folder written by training.fonts")
+    parser.add_argument(
+        "--assets", type=Path, default=Path("build/assets"), help="folder written by training.synthesis.fonts"
+    )
     parser.add_argument("--french", type=Path, help="folder of annotated pages whose lines serve as French prose")
     parser.add_argument("--texts", type=Path, help="folder of prose, such as de.txt, a paragraph a line")
     parser.add_argument("--pen", type=Path, help="folder of recorded strokes, lines.npz and words.npz, for documents")

@@ -13,7 +13,7 @@ from itertools import groupby
 import numpy as np
 from numpy.random import Generator
 
-from training.fonts import Face, files_of, open_font
+from training.synthesis.fonts import Face, files_of, open_font
 
 # The share of hands that write some letters as capitals wherever they stand.
 MIXED = 0.06

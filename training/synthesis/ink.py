@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from training.corpus import STRAIGHT
-from training.fonts import open_font
+from training.synthesis.corpus import STRAIGHT
+from training.synthesis.fonts import open_font
 from training.synthesis.hands import Hand, Metrics, Setting, runs, typographic
 from training.synthesis.noise import Array, Pixels, grain, noise_field, noise_line
 

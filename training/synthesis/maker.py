@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from training.fonts import Face
 from training.synthesis import figures
 from training.synthesis.canvas import Canvas, Design, make_design
+from training.synthesis.fonts import Face
 from training.synthesis.hands import Hand, Setting, choose_face, make_hand
 from training.synthesis.noise import Pixels
 from training.synthesis.recorded import RecordedHand

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from training.corpus import Block, Composer, Corpus
-from training.fonts import Face, files_of
 from training.synthesis.camera import MAX_SIDE, photograph
+from training.synthesis.corpus import Block, Composer, Corpus
+from training.synthesis.fonts import Face, files_of
 from training.synthesis.hands import Hand, Setting, choose_face, drawable, make_hand, raise_letters, wrap
 from training.synthesis.ink import Sheet, write_line
 from training.synthesis.noise import Pixels

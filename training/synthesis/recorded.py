@@ -1,4 +1,4 @@
-"""Write lines with handwriting that was recorded as pen strokes, see `training.strokes`."""
+"""Write lines with handwriting that was recorded as pen strokes, see `training.data.strokes`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from training.corpus import FOREIGN, straight
-from training.strokes import OVERSAMPLING, Pen, PenItem, choose_pen, draw_strokes, join_words, load_items
+from training.data.strokes import OVERSAMPLING, Pen, PenItem, choose_pen, draw_strokes, join_words, load_items
+from training.synthesis.corpus import FOREIGN, straight
 from training.synthesis.hands import Metrics
 from training.synthesis.ink import INK, surround
 from training.synthesis.noise import Pixels

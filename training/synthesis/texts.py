@@ -12,7 +12,7 @@ from pathlib import Path
 
 from numpy.random import Generator
 
-from training.corpus import NAMES, Corpus, clean, straight
+from training.synthesis.corpus import NAMES, Corpus, clean, straight
 
 LANGUAGES = ("en", "fr", "de", "es", "it", "pt")
 # How often a page is in each language, before those without texts are left out.
@@ -83,7 +83,7 @@ class Vocabulary:
         return self.named(name)
 
     def named(self, name: str) -> str:
-        """A name from the assets: ``first``, ``last``, ``city`` and the other keys of `training.corpus.NAMES`."""
+        """A name from the assets; `name` is a key of `training.synthesis.corpus.NAMES`, such as ``first``."""
         kind = NAMES[name]
         own = LOCALES.get(self.language, self.language)
         for locale in (own, own, "en") if self.chance(0.95) else tuple(self.corpus.names):

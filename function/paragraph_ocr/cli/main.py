@@ -1,0 +1,220 @@
+"""The command line: print or write the text of images, PDFs and folders in one of five forms.
+
+A file that cannot be read is reported on standard error and the rest go on; the exit status is 1 if any failed. With
+an output folder there is a summary too, and a run that was broken off goes on where it stood.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from paragraph_ocr.cli.folder import (
+    File,
+    FolderError,
+    Settings,
+    copy_by_kind,
+    digest_models,
+    is_due,
+    load,
+    prepare,
+    read_file,
+    read_files,
+    render_pages,
+)
+from paragraph_ocr.cli.terminal import printable
+from paragraph_ocr.errors import OcrError
+from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.io import imaging
+from paragraph_ocr.processors import count_processors
+
+# Several of these one after another are still of the form.
+_CONCATENABLE = {"json", "text"}
+_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Quotes arguments, which a shell may have made of file names, without their control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process when left out.
+
+    Returns
+    -------
+    int
+        0, 1 if a file could not be read, or 130 if the run was broken off.
+    """
+    parser = _Parser("paragraph-ocr", description="Read the lines of text in images and PDFs.")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="an image, a PDF, or a folder to look for them in")
+    parser.add_argument(
+        "--format", action="append", choices=FORMATS, help="what to write (default: text); with --out, may be repeated"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write a file for each that is read, and a summary, into this folder; what is there is not read again",
+    )
+    parser.add_argument("--overlay", action="store_true", help="also draw what was found; needs --out")
+    parser.add_argument(
+        "--sort",
+        action="store_true",
+        help="also copy each file into DIR/sorted/handwritten, printed, mixed or blank; needs --out",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="read N files at once, each on one core; needs --out"
+    )
+    options = parser.parse_args(arguments)
+    formats = tuple(dict.fromkeys(options.format or ["text"]))
+    files = list(_files(options.paths, options.out))
+    _refuse(parser, options, formats, files)
+    try:
+        if options.out is None:
+            return _print(files, formats[0])
+        return _write(files, Settings(options.out, formats, options.overlay, digest_models()), options)
+    except KeyboardInterrupt:
+        print("Broken off; the same command goes on from here.", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _refuse(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, formats: Sequence[str], files: Sequence[File]
+) -> None:
+    """End with a message where options do not go together."""
+    if options.jobs < 1:
+        parser.error("--jobs takes a number from 1 on")
+    if options.out is None:
+        for option, given in (("overlay", options.overlay), ("sort", options.sort), ("jobs", options.jobs > 1)):
+            if given:
+                parser.error(f"--{option} needs --out, the folder to write into")
+        if len(formats) > 1:
+            parser.error("more than one --format needs --out")
+        if "pdf" in formats and sys.stdout.isatty():
+            parser.error("--format pdf needs --out, or standard output sent to a file")
+        if not _CONCATENABLE.issuperset(formats) and len(files) > 1:
+            parser.error(f"--format {formats[0]} of more than one file needs --out")
+        return
+    if len({os.path.normcase(file.name) for file in files}) < len(files):
+        parser.error("two of the files would be written to one; give the folder that holds both instead")
+    images = options.overlay or options.sort or "pdf" in formats
+    if images and os.path.realpath(options.out) in map(os.path.realpath, options.paths):
+        parser.error("pictures and PDFs need another --out than the folder that is read, or they would be read next")
+
+
+def _files(paths: Sequence[str], out: Path | None) -> Iterator[File]:
+    """Yield every file; what lies in the output folder is none of them.
+
+    A folder that is named like an image, or that cannot be looked into, is one too, so that it is reported.
+    """
+    ours = None if out is None else os.path.realpath(out)
+    for path in paths:
+        # Of "missing/", too, and of what has no name of its own.
+        name = os.path.basename(os.path.abspath(path)) or "_"
+        if not os.path.isdir(path) or _is_image(name):
+            yield File(path, Path(name))
+        if os.path.isdir(path):
+            yield from _walk(path, name, ours)
+
+
+def _walk(path: str, name: str, ours: str | None) -> Iterator[File]:
+    closed: list[str] = []
+    for folder, subfolders, files in os.walk(path, onerror=lambda error: closed.append(error.filename)):
+        subfolders[:] = sorted(each for each in subfolders if os.path.realpath(os.path.join(folder, each)) != ours)
+        for file in sorted(filter(_is_image, [*files, *subfolders])):
+            found = os.path.join(folder, file)
+            yield File(found, Path(os.path.relpath(found, path)))
+    for folder in closed:
+        if not _is_image(folder):
+            yield File(folder, Path(os.path.relpath(folder, path) if folder != path else name))
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in imaging.SUFFIXES
+
+
+def _print(files: Sequence[File], form: str) -> int:
+    # Loading the models takes longer than a wrong option or --help should.
+    from paragraph_ocr.pipeline.reader import PageReader
+
+    reader = PageReader.load(threads=count_processors())
+    failed = False
+    for file in tqdm(files, unit="file", disable=None if len(files) > 1 else True):
+        try:
+            data = load(file.path)
+            written = render_pages(reader.read(data, file.path), form, data)
+        except (OcrError, OSError) as error:
+            failed = True
+            _report(file, error)
+            continue
+        with tqdm.external_write_mode():
+            sys.stdout.buffer.write(written)
+            sys.stdout.buffer.flush()
+    return int(failed)
+
+
+def _report(file: File, reason: object) -> None:
+    tqdm.write(printable(f"{file.path}: {reason}"), file=sys.stderr)
+
+
+def _write(files: Sequence[File], settings: Settings, options: argparse.Namespace) -> int:
+    from paragraph_ocr.cli.report import REPORT, write_summary
+
+    failed = False
+    try:
+        prepare(settings.out)
+        due = [file for file in files if is_due(file, settings)]
+        with tqdm(total=len(files), initial=len(files) - len(due), unit="file", disable=None) as progress:
+            for file, reason in _read(due, settings, options.jobs):
+                progress.update()
+                if reason is not None:
+                    failed = True
+                    _report(file, reason)
+    except FolderError as error:
+        print(printable(str(error)), file=sys.stderr)
+        return 1
+    if options.sort:
+        for file in tqdm(files, unit="copy", disable=None):
+            try:
+                copy_by_kind(file, settings.out)
+            except OSError as error:
+                failed = True
+                _report(file, error)
+    try:
+        totals = write_summary(files, settings.out, settings.formats)
+    except OSError as error:
+        print(printable(f"The summary cannot be written: {error}"), file=sys.stderr)
+        return 1
+    told = (
+        f"{totals.files:,} files ({len(due):,} read now, {totals.failed:,} failed), {totals.pages:,} pages; "
+        f"see {settings.out / REPORT}"
+    )
+    print(printable(told), file=sys.stderr)
+    return int(failed or totals.failed > 0)
+
+
+def _read(due: Sequence[File], settings: Settings, jobs: int) -> Iterator[tuple[File, str | None]]:
+    if min(jobs, len(due)) > 1:
+        yield from read_files(due, settings, min(jobs, len(due)))
+    elif due:
+        from paragraph_ocr.pipeline.reader import PageReader
+
+        reader = PageReader.load(threads=count_processors())
+        for file in due:
+            yield file, read_file(reader, file, settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

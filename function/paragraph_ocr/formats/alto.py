@@ -1,0 +1,72 @@
+"""ALTO 4.2 (https://www.loc.gov/standards/alto/)."""
+
+import math
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from paragraph_ocr import __version__
+from paragraph_ocr.document import Box, Document, Page, Points, bounds
+from paragraph_ocr.formats.xml import bounds_of_lines, check_time, child, clean, clipped, written
+
+_NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
+_SCHEMA = "http://www.loc.gov/standards/alto/v4/alto-4-2.xsd"
+
+
+def write(document: Document, _: object = None, deadline: float = math.inf, __: object = None) -> Iterator[bytes]:
+    """Yield the document in parts; raises DeadlineExceeded when `perf_counter` passes the deadline."""
+    root = ElementTree.Element(
+        "alto",
+        {
+            "xmlns": _NAMESPACE,
+            "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
+            "xsi:schemaLocation": f"{_NAMESPACE} {_SCHEMA}",
+            "SCHEMAVERSION": "4.2",
+        },
+    )
+    description = child(root, "Description")
+    child(description, "MeasurementUnit").text = "pixel"
+    child(child(description, "sourceImageInformation"), "fileName").text = clean(document.image)
+    processing = child(description, "Processing", ID="reading")
+    child(processing, "processingCategory").text = "contentGeneration"
+    models = document.pages[0].model.values()
+    child(processing, "processingStepSettings").text = " ".join(models)
+    software = child(processing, "processingSoftware")
+    child(software, "softwareName").text = "paragraph-ocr"
+    child(software, "softwareVersion").text = __version__
+    pages = (_page(page, deadline) for page in document.pages)
+    return written("", root, child(root, "Layout"), pages)
+
+
+def _page(page: Page, deadline: float) -> ElementTree.Element:
+    size = {"HEIGHT": str(page.height), "WIDTH": str(page.width)}
+    named = {"ID": f"page_{page.page}", "PHYSICAL_IMG_NR": str(page.page), "PROCESSINGREFS": "reading"}
+    sheet = ElementTree.Element("Page", {**size, **named, "PC": f"{page.confidence:.4f}"})
+    space = child(sheet, "PrintSpace", size, HPOS=0, VPOS=0)
+    if not page.lines:
+        return sheet
+    block = child(space, "TextBlock", _place(bounds_of_lines(page), page), ID=f"block_{page.page}")
+    for number, line in enumerate(page.lines, 1):
+        check_time(deadline)
+        name = f"line_{page.page}_{number}"
+        row = child(block, "TextLine", _place(line.box, page), ID=name, BASELINE=_points(line.baseline, page))
+        _shape(row, line.polygon, page)
+        for count, word in enumerate(line.words, 1):
+            if count > 1:
+                child(row, "SP")
+            place = _place(bounds(word.polygon), page)
+            content = {"CONTENT": clean(word.text), "WC": f"{word.confidence:.4f}"}
+            _shape(child(row, "String", place, ID=f"{name}_{count}", **content), word.polygon, page)
+    return sheet
+
+
+def _shape(parent: ElementTree.Element, polygon: Points, page: Page) -> None:
+    child(child(parent, "Shape"), "Polygon", POINTS=_points(polygon, page))
+
+
+def _points(points: Points, page: Page) -> str:
+    return " ".join(f"{min(max(x, 0), page.width):.1f},{min(max(y, 0), page.height):.1f}" for x, y in points)
+
+
+def _place(box: Box, page: Page) -> dict[str, object]:
+    left, top, right, bottom = clipped(box, page)
+    return {"HPOS": left, "VPOS": top, "WIDTH": right - left, "HEIGHT": bottom - top}

@@ -1,0 +1,1 @@
+"""Bytes to pixels and back: decoders, limits, confined processes and files."""

@@ -1,0 +1,244 @@
+"""Open PDFs in a process of their own: a file goes in, its grey pages or a PDF with more text come out.
+
+PDFium takes what other readers take, but a hostile file of a megabyte makes it use gigabytes and minutes, or crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from paragraph_ocr import errors
+from paragraph_ocr.io.confined import Confined, receive, send
+from paragraph_ocr.io.pdf_writer import TextLayer, Writer
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pypdfium2
+    from numpy.typing import NDArray
+
+    from paragraph_ocr.io.limits import Limits
+
+DOTS_PER_INCH = 200
+# Some scans claim a point for every pixel: what is too large at 200 dots is rendered with fewer, but not with less.
+LEAST_DOTS_PER_INCH = 72
+POINTS_PER_INCH = 72
+MAX_MEMORY = 2**30
+PAGE_SECONDS = 20.0
+# Of the processor, beyond the time for opening the file: it may stay open for longer.
+_SPARE_SECONDS = 60.0
+# Words of a page that are text already are looked up in PDFium's list of characters, which takes a time that grows with
+# the square of the text objects: 0.1 seconds for so many. Where there are more, their boxes are compared.
+MAX_LISTED_OBJECTS = 2_000
+
+
+class Pdf:
+    """A PDF that a process has open; `close` ends it.
+
+    Parameters
+    ----------
+    data : bytes
+    limits : Limits
+        Their time is that for opening it.
+
+    Raises
+    ------
+    OcrError
+        The PDF is refused, does not open, or not in time.
+
+    Attributes
+    ----------
+    count : int
+        Its pages.
+    """
+
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        seconds = limits.max_seconds + _SPARE_SECONDS
+        task = {"max_pages": limits.max_pages, "max_pixels": limits.max_pixels}
+        self._process = Confined(__name__, "PDF", task, data, min(MAX_MEMORY, limits.max_memory), seconds)
+        try:
+            header, _ = self._process.answer(min(PAGE_SECONDS, limits.max_seconds))
+        except BaseException:
+            self.close()
+            raise
+        self.count = int(header["pages"])
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()
+
+    def pages(self, first: int, deadline: float) -> Iterator[NDArray[np.uint8]]:
+        """The pages from one on, uint8 (H, W), as `imaging.decode` gives them, until `perf_counter` says `deadline`."""
+        import numpy as np
+
+        if first > self.count:
+            return
+        self._process.ask({"first": first})
+        for _ in range(first, self.count + 1):
+            shape, pixels = self._process.answer(min(PAGE_SECONDS, deadline - perf_counter()))
+            rows = np.frombuffer(pixels, np.uint8).reshape(shape["height"], -1)
+            yield np.ascontiguousarray(rows[:, : shape["width"]])
+
+    def overlay(self, layers: Iterable[TextLayer], deadline: float) -> bytes:
+        """The PDF with invisible text laid over its pages, except where they have text already; the last thing asked.
+
+        Parameters
+        ----------
+        layers : iterable of TextLayer
+            One a page; their units are the pixels of `pages`. Each is handed over before the next is asked for.
+        deadline : float
+            As `perf_counter` has it.
+
+        Raises
+        ------
+        OcrError
+            It takes too long, or too much memory.
+        """
+        seconds = PAGE_SECONDS
+        self._process.ask({"overlay": True})
+        for layer in layers:
+            self._process.ask({"layer": [layer.width, layer.height, layer.words]})
+            self._process.answer(min(PAGE_SECONDS, deadline - perf_counter()))
+            seconds += 1.0
+        self._process.ask({})
+        _, written = self._process.answer(min(seconds, deadline - perf_counter()))
+        return bytes(written)
+
+
+def serve(task: dict[str, Any], data: bytes) -> None:
+    """What the process does: open the file, and then what it is asked for."""
+    import pypdfium2
+
+    try:
+        document = _open(data)
+        scales = _scales(document, **task)
+        send({"pages": len(document)})
+        while True:
+            asked, _ = receive()
+            if "overlay" in asked:
+                _overlay(document)
+            else:
+                _render(document, scales, asked["first"])
+    except pypdfium2.PdfiumError as error:
+        raise errors.BrokenImage("The PDF is damaged or cut short; print it to a new PDF.") from error
+
+
+def _open(data: bytes) -> pypdfium2.PdfDocument:
+    import pypdfium2
+    from pypdfium2 import raw
+
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code == raw.FPDF_ERR_PASSWORD:
+            raise errors.BrokenImage("The PDF needs a password; save it without one.") from error
+        raise
+    document.init_forms()
+    if not len(document):
+        raise errors.BrokenImage("The PDF has no pages.")
+    return document
+
+
+def _scales(document: pypdfium2.PdfDocument, max_pages: int, max_pixels: int) -> list[float]:
+    """The pixels a point of each page."""
+    if len(document) > max_pages:
+        raise errors.TooLarge(f"The PDF has {len(document):,} pages; the limit is {max_pages:,}.")
+    sizes = [document.get_page_size(index) for index in range(len(document))]
+    return [_scale(width, height, max_pixels) for width, height in sizes]
+
+
+def _render(document: pypdfium2.PdfDocument, scales: list[float], first: int) -> None:
+    """Send the grey pixels of the first page that is asked for and of all after it."""
+    for index in range(first - 1, len(document)):
+        page = document[index]
+        bitmap = page.render(scales[index], grayscale=True)
+        send({"width": bitmap.width, "height": bitmap.height}, memoryview(bitmap.buffer).cast("B"))
+        bitmap.close()
+        page.close()
+
+
+def _scale(width: float, height: float, max_pixels: int) -> float:
+    """Pixels a point for a page of so many points; known before anything of it is read."""
+    # A pixel is spared for each side being rounded up.
+    most = ((max_pixels - width - height) / max(width * height, 1)) ** 0.5 if max_pixels > width + height else 0.0
+    if most < LEAST_DOTS_PER_INCH / POINTS_PER_INCH:
+        raise errors.TooLarge(
+            f"A page of the PDF measures {width:.0f} x {height:.0f} points; "
+            f"at {LEAST_DOTS_PER_INCH} dots an inch the limit is {max_pixels:,} pixels."
+        )
+    return min(DOTS_PER_INCH / POINTS_PER_INCH, most)
+
+
+def _layers() -> Iterator[tuple[int, int, list[tuple[float, float, str]]]]:
+    """The layers that are asked for, up to the message without one."""
+    while "layer" in (asked := receive()[0]):
+        yield asked["layer"]
+
+
+def _overlay(document: pypdfium2.PdfDocument) -> None:
+    """Send a message for each layer, once it is laid over its page, and then the document."""
+    import pypdfium2
+    from pypdfium2 import raw
+
+    for index, (width, height, words) in enumerate(_layers()):
+        page = document[index]
+        to_page = _to_page(page, width, height)
+        places = [to_page.on_point(word[0], height - word[1]) for word in words]
+        missing = [word for word, is_text in zip(words, _are_text(page, places), strict=True) if not is_text]
+        writer = Writer()
+        writer.add_page(width, height, TextLayer(width, height, missing).content(1.0))
+        with pypdfium2.PdfDocument(writer.finish("")) as written:
+            template = raw.FPDF_NewXObjectFromPage(document, written, 0)
+            form = raw.FPDF_NewFormObjectFromXObject(template)
+            raw.FPDFPageObj_SetMatrix(form, to_page.to_raw())
+            raw.FPDFPage_InsertObject(page, form)
+            raw.FPDFPage_GenerateContent(page)
+            raw.FPDF_CloseXObject(template)
+        page.close()
+        send({"page": index + 1})
+    content = BytesIO()
+    document.save(content)
+    send({}, content.getbuffer())
+
+
+def _are_text(page: pypdfium2.PdfPage, places: list[tuple[float, float]]) -> list[bool]:
+    """Whether the page has text at each place, in its own coordinates."""
+    from ctypes import c_float
+
+    from pypdfium2 import raw
+
+    objects = raw.FPDFPage_CountObjects(page)
+    if objects <= MAX_LISTED_OBJECTS:
+        text = page.get_textpage()
+        found = [text.get_index(*place, 1, 1) is not None for place in places]
+        text.close()
+        return found
+    left, bottom, right, top = (c_float() for _ in range(4))
+    open_places = dict(enumerate(places))
+    for index in range(objects):
+        each = raw.FPDFPage_GetObject(page, index)
+        if raw.FPDFPageObj_GetType(each) == raw.FPDF_PAGEOBJ_TEXT and raw.FPDFPageObj_GetBounds(
+            each, left, bottom, right, top
+        ):
+            box = left.value, bottom.value, right.value, top.value
+            for at in [at for at, (x, y) in open_places.items() if box[0] <= x <= box[2] and box[1] <= y <= box[3]]:
+                del open_places[at]
+    return [at not in open_places for at in range(len(places))]
+
+
+def _to_page(page: pypdfium2.PdfPage, width: int, height: int) -> pypdfium2.PdfMatrix:
+    """The matrix from the pixels of a page as it is seen, upwards from its lower left, to its own coordinates."""
+    from ctypes import c_double
+
+    import pypdfium2
+    from pypdfium2 import raw
+
+    corners = []
+    for across, down in ((0, height), (width, height), (0, 0)):
+        x, y = c_double(), c_double()
+        raw.FPDF_DeviceToPage(page, 0, 0, width, height, 0, across, down, x, y)
+        corners.append((x.value, y.value))
+    (x0, y0), (x1, y1), (x2, y2) = corners
+    return pypdfium2.PdfMatrix((x1 - x0) / width, (y1 - y0) / width, (x2 - x0) / height, (y2 - y0) / height, x0, y0)

@@ -1,0 +1,1 @@
+"""The stages from a page's pixels to its text."""

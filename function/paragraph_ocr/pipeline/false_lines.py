@@ -1,0 +1,117 @@
+"""Tell what is no text on this side of the sheet: bar codes, and writing that shows through from the back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.recognition import Recognizer
+from paragraph_ocr.pipeline.rectification import cut, frame
+
+# Of the contrast of most of a page's writing, less than this share may be the back of the sheet.
+FAINT = 0.6
+# Show-through of fewer letters than are as wide as this many heights of a strip may be an accident.
+LEAST_SHOW_THROUGH = 8
+# Bars of a bar code, and the share of its dark columns that are dark from top to bottom.
+FEWEST_BARS, SOLID = 12, 0.85
+
+
+@dataclass(frozen=True)
+class FalseLines:
+    """Lines that are no text of this side of the sheet, as places in a list of lines.
+
+    Attributes
+    ----------
+    bar_codes, show_through : frozenset of int
+    faintest : float
+        Grey levels between paper and ink that show-through has at most, if what has less may be wiped off the page:
+        there is show-through, and more of it than of faint writing; else 0.
+    """
+
+    bar_codes: frozenset[int]
+    show_through: frozenset[int]
+    faintest: float
+
+
+def find_false_lines(page: NDArray[np.uint8], lines: Sequence[TextLine], recognizer: Recognizer) -> FalseLines:
+    """Which lines of a page are bar codes or show through from the back, where writing is faint and mirrored.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+        Dark strokes on light paper, upright.
+    lines : sequence of TextLine
+    recognizer : Recognizer
+    """
+    if not lines:
+        return FalseLines(frozenset(), frozenset(), 0.0)
+    strips = [cut(page, frame(line.baseline, line.ascender, line.descender, recognizer.geometry)) for line in lines]
+    bar_codes = frozenset(index for index, strip in enumerate(strips) if is_bar_code(strip))
+    contrasts = np.array([_contrast(strip, recognizer.geometry.baseline) for strip in strips])
+    lengths = np.array([strip.shape[1] for strip in strips])
+    order = np.argsort(contrasts)
+    # The writing of this side is the darker, if it is at least a quarter of all.
+    usual = contrasts[order][np.searchsorted(np.cumsum(lengths[order]), 0.75 * lengths.sum())]
+    faint = np.flatnonzero(contrasts < FAINT * usual).tolist()
+    show_through = frozenset(index for index in faint if _is_mirrored(strips[index], recognizer))
+    length, of_faint = int(lengths[list(show_through)].sum()), int(lengths[faint].sum())
+    wipe = length >= LEAST_SHOW_THROUGH * len(strips[0]) and 2 * length > of_faint
+    return FalseLines(bar_codes, show_through, FAINT * float(usual) if wipe else 0.0)
+
+
+def wiped(page: NDArray[np.uint8], faintest: float) -> NDArray[np.uint8]:
+    """A page without what differs from the paper around it by less than so many grey levels.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+    faintest : float
+    """
+    around = cv2.dilate(_smaller(page), np.ones((9, 9), np.uint8))
+    paper = cv2.resize(cv2.blur(around, (31, 31)), page.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.where(cv2.subtract(paper, page) < faintest, paper, page), np.uint8)
+
+
+def _smaller(page: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scale = min(1.0, 1024 / max(page.shape))
+    size = (max(1, round(page.shape[1] * scale)), max(1, round(page.shape[0] * scale)))
+    return np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _is_mirrored(strip: NDArray[np.uint8], recognizer: Recognizer) -> bool:
+    """Whether a strip is read more surely mirrored than as it is."""
+    means = []
+    for seen in recognizer.look([strip, np.ascontiguousarray(strip[:, ::-1])]):
+        read = [character.confidence for character in recognizer.best_path(seen) if character.text != " "]
+        means.append(float(np.mean(read)) if read else 0.0)
+    return means[1] > means[0]
+
+
+def is_bar_code(strip: NDArray[np.uint8]) -> bool:
+    """Whether a strip shows many bars that are all as tall as it, and nothing else.
+
+    Parameters
+    ----------
+    strip : uint8 (H, W)
+    """
+    height = len(strip)
+    dark, light = np.percentile(strip, (5, 95))
+    if light - dark < 32:
+        return False
+    middle = strip[height // 4 : -height // 4] < (dark + light) / 2
+    share = middle.mean(axis=0)
+    bars = int(np.count_nonzero(np.diff((share > 0.5).astype(np.int8)) == 1))
+    some = share > 0.15
+    return bars >= FEWEST_BARS and float((share[some] > 0.9).mean()) >= SOLID
+
+
+def _contrast(strip: NDArray[np.uint8], baseline: float) -> float:
+    """Grey levels between the paper of a strip and the ink of its small letters."""
+    row = round(baseline * len(strip))
+    small_letters = strip[max(row - len(strip) // 3, 0) : row]
+    return float(np.percentile(strip, 80)) - float(np.percentile(small_letters, 12))

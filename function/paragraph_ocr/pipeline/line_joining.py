@@ -1,0 +1,365 @@
+"""Complete the lines found on a page by its ink: longer where ink goes on, whole where they broke, more where none is.
+
+A detector sees large shapes beside small letters badly: lines end in the middle of a word or come in pieces near a
+signature, a stamp or a heading, and single characters that stand alone have no line at all. The components of the
+page's ink that are as large as letters tell where lines go on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.document import Box
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.ink import SMALLEST, Ink, find_ink, letter_height
+from paragraph_ocr.pipeline.rectification import Points
+
+# Ascenders have about so many pixels where the ink is looked at.
+ASCENDER = 16.0
+# In ascender heights: the widest gap between words of a line, the widest shape that a line goes on behind, how far
+# pieces of a line lie above each other, and the gap between two pieces that are one line with nothing between.
+WORD_GAP, SHAPE, LEVEL, SEAM = 0.8, 9.0, 0.3, 0.35
+# In ascender heights: the widest gap between two pieces that grew towards each other, which between cells of a table
+# is wider, and the least by which they grew, or that a shape hides of a line, which of a rule is less.
+JOINED_GAP, HIDING = 0.8, 0.8
+# Heights of letters in ascenders: a part of a line, and one that begins a line of its own.
+SHORTEST_LETTER, TALLEST_LETTER = 0.3, 2.0
+# A component belongs to a line if so much of it lies within.
+COVERED = 0.5
+# The detector's confidence that is given to lines that it did not find: they are kept only if they are read well.
+CONFIDENCE = 0.61
+# Letters of a line turned by a quarter, and how many times as tall as wide it is.
+FEWEST_UPRIGHT, LEAST_UPRIGHT = 5, 4.0
+# Descenders in ascender heights, of lines that were not found by the detector.
+DESCENDER = 0.35
+
+
+class CompleteLines(NamedTuple):
+    """Lines of a page in no order, and boxes (left, top, right, bottom) in which text may run up or down the page."""
+
+    lines: list[TextLine]
+    upright: list[Box]
+
+
+def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLines:
+    """Lines of a page, as far as its ink goes.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+        Dark strokes on light paper, upright.
+    lines : list of TextLine
+        As the detector found them, in any order.
+
+    Returns
+    -------
+    CompleteLines
+    """
+    ascender = float(np.median([line.ascender for line in lines])) if lines else None
+    ink = find_ink(page, min(1.0, ASCENDER / ascender) if ascender else min(1.0, 1024 / min(page.shape)))
+    if ascender is None and (ascender := letter_height(ink)) is None:
+        return CompleteLines(lines, [])
+    pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
+    cover = _cover(ink, pieces)
+    loose = ~cover & (ink.area >= SMALLEST)
+    _join(pieces, ink, loose)
+    whole = [piece for piece in pieces if piece.alive]
+    upright = _upright_boxes(ink, loose, ascender * ink.scale)
+    more = _loose_lines(ink, loose, whole, ascender * ink.scale)
+    return CompleteLines(
+        [piece.found or piece.line.rescaled(1 / ink.scale) for piece in whole]
+        + [line.rescaled(1 / ink.scale) for line in more],
+        [
+            (left / ink.scale, top / ink.scale, right / ink.scale, bottom / ink.scale)
+            for left, top, right, bottom in upright
+        ],
+    )
+
+
+class _Piece:
+    """A line while it grows: its baseline as a function of x."""
+
+    def __init__(self, line: TextLine, found: TextLine) -> None:
+        self.line = line
+        # The line as it was found, as long as it stays that.
+        self.found: TextLine | None = found
+        self.alive = True
+        # Columns of letters by which it grew at the left and at the right.
+        self.taken = [0.0, 0.0]
+
+    @property
+    def left(self) -> float:
+        return float(self.line.baseline[0, 0])
+
+    @property
+    def right(self) -> float:
+        return float(self.line.baseline[-1, 0])
+
+    def level(self, x: float) -> float:
+        """Where the baseline lies at x; beyond the ends it goes on straight."""
+        baseline = self.line.baseline
+        if self.left <= x <= self.right:
+            return float(np.interp(x, baseline[:, 0], baseline[:, 1]))
+        end = 0 if x < self.left else -1
+        reach = 6 * self.line.ascender
+        near = baseline[np.abs(baseline[:, 0] - baseline[end, 0]) <= reach]
+        run = float(near[-1, 0] - near[0, 0])
+        slope = float(near[-1, 1] - near[0, 1]) / run if run > 2 * self.line.ascender else self.slope
+        return float(baseline[end, 1]) + slope * (x - float(baseline[end, 0]))
+
+    @property
+    def slope(self) -> float:
+        run = self.line.baseline[-1] - self.line.baseline[0]
+        return float(run[1] / run[0]) if run[0] > 4 * self.line.ascender else 0.0
+
+    def reach(self, x: float, side: int) -> None:
+        """Grow to x at the left (0) or the right (1)."""
+        point = np.array([[x, self.level(x)]], np.float32)
+        baseline = self.line.baseline
+        parts = [point, baseline] if side == 0 else [baseline, point]
+        self.line = replace(self.line, baseline=np.concatenate(parts).astype(np.float32))
+        self.found = None
+
+    def join(self, other: _Piece) -> None:
+        """Become one line with another that stands to the right."""
+        own, added = self.line, other.line
+        after = added.baseline[added.baseline[:, 0] > self.right + 1]
+        share = _length(added.baseline) / max(_length(own.baseline) + _length(added.baseline), 1e-6)
+        self.line = TextLine(
+            np.concatenate([own.baseline, after]).astype(np.float32),
+            (1 - share) * own.ascender + share * added.ascender,
+            (1 - share) * own.descender + share * added.descender,
+            max(own.confidence, added.confidence),
+        )
+        self.taken[1] = other.taken[1]
+        self.found = None
+        other.alive = False
+
+
+def _length(baseline: Points) -> float:
+    return float(baseline[-1, 0] - baseline[0, 0])
+
+
+def _alike(one: _Piece, other: _Piece, x: float) -> bool:
+    """Whether two pieces lie on one line and are about as tall."""
+    small, large = sorted((one.line.ascender, other.line.ascender))
+    return abs(one.level(x) - other.level(x)) <= LEVEL * large and large <= 1.7 * small
+
+
+def _without_doubles(pieces: list[_Piece]) -> list[_Piece]:
+    """Pieces but those of which most lies within a longer one on the same line."""
+    kept: list[_Piece] = []
+    for piece in sorted(pieces, key=lambda piece: -_length(piece.line.baseline)):
+        inside = any(
+            min(piece.right, other.right) - max(piece.left, other.left) > 0.7 * max(_length(piece.line.baseline), 1)
+            and _alike(piece, other, (max(piece.left, other.left) + min(piece.right, other.right)) / 2)
+            for other in kept
+        )
+        if not inside:
+            kept.append(piece)
+    return kept
+
+
+def _cover(ink: Ink, pieces: list[_Piece]) -> NDArray[np.bool_]:
+    """Which components lie mostly within a line."""
+    painted = np.zeros(ink.labels.shape, np.uint8)
+    for piece in pieces:
+        cv2.fillPoly(painted, [np.round(piece.line.polygon).astype(np.int32)], 1)
+    within = np.bincount(ink.labels[painted > 0], minlength=len(ink.area) + 1)[1:]
+    return np.asarray(within >= COVERED * ink.area)
+
+
+def _join(pieces: list[_Piece], ink: Ink, loose: NDArray[np.bool_]) -> None:
+    """Let pieces grow into loose letters and into each other; letters that are taken are no longer loose."""
+    centre_y = (ink.top + ink.bottom) / 2
+    usual = float(np.median([piece.line.ascender for piece in pieces])) if pieces else 0.0
+    order = sorted(range(len(pieces)), key=lambda index: (pieces[index].left, pieces[index].right))
+    for side in (1, 0):
+        for index in order if side == 1 else reversed(order):
+            piece = pieces[index]
+            if piece.alive:
+                _grow(piece, side, pieces, ink, loose, centre_y, usual)
+
+
+def _grow(
+    piece: _Piece,
+    side: int,
+    pieces: list[_Piece],
+    ink: Ink,
+    loose: NDArray[np.bool_],
+    centre_y: NDArray[np.float64],
+    usual: float,
+) -> None:
+    """Let a piece grow to one side as far as letters go on or another piece begins."""
+    sign = 1 if side else -1
+    while True:
+        ascender, descender = piece.line.ascender, piece.line.descender
+        end = piece.right if side else piece.left
+        level = piece.level(end)
+        reach = (WORD_GAP + SHAPE) * ascender
+        near, far = (ink.left, ink.right) if side else (ink.right, ink.left)
+        # Slopes are small over such a distance.
+        candidates = loose & (sign * (far - end) > 0.15 * ascender) & (sign * (near - end) < reach)
+        candidates &= (ink.height <= TALLEST_LETTER * ascender) & (ink.width <= 12 * ascender)
+        # Pieces of upright rules are no letters.
+        candidates &= (ink.height <= 1.1 * ascender) | (ink.width > 0.25 * ink.height)
+        candidates &= (ink.bottom > level - 1.5 * ascender - reach / 4) & (ink.top < level + descender + reach / 4)
+        letters = []
+        for index in np.flatnonzero(candidates):
+            at = piece.level(float(near[index]))
+            tall = ink.height[index] >= SHORTEST_LETTER * ascender
+            inside = min(ink.bottom[index], at + 0.1 * ascender) - max(ink.top[index], at - 0.8 * ascender)
+            if tall and inside > 0.5 * min(ink.height[index], 0.8 * ascender) and ink.top[index] > at - 1.6 * ascender:
+                letters.append(index)
+        letter = min(letters, key=lambda index: sign * near[index], default=None)
+        other = _next_piece(piece, side, pieces, reach)
+        letter_gap = sign * (near[letter] - end) if letter is not None else np.inf
+        other_gap = sign * ((other.left if side else other.right) - end) if other is not None else np.inf
+        if other is not None and other_gap <= letter_gap:
+            clear, hidden = _gap(piece, ink, end, end + sign * max(other_gap, 0.0), usual)
+            taken = piece.taken[side] + other.taken[1 - side]
+            begun = taken > HIDING * ascender or (hidden > HIDING * ascender and clear < SEAM * ascender)
+            if clear <= (JOINED_GAP if begun else SEAM) * ascender and (begun or hidden == 0):
+                if side:
+                    piece.join(other)
+                else:
+                    _join_left(piece, other)
+                continue
+            return
+        if letter is None:
+            return
+        clear, _ = _gap(piece, ink, end, float(near[letter]), usual)
+        if clear > WORD_GAP * ascender:
+            return
+        loose[letter] = False
+        piece.taken[side] += float(ink.width[letter])
+        piece.reach(float(far[letter]), side)
+        # Points and accents above and below it are part of it.
+        beside = (
+            loose & (ink.left >= min(near[letter], far[letter])) & (ink.right <= max(near[letter], far[letter]) + 1)
+        )
+        beside &= np.abs(centre_y - level) < 1.6 * ascender
+        loose[beside & (ink.height < 0.5 * ascender)] = False
+
+
+def _join_left(piece: _Piece, other: _Piece) -> None:
+    """Become one line with another that stands to the left."""
+    taken = [other.taken[0], piece.taken[1]]
+    other.join(piece)
+    piece.line, piece.found, piece.taken = other.line, None, taken
+    piece.alive, other.alive = True, False
+
+
+def _next_piece(piece: _Piece, side: int, pieces: list[_Piece], reach: float) -> _Piece | None:
+    """The next piece on the same line, which begins at most `reach` away, or overlaps a little."""
+    best, nearest = None, reach
+    for other in pieces:
+        if other is piece or not other.alive:
+            continue
+        gap = other.left - piece.right if side else piece.left - other.right
+        if -0.5 * min(_length(piece.line.baseline), _length(other.line.baseline)) < gap < nearest and _alike(
+            piece, other, (other.left if side else other.right)
+        ):
+            best, nearest = other, gap
+    return best
+
+
+def _gap(piece: _Piece, ink: Ink, start: float, end: float, usual: float) -> tuple[float, float]:
+    """Of a gap in a line, the columns without ink of a shape that is larger than letters, and those with it."""
+    low, high = sorted((round(start), round(end)))
+    columns = np.arange(max(low, 0), min(high, ink.labels.shape[1]))
+    if len(columns) == 0:
+        return float(high - low), 0.0
+    level, ascender = piece.level((low + high) / 2), piece.line.ascender
+    rows = slice(max(round(level - 0.9 * ascender), 0), max(round(level), 1))
+    part = ink.labels[rows, columns[0] : columns[-1] + 1]
+    large = np.concatenate([[False], (ink.height > TALLEST_LETTER * usual) | (ink.width > 12 * usual)])
+    hidden = int(large[part].any(axis=0).sum()) if part.size else 0
+    return float(high - low - hidden), float(hidden)
+
+
+def _upright_boxes(ink: Ink, loose: NDArray[np.bool_], ascender: float) -> list[Box]:
+    """Boxes of letters that stand so close above each other that they are a line turned by a quarter; no longer loose.
+
+    Letters of lines that stand above each other are farther apart than those of a line are.
+    """
+    width, height = ink.width, ink.height
+    letters = loose & (width >= 0.3 * ascender) & (width <= 2.2 * ascender) & (height <= 4 * ascender)
+    columns: list[list[int]] = []
+    for index in sorted(np.flatnonzero(letters), key=lambda index: ink.top[index]):
+        for column in reversed(columns):
+            left, right = ink.left[column].min(), ink.right[column].max()
+            overlap = min(right, ink.right[index]) - max(left, ink.left[index])
+            if ink.top[index] - ink.bottom[column].max() <= 0.8 * (right - left) and overlap > 0.5 * width[index]:
+                column.append(int(index))
+                break
+        else:
+            columns.append([int(index)])
+    boxes = []
+    for column in columns:
+        left, top = float(ink.left[column].min()), float(ink.top[column].min())
+        right, bottom = float(ink.right[column].max()), float(ink.bottom[column].max())
+        if len(column) < FEWEST_UPRIGHT or bottom - top < LEAST_UPRIGHT * (right - left):
+            continue
+        boxes.append([left, top, right, bottom])
+        loose[(ink.left >= left) & (ink.right <= right) & (ink.top >= top) & (ink.bottom <= bottom)] = False
+    # What stands apart by as much as words do is one line.
+    joined: list[list[float]] = []
+    for left, top, right, bottom in sorted(boxes, key=lambda box: box[1]):
+        for box in joined:
+            shared = min(right, box[2]) - max(left, box[0])
+            if 0 <= top - box[3] <= 2.5 * (box[2] - box[0]) and shared > 0.5 * (right - left):
+                box[:] = [min(left, box[0]), box[1], max(right, box[2]), bottom]
+                break
+        else:
+            joined.append([left, top, right, bottom])
+    return [(left, top, right, bottom) for left, top, right, bottom in joined]
+
+
+def _loose_lines(ink: Ink, loose: NDArray[np.bool_], pieces: list[_Piece], ascender: float) -> list[TextLine]:
+    """Lines of the letters that belong to none: rows of them, or one that stands alone."""
+    heights = [piece.line.ascender for piece in pieces]
+    low, high = (0.55 * min(heights), 1.5 * max(heights)) if heights else (0.5 * ascender, 2 * ascender)
+    width, height = ink.width, ink.height
+    fill = ink.area / np.maximum(width * height, 1)
+    letters = loose & (height >= max(low, 6)) & (height <= high) & (width <= 3 * height) & (fill > 0.12)
+    # What fills its box is a blot or a bullet, or, if it is slim, a 1 or an l.
+    letters &= (fill < 0.85) | (width < 0.5 * height)
+    indices = sorted(np.flatnonzero(letters), key=lambda index: ink.left[index])
+    rows: list[list[int]] = []
+    for index in indices:
+        for row in reversed(rows):
+            last = row[-1]
+            tall = max(height[last], height[index])
+            overlap = min(ink.bottom[last], ink.bottom[index]) - max(ink.top[last], ink.top[index])
+            if ink.left[index] - ink.right[last] <= 0.9 * tall and overlap > 0.5 * min(height[last], height[index]):
+                row.append(int(index))
+                break
+        else:
+            rows.append([int(index)])
+    lines = []
+    for row in rows:
+        tall = float(np.max(height[row]))
+        bottom = float(np.median(ink.bottom[row]))
+        left, right = float(ink.left[row].min()), float(ink.right[row].max())
+        if not _stands_alone(ink, row, left, right, bottom - tall, bottom):
+            continue
+        baseline = np.array([[left, bottom], [right, bottom]], np.float32)
+        lines.append(TextLine(baseline, tall, DESCENDER * tall, CONFIDENCE))
+    return lines
+
+
+def _stands_alone(ink: Ink, row: list[int], left: float, right: float, top: float, bottom: float) -> bool:
+    """Whether there is little other ink around what might be a line: parts of a picture or of a signature are none."""
+    margin = 0.25 * (bottom - top)
+    area = np.s_[
+        max(round(top - margin), 0) : round(bottom + margin), max(round(left - margin), 0) : round(right + margin)
+    ]
+    counts = np.bincount(ink.labels[area].ravel(), minlength=len(ink.area) + 1)[1:]
+    own = counts[row].sum()
+    return bool(counts.sum() - own <= 0.25 * own)

@@ -1,0 +1,467 @@
+"""Read the pages of a file: the one place that knows the order of the steps from its bytes to its text lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice, pairwise
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.document import Box, Document, Line, Page, Word
+from paragraph_ocr.document import Points as DocumentPoints
+from paragraph_ocr.errors import DeadlineExceeded, TooLarge
+from paragraph_ocr.io.imaging import DecodedPage, Source, decode_pages
+from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
+from paragraph_ocr.models import FOLDER, Model
+from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.detection import Detector, TextLine
+from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
+from paragraph_ocr.pipeline.language import Languages
+from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
+from paragraph_ocr.pipeline.line_joining import complete_lines
+from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
+from paragraph_ocr.pipeline.reading_order import reading_order
+from paragraph_ocr.pipeline.recognition import Recognizer
+from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with_square_pixels
+
+# A line is looked at again if it should have been made narrower or wider than it was by more than this.
+CLOSE = (0.8, 1.1)
+# Lines of a page by which its language is told.
+LANGUAGE_LINES = 24
+# What seems to run up or down the page is text if it is read at least so legibly.
+UPRIGHT_LEGIBLE = 0.7
+
+# Takes the lines of a page that are read, and how many it has.
+Progress = Callable[[int, int], None]
+
+
+class PageReader:
+    """Finds and reads the lines of images.
+
+    Parameters
+    ----------
+    detector : Detector
+    recognizer : Recognizer
+    limits : Limits
+        The most that a file may ask for.
+    languages : sequence of str, optional
+        The languages that pages are known to be in, ISO 639-1; else each page's is told by what its lines say.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        recognizer: Recognizer,
+        limits: Limits = DEFAULT_LIMITS,
+        languages: Sequence[str] = (),
+    ) -> None:
+        self.detector = detector
+        self.recognizer = recognizer
+        self.limits = limits
+        self.languages = tuple(languages)
+        self.models: Mapping[str, str] = {
+            "detector": detector.model.card.label,
+            "recognizer": recognizer.model.card.label,
+        }
+
+    @classmethod
+    def load(
+        cls, models: Path = FOLDER, threads: int = 1, limits: Limits = DEFAULT_LIMITS, warm: bool = True
+    ) -> PageReader:
+        """A reader with the models of a folder, each run once if `warm`, so that the first page does not pay for it.
+
+        A folder without a language model is read without one.
+
+        Raises
+        ------
+        ModelError
+            A model is missing or not the one its card describes.
+        """
+        detector = Detector(Model(models / "detector.onnx", threads))
+        language = models / "language.npz"
+        recognizer = Recognizer(
+            Model(models / "recognizer.onnx", threads), Languages.load(language) if language.exists() else None
+        )
+        for model in (detector.model, recognizer.model) if warm else ():
+            model.run(np.zeros(model.input_shape, np.float32))
+        return cls(detector, recognizer, limits)
+
+    def read(self, data: bytes | Source, image: str, max_seconds: float | None = None) -> Document:
+        """All that a file holds.
+
+        Parameters
+        ----------
+        data : bytes or Source
+            As `imaging.decode` takes it.
+        image : str
+            The name that the document carries.
+        max_seconds : float, optional
+            The reader's limit when left out.
+
+        Raises
+        ------
+        OcrError
+            The file is refused, does not decode, or takes too long.
+        """
+        return Document(image, tuple(self.pages(data, image, max_seconds)))
+
+    def pages(
+        self,
+        data: bytes | Source,
+        image: str,
+        max_seconds: float | None = None,
+        first: int = 1,
+        progress: Callable[[int, int, int], None] | None = None,
+    ) -> Generator[Page]:
+        """The pages of a file, each read when it is asked for.
+
+        Takes and raises what `read` does; what can be refused without reading a page is refused by the call itself.
+
+        Parameters
+        ----------
+        first : int
+            The first page to read, from 1; those before it are not even decoded.
+        progress : callable, optional
+            Is told a page's number, its lines that are read and all it has: when they are found, then as they are read.
+        """
+        limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
+        start = perf_counter()
+        return self._read_each(
+            decode_pages(data, limits, first), image, start, start + limits.max_seconds, first, progress
+        )
+
+    def _read_each(
+        self,
+        pages: Iterator[DecodedPage],
+        image: str,
+        start: float,
+        deadline: float,
+        first: int,
+        progress: Callable[[int, int, int], None] | None,
+    ) -> Generator[Page]:
+        for number, (pixels, aspect) in enumerate(pages, first):
+            decode_ms = 1000 * (perf_counter() - start)
+            tell = partial(progress, number) if progress else None
+            yield self.read_image(pixels, image, decode_ms, number, deadline, tell, aspect)
+            start = perf_counter()
+
+    def read_image(
+        self,
+        pixels: NDArray[np.uint8],
+        image: str,
+        decode_ms: float = 0.0,
+        number: int = 1,
+        deadline: float = math.inf,
+        progress: Progress | None = None,
+        pixel_aspect: float = 1.0,
+    ) -> Page:
+        """The page in an upright grey image.
+
+        Parameters
+        ----------
+        pixels : uint8 (H, W)
+        image : str
+            The name that the page carries.
+        decode_ms : float
+            Milliseconds that decoding took, for the page's timings.
+        number : int
+            The page's number in its file.
+        deadline : float
+            As `perf_counter` tells the time.
+        progress : callable, optional
+            Is told the lines that are read and how many there are.
+        pixel_aspect : float
+            How many times as tall as wide the image's pixels are.
+
+        Raises
+        ------
+        TooLarge
+            There are more lines than the limit.
+        DeadlineExceeded
+            The deadline is over.
+        """
+        start = perf_counter()
+        _check(deadline)
+        height, width = pixels.shape
+        pixels = even_light(dark_on_light_everywhere(with_square_pixels(pixels, pixel_aspect)))
+        shown_height, shown_width = pixels.shape
+        _check(deadline)
+        upright = find_upright(pixels, self.detector, self.recognizer, partial(_check, deadline))
+        page = np.rot90(pixels, upright.turn)
+        found, upright_boxes = complete_lines(page, upright.lines)
+        _check(deadline)
+        if len(found) > self.limits.max_lines:
+            raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
+        # What was read to find out which way up the page is need not be read again.
+        places = {id(line): index for index, line in enumerate(upright.lines)}
+        readings = {
+            index: upright.readings[place]
+            for index, line in enumerate(found)
+            if (place := places.get(id(line))) in upright.readings
+        }
+        middle = perf_counter()
+        lines, faintest = self._accepted(page, found, self.read_lines(page, found, deadline, progress, readings))
+        if faintest:
+            # Lines of this side and of the back run into each other: look again at what is left without the back.
+            page = wiped(page, faintest)
+            found, upright_boxes = complete_lines(page, self.detector.find(page).lines)
+            lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline))
+        lines += self._read_upright(page, upright_boxes, deadline)
+        to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
+        end = perf_counter()
+        return Page(
+            image=image,
+            page=number,
+            width=width,
+            height=height,
+            rotation=90 * upright.turn,
+            lines=tuple(to_image.line(line) for line in lines),
+            model=self.models,
+            timings_ms={
+                "decode": decode_ms,
+                "detect": 1000 * (middle - start),
+                "recognize": 1000 * (end - middle),
+                "total": decode_ms + 1000 * (end - start),
+            },
+        )
+
+    def _accepted(
+        self, page: NDArray[np.uint8], found: Sequence[TextLine], lines: Sequence[Line]
+    ) -> tuple[list[Line], float]:
+        """Those lines of a page that are text, in reading order, and `FalseLines.faintest`."""
+        kept = [
+            index
+            for index, (each, line) in enumerate(zip(found, lines, strict=True))
+            if line.text and self.detector.accepts(each, line.confidence)
+        ]
+        false = find_false_lines(page, [found[index] for index in kept], self.recognizer)
+        kept = [
+            index
+            for place, index in enumerate(kept)
+            if place not in false.bar_codes and place not in false.show_through
+        ]
+        order = reading_order([found[index] for index in kept], [lines[index].text for index in kept])
+        return [lines[kept[place]] for place in order], false.faintest
+
+    def _read_upright(self, page: NDArray[np.uint8], boxes: Sequence[Box], deadline: float) -> list[Line]:
+        """The text that runs up or down a page in some boxes, left to right, as lines of the page."""
+        read: list[Line] = []
+        for left, top, right, bottom in sorted(boxes):
+            margin = (right - left) / 2
+            x, y = max(round(left - margin), 0), max(round(top - margin), 0)
+            part = page[y : round(bottom + margin), x : round(right + margin)]
+            upwards = np.rot90(part, 3)
+            found = self.detector.find(upwards).lines
+            evidence = weigh(upwards, found, self.recognizer)
+            turn = 3
+            if evidence.upside_down > evidence.upright or not found:
+                turn = 1
+                found = self.detector.find(np.rot90(part, turn)).lines
+                evidence = weigh(np.rot90(part, turn), found, self.recognizer)
+            if not found or evidence.upright < UPRIGHT_LEGIBLE:
+                continue
+            turned = np.rot90(part, turn)
+            found = complete_lines(turned, found).lines
+            lines, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline))
+            place = _Placement(turn, (part.shape[1], part.shape[0]), (1.0, 1.0), (x, y))
+            # Boxes beside each other show the same lines at their edges.
+            read += [line for line in map(place.line, lines) if not any(_is_within(line.box, own.box) for own in read)]
+        return read
+
+    def _frame(self, line: TextLine, zoom: float = 1.0, stretch: float = 1.0) -> Frame:
+        return frame(line.baseline, line.ascender / zoom, line.descender / zoom, self.recognizer.geometry, stretch)
+
+    def _look(self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame]) -> Readings:
+        """What the recogniser sees of a page in some frames."""
+        seen = self.recognizer.look([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
+        return dict(zip(frames, seen, strict=True))
+
+    def look(
+        self,
+        pixels: NDArray[np.uint8],
+        lines: Sequence[TextLine],
+        deadline: float = math.inf,
+        seen: Readings | None = None,
+    ) -> Generator[tuple[Frame, NDArray[np.float32]]]:
+        """Each line's frame on a page and what the recogniser sees in it, dense writing made larger and wider.
+
+        Takes and raises what `read_lines` does.
+        """
+        recognizer = self.recognizer
+        known = seen or {}
+        size = recognizer.model.input_shape[0]
+        densities: list[float] = []
+        for start in range(0, len(lines), size):
+            _check(deadline)
+            batch = range(start, min(start + size, len(lines)))
+            # Lines of a page are likely to be as dense as each other.
+            usual = recognizer.fit.of(float(np.median(densities))) if densities else (1.0, 1.0)
+            used = {index: (1.0, 1.0) if index in known else usual for index in batch}
+            frames = {index: self._frame(lines[index], *used[index]) for index in batch}
+            outputs = {index: known[index] for index in batch if index in known}
+            outputs |= self._look(pixels, {index: frames[index] for index in batch if index not in known})
+            again: dict[int, Frame] = {}
+            for index in batch:
+                wider = math.prod(used[index])
+                densities.append(wider * recognizer.density(outputs[index], len(frames[index].origins)))
+                wanted = recognizer.fit.of(densities[-1])
+                if not CLOSE[0] <= math.prod(wanted) / wider <= CLOSE[1]:
+                    again[index] = self._frame(lines[index], *wanted)
+            frames |= again
+            outputs |= self._look(pixels, again)
+            yield from ((frames[index], outputs[index]) for index in batch)
+
+    def read_lines(
+        self,
+        pixels: NDArray[np.uint8],
+        lines: Sequence[TextLine],
+        deadline: float = math.inf,
+        progress: Progress | None = None,
+        seen: Readings | None = None,
+    ) -> list[Line]:
+        """Each line of a page read, in the order given; the text is empty where nothing was read.
+
+        Parameters
+        ----------
+        pixels : uint8 (H, W)
+            Dark strokes on light paper, upright.
+        lines : sequence of TextLine
+        deadline : float
+            As `perf_counter` tells the time.
+        progress : callable, optional
+            Is told the lines that are read and how many there are.
+        seen : dict, optional
+            What the recogniser saw already, by the line's place in `lines`.
+
+        Raises
+        ------
+        DeadlineExceeded
+            The deadline is over.
+        """
+        read: list[Line] = []
+        recognizer = self.recognizer
+        step = recognizer.columns_a_step
+        if progress:
+            progress(0, len(lines))
+        looked = self.look(pixels, lines, deadline, seen)
+        first = list(islice(looked, LANGUAGE_LINES))
+        language = recognizer.language_of([output for _, output in first], self.languages)
+        for line, (within, output) in zip(lines, chain(first, looked), strict=True):
+            _check(deadline)
+            characters = recognizer.read(output, language)
+            read.append(_line(line, within, characters, recognizer.confidences(characters), step))
+            if progress:
+                progress(len(read), len(lines))
+        return read
+
+
+def _is_within(box: Box, other: Box) -> bool:
+    """Whether half of a box or more lies in another."""
+    across = min(box[2], other[2]) - max(box[0], other[0])
+    down = min(box[3], other[3]) - max(box[1], other[1])
+    return across > 0 and down > 0 and 2 * across * down >= (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _check(deadline: float) -> None:
+    if perf_counter() > deadline:
+        raise DeadlineExceeded("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
+
+
+def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDArray[np.float64], step: float) -> Line:
+    spaces = [index for index, character in enumerate(characters) if character.text == " "]
+    edges = [-1, *spaces, len(characters)]
+    spans = [(before + 1, end) for before, end in pairwise(edges) if end > before + 1]
+    words = tuple(
+        Word(
+            text="".join(character.text for character in characters[start:end]),
+            confidence=float(sure[start:end].mean()),
+            polygon=_points(polygon),
+        )
+        for (start, end), polygon in zip(spans, _polygons(found, within, characters, spans, step), strict=True)
+    )
+    return Line(
+        text=" ".join(word.text for word in words),
+        confidence=float(sure.mean()) if words else 0.0,
+        polygon=_points(found.polygon),
+        baseline=_points(found.baseline),
+        words=words,
+    )
+
+
+def _polygons(
+    found: TextLine, within: Frame, characters: list[Character], spans: list[tuple[int, int]], step: float
+) -> list[Points]:
+    """The polygons of words, each of the characters of a span.
+
+    A character is seen at its middle and a space at its end, so that a word begins where the space before it was seen,
+    and ends half-way to the one after it; the line's ends are its first's and its last's.
+    """
+    line_start, line_end = (
+        int(np.square(within.origins - end).sum(axis=1).argmin()) / step for end in found.baseline[[0, -1]]
+    )
+    columns = []
+    for start, end in spans:
+        first, last = characters[start].first, characters[end - 1].last + 1
+        before = characters[start - 1].last + 1 if start else min(first - 1, line_start)
+        after = (characters[end].first + last) / 2 if end < len(characters) else max(last + 1, line_end)
+        columns.append(np.linspace(before, after, max(2, round((after - before) * step / within.height) + 1)) * step)
+    if not columns:
+        return []
+    together, ends = np.concatenate(columns), np.cumsum([len(each) for each in columns])[:-1]
+    pixel = max(float(np.hypot(*within.downs[0])), 1e-6)
+    upper, lower = (
+        np.split(within.to_page(together, np.full(len(together), within.baseline_row + reach / pixel)), ends)
+        for reach in (-found.ascender, found.descender)
+    )
+    return [np.concatenate([above, below[::-1]]) for above, below in zip(upper, lower, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Placement:
+    """Where a picture that was turned and scaled stands in another.
+
+    Attributes
+    ----------
+    turn : int
+        Quarters by which it was turned, anticlockwise.
+    shown : tuple of int
+        Its width and height before it was turned.
+    scale : tuple of float
+        Pixels of the other picture for one of its own, across and down.
+    offset : tuple of float
+        Where its upper left corner stands in the other picture.
+    """
+
+    turn: int
+    shown: tuple[int, int]
+    scale: tuple[float, float]
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def points(self, points: DocumentPoints) -> DocumentPoints:
+        """Points of the turned picture in the other one."""
+        width, height = self.shown
+        if self.turn == 1:
+            points = tuple((width - y, x) for x, y in points)
+        elif self.turn == 2:
+            points = tuple((width - x, height - y) for x, y in points)
+        elif self.turn == 3:
+            points = tuple((y, height - x) for x, y in points)
+        (across, down), (left, top) = self.scale, self.offset
+        if (across, down, left, top) == (1.0, 1.0, 0.0, 0.0):
+            return points
+        return tuple((x * across + left, y * down + top) for x, y in points)
+
+    def line(self, line: Line) -> Line:
+        """A line of the turned picture in the other one."""
+        words = tuple(replace(word, polygon=self.points(word.polygon)) for word in line.words)
+        return replace(line, polygon=self.points(line.polygon), baseline=self.points(line.baseline), words=words)
+
+
+def _points(points: Points) -> DocumentPoints:
+    return tuple((x, y) for x, y in points.tolist())

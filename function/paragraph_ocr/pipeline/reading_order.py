@@ -1,0 +1,281 @@
+"""Put the text lines of a page into the order in which they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.pipeline.detection import TextLine, slope_of
+
+# So many amounts make a column, if from each to what it is for it is at least this share of the row, and if they are
+# at least this share of the lines in it.
+FEWEST_AMOUNTS, AMOUNT_GAP, AMOUNT_SHARE = 4, 0.2, 0.5
+# So many cells of a column, and this share of them numbers, make it one of a table whose rows are read across.
+FEWEST_CELLS, NUMBER_SHARE = 2, 0.5
+# Columns of prose have at least so many lines, and of all lines at most this share goes across the gutter.
+FEWEST_PROSE, MOST_CROSSING = 4, 0.2
+# Lines of prose have at least so many characters, and this share of a column's are nearly as long as its longest.
+PROSE_CHARACTERS, PROSE_SHARE, NEARLY = 18, 0.6, 0.85
+
+
+def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]:
+    """Lines top to bottom, columns left to right (Breuel 2003), whether or not white bands part the columns.
+
+    Of lines one above the other the upper comes first. Of lines beside each other the left one does, with all that
+    stands above and below it, up to a line that spans both; but not before what is above all of that. Tables, which
+    columns of numbers or of short answers tell, are read row by row.
+
+    Parameters
+    ----------
+    lines : list of TextLine
+    texts : sequence of str
+        What was read of each, or nothing.
+
+    Returns
+    -------
+    list of int
+        Places in `lines`.
+    """
+    lines = _levelled(lines)
+    order: list[int] = []
+    for block in _blocks(lines, texts, list(range(len(lines)))) if texts else [list(range(len(lines)))]:
+        within = _order_of_block([lines[index] for index in block], [texts[index] for index in block] if texts else ())
+        order += [block[place] for place in within]
+    return order
+
+
+def _levelled(lines: list[TextLine]) -> list[TextLine]:
+    """Lines turned by their common slope, so that those of a page that lies askew stand above each other."""
+    angle = np.radians(slope_of(lines))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
+    return [replace(line, baseline=line.baseline @ turn) for line in lines]
+
+
+def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
+    """The order of lines that no gutter parts."""
+    if len(lines) < 2:
+        return list(range(len(lines)))
+    ascender = float(np.median([line.ascender for line in lines]))
+    rows = _table_rows(lines, texts, ascender) if texts else _rows(lines, ascender)
+    left = np.array([lines[row[0]].baseline[:, 0].min() for row in rows])
+    right = np.array([lines[row[-1]].baseline[:, 0].max() for row in rows])
+    # What is written in one column runs over into the next.
+    overrun = np.minimum(ascender, (right - left) / 4)
+    left, right = left + overrun, right - overrun
+    height = np.array([lines[row[0]].baseline[:, 1].mean() for row in rows])
+    overlaps = (left[:, None] < right) & (left < right[:, None])
+    beside = right[:, None] <= left
+    above = overlaps & (height[:, None] < height)
+    # Products of matrices ask for all pairs whether any third line stands to both of them in a certain way.
+    spanned = above.astype(np.float32) @ above.astype(np.float32) > 0
+    reaches = overlaps.astype(np.float32) @ (beside & (height[:, None] < height + ascender / 2)).astype(np.float32) > 0
+    before = above | (beside & reaches & ~spanned & ~spanned.T)
+    waits = before.sum(axis=0)
+    ordered: list[int] = []
+    for _ in rows:
+        # Should lines wait for each other in a circle, the highest goes first.
+        candidates = np.flatnonzero(waits == 0) if (waits == 0).any() else np.flatnonzero(waits > 0)
+        first = int(candidates[np.argmin(height[candidates])])
+        ordered.extend(rows[first])
+        waits -= before[first]
+        waits[first] = -len(rows)
+    return ordered
+
+
+def _blocks(lines: list[TextLine], texts: Sequence[str], indices: list[int]) -> list[list[int]]:
+    """Places of lines in blocks, each of which is read before the next: columns of prose and what parts them.
+
+    A line across both columns parts what is above it from what is below; one beside which both columns go on, such as a
+    caption between them, comes after the left one.
+    """
+    gutter = _gutter(lines, texts, indices)
+    if gutter is None:
+        return [indices]
+    middle = {index: float(lines[index].baseline[:, 1].mean()) for index in indices}
+    left, right, crossing = _parts(lines, indices, gutter)
+    spanning = [
+        index
+        for index in crossing
+        if not any(abs(middle[other] - middle[index]) < lines[index].ascender for other in (*left, *right))
+    ]
+    blocks: list[list[int]] = []
+    upper = -np.inf
+    for line in [*sorted(spanning, key=lambda index: middle[index]), None]:
+        lower = np.inf if line is None else middle[line]
+        for part in (left, [index for index in crossing if index not in spanning], right):
+            band = [index for index in part if upper <= middle[index] < lower]
+            blocks += _blocks(lines, texts, band) if band else []
+        if line is not None:
+            blocks.append([line])
+        upper = lower
+    return blocks
+
+
+def _parts(lines: list[TextLine], indices: list[int], gutter: float) -> tuple[list[int], list[int], list[int]]:
+    """The lines to the left and to the right of a gutter, and those across it."""
+    left, right, crossing = [], [], []
+    for index in indices:
+        line = lines[index]
+        if line.baseline[-1, 0] <= gutter + line.ascender / 2:
+            left.append(index)
+        elif line.baseline[0, 0] >= gutter - line.ascender / 2:
+            right.append(index)
+        else:
+            crossing.append(index)
+    return left, right, crossing
+
+
+def _gutter(lines: list[TextLine], texts: Sequence[str], indices: list[int]) -> float | None:
+    """Where two columns of prose part, pixels from the left; None where there are not two beside each other."""
+    best, fewest = None, (MOST_CROSSING * len(indices), 0)
+    if len(indices) < 2 * FEWEST_PROSE:
+        return None
+    for gutter in sorted({round(float(lines[index].baseline[0, 0])) for index in indices}):
+        left, right, crossing = _parts(lines, indices, gutter)
+        if min(len(left), len(right)) < FEWEST_PROSE:
+            continue
+        if any(np.median([len(texts[index]) for index in part]) < PROSE_CHARACTERS for part in (left, right)):
+            continue
+        spans = [[float(lines[index].baseline[0, 1]) for index in part] for part in (left, right)]
+        shared = min(max(spans[0]), max(spans[1])) - max(min(spans[0]), min(spans[1]))
+        if shared < 0.5 * min(max(span) - min(span) for span in spans):
+            continue
+        if (key := (len(crossing), -min(len(left), len(right)))) < fewest:
+            best, fewest = float(gutter), key
+    return best
+
+
+def _rows(lines: list[TextLine], ascender: float) -> list[list[int]]:
+    """The lines, each alone, but an amount together with what stands far to the left of it.
+
+    Amounts stand under each other, flush on the right and ragged on the left, which columns of prose or of a list are
+    not.
+    """
+    starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
+    # How far each line ends, rightwards and upwards, from where each other begins.
+    across, up = (starts[:, axis] - ends[:, axis, None] for axis in (0, 1))
+    level = (across > 0) & (np.abs(up) < ascender / 2)
+    alone = (level.sum(axis=0) == 1) & (level.sum(axis=1) == 0)
+    pairs = []
+    for amount in np.flatnonzero(alone):
+        item = int(np.flatnonzero(level[:, amount])[0])
+        far = across[item, amount] >= AMOUNT_GAP * (ends[amount, 0] - starts[item, 0])
+        if far and level[item].sum() == 1 and not level[:, item].any():
+            pairs.append((item, int(amount)))
+    amounts = [amount for _, amount in pairs]
+    if len(pairs) < FEWEST_AMOUNTS or not _ragged(starts[amounts]) > 2 * _ragged(ends[amounts]):
+        pairs = []
+    else:
+        inside = (ends[:, 0] > starts[amounts, 0].min()) & (starts[:, 0] < ends[amounts, 0].max())
+        inside &= (starts[:, 1] >= starts[amounts, 1].min()) & (starts[:, 1] <= starts[amounts, 1].max())
+        if len(pairs) < AMOUNT_SHARE * inside.sum():
+            pairs = []
+    second = {amount for _, amount in pairs}
+    together = dict(pairs)
+    return [
+        [index, together[index]] if index in together else [index] for index in range(len(lines)) if index not in second
+    ]
+
+
+def _ragged(points: NDArray[np.float64]) -> float:
+    """How far points (N, 2) lie from a line down the page, pixels, root mean square."""
+    fit = np.polynomial.Polynomial.fit(points[:, 1], points[:, 0], 1)
+    return float(np.sqrt(np.mean((fit(points[:, 1]) - points[:, 0]) ** 2)))
+
+
+def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) -> list[list[int]]:
+    """The lines, each alone, but the cells of a table's row together, left to right."""
+    starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
+    following = _neighbours(starts, ends, np.array([line.ascender for line in lines]), ascender)
+    columns = _columns(starts, ends, ascender)
+    numeric = {column: _is_numeric([texts[index] for index in column]) for column in set(columns)}
+    prose = {column: _is_prose(column, texts, ends[:, 0] - starts[:, 0]) for column in set(columns)}
+    amounts = {pair[1] for pair in _rows(lines, ascender) if len(pair) == 2}
+    links: dict[int, int] = {}
+    for left, right in following.items():
+        # The links between the same two columns are kept or cut together.
+        pairs = [
+            (one, other)
+            for one, other in following.items()
+            if one in columns[left] and (other in columns[right] or right in columns[other])
+        ]
+        first, second = columns[left], columns[right]
+        if right in amounts:
+            links[left] = right
+        elif prose[first] and prose[second]:
+            continue
+        elif numeric[first] or numeric[second]:
+            into = sum(other in second for other in following.values())
+            if len(pairs) >= FEWEST_CELLS or into >= FEWEST_CELLS:
+                links[left] = right
+        elif len(pairs) >= FEWEST_CELLS and (
+            _are_labels([texts[one] for one, _ in pairs]) or _are_choices([texts[other] for _, other in pairs])
+        ):
+            links[left] = right
+    rows = []
+    for index in range(len(lines)):
+        if index not in links.values():
+            row = [index]
+            while row[-1] in links:
+                row.append(links[row[-1]])
+            rows.append(row)
+    return rows
+
+
+def _neighbours(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], heights: NDArray[np.float64], ascender: float
+) -> dict[int, int]:
+    """Of each line that has one, the next to the right on the same level."""
+    across = starts[:, 0] - ends[:, 0, None]
+    level = np.abs(starts[:, 1] - ends[:, 1, None]) < 0.6 * np.minimum(heights, heights[:, None])
+    distance = np.where(level & (across > -ascender / 2), across, np.inf)
+    np.fill_diagonal(distance, np.inf)
+    following: dict[int, int] = {}
+    for left in range(len(starts)):
+        right = int(np.argmin(distance[left]))
+        # Of two that share a neighbour the nearer one has it.
+        if np.isfinite(distance[left, right]) and int(np.argmin(distance[:, right])) == left:
+            following[left] = right
+    return following
+
+
+def _columns(starts: NDArray[np.float64], ends: NDArray[np.float64], ascender: float) -> list[frozenset[int]]:
+    """The column of each line: those that begin, end or have their middle about where it does."""
+    middles = (starts + ends) / 2
+    near = np.zeros((len(starts), len(starts)), bool)
+    for edges in (starts, middles, ends):
+        near |= np.abs(edges[:, None, 0] - edges[None, :, 0]) < ascender
+    return [frozenset(np.flatnonzero(row).tolist()) for row in near]
+
+
+def _is_number(text: str) -> bool:
+    """Whether at least half of a text's letters and digits are digits."""
+    digits = sum(character.isdigit() for character in text)
+    return digits > 0 and 2 * digits >= sum(character.isalnum() for character in text)
+
+
+def _is_numeric(texts: Sequence[str]) -> bool:
+    return len(texts) >= FEWEST_CELLS and sum(map(_is_number, texts)) >= NUMBER_SHARE * len(texts)
+
+
+def _is_prose(column: frozenset[int], texts: Sequence[str], widths: NDArray[np.float64]) -> bool:
+    """Whether most lines of a column are long and end where the column does."""
+    own = np.array(sorted(column))
+    if np.median([len(texts[index]) for index in own]) < PROSE_CHARACTERS or len(own) < 3:
+        return False
+    return bool((widths[own] >= NEARLY * np.percentile(widths[own], 90)).mean() >= PROSE_SHARE)
+
+
+def _are_labels(texts: Sequence[str]) -> bool:
+    """Whether half of some texts end like a question or a label."""
+    return 2 * sum(text.rstrip().endswith((":", "?")) for text in texts) >= len(texts)
+
+
+def _are_choices(texts: Sequence[str]) -> bool:
+    """Whether some texts are short and one of them comes again and again."""
+    words = [text.casefold().split() for text in texts]
+    last = [each[-1] for each in words if each]
+    return bool(last) and max(map(len, words)) <= 3 and 2 * max(map(last.count, last)) >= len(texts) >= 3

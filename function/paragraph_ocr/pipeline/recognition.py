@@ -1,0 +1,161 @@
+"""Strips of text lines in; the characters of each, with confidence and place, out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.models import ModelError, Runnable
+from paragraph_ocr.pipeline.ctc import Character, decode, greedy, join
+from paragraph_ocr.pipeline.language import LanguageModel, Languages, Mixture
+from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How writing is made as large and as wide as the recogniser reads best, by how dense it is.
+
+    Letters that lie close together are mostly small, whatever rises above them and hangs below.
+
+    Attributes
+    ----------
+    columns : float
+        Strip columns that a character should have.
+    most : float
+        A strip is made at most so many times as wide without being made taller.
+    plain : float
+        A strip whose characters need to be made so many times as wide is left as tall as it is; it grows and shrinks
+        with the root of what they need.
+    least_zoom, most_zoom : float
+        How much smaller and larger it becomes at most; 1 and 1 leave its size alone.
+    """
+
+    columns: float
+    most: float
+    plain: float = 1.0
+    least_zoom: float = 1.0
+    most_zoom: float = 1.0
+
+    def of(self, density: float) -> tuple[float, float]:
+        """How many times as large, and then how many times as wide, to make a strip with so many characters a column.
+
+        Both are rough: what is counted in a strip that is hard to read is rough, too.
+        """
+        wanted = self.columns * density
+        zoom = min(max(math.sqrt(wanted / self.plain), self.least_zoom), self.most_zoom)
+        return zoom, min(max(wanted / zoom, 1.0), self.most)
+
+
+class Recognizer:
+    """The line recogniser: a loaded model and what its card says about strips and classes.
+
+    Parameters
+    ----------
+    model : Runnable
+    languages : Languages, optional
+        Weigh what the model gives; without them every step's best class is taken.
+
+    Raises
+    ------
+    ModelError
+        The language models are asked by another charset than the model's, or the model was exported for an earlier
+        reader.
+    """
+
+    def __init__(self, model: Runnable, languages: Languages | None = None) -> None:
+        if languages is not None and languages.charset != model.card.charset:
+            raise ModelError(
+                "The language models have another charset than the recogniser; fit them anew or remove them"
+            )
+        self.model = model
+        self.languages = languages
+        preprocessing = model.card.preprocessing
+        if "fit" not in preprocessing:
+            raise ModelError("The recogniser's card does not say how to fit writing to it; export its checkpoint anew")
+        _, _, height, width = model.input_shape
+        self.geometry = Geometry(height, width, **preprocessing["geometry"])
+        self.normalisation = Normalisation(**preprocessing["normalisation"])
+        self.legible = float(preprocessing["legible"])
+        self.fit = Fit(**preprocessing["fit"])
+        self.columns_a_step = width / model.card.output_shapes[0][1]
+
+    def read(self, seen: NDArray[np.float32], language: LanguageModel | Mixture | None = None) -> list[Character]:
+        """The characters of what `look` saw, left to right; their steps are `columns_a_step` strip columns wide.
+
+        Parameters
+        ----------
+        seen : float32 (T, C)
+        language : LanguageModel or Mixture, optional
+            That of the page, as `language_of` gives it; where it is left out, that of the line alone.
+        """
+        card = self.model.card
+        return decode(seen, card.charset, card.blank, language or self.language_of([seen]))
+
+    def language_of(
+        self, seen: Sequence[NDArray[np.float32]], codes: Sequence[str] = ()
+    ) -> LanguageModel | Mixture | None:
+        """The language model for a page, by what `look` saw of its lines, or None where there are no models.
+
+        Parameters
+        ----------
+        seen : sequence of float32 (T, C)
+        codes : sequence of str, optional
+            The languages that the page is known to be in, ISO 639-1; it is then not asked what the lines say.
+        """
+        if self.languages is None:
+            return None
+        if codes:
+            return self.languages.model(self.languages.given(codes))
+        card = self.model.card
+        texts = ["".join(character.text for character in greedy(each, card.charset, card.blank)) for each in seen]
+        return self.languages.model(self.languages.identify(texts))
+
+    def best_path(self, seen: NDArray[np.float32]) -> list[Character]:
+        """The characters of the likeliest class of each step, without the language model: quick, and nearly `read`."""
+        card = self.model.card
+        return greedy(seen, card.charset, card.blank)
+
+    def density(self, seen: NDArray[np.float32], columns: int) -> float:
+        """About how many characters stand in a column of a strip of so many columns, of which `look` saw this."""
+        best = seen.argmax(axis=1)
+        return np.count_nonzero(np.diff(best, prepend=-1) * (best != self.model.card.blank)) / columns
+
+    def confidences(self, characters: Sequence[Character]) -> NDArray[np.float64]:
+        """How sure it is that each character is right, float64 (N,), as the model's card calibrates it."""
+        return np.interp([character.confidence for character in characters], *self.model.card.calibration)
+
+    def look(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Log probabilities, float32 (T, C), of each strip.
+
+        Parameters
+        ----------
+        strips : sequence of uint8 (H, W)
+            Cut with this recogniser's `geometry`.
+        """
+        card = self.model.card
+        size, _, height, width = card.input_shape
+        grain = card.grains[-1]
+        inks = [to_ink(strip, self.normalisation) for strip in strips]
+        # A strip wider than the input is read in parts, each of which shares an eighth with the one before.
+        starts = [range(0, max(1, ink.shape[1] - width // 8), width - width // 8) for ink in inks]
+        parts = [ink[:, start : start + width] for ink, own in zip(inks, starts, strict=True) for start in own]
+        outputs: list[NDArray[np.float32]] = []
+        for at in range(0, len(parts), size):
+            chunk = parts[at : at + size]
+            columns = -(-max(part.shape[1] for part in chunk) // grain) * grain
+            batch = np.zeros((size, 1, height, columns), np.float32)
+            for row, part in zip(batch, chunk, strict=False):
+                row[0, :, : part.shape[1]] = part
+            outputs.extend(self.model.run(batch)[0])
+        joined = []
+        rest = iter(outputs)
+        for own in starts:
+            whole = next(rest)
+            for start in own[1:]:
+                whole = join(whole, next(rest), round(start / self.columns_a_step), card.blank)
+            joined.append(whole)
+        return joined

@@ -1,0 +1,100 @@
+"""Choose the scale at which lines of a page are looked for, and the windows that the detector sees it through."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.pipeline.ink import find_ink, letter_height
+
+# A page of which one side is more than this many times the other is seen through several windows.
+ELONGATED = 2.0
+# Ascenders of an elongated page have about so many input pixels.
+ASCENDER = 16.0
+# The most inputs that the shorter side of an elongated page fills.
+MOST_ENLARGED = 1.0
+# Of a window, the part that it shares at least with the next.
+OVERLAP = 1 / 8
+
+
+def elongated(shape: tuple[int, ...]) -> bool:
+    """Whether a page (H, W) would be too small in a detector's input if all of it were shown at once."""
+    return max(shape) > ELONGATED * min(shape)
+
+
+def input_side(page: NDArray[np.uint8], size: int) -> int:
+    """The pixels of a page's longer side in which lines are looked for first.
+
+    Most pages are shown in the detector's input whole. An elongated one is shown so large that its letters can be read,
+    but its shorter side no larger than the input, so that the work grows with the page's length alone.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+    size : int
+        Side of the detector's input.
+    """
+    longest, shortest = int(max(page.shape)), int(min(page.shape))
+    if not elongated(page.shape):
+        return size
+    sample = densest_part(page)
+    height = letter_height(find_ink(sample, min(1.0, size / min(sample.shape))))
+    if height is None:
+        return size
+    # What is taken for letters may be noise.
+    scale = min(ASCENDER / height, MOST_ENLARGED * size / shortest)
+    return int(max(size, round(scale * longest)))
+
+
+def densest_part(page: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A page, or of an elongated one the part with most ink, as long as an ordinary page.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+
+    Returns
+    -------
+    uint8 (H', W'), a view of the page
+    """
+    if not elongated(page.shape):
+        return page
+    axis = int(np.argmax(page.shape))
+    length = round(ELONGATED * min(page.shape))
+    step = max(1, min(page.shape) // 256)
+    part = page[::step, ::step].astype(np.int16)
+    edges = np.abs(np.diff(part, axis=1 - axis)).sum(axis=1 - axis, dtype=np.int64)
+    sums = np.concatenate([[0], np.cumsum(edges)])
+    span = max(1, length // step)
+    starts = np.arange(0, max(1, len(edges) - span + 1))
+    start = int(starts[np.argmax(sums[np.minimum(starts + span, len(edges))] - sums[starts])]) * step
+    start = max(0, min(start, page.shape[axis] - length))
+    return page[start : start + length] if axis == 0 else page[:, start : start + length]
+
+
+def windows(length: int, size: int, stride: int) -> list[tuple[int, int, int]]:
+    """Windows of `size` pixels that cover a side, which overlap.
+
+    Parameters
+    ----------
+    length : int
+        Pixels of the side, a multiple of `stride`.
+    size : int
+        Pixels of the detector's input.
+    stride : int
+        Input pixels a cell of the detector's maps stands for.
+
+    Returns
+    -------
+    list of (int, int, int)
+        Where each window begins, in pixels, and from and up to which cell its part of the maps is taken.
+    """
+    if length <= size:
+        return [(0, 0, length // stride)]
+    shared = round(OVERLAP * size)
+    count = -(-(length - shared) // (size - shared))
+    starts = [round(index * (length - size) / (count - 1)) // stride * stride for index in range(count)]
+    seams = [(after + before + size) // 2 // stride for before, after in pairwise(starts)]
+    return list(zip(starts, [0, *seams], [*seams, length // stride], strict=True))

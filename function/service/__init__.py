@@ -1,0 +1,1 @@
+"""The AWS Lambda service: routes, intake, jobs, archive and storage."""

@@ -1,0 +1,387 @@
+"""The routes' words and schemas for their decorators; run as a program, they come out as openapi.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from paragraph_ocr import __version__
+from paragraph_ocr.formats import FORMATS
+from service.intake import IMAGE_TYPES, MAX_NAME_CHARACTERS, MULTIPART
+
+FILE = Path(__file__).with_name("openapi.json")
+
+_PIXELS = {"type": "integer", "minimum": 1}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}}
+_BINARY = {"type": "string", "format": "binary"}
+_DATE = {"type": "string", "format": "date-time", "description": "When it ends, with its results."}
+_NAME = {"type": "string", "maxLength": MAX_NAME_CHARACTERS, "description": "What the answer calls the image."}
+
+
+def _object(description: str, optional: Sequence[str] = (), **properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": description,
+        "required": [name for name in properties if name not in optional],
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _each(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": _reference(name)}
+
+
+_LINKS: dict[str, Any] = {form: {"type": "string", "format": "uri"} for form in FORMATS}
+_MODELS = _object("Names and versions.", detector={"type": "string"}, recognizer={"type": "string"})
+SCHEMAS = {
+    "Word": _object("A word of a line.", text={"type": "string"}, confidence=_SHARE, polygon=_POINTS),
+    "Line": _object(
+        "A line of a page.",
+        text={"type": "string"},
+        confidence=_SHARE,
+        polygon=_POINTS,
+        baseline=_POINTS,
+        box={"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
+        words=_each("Word"),
+    ),
+    "Page": _object(
+        "A page, in pixels of the image after its EXIF orientation.",
+        image={"type": "string"},
+        page={"type": "integer", "minimum": 1},
+        width=_PIXELS,
+        height=_PIXELS,
+        rotation={"type": "integer"},
+        text={"type": "string"},
+        confidence=_SHARE,
+        lines=_each("Line"),
+        model=_MODELS,
+        timings_ms={"type": "object", "additionalProperties": {"type": "number"}},
+    ),
+    "Document": _object(
+        "A file of several pages.",
+        image={"type": "string"},
+        text={"type": "string"},
+        confidence=_SHARE,
+        pages=_each("Page"),
+    ),
+    "Problem": _object(
+        "What went wrong and what to change (RFC 9457).",
+        type={"type": "string"},
+        title={"type": "string"},
+        status={"type": "integer"},
+        detail={"type": "string"},
+        request_id={"type": "string"},
+    ),
+    "Counts": _object(
+        "Pages and lines; the lines of pages that have not been looked at are not known.",
+        pages={"type": "integer", "minimum": 0},
+        lines={"type": "integer", "minimum": 0},
+    ),
+    "NewJob": _object(
+        "A job that has been taken.",
+        optional=("upload",),
+        id={"type": "string"},
+        state={"const": "waiting"},
+        watch={"type": "string", "format": "uri", "description": "Where to ask for its state."},
+        expires=_DATE,
+        upload=_object(
+            "Where to send the image within the hour: a form with these fields, then the file in the field file.",
+            url={"type": "string", "format": "uri"},
+            fields={"type": "object", "additionalProperties": {"type": "string"}},
+        ),
+    ),
+    "Job": _object(
+        "How far a job is.",
+        optional=("results", "error", "webhook"),
+        id={"type": "string"},
+        image={"type": "string"},
+        state={"enum": ["waiting", "running", "done", "failed"]},
+        done=_reference("Counts"),
+        total=_reference("Counts"),
+        expires=_DATE,
+        results=_object(
+            "Links to what was read, in every form, good for an hour.",
+            **_LINKS,
+        ),
+        error=_reference("Problem"),
+        webhook={"enum": ["waiting", "done", "failed"], "description": "Whether the webhook has been called."},
+    ),
+    "ImageInBase64": {
+        "type": "object",
+        "required": ["image_base64"],
+        "properties": {
+            "image_base64": {"type": "string", "minLength": 1, "description": "Also as a data: URL."},
+            "image_name": _NAME,
+        },
+        "additionalProperties": False,
+    },
+    "ImageByUrl": {
+        "type": "object",
+        "required": ["image_url"],
+        "properties": {
+            "image_url": {
+                "type": "string",
+                "maxLength": 2048,
+                "description": "https on port 443, a host by name, no user or password, an image that anyone may read.",
+            },
+            "image_name": _NAME,
+        },
+        "additionalProperties": False,
+    },
+}
+
+_JOB_FIELDS = {
+    "image_base64": SCHEMAS["ImageInBase64"]["properties"]["image_base64"],
+    "image_url": SCHEMAS["ImageByUrl"]["properties"]["image_url"],
+    "image_name": _NAME,
+    "webhook_url": {
+        "type": "string",
+        "maxLength": 2048,
+        "description": "Where the end is told, signed as Standard Webhooks has it; as image_url.",
+    },
+    "webhook_secret": {
+        "type": "string",
+        "pattern": "^whsec_[A-Za-z0-9+/]{32,}={0,2}$",
+        "description": "whsec_ and 24 to 64 bytes in base64.",
+    },
+}
+SCHEMAS["JobRequest"] = {
+    "type": "object",
+    "description": "One image, or none where it is to be uploaded.",
+    "properties": _JOB_FIELDS,
+    "dependentRequired": {"webhook_url": ["webhook_secret"], "webhook_secret": ["webhook_url"]},
+    "not": {"required": ["image_base64", "image_url"]},
+    "additionalProperties": False,
+}
+
+# Every status that a route can answer with beside 2xx, whichever modules have been imported.
+_PROBLEMS = {
+    400: "The request is malformed",
+    403: "The API key is missing or wrong",
+    404: "There is no such route, file or job",
+    406: "The answer has no such form",
+    409: "A request with this Idempotency-Key is being answered",
+    413: "More bytes, pixels, pages, lines or memory than the limits",
+    415: "The content type, or the image's format, is not supported",
+    422: "The image does not decode, the URL is refused, or the Idempotency-Key was another request's",
+    429: "There are too many requests",
+    500: "The service failed",
+    502: "The URL's server failed",
+    504: "The image takes longer than the limit",
+}
+
+
+def _problems(*statuses: int) -> dict[int, Any]:
+    content = {"application/problem+json": {"schema": _reference("Problem")}}
+    return {status: {"description": _PROBLEMS[status], "content": content} for status in statuses}
+
+
+def _answer(description: str, content_type: str, schema: dict[str, Any], *statuses: int) -> dict[int, Any]:
+    content = {content_type: {"schema": schema}}
+    return {200: {"description": description, "content": content}, **_problems(*statuses, 500)}
+
+
+_KEY: list[dict[str, list[str]]] = [{"ApiKey": []}]
+_EXAMPLE_PAGE = {
+    "image": "letter.png",
+    "page": 1,
+    "width": 640,
+    "height": 480,
+    "rotation": 0,
+    "text": "Dear Anna",
+    "confidence": 0.94,
+    "lines": [
+        {
+            "text": "Dear Anna",
+            "confidence": 0.94,
+            "polygon": [[60, 40], [240, 40], [240, 90], [60, 90]],
+            "baseline": [[60, 80], [240, 80]],
+            "box": [60, 40, 240, 90],
+            "words": [
+                {"text": "Dear", "confidence": 0.95, "polygon": [[60, 40], [140, 40], [140, 90], [60, 90]]},
+                {"text": "Anna", "confidence": 0.93, "polygon": [[150, 40], [240, 40], [240, 90], [150, 90]]},
+            ],
+        }
+    ],
+    "model": {"detector": "detector@2", "recognizer": "recognizer@2"},
+    "timings_ms": {"decode": 9.1, "detect": 180.4, "recognize": 95.2, "total": 284.7},
+}
+# One grey pixel.
+_EXAMPLE_IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+
+PAGE: dict[str, Any] = {
+    "summary": "The web page",
+    "operation_id": "page",
+    "responses": _answer("The page", "text/html; charset=utf-8", {"type": "string"}),
+}
+PAGE_FILE: dict[str, Any] = {
+    "summary": "A file of the web page",
+    "operation_id": "page_file",
+    "responses": _answer("The file", "*/*", _BINARY, 404),
+}
+OPENAPI: dict[str, Any] = {
+    "summary": "This description",
+    "operation_id": "openapi",
+    "responses": _answer("OpenAPI 3.1", "application/json", {"type": "object"}),
+}
+HEALTH: dict[str, Any] = {
+    "summary": "Which models are loaded",
+    "operation_id": "health",
+    "security": _KEY,
+    "responses": _answer("The models", "application/json", _object("The service.", models=_MODELS), 403, 429),
+}
+OCR: dict[str, Any] = {
+    "summary": "Read the lines of one image",
+    "description": "Takes one image or PDF, in whichever of these ways, and answers its lines in the form accepted.",
+    "operation_id": "ocr",
+    "security": _KEY,
+    "responses": {
+        200: {
+            "description": "What was read",
+            "content": {
+                form.content_type: {"schema": _BINARY if form.content_type in IMAGE_TYPES else {"type": "string"}}
+                for form in FORMATS.values()
+            }
+            | {
+                FORMATS["json"].content_type: {
+                    "schema": {"oneOf": [_reference("Page"), _reference("Document")]},
+                    "examples": {"page": {"summary": "A page of one line", "value": _EXAMPLE_PAGE}},
+                }
+            },
+        },
+        **_problems(400, 403, 406, 413, 415, 422, 429, 500, 502, 504),
+    },
+    # Powertools takes these from a function's parameters, which only pydantic could fill.
+    "openapi_extensions": {
+        "parameters": [
+            {
+                "name": "format",
+                "in": "query",
+                "required": False,
+                "description": "The answer's form; wins over the Accept header.",
+                "schema": {"type": "string", "enum": list(FORMATS)},
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"oneOf": [_reference("ImageInBase64"), _reference("ImageByUrl")]},
+                    "examples": {
+                        "base64": {
+                            "summary": "An image",
+                            "value": {"image_base64": _EXAMPLE_IMAGE, "image_name": "letter.png"},
+                        },
+                        "url": {
+                            "summary": "An image elsewhere",
+                            "value": {"image_url": "https://example.com/letter.png"},
+                        },
+                    },
+                },
+                MULTIPART: {
+                    "schema": {
+                        "type": "object",
+                        "required": ["image"],
+                        "properties": {"image": _BINARY, "image_name": _NAME},
+                        "additionalProperties": False,
+                    }
+                },
+                **{kind: {"schema": _BINARY} for kind in IMAGE_TYPES},
+            },
+        },
+    },
+}
+
+
+_NEW_JOB = {
+    "id": "0f8fad5bd9cb469fa16570867728950e",
+    "state": "waiting",
+    "watch": "https://example.com/v1/jobs/0f8fad5bd9cb469fa16570867728950e",
+    "expires": "2026-12-01T00:00:00Z",
+}
+POST_JOB: dict[str, Any] = {
+    "summary": "Read an image in the background",
+    "description": "Takes what POST /ocr takes, or no image: then the answer says where to upload a larger one.",
+    "operation_id": "post_job",
+    "security": _KEY,
+    "responses": {
+        202: {
+            "description": "The job",
+            "headers": {"Location": {"description": "Where to ask for its state", "schema": {"type": "string"}}},
+            "content": {
+                "application/json": {
+                    "schema": _reference("NewJob"),
+                    "examples": {"job": {"summary": "An image that was sent with it", "value": _NEW_JOB}},
+                }
+            },
+        },
+        **_problems(400, 403, 404, 409, 413, 415, 422, 429, 500),
+    },
+    "openapi_extensions": {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": (
+                    "Of the caller's own choice, new for each job: the same request, sent again with it, makes no "
+                    "second job, and within the hour is answered alike."
+                ),
+                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            }
+        ],
+        "requestBody": {
+            "required": False,
+            "content": {
+                "application/json": {
+                    "schema": _reference("JobRequest"),
+                    "examples": {"upload": {"summary": "For an upload", "value": {"image_name": "register.pdf"}}},
+                },
+                **{
+                    kind: content
+                    for kind, content in OCR["openapi_extensions"]["requestBody"]["content"].items()
+                    if kind != "application/json"
+                },
+            },
+        },
+    },
+}
+GET_JOB: dict[str, Any] = {
+    "summary": "How far a job is",
+    "operation_id": "get_job",
+    "security": _KEY,
+    "responses": _answer("Its state, and in the end its results", "application/json", _reference("Job"), 403, 404, 429),
+}
+
+
+def describe() -> str:
+    """The OpenAPI description of the routes, as JSON; needs pydantic, which the image lacks."""
+    from aws_lambda_powertools.event_handler.openapi.models import APIKey, Server
+
+    from service.routes import app
+
+    found = json.loads(
+        app.get_openapi_json_schema(
+            title="Paragraph OCR",
+            version=__version__,
+            summary="An image of handwritten or printed lines goes in, its text comes out, line by line.",
+            # Beside this file, whatever the stage.
+            servers=[Server(url="./")],
+            security_schemes={"ApiKey": APIKey.model_validate({"name": "x-api-key", "in": "header"})},
+        )
+    )
+    # Powertools puts schemas of its own validation there.
+    found["components"]["schemas"] = SCHEMAS
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(describe(), encoding="utf-8")

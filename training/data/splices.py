@@ -1,0 +1,128 @@
+"""Lines of one hand in; lines that begin like one of them and go on like another, cut between words, out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from paragraph_ocr.pipeline.recognition import Recognizer
+from paragraph_ocr.pipeline.rectification import Normalisation, to_ink
+from training.data.strips import MARGIN, Strip
+
+# Strips that are read at once.
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place between two words of a line: so many columns, and so many words, stand left of it."""
+
+    column: int
+    words: int
+
+
+def find_cuts(strips: list[Strip], recognizer: Recognizer) -> list[list[Cut]]:
+    """Where each line can be cut: between two words that the recogniser reads right, where there is least ink.
+
+    Parameters
+    ----------
+    strips : list of Strip
+        As `training.data.strips.enlarged` makes them.
+    recognizer : Recognizer
+    """
+    found: list[list[Cut]] = []
+    for start in tqdm(range(0, len(strips), CHUNK), desc="cuts", unit_scale=CHUNK):
+        part = strips[start : start + CHUNK]
+        for strip, seen in zip(part, recognizer.look([_core(strip, recognizer) for strip in part]), strict=True):
+            characters = recognizer.read(seen)
+            spaces = [index for index, character in enumerate(characters) if character.text == " "]
+            words = "".join(character.text for character in characters).split(" ")
+            ink = to_ink(np.asarray(strip.pixels), Normalisation()).clip(0).sum(axis=0)
+            cuts = []
+            matcher = SequenceMatcher(None, strip.text.split(), words, autojunk=False)
+            for true, read, length in matcher.get_matching_blocks():
+                for ahead in range(1, length):
+                    space = spaces[read + ahead - 1]
+                    first, last = (
+                        round(
+                            step * recognizer.columns_a_step * len(strip.pixels) / (MARGIN * recognizer.geometry.height)
+                        )
+                        for step in (characters[space - 1].last + 0.5, characters[space + 1].first + 0.5)
+                    )
+                    gap = ink[first : max(last, first + 1)]
+                    if len(gap):
+                        # In the middle of what is emptiest.
+                        empty = np.flatnonzero(gap <= gap.min() + 0.3)
+                        cuts.append(Cut(first + int(empty[len(empty) // 2]), true + ahead))
+            found.append(cuts)
+    return found
+
+
+def load_cuts(strips: list[Strip], recognizer: Recognizer, cache: Path) -> list[list[Cut]]:
+    """What `find_cuts` gives, found once and then kept in `cache`."""
+    digest = hashlib.sha256(recognizer.model.card.label.encode())
+    for strip in strips:
+        digest.update(f"{strip.source} {strip.writer} {strip.text} {strip.pixels.shape}\n".encode())
+    path = cache / f"cuts-{digest.hexdigest()[:16]}.json"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        found = [[(cut.column, cut.words) for cut in cuts] for cuts in find_cuts(strips, recognizer)]
+        path.write_text(json.dumps(found), encoding="utf-8")
+    return [[Cut(*cut) for cut in cuts] for cuts in json.loads(path.read_text(encoding="utf-8"))]
+
+
+class Splicer:
+    """Lines that can be cut, by the hand that wrote them."""
+
+    def __init__(self, strips: list[Strip], cuts: list[list[Cut]]) -> None:
+        self.strips = strips
+        self.cuts = cuts
+        hands: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for index, strip in enumerate(strips):
+            if cuts[index]:
+                hands[strip.source, strip.writer].append(index)
+        self.hands = dict(hands)
+
+    def splice(self, index: int, rng: Generator) -> Strip:
+        """The beginning of a line before the end of another of its hand; the line itself where it cannot be cut."""
+        own = self.strips[index]
+        if not self.cuts[index]:
+            return own
+        other = int(rng.choice(self.hands[own.source, own.writer]))
+        left, right = (self.cuts[each][int(rng.integers(len(self.cuts[each])))] for each in (index, other))
+        begins, ends = (np.asarray(self.strips[each].pixels) for each in (index, other))
+        begins, ends = begins[:, : left.column], ends[:, right.column :]
+        # So that the paper is as light after the cut as before it.
+        paper = [float(np.percentile(part[::2, ::2], Normalisation().paper)) for part in (begins, ends)]
+        ends = np.clip(ends.astype(np.float32) + (paper[0] - paper[1]), 0, 255).astype(np.uint8)
+        words = own.text.split()[: left.words] + self.strips[other].text.split()[right.words :]
+        return replace(own, pixels=np.hstack([begins, ends]), text=" ".join(words))
+
+
+def make_splicer(strips: list[Strip], sources: Collection[str], recognizer: Recognizer, cache: Path) -> Splicer:
+    """A splicer of all strips, of which those of other sources are not cut."""
+    chosen = [index for index, strip in enumerate(strips) if strip.source in sources]
+    cuts: list[list[Cut]] = [[] for _ in strips]
+    for index, own in zip(chosen, load_cuts([strips[each] for each in chosen], recognizer, cache), strict=True):
+        cuts[index] = own
+    return Splicer(strips, cuts)
+
+
+def _core(strip: Strip, recognizer: Recognizer) -> NDArray[np.uint8]:
+    """As much of a strip as the recogniser sees, as large as it expects it."""
+    height, baseline = recognizer.geometry.height, recognizer.geometry.baseline
+    scale = MARGIN * height / len(strip.pixels)
+    pixels = np.asarray(cv2.resize(np.asarray(strip.pixels), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    top = round(baseline * (len(pixels) - height))
+    return pixels[top : top + height]

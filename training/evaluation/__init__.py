@@ -1,0 +1,1 @@
+"""Measure the product on annotated pages."""

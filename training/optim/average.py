@@ -1,0 +1,74 @@
+"""Checkpoints of one network, each from the end of a run, in; a checkpoint with the mean of their weights out.
+
+Runs that went on from each other end at different edges of one valley, and what lies between them generalises better
+than either (Izmailov et al. 2018; Wortsman et al. 2022).
+
+    python -m training.optim.average FIRST.pt LAST.pt --out runs/recognizer/best.pt
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.fit import save_atomically
+
+
+class AverageError(Exception):
+    """The checkpoints are not of one network; the message says which is not."""
+
+
+def average(paths: list[Path]) -> dict[str, Any]:
+    """A checkpoint as `training.fit` keeps it as best.pt, half precision, with the mean of several ones' weights.
+
+    Parameters
+    ----------
+    paths : list of Path
+        best.pt or last.pt of each run; all but the weights and the names of the sources is taken from the last.
+
+    Raises
+    ------
+    AverageError
+        A checkpoint's weights have other names or shapes than the last one's.
+    """
+    states = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
+    last = states[-1]
+    shapes = {name: value.shape for name, value in last["average"].items()}
+    for path, state in zip(paths, states, strict=True):
+        if {name: value.shape for name, value in state["average"].items()} != shapes:
+            raise AverageError(f"{path} has other weights than {paths[-1]}; give checkpoints of one network")
+    mean = {
+        name: torch.stack([state["average"][name].float() for state in states]).mean(0).half()
+        if value.is_floating_point()
+        else value
+        for name, value in last["average"].items()
+    }
+    return {
+        "experiment": last["experiment"],
+        "average": mean,
+        "averaged": [state["step"] for state in states],
+        "step": last["step"],
+        "seconds": last["seconds"],
+        "history": last["history"],
+        "sources": sorted({source for state in states for source in state["sources"]}),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.optim.average", description=__doc__)
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="in the order they were fitted in")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    try:
+        state = average(arguments.checkpoints)
+    except AverageError as error:
+        raise SystemExit(str(error)) from error
+    save_atomically(state, arguments.out)
+    print(f"{arguments.out}: the mean after {', '.join(format(step, ',') for step in state['averaged'])} steps")
+
+
+if __name__ == "__main__":
+    main()

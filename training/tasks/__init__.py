@@ -1,0 +1,1 @@
+"""What is fitted: detector, recogniser, language model, and the kind of writing."""

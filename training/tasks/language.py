@@ -1,0 +1,450 @@
+"""Lines of text in; the character n-gram model that the decoder ships with out.
+
+python -m training.tasks.language --data PAGES --version 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from math import log
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
+
+from paragraph_ocr.models import FOLDER
+from paragraph_ocr.pipeline.language import EDGE, OTHERS, LanguageModel, Search, Table, save
+from training.data.credits import credits, text_credits
+from training.data.pages import load_pages
+from training.synthesis.corpus import Composer, Corpus, straight
+from training.synthesis.fonts import CHARSET, DECLARATIONS
+from training.synthesis.signs import Signs
+
+Keys = NDArray[np.uint64]
+Numbers = NDArray[np.float64]
+
+SCALE = 16.0
+# A character takes eight bits of an integer's 64, the one that follows among them.
+LONGEST = 7
+# Characters of composed text.
+CHARACTERS = {"en": 2_000_000, "fr": 1_000_000}
+# Contexts kept of each language; one takes about 20 bytes.
+CONTEXTS = {"en": 600_000, "fr": 600_000, "de": 250_000, "es": 180_000, "it": 180_000, "pt": 180_000, OTHERS: 200_000}
+PROSE = ("en", "fr", "de", "es", "it", "pt")
+# Word lists whose licences let what is learnt from them be passed on in a model of any licence.
+LISTS = ("en", "fr", "es", "pt", "nl", "pl", "hu", "ro", "sk", "da", "tr", "lt")
+# All writers of this source copied one text.
+LEFT_OUT = {"csafe_en"}
+# Chosen on degraded lines of training writers whose text was kept from the model.
+SEARCH = Search(width=16, weight=0.6, bonus=1.8, floor=3e-3, sure=0.995)
+
+
+def composed_lines(assets: Path, language: str, characters: int, seed: int) -> list[str]:
+    """Lines of invented documents, wrapped as on pages."""
+    composer = Composer(Corpus.load(assets, "train"), default_rng(seed), language)
+    lines: list[str] = []
+    written = 0
+    while written < characters:
+        width = int(composer.rng.integers(20, 70))
+        for block in composer.document(int(composer.rng.integers(4, 30)), width):
+            wrapped = textwrap.wrap(straight(block.text), width)
+            lines += wrapped
+            written += sum(map(len, wrapped))
+    return lines
+
+
+@dataclass
+class Level:
+    """What one text says of the contexts of one length.
+
+    Attributes
+    ----------
+    keys : uint64 (contexts,)
+        Eight bits a character, the last one lowest; sorted.
+    seen : float (contexts,)
+        How often each stands in the text.
+    total, left : float (contexts,)
+        Counts of what follows, and of these what is discounted.
+    pairs : uint64 (entries,)
+        A context with what follows it as one more character; sorted.
+    counts : float (entries,)
+        Discounted.
+    """
+
+    keys: Keys
+    seen: Numbers
+    total: Numbers
+    left: Numbers
+    pairs: Keys
+    counts: Numbers
+
+
+@dataclass
+class Union:
+    """What is known of the contexts of one length from all texts together.
+
+    Attributes
+    ----------
+    keys : uint64 (contexts,)
+    likelihood : float (groups, contexts)
+        Natural logarithm of the probability of each context in each text.
+    pairs : uint64 (entries,)
+    probability : float (entries,)
+    backoff : float (contexts,)
+        Factor of the probability after the next shorter context, for a character that is no entry.
+    gain : float (contexts,)
+        Nats a character by which the context, or the best of those that need it, makes text likelier.
+    """
+
+    keys: Keys
+    likelihood: Numbers
+    pairs: Keys
+    probability: Numbers
+    backoff: Numbers
+    gain: Numbers
+
+
+def choose_charset(lines: Iterable[str], most: int = 200) -> str:
+    """The characters of a text that are worth telling apart: those that it has most often, at most `most`."""
+    counts = Counter(character for line in lines for character in line)
+    known = [(count, character) for character, count in counts.items() if character in CHARSET and count > 4]
+    return "".join(sorted(character for _, character in sorted(known, reverse=True)[:most]))
+
+
+def fit(
+    groups: list[tuple[list[str], float]],
+    contexts: int,
+    least: float = 2.0,
+    order: int = LONGEST,
+    charset: str = CHARSET[:200],
+) -> Table:
+    """A mixture of texts, each smoothed as by Kneser and Ney, over the contexts that gain most.
+
+    Every group has a model of its own, of modified Kneser-Ney smoothing (Chen and Goodman 1999). They are mixed in each
+    context by how likely it is in them, so that English goes on in English. A context is dropped by the divergence that
+    this costs (as Stolcke 1998 drops entries).
+
+    Parameters
+    ----------
+    groups : list of (lines, share)
+        How much of what will be read is like a group's lines.
+    contexts : int
+        How many contexts to keep.
+    least : float
+        What no group has so many times is never looked at.
+    order : int
+        Characters of the longest context, at most 7.
+    charset : str
+        At most 255 characters; lines with others are left out.
+    """
+    models = [_count(lines, order, charset) for lines, _ in groups]
+    shares = np.log([share for _, share in groups])[:, None]
+    followers = np.arange(len(charset) + 1, dtype=np.uint64)
+    likelihood = np.zeros((len(groups), 1))
+    probability = np.exp(shares - np.logaddexp.reduce(shares)).T @ [
+        _probability(model, 0, followers, len(charset) + 1) for model in models
+    ]
+    unions = [Union(np.zeros(1, np.uint64), likelihood, followers, probability[0], np.ones(1), np.full(1, np.inf))]
+    for length in range(1, order + 1):
+        unions.append(_mix(models, shares, unions[-1], length, least, len(charset) + 1))
+    for length in range(order, 1, -1):
+        # A context cannot stay without its longest ending, nor be come to but by what it begins with.
+        longer, shorter = unions[length], unions[length - 1]
+        for needed in (_ending(longer.keys, length), longer.keys >> np.uint64(8)):
+            np.maximum.at(shorter.gain, np.searchsorted(shorter.keys, needed), longer.gain * (1 + 1e-9))
+    return _best(unions, contexts, charset)
+
+
+def _count(lines: list[str], order: int, charset: str) -> list[Level]:
+    """The levels of one text, shortest contexts first."""
+    known = set(charset)
+    joined = EDGE + EDGE.join(line for line in lines if set(line) <= known) + EDGE
+    places = np.zeros(0x10000, np.uint8)
+    for number, character in enumerate(charset + EDGE):
+        places[ord(character)] = number
+    index = {EDGE: len(charset)}
+    text = places[np.frombuffer(joined.encode("utf-16-le"), np.uint16)].astype(np.uint64)
+    # A context reaches back to the edge that its line begins at, and not over it.
+    edges = np.where(text == index[EDGE], np.arange(len(text)), 0)
+    reach = np.arange(len(text)) - np.concatenate([[0], np.maximum.accumulate(edges)[:-1]])
+    past = np.zeros(len(text), np.uint64)
+    found = [np.unique(text, return_counts=True)]
+    for length in range(1, order + 1):
+        past[length:] |= text[:-length] << np.uint64(8 * (length - 1))
+        usable = (reach >= length) & (np.arange(len(text)) >= length)
+        found.append(np.unique(past[usable] << np.uint64(8) | text[usable], return_counts=True))
+    levels = []
+    for length, (pairs, times) in enumerate(found):
+        counts = times.astype(np.float64)
+        if length < order:
+            # Of what a longer context may precede, what counts is before how many characters it stood; a line's first
+            # characters have nothing before them.
+            ending = _ending(found[length + 1][0], length + 2)
+            preceded = np.bincount(np.searchsorted(pairs, ending), minlength=len(pairs)).astype(np.float64)
+            first = pairs >> np.uint64(8 * length) == index[EDGE]
+            counts = np.where((preceded == 0) | first & (length > 0), counts, preceded)
+        keys, owner = np.unique(pairs >> np.uint64(8), return_inverse=True)
+        taken = np.minimum(_discounts(counts)[np.minimum(counts, 3).astype(np.intp)], counts)
+        levels.append(
+            Level(
+                keys=keys,
+                seen=np.bincount(owner, times),
+                total=np.bincount(owner, counts),
+                left=np.bincount(owner, taken),
+                pairs=pairs,
+                counts=counts - taken,
+            )
+        )
+    return levels
+
+
+def _discounts(counts: Numbers) -> Numbers:
+    """What is taken off counts of 0, 1, 2, and 3 or more (Chen and Goodman 1999, equation 26)."""
+    once, twice, thrice, four = (max(float((counts == times).sum()), 0.5) for times in (1, 2, 3, 4))
+    rate = once / (once + 2 * twice)
+    taken = [1 - 2 * rate * twice / once, 2 - 3 * rate * thrice / twice, 3 - 4 * rate * four / thrice]
+    return np.array([0.0, *np.clip(taken, 0.3, (0.95, 1.6, 2.2))])
+
+
+def _probability(levels: list[Level], length: int, pairs: Keys, characters: int) -> Numbers:
+    """How likely the last character of each pair is after the rest of it, in one text of so many characters."""
+    result = np.full(len(pairs), 1.0 / characters)
+    for shorter, level in enumerate(levels[: length + 1]):
+        ending = _ending(pairs, shorter + 2) if shorter < LONGEST else pairs
+        keys = ending >> np.uint64(8)
+        at = np.minimum(np.searchsorted(level.keys, keys), len(level.keys) - 1)
+        entry = np.minimum(np.searchsorted(level.pairs, ending), len(level.pairs) - 1)
+        counts = np.where(level.pairs[entry] == ending, level.counts[entry], 0.0)
+        known = (counts + level.left[at] * result) / level.total[at]
+        result = np.where(level.keys[at] == keys, known, result)
+    return result
+
+
+def _mix(
+    models: list[list[Level]], shares: Numbers, shorter: Union, length: int, least: float, characters: int
+) -> Union:
+    """The contexts of a length from every text."""
+    levels = [model[length] for model in models]
+    keys = np.unique(np.concatenate([level.keys[level.seen >= least] for level in levels]))
+    pairs = np.unique(np.concatenate([level.pairs for level in levels]))
+    pairs = pairs[np.isin(pairs >> np.uint64(8), keys)]
+    owner = np.searchsorted(keys, pairs >> np.uint64(8))
+    begins = np.searchsorted(shorter.keys, keys >> np.uint64(8))
+    grown = np.stack([np.log(_probability(model, length - 1, keys, characters)) for model in models])
+    likelihood = shorter.likelihood[:, begins] + grown
+    together = np.logaddexp.reduce(shares + likelihood)
+    weights = np.exp(shares + likelihood - together)
+    probability = sum(
+        weight[owner] * _probability(model, length, pairs, characters)
+        for weight, model in zip(weights, models, strict=True)
+    )
+    below = shorter.probability[np.searchsorted(shorter.pairs, _ending(pairs, length + 1))]
+    rest, rest_below = (np.maximum(1 - np.bincount(owner, part, len(keys)), 1e-6) for part in (probability, below))
+    backoff = np.minimum(rest / rest_below, 1.0)
+    divergence = np.bincount(owner, probability * np.log(probability / below), len(keys)) + rest * np.log(backoff)
+    return Union(keys, likelihood, pairs, probability, backoff, np.exp(together) * divergence)
+
+
+def _ending(keys: Keys, length: int) -> Keys:
+    """Contexts of a length without their first character."""
+    return keys & np.uint64((1 << 8 * (length - 1)) - 1)
+
+
+def _best(unions: list[Union], contexts: int, charset: str) -> Table:
+    """The contexts with the largest gain, in a table."""
+    gains = np.sort(np.concatenate([union.gain for union in unions]))[::-1]
+    threshold = gains[min(contexts, len(gains)) - 1]
+    characters, longer, shorter, backoff, sizes, followers, probabilities = [], [], [], [], [], [], []
+    before = np.zeros(0, np.uint64)
+    begin = end = 0
+    for length, union in enumerate(unions):
+        kept = union.gain >= threshold
+        keys = union.keys[kept]
+        characters.append(keys & np.uint64(255))
+        # Those of the length before begin where this length does, and end in one of them.
+        longer.append(end + np.searchsorted(keys >> np.uint64(8), before))
+        shorter.append(begin + np.searchsorted(before, _ending(keys, length)) if length else keys)
+        begin, end, before = end, end + len(keys), keys
+        owner = np.searchsorted(union.keys, union.pairs >> np.uint64(8))
+        entries = kept[owner]
+        backoff.append(union.backoff[kept])
+        sizes.append(np.bincount(owner, minlength=len(union.keys))[kept])
+        followers.append(union.pairs[entries] & np.uint64(255))
+        probabilities.append(union.probability[entries])
+    longer.append(np.full(len(before) + 1, end))
+    return Table(
+        charset=charset,
+        characters=np.concatenate(characters).astype(np.uint8),
+        longer=np.concatenate(longer).astype(np.uint32),
+        shorter=np.concatenate(shorter).astype(np.uint32),
+        backoff=_cost(np.concatenate(backoff)),
+        starts=np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.uint32),
+        followers=np.concatenate(followers).astype(np.uint8),
+        costs=_cost(np.concatenate(probabilities)),
+        scale=SCALE,
+    )
+
+
+def _cost(probabilities: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.clip(np.rint(-SCALE * np.log(np.maximum(probabilities, 1e-12))), 0, 255).astype(np.uint8)
+
+
+def cross_entropy(model: LanguageModel, lines: list[str]) -> float:
+    """Bits a character of lines, their ends counted."""
+    index = {character: number for number, character in enumerate(model.charset + EDGE)}
+    nats, characters = 0.0, 0
+    for line in lines:
+        state = model.start
+        for character in line + EDGE:
+            nats -= model.log_probability(state, index[character])
+            state = model.after(state, index[character])
+            characters += 1
+    return nats / characters / log(2)
+
+
+def wrap(paragraphs: Iterable[str], rng: Generator) -> list[str]:
+    """Paragraphs in lines as on pages, some words divided at line ends."""
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        width = int(rng.integers(22, 80))
+        rest = straight(paragraph)
+        while len(rest) > width:
+            cut = rest.rfind(" ", 0, width + 1)
+            if cut <= 0 or (rng.random() < 0.08 and rest[width - 2 : width + 2].isalpha()):
+                lines.append(rest[: width - 1] + "-")
+                rest = rest[width - 1 :]
+            else:
+                lines.append(rest[:cut])
+                rest = rest[cut + 1 :]
+        if rest:
+            lines.append(rest)
+    return lines
+
+
+def token_lines(words: list[str], count: int, rng: Generator) -> list[str]:
+    """Lines of amounts, codes, addresses and the like."""
+    signs = Signs(rng, words)
+    return [signs.token() if rng.random() < 0.4 else signs.line(int(rng.integers(8, 60))) for _ in range(count)]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text, none where it does not exist."""
+    return path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the models of all languages are fitted on.
+
+    Attributes
+    ----------
+    assets, prose : Path
+        Folders of `training.synthesis.fonts` and of ``xx.txt``, a paragraph a line.
+    pages : dict of str to list of str
+        Transcribed training lines by language.
+    """
+
+    assets: Path
+    prose: Path
+    pages: dict[str, list[str]]
+
+    def groups(self, language: str) -> list[tuple[list[str], float]]:
+        """The texts of a language, each with its share."""
+        rng = default_rng(abs(hash_of(language)))
+        texts = self.assets / "texts"
+        if language == OTHERS:
+            codes = [code for name, code in DECLARATIONS.items() if name not in PROSE]
+            prose = [row for code in codes for row in read_lines(texts / f"declaration_{code}.txt")]
+            words = [word for name in LISTS if name not in PROSE for word in read_lines(texts / f"list_{name}.txt")]
+        else:
+            prose = read_lines(self.prose / f"{language}.txt") + read_lines(
+                texts / f"declaration_{DECLARATIONS[language]}.txt"
+            )
+            if language == "en":
+                prose += read_lines(texts / "english.txt")
+            words = read_lines(
+                texts / (f"words_{language}.txt" if language in ("en", "fr") else f"list_{language}.txt")
+            )
+            if language not in LISTS:
+                words = []
+        lines = wrap(prose, rng)
+        names = json.loads((texts / "names.json").read_text(encoding="utf-8"))
+        named = sorted({straight(name) for kinds in names.values() for found in kinds.values() for name in found})
+        spread = [words[int(at)] for at in rng.permutation(len(words))]
+        vocabulary = [" ".join(spread[at : at + 5]) for at in range(0, len(spread), 5)]
+        groups = [(lines, 0.62)]
+        if self.pages.get(language):
+            groups = [(lines, 0.32), (self.pages[language], 0.36)]
+        if language in ("en", "fr"):
+            groups.append((composed_lines(self.assets, language, CHARACTERS[language], 1), 0.1))
+        capitals = self.pages.get(language) or lines[:: max(1, len(lines) // 20_000)]
+        groups += [
+            (vocabulary, 0.06),
+            ([*named, *(f"{name}, {other}" for name, other in pairwise(named))], 0.04),
+            (token_lines(named, 40_000, rng), 0.06),
+            ([line.upper() for line in capitals], 0.06),
+        ]
+        return [(group, share) for group, share in groups if group]
+
+
+def hash_of(text: str) -> int:
+    """A number that is the same in every process."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.tasks.language", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of annotated pages")
+    parser.add_argument(
+        "--assets", type=Path, default=Path("build/assets"), help="what training.synthesis.fonts fetched"
+    )
+    parser.add_argument("--prose", type=Path, required=True, help="folder with en.txt, fr.txt, ...: a paragraph a line")
+    parser.add_argument("--scale", type=float, default=1.0, help="how many times as many contexts as by default")
+    parser.add_argument("--version", required=True, help="what the card calls this model")
+    parser.add_argument("--out", type=Path, default=FOLDER / "language.npz")
+    arguments = parser.parse_args()
+    pages = [page for page in load_pages(arguments.data) if page.source not in LEFT_OUT]
+    transcribed: dict[str, dict[str, list[str]]] = {"train": defaultdict(list), "val": defaultdict(list)}
+    for page in pages:
+        language = page.source.rpartition("_")[2]
+        transcribed[page.split][language] += [straight(line.text) for line in page.lines if line.text]
+    material = Material(arguments.assets, arguments.prose, transcribed["train"])
+    tables, bits = {}, {}
+    for language, contexts in CONTEXTS.items():
+        groups = material.groups(language)
+        charset = choose_charset(line for lines, _ in groups for line in lines)
+        tables[language] = fit(groups, round(arguments.scale * contexts), charset=charset)
+        held_out = [line for line in transcribed["val"].get(language, []) if set(line) <= set(charset)]
+        if held_out:
+            bits[language] = round(cross_entropy(LanguageModel(tables[language], SEARCH), held_out), 3)
+        print(f"{language}: {len(tables[language].characters):,} contexts, {bits.get(language)} bits", flush=True)
+    settings = save(tables, arguments.out)
+    card = {
+        "name": f"ngram-{LONGEST + 1}",
+        "version": arguments.version,
+        "sha256": hashlib.sha256(arguments.out.read_bytes()).hexdigest(),
+        "search": asdict(SEARCH),
+        "charset": CHARSET,
+        "languages": settings,
+        "bits_a_character_of_held_out_lines": bits,
+        "training": {
+            "command": "python -m training.tasks.language --data PAGES --prose TEXTS --version " + arguments.version,
+            "data": credits({page.source for page in pages if page.split == "train"} | {"eltec"})["data"],
+            "texts": text_credits(),
+        },
+    }
+    arguments.out.with_suffix(".json").write_text(
+        json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,414 @@
+"""Fitting a line recogniser: strips with text in, batches, loss and validation error out."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from paragraph_ocr.models import FOLDER, Model
+from paragraph_ocr.pipeline.recognition import Fit, Recognizer
+from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
+from training.data.augmentation import degrade, warp_strip
+from training.data.batches import leave_signals
+from training.data.known import KnownText
+from training.data.lines import DrawnLines
+from training.data.pages import load_pages, refuse_shared_writers
+from training.data.splices import Splicer, make_splicer
+from training.data.strips import MARGIN, Strip, enlarged, load_strips
+from training.data.strokes import PenLines
+from training.evaluation.metrics import ErrorRate
+from training.evaluation.tandem import choose_pages, page_errors
+from training.networks.crnn import CRNN
+from training.networks.seq2seq import Seq2Seq
+from training.networks.sliding_cnn import SlidingCNN
+
+NETWORKS: dict[str, type[CRNN]] = {"crnn": CRNN, "seq2seq": Seq2Seq, "sliding_cnn": SlidingCNN}
+BLANK = 0
+# Strips are padded to multiples of so many columns.
+GRAIN = 64
+# The mean confidence of lines above which nobody asks whether they stand upside down; such have come up to 0.82.
+LEGIBLE = 0.95
+# Of lines that are drawn while fitting this share is new, the others were drawn before and are distorted anew.
+NEW = 0.3
+KEPT = 4000
+# Drawn lines and recorded ones that are read at every validation.
+DRAWN_VALIDATION = 120
+# Of validation pages' true lines with 8 to 9 columns a character 19.7 % was read wrong as they were, 13.3 % 1.3 times
+# as wide; of those with 10 to 11 columns 12.9 and 10.4 %.
+FIT = Fit(columns=14.0, most=1.5, plain=0.75, least_zoom=0.95, most_zoom=1.25)
+
+
+# What a letter without a decomposition looks like.
+LIKE = dict(zip("ıđĐħĦŧŦðÐþÞəƏŋŊ¿¡‚‹›†", "idDhHtTdDpPeEnN?i,<>+", strict=True))
+
+
+def load_charset() -> str:
+    """The characters a recogniser tells apart, in the order of its classes after the blank."""
+    return (Path(__file__).parents[1] / "charset.txt").read_text(encoding="utf-8").rstrip("\n")
+
+
+@dataclass(frozen=True)
+class RecognitionOptions:
+    """What an experiment file says under [data].
+
+    `batch` is the number of strips that the exported model takes, `columns` the strip columns in a training batch,
+    `weights` how often a line of a source is drawn (1 where it is not named), `capitals` how many times as often one is
+    drawn that is written in capitals, `spliced` the share of a source's lines that go on like another of the same hand
+    (0 where it is not named), `full_width` the share of batches padded to the exported width, `validation_pages` the
+    pages of each source that are read whole at every validation, `same_writer` the sources whose one writer may stand
+    in both splits, `same_text` those of which every writer copied the same text, so that its lines are validated all
+    the same. `drawn` is the share of lines that are drawn while fitting: `pen_lines` and `pen_words` from recorded
+    strokes, `faces` in typefaces.
+    """
+
+    height: int = 48
+    width: int = 1024
+    batch: int = 1
+    columns: int = 16384
+    full_width: float = 0.05
+    validation_lines: int = 600
+    validation_pages: int = 2
+    same_writer: tuple[str, ...] = ()
+    same_text: tuple[str, ...] = ()
+    drawn: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    capitals: float = 1.0
+    spliced: dict[str, float] = field(default_factory=dict)
+
+
+def stack(strips: list[NDArray[np.uint8]], width: int) -> Tensor:
+    """Strips of one height as one batch, float32 (N, 1, H, width) of ink, padded with paper on the right."""
+    batch = np.zeros((len(strips), 1, strips[0].shape[0], width), np.float32)
+    for row, strip in zip(batch, strips, strict=True):
+        row[0, :, : strip.shape[1]] = to_ink(strip, Normalisation())
+    return torch.from_numpy(batch)
+
+
+def grow(weights: dict[str, Tensor], charset: str, grown: str) -> dict[str, Tensor]:
+    """A CRNN's weights for a larger charset, in which a new letter begins as the letter without its accent.
+
+    Parameters
+    ----------
+    weights : dict of Tensor
+        Of a network whose classes are the blank and `charset`.
+    charset, grown : str
+
+    Raises
+    ------
+    SystemExit
+        The grown charset does not begin with the smaller one.
+    """
+    if not grown.startswith(charset):
+        raise SystemExit("The charset does not begin with that of the checkpoint: append new characters to its end")
+    place = {character: index + 1 for index, character in enumerate(charset)}
+    base = [
+        place.get(character)
+        or place.get(unicodedata.normalize("NFD", character)[0])
+        or place.get(LIKE.get(character, ""))
+        or 0
+        for character in grown[len(charset) :]
+    ]
+    old = len(charset) + 1
+
+    def larger(rows: Tensor) -> Tensor:
+        new = rows[base].clone()
+        if rows.ndim == 1:
+            new -= 4.0
+        else:
+            new += 0.01 * rows.std() * torch.randn_like(new)
+        return torch.cat([rows, new])
+
+    changed = dict(weights)
+    for name in ("head.weight", "head.bias"):
+        changed[name] = torch.cat([larger(weights[name][:old].float()), larger(weights[name][old:].float())])
+    for name in ("shortcut.weight", "shortcut.bias"):
+        changed[name] = larger(weights[name].float())
+    return changed
+
+
+def in_capitals(text: str) -> bool:
+    """Whether a text is written in capitals, but for some of its letters."""
+    letters = [character for character in text if character.isalpha()]
+    return len(letters) > 5 and sum(letter.isupper() for letter in letters) > 0.8 * len(letters)
+
+
+def fitted(strip: Strip, baseline: float) -> Strip:
+    """A strip as large and wide as the product makes it if it counts its characters right.
+
+    Parameters
+    ----------
+    strip : Strip
+    baseline : float
+        Share of the strip's height at which its baseline lies; it stays there.
+    """
+    height, width = strip.pixels.shape
+    zoom, stretch = FIT.of(len(strip.text) / width)
+    wide = round(width * zoom * stretch)
+    matrix = np.array([[wide / width, 0, 0], [0, zoom, baseline * height * (1 - zoom)]])
+    pixels = cv2.warpAffine(np.asarray(strip.pixels), matrix, (wide, height), borderMode=cv2.BORDER_REPLICATE)
+    return replace(strip, pixels=np.asarray(pixels, np.uint8))
+
+
+def describe(options: RecognitionOptions) -> dict[str, Any]:
+    """What the product has to know of a recogniser with these options: its input, how it is made, and its classes."""
+    geometry = asdict(Geometry(options.height, options.width))
+    del geometry["height"], geometry["width"]
+    return {
+        "model": "recognizer",
+        "input": {
+            "name": "strips",
+            "shape": [options.batch, 1, options.height, options.width],
+            "grains": [options.batch, 1, options.height, GRAIN],
+        },
+        "outputs": [{"name": "log_probabilities"}],
+        "preprocessing": {
+            "normalisation": asdict(Normalisation()),
+            "geometry": geometry,
+            "legible": LEGIBLE,
+            "fit": asdict(FIT),
+        },
+        "charset": load_charset(),
+        "blank": BLANK,
+    }
+
+
+@dataclass
+class Sources:
+    """What the folders that an experiment is given hold."""
+
+    pages: list[Path] = field(default_factory=list)
+    pen: Path | None = None
+    assets: Path | None = None
+    prose: Path | None = None
+
+    @classmethod
+    def of(cls, folders: list[Path]) -> Sources:
+        """Sort folders by what is in them: annotated pages, recorded strokes, fonts and texts, or prose."""
+        sources = cls()
+        for folder in folders:
+            if (folder / "lines.npz").exists():
+                sources.pen = folder
+            elif (folder / "fonts").is_dir():
+                sources.assets = folder
+            elif (folder / "en.txt").exists():
+                sources.prose = folder
+            else:
+                sources.pages.append(folder)
+        return sources
+
+    def draw(self, split: str, geometry: Geometry) -> DrawingBoard:
+        """What draws lines of a split."""
+        return DrawingBoard(
+            PenLines(self.pen, split, geometry) if self.pen else None,
+            DrawnLines(self.assets, self.prose, split, geometry) if self.assets else None,
+        )
+
+
+@dataclass
+class DrawingBoard:
+    """Draws lines of recorded strokes and in typefaces."""
+
+    pen: PenLines | None
+    faces: DrawnLines | None
+
+    def draw(self, kind: str, rng: np.random.Generator) -> Strip:
+        """A new strip of a kind: ``pen_lines``, ``pen_words`` or ``faces``."""
+        if kind == "faces":
+            if self.faces is None:
+                raise SystemExit("Lines in typefaces need a folder of fonts and texts: --data build/assets")
+            drawn = self.faces.draw(rng)
+            return Strip(drawn.pixels, drawn.text, 0.7, f"drawn_{drawn.style}", "", False)
+        if self.pen is None:
+            raise SystemExit("Recorded handwriting needs a folder with lines.npz and words.npz given with --data")
+        item = self.pen.line(rng) if kind == "pen_lines" else self.pen.line_of_words(rng)
+        return Strip(self.pen.draw(item, rng), item.text, 0.7, kind, str(item.hand), False)
+
+
+class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
+    """Endless batches of augmented strips of similar width: ink (N, 1, H, W), classes (sum of lengths), lengths (N)."""
+
+    def __init__(
+        self, lines: Splicer, options: RecognitionOptions, charset: str, seed: int, board: DrawingBoard | None = None
+    ) -> None:
+        self.lines = lines
+        self.board = board
+        self.options = options
+        self.classes = {character: index + 1 for index, character in enumerate(charset)}
+        self.seed = seed
+        weights = np.array(
+            [
+                options.weights.get(strip.source, 1.0) * (options.capitals if in_capitals(strip.text) else 1.0)
+                for strip in lines.strips
+            ]
+        )
+        self.probability = weights / weights.sum()
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        options = self.options
+        worker = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
+        kept: dict[str, list[Strip]] = {kind: [] for kind in options.drawn}
+        while True:
+            pool = []
+            for index in rng.choice(len(self.probability), 384, p=self.probability):
+                strip = self.choose(int(index), kept, rng)
+                zoom, stretch = FIT.of(len(strip.text) / strip.pixels.shape[1])
+                widest = round(options.width * zoom * stretch)
+                warped = warp_strip(np.asarray(strip.pixels), options.height, widest, MARGIN, rng, zoom, stretch)
+                # CTC needs a frame for each character and a blank between doubled ones.
+                if warped.shape[1] // 4 > 1.15 * len(strip.text):
+                    pool.append((degrade(warped, rng), strip.text))
+            pool.sort(key=lambda item: item[0].shape[1])
+            batches: list[list[tuple[NDArray[np.uint8], str]]] = [[]]
+            for item in pool:
+                if (len(batches[-1]) + 1) * item[0].shape[1] > options.columns:
+                    batches.append([])
+                batches[-1].append(item)
+            for at in rng.permutation(len(batches)):
+                batch = batches[at]
+                width = -(-max(pixels.shape[1] for pixels, _ in batch) // 32) * 32
+                if rng.random() < options.full_width:
+                    width = max(width, options.width)
+                    batch = batch[: max(1, options.columns // width)]
+                classes = [self.classes[character] for _, text in batch for character in text]
+                lengths = [len(text) for _, text in batch]
+                yield stack([pixels for pixels, _ in batch], width), torch.tensor(classes), torch.tensor(lengths)
+
+    def choose(self, index: int, kept: dict[str, list[Strip]], rng: np.random.Generator) -> Strip:
+        """A line that is drawn, now or before, or the one at `index`, some of them spliced."""
+        options = self.options
+        at = float(rng.random())
+        for kind, share in options.drawn.items():
+            at -= share
+            if at < 0 and self.board:
+                own = kept[kind]
+                if len(own) < 24 or rng.random() < NEW:
+                    strip = self.board.draw(kind, rng)
+                    if not set(strip.text) <= self.classes.keys():
+                        break
+                    if len(own) < KEPT:
+                        own.append(strip)
+                    else:
+                        own[int(rng.integers(KEPT))] = strip
+                    return strip
+                return own[int(rng.integers(len(own)))]
+        strip = self.lines.strips[index]
+        if rng.random() < options.spliced.get(strip.source, 0.0):
+            strip = self.lines.splice(index, rng)
+        return strip
+
+
+class Recognition:
+    """The recogniser's side of `training.fit`."""
+
+    def __init__(self, folders: list[Path], cache: Path, options: dict[str, Any], network: dict[str, Any]) -> None:
+        self.options = RecognitionOptions(**options)
+        self.charset = load_charset()
+        kind = NETWORKS[network.pop("name")]
+        self.network: nn.Module = kind(classes=len(self.charset) + 1, height=self.options.height, **network)
+        known = set(self.charset)
+        geometry = Geometry(self.options.height, self.options.width, widths=1.0)
+        sources = Sources.of(folders)
+        folders = sources.pages
+        self.board = sources.draw("train", enlarged(geometry)) if self.options.drawn else None
+        train = [s for folder in folders for s in load_strips(folder, "train", enlarged(geometry), cache)]
+        validation = [s for folder in folders for s in load_strips(folder, "val", geometry, cache)]
+        refuse_shared_writers(
+            {(s.source, s.writer) for s in train},
+            {(s.source, s.writer) for s in validation},
+            self.options.same_writer,
+        )
+        self.train = [s for s in train if set(s.text) <= known and not s.struck]
+        self.lines = Splicer(self.train, [[] for _ in self.train])
+        if self.options.spliced:
+            shipped = Recognizer(Model(FOLDER / "recognizer.onnx", threads=1))
+            self.lines = make_splicer(self.train, self.options.spliced, shipped, cache)
+        self.sources = sorted(
+            {s.source for s in self.train} | {"unipen_en"} if sources.pen else {s.source for s in self.train}
+        )
+        known_by_heart = KnownText(s.text for s in train).knows([s.text for s in validation])
+        pages = [page for folder in folders for page in load_pages(folder, "val")]
+        self.pages = choose_pages(pages, self.options.validation_pages)
+        self.validation = [
+            fitted(s, geometry.baseline)
+            for s, is_known in zip(validation, known_by_heart, strict=True)
+            if not s.struck and (s.source in self.options.same_text or not is_known)
+        ]
+        self.drawn: list[Strip] = []
+        if self.options.drawn:
+            board, rng = sources.draw("val", geometry), np.random.default_rng(1)
+            self.drawn = [
+                fitted(board.draw(kind, rng), geometry.baseline)
+                for kind in self.options.drawn
+                for _ in range(DRAWN_VALIDATION)
+            ]
+
+    def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Endless training batches."""
+        lines = AugmentedLines(self.lines, self.options, self.charset, seed, self.board)
+        return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
+
+    def adopt(self, state: dict[str, Any]) -> None:
+        """Make the weights of a checkpoint fit this network's classes, in place."""
+        for name in ("average", "network"):
+            weights = state.get(name)
+            if weights is None or "head.bias" not in weights or "shortcut.bias" not in weights:
+                continue
+            charset = state.get("charset") or self.charset[: len(weights["shortcut.bias"]) - 1]
+            if charset != self.charset:
+                state[name] = grow(weights, charset, self.charset)
+                state.pop("optimizers", None)
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
+        """The network's own loss."""
+        strips, classes, lengths = batch
+        strips = strips.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        return network.loss(strips, classes, lengths)  # type: ignore[operator, no-any-return]
+
+    def draw(self, batch: tuple[Tensor, Tensor, Tensor]) -> NDArray[np.uint8]:
+        """A batch as a picture, uint8 (H, W, 3): each strip with its text below."""
+        strips, classes, lengths = batch
+        texts = ["".join(self.charset[kind - 1] for kind in text.tolist()) for text in classes.split(lengths.tolist())]
+        height, width = strips.shape[2:]
+        picture = np.full((len(texts), round(1.6 * height), width, 3), 255, np.uint8)
+        picture[:, :height] = (255 * (1 - strips[:, 0].clamp(0, 1))).byte().numpy()[..., None]
+        font = cv2.FontFace("sans")
+        for row, text in zip(picture, texts, strict=True):
+            cv2.putText(row, text, (2, round(1.45 * height)), (40, 120, 20), font, round(0.35 * height), 400)
+        return picture.reshape(-1, width, 3)
+
+    def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+        """Character error of lines for each source, over all as "score", and of whole pages; at the exported width."""
+        rng = np.random.default_rng(0)
+        count = min(self.options.validation_lines, len(self.validation))
+        chosen = [self.validation[index] for index in sorted(rng.choice(len(self.validation), count, replace=False))]
+        chosen += [strip for strip in self.drawn if set(strip.text) <= set(self.charset)]
+        rates: dict[str, ErrorRate] = {}
+        overall = ErrorRate()
+        for start in range(0, len(chosen), 16):
+            part = chosen[start : start + 16]
+            width = max(self.options.width, -(-max(s.pixels.shape[1] for s in part) // GRAIN) * GRAIN)
+            batch = stack([np.asarray(s.pixels) for s in part], width).to(device)
+            with torch.inference_mode():
+                readings = network.read(batch)  # type: ignore[operator]
+            for strip, classes in zip(part, readings, strict=True):
+                reading = "".join(self.charset[kind - 1] for kind in classes)
+                rates.setdefault(strip.source, ErrorRate()).add(strip.text, reading)
+                if not strip.source.startswith(("drawn", "pen")):
+                    overall.add(strip.text, reading)
+        lines = {f"cer {name}": rates[name].characters for name in sorted(rates)}
+        figures = {"score": overall.characters} | lines
+        if isinstance(network, Seq2Seq):
+            # The product reads by CTC.
+            return figures
+        return figures | page_errors(self.pages, network, describe(self.options), device)
