@@ -31,8 +31,8 @@ from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import PRINTED, load_pages
 from training.data.strips import Strip
-from training.evaluation import Figures, score_page
 from training.evaluation.metrics import ErrorRate
+from training.evaluation.product import Figures, score_page
 from training.networks.layers import collapse
 from training.networks.seq2seq import END, Seq2Seq
 from training.tasks.paragraphs import (

@@ -26,8 +26,8 @@ from paragraph_ocr.document import Page
 from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import Points, TrueLine, TruePage, load_pages
-from training.evaluation import Figures, score_page
 from training.evaluation.matching import match_lines
+from training.evaluation.product import Figures, score_page
 
 Grey = NDArray[np.uint8]
 Place = Callable[[Points], Points]

@@ -15,7 +15,7 @@ from paragraph_ocr.pipeline.detection import Detector
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.recognition import Recognizer
 from training.data.pages import TruePage
-from training.evaluation import Figures, score_page
+from training.evaluation.product import Figures, score_page
 
 
 class TorchModel:
