@@ -15,8 +15,9 @@ from paragraph_ocr.pipeline.rectification import cut, frame
 
 # Of the contrast of most of a page's writing, less than this share may be the back of the sheet.
 FAINT = 0.6
-# Show-through of fewer letters than are as wide as this many heights of a strip may be an accident.
-LEAST_SHOW_THROUGH = 8
+# Show-through of fewer letters than are as wide as this many heights of a strip may be an accident, and so may that of
+# a line of fewer where there is no other.
+LEAST_SHOW_THROUGH, LEAST_OF_LINE = 8, 4
 # Bars of a bar code, and the share of its dark columns that are dark from top to bottom.
 FEWEST_BARS, SOLID = 12, 0.85
 
@@ -59,6 +60,9 @@ def find_false_lines(page: NDArray[np.uint8], lines: Sequence[TextLine], recogni
     usual = contrasts[order][np.searchsorted(np.cumsum(lengths[order]), 0.75 * lengths.sum())]
     faint = np.flatnonzero(contrasts < FAINT * usual).tolist()
     show_through = frozenset(index for index in faint if _is_mirrored(strips[index], recognizer))
+    long = frozenset(index for index in show_through if lengths[index] >= LEAST_OF_LINE * len(strips[0]))
+    if lengths[list(long)].sum() < LEAST_SHOW_THROUGH * len(strips[0]):
+        show_through = long
     length, of_faint = int(lengths[list(show_through)].sum()), int(lengths[faint].sum())
     wipe = length >= LEAST_SHOW_THROUGH * len(strips[0]) and 2 * length > of_faint
     return FalseLines(bar_codes, show_through, FAINT * float(usual) if wipe else 0.0)
