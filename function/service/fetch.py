@@ -62,7 +62,7 @@ def connect(address: str, seconds: float) -> socket.socket:
     return socket.create_connection((address, PORT), seconds)
 
 
-def check(url: str, field: str) -> tuple[str, str]:
+def check_url(url: str, field: str) -> tuple[str, str]:
     """Host and target of a URL that a request may name in this field; raises UrlRefused where it may not."""
     # urlsplit drops control characters and reads on.
     if len(url) > MAX_URL_CHARACTERS or not re.fullmatch("[!-~]+", url):
@@ -121,7 +121,7 @@ def fetch(
     deadline = monotonic() + max_seconds
     try:
         for _ in range(MAX_REDIRECTS + 1):
-            host, target = check(url, "image_url")
+            host, target = check_url(url, "image_url")
             with _open(host, deadline, resolve, connect, context, "image_url") as tls:
                 connection = http.client.HTTPConnection(host)
                 connection.sock = _Timed(tls, deadline)
@@ -170,7 +170,7 @@ def post(
     """
     deadline = monotonic() + max_seconds
     try:
-        host, target = check(url, "webhook_url")
+        host, target = check_url(url, "webhook_url")
         with _open(host, deadline, resolve, connect, context, "webhook_url") as tls:
             connection = http.client.HTTPConnection(host)
             connection.sock = _Timed(tls, deadline)
