@@ -266,7 +266,15 @@ FUNCTIONS = [r["Properties"] for r in RESOURCES.values() if r["Type"] == "AWS::S
 
 
 def test_the_processor_is_chosen_for_all_functions_at_once() -> None:
-    assert [function["Architectures"] for function in FUNCTIONS] == [[{"Ref": "Architecture"}]] * len(FUNCTIONS)
+    assert TEMPLATE["Globals"]["Function"]["Architectures"] == [{"Ref": "Architecture"}]
+    assert not any("Architectures" in function for function in FUNCTIONS)
+
+
+def test_every_parameter_has_a_group_and_a_label() -> None:
+    interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(TEMPLATE["Parameters"])
+    assert interface["ParameterLabels"].keys() == TEMPLATE["Parameters"].keys()
 
 
 def test_starts_cost_nothing_more_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
