@@ -76,7 +76,9 @@ def test_health_tells_the_models_only() -> None:
     status, body, headers = answer(recorded("health"))
     assert status == 200
     assert headers["Content-Type"] == ["application/json"]
-    assert body == {"models": dict(app.reader.models)}
+    assert app.reader.model_set is not None
+    model_set = {"version": app.reader.model_set.version, "digest": app.reader.model_set.digest}
+    assert body == {"models": dict(app.reader.models), "model_set": model_set}
 
 
 def test_the_description_is_served() -> None:

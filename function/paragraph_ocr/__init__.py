@@ -8,7 +8,6 @@ document.save("page.pdf")
 """
 
 import os
-from importlib import import_module
 
 # mypy takes it to be true; typing is slow to import.
 TYPE_CHECKING = False
@@ -37,6 +36,8 @@ _MODULES = {
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value

@@ -97,7 +97,9 @@ def description() -> Response[Any]:
 @app.get("/health", **openapi.HEALTH)
 def health() -> Response[Any]:
     """The models that are loaded."""
-    return _answer(json.dumps({"models": dict(reader.models)}).encode(), "application/json")
+    model_set = reader.model_set
+    named = {"model_set": {"version": model_set.version, "digest": model_set.digest}} if model_set else {}
+    return _answer(json.dumps({"models": dict(reader.models), **named}).encode(), "application/json")
 
 
 @app.post("/ocr", **openapi.OCR)

@@ -3,6 +3,7 @@
 import gc
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from time import perf_counter
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
@@ -12,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from paragraph_ocr.document import Page
 from paragraph_ocr.errors import OcrError
 from paragraph_ocr.io.limits import Limits
+from paragraph_ocr.model_set import FOLDER
 from paragraph_ocr.pipeline.reader import PageReader
 from service.settings import Settings
 
@@ -37,7 +39,8 @@ def load_reader(settings: Settings, limits: Limits) -> PageReader:
     """Load the reader with as many threads as the function has processors."""
     # The models are run once while no caller waits; at an on-demand start that would only delay the first caller.
     warm = settings.initialization_type != "on-demand"
-    reader = PageReader.load(threads=settings.threads, limits=limits, warm=warm)
+    models = Path(settings.models) if settings.models else FOLDER
+    reader = PageReader.load(threads=settings.threads, models=models, limits=limits, warm=warm)
     # The collector need not traverse the loaded models: that doubles the time for loading the pages of a long document.
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)

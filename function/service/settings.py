@@ -51,6 +51,8 @@ class Settings:
         SQS queue of the worker and SNS topic of the progress messages.
     memory_megabytes : int
         Memory of the function.
+    models : str
+        Folder of the model set; empty for the one of the library.
     initialization_type : str
         How Lambda starts the function: ``on-demand``, ``provisioned-concurrency`` or ``snap-start``.
     """
@@ -72,6 +74,7 @@ class Settings:
     results: str = ""
     queue_url: str = ""
     topic_arn: str = ""
+    models: str = ""
     memory_megabytes: int = MEGABYTES_PER_CORE
     initialization_type: str = "on-demand"
 

@@ -28,6 +28,7 @@ from paragraph_ocr.errors import OcrError, TooLarge
 from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.io import imaging, output
 from paragraph_ocr.io.limits import DEFAULT_LIMITS
+from paragraph_ocr.model_set import FOLDER, load_manifest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
     from paragraph_ocr.pipeline.reader import PageReader
 
-# As `models.FOLDER`, without loading what runs them.
-MODELS = Path(__file__).parents[1] / "models"
 RECORDS = ".paragraph-ocr"
 SORTED = "sorted"
 THUMBNAIL = (200, 260)
@@ -82,18 +81,20 @@ class Settings:
         Whether pictures of what was found are drawn.
     models : str
         Digest of the models that read.
+    model_folder : Path
+        Folder of the model set.
     """
 
     out: Path
     formats: tuple[str, ...]
     overlay: bool
     models: str
+    model_folder: Path = FOLDER
 
 
-def digest_models() -> str:
-    """What tells these models from others, without loading them: a hash of their cards and of the version."""
-    cards = b"".join(path.read_bytes() for path in sorted(MODELS.glob("*.json")))
-    return hashlib.sha256(__version__.encode() + cards).hexdigest()[:16]
+def digest_models(folder: Path = FOLDER) -> str:
+    """Hash the version and a model set, without loading the models; raises ModelError."""
+    return hashlib.sha256(f"{__version__} {load_manifest(folder).digest}".encode()).hexdigest()[:16]
 
 
 def render_pages(document: Document, form: str, data: bytes) -> bytes:
@@ -330,8 +331,8 @@ def _serve(connection: Connection, settings: Settings) -> None:
     # Ctrl-C goes to all; the process that started this one ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    reader = PageReader.load(threads=1)
-    # What started it may be gone.
+    reader = PageReader.load(threads=1, models=settings.model_folder)
+    # The process that started this one may have died.
     with suppress(EOFError, ConnectionError):
         while True:
             path, name = connection.recv()
