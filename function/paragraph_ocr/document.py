@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]
 
 
 def bounds(points: Sequence[Sequence[float]]) -> Box:
-    """The upright box around points: left, top, right, bottom."""
+    """Return the bounding box of points: left, top, right, bottom."""
     xs, ys = zip(*points, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
 
@@ -52,7 +52,7 @@ class Line:
     polygon : tuple of (x, y)
         Outline in pixels of the image: the upper edge left to right, then as many points of the lower right to left.
     baseline : tuple of (x, y)
-        The curve the letters stand on, from the first to the last.
+        Curve on which the letters stand, from the first to the last.
     words : tuple of Word
     """
 
@@ -70,24 +70,24 @@ class Line:
 
 @dataclass(frozen=True)
 class Page:
-    """A page that has been read.
+    """A page and its lines.
 
     Attributes
     ----------
     image : str
-        Name or path, as the caller gave it.
+        Name or path of the file, as given.
     page : int
         Number of the page in its file, from 1.
     width, height : int
         Pixels of the image after its EXIF orientation; all coordinates are in these.
     rotation : int
-        Degrees clockwise by which the text stands turned in the image: 0, 90, 180 or 270.
+        Clockwise rotation of the text in the image in degrees: 0, 90, 180 or 270.
     lines : tuple of Line
         In reading order.
     model : mapping of str to str
         ``name@version`` of the detector and of the recogniser.
     timings_ms : mapping of str to float
-        Milliseconds spent in each step and in all.
+        Milliseconds of each step and in total.
     """
 
     image: str
@@ -101,12 +101,12 @@ class Page:
 
     @property
     def text(self) -> str:
-        """The lines' text, a line each."""
+        """Text of the lines, separated by line feeds."""
         return "\n".join(line.text for line in self.lines)
 
     @property
     def confidence(self) -> float:
-        """Mean of the lines' confidence, weighted by their length; 0 where there is no text."""
+        """Mean confidence of the lines, weighted by their length; 0 if there is no text."""
         return _confidence(self.lines)
 
     def to_text(self) -> str:
@@ -114,7 +114,7 @@ class Page:
         return "".join(f"{line.text}\n" for line in self.lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the page as JSON has it, coordinates to a tenth of a pixel and within the image."""
+        """Return the page for JSON, with coordinates within the image and rounded to a tenth of a pixel."""
 
         def clipped(points: Points) -> list[list[float]]:
             return [
@@ -154,7 +154,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Document:
-    """A file that has been read.
+    """A file and its pages.
 
     Attributes
     ----------
@@ -172,7 +172,7 @@ class Document:
 
     @property
     def text(self) -> str:
-        """The pages' text, with a form feed between one and the next."""
+        """Text of the pages, separated by form feeds."""
         return "\f".join(page.text for page in self.pages)
 
     @property
@@ -236,12 +236,12 @@ class Document:
         return "\f".join(page.to_text() for page in self.pages)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the document as JSON has it: its one page, or what all have in common and a list of pages."""
+        """Return the document for JSON: its single page, or the `head` with a list of the pages."""
         pages = [page.to_dict() for page in self.pages]
         return pages[0] if len(pages) == 1 else {**self.head(), "pages": pages}
 
     def head(self) -> dict[str, Any]:
-        """Return what JSON says of all pages of a document together; goes through the pages once."""
+        """Return name, text and confidence of the whole document for JSON; iterates over the pages once."""
         texts: list[str] = []
         characters, weighted = 0, 0.0
         for page in self.pages:
