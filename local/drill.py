@@ -126,7 +126,7 @@ def work() -> None:
         os.write(1, b"page\n")
         return page
 
-    PageReader.read_image = told  # type: ignore[method-assign]
+    PageReader.read_image = told  # type: ignore[assignment,method-assign]
 
     def invoke(event: dict[str, Any]) -> dict[str, Any]:
         end = time.monotonic() + TIMEOUT

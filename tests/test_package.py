@@ -173,7 +173,7 @@ def test_the_overlay_shows_the_page_that_is_asked_for(reader: Reader, monkeypatc
     with pytest.raises(IndexError, match="no page 3"):
         document.overlay(3)
     shown: list[Image.Image] = []
-    monkeypatch.setattr(Image.Image, "show", shown.append)
+    monkeypatch.setattr(Image.Image, "show", lambda image: shown.append(image))
     document.show()
     assert [image.tobytes() for image in shown] == [document.overlay().tobytes()]
 
@@ -192,7 +192,7 @@ def test_the_first_lines_of_the_readme_read_the_letter(tmp_path: Path, monkeypat
     shutil.copy(LETTER, tmp_path / "page.jpg")
     monkeypatch.chdir(tmp_path)
     shown: list[Image.Image] = []
-    monkeypatch.setattr(Image.Image, "show", shown.append)
+    monkeypatch.setattr(Image.Image, "show", lambda image: shown.append(image))
     variables: dict[str, object] = {}
     exec(snippet[1], variables)
     document = variables["document"]

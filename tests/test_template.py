@@ -509,7 +509,8 @@ def test_what_the_image_copies_is_let_into_its_build() -> None:
 
 
 def test_the_image_holds_all_of_the_library() -> None:
-    copied = re.findall(r"^COPY (paragraph_ocr/\S+) ", (FUNCTION / "Dockerfile").read_text(), re.MULTILINE)
+    rows = re.findall(r"^COPY (paragraph_ocr/.+) \S+$", (FUNCTION / "Dockerfile").read_text(), re.MULTILINE)
+    copied = [source for row in rows for source in row.split()]
     library = {path for path in (FUNCTION / "paragraph_ocr").iterdir() if path.name != "__pycache__"}
     assert {path for pattern in copied for path in FUNCTION.glob(pattern.rstrip("/"))} == library
 
