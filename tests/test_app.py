@@ -295,7 +295,7 @@ def app_for_two_origins(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_listed_origins_may_read_answers(app_for_two_origins: Any) -> None:
     for origin in ("https://archive.example", "https://letters.example", "https://archive.example.evil", "null"):
-        listed = origin in app_for_two_origins.ORIGINS
+        listed = origin in app_for_two_origins.SETTINGS.cors_origins
         preflight = recorded("ocr_preflight")
         preflight["headers"]["Origin"] = origin
         preflight["multiValueHeaders"]["Origin"] = [origin]

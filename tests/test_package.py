@@ -197,6 +197,7 @@ def test_the_first_lines_of_the_readme_read_the_letter(tmp_path: Path, monkeypat
     exec(snippet[1], variables)
     document = variables["document"]
     assert isinstance(document, Document)
-    assert len(document.pages[0].lines) == 3
+    assert len(document.pages[0].lines) == 10
+    assert document.text.startswith("12 March 1951\n")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
     assert len(shown) == 1
