@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +194,17 @@ def test_a_card_that_does_not_say_how_to_search_is_refused(tmp_path: Path, card:
         path.with_suffix(".json").write_text(card)
     with pytest.raises(ModelError, match="card"):
         Languages.load(path)
+
+
+def test_the_other_case_counts_where_a_word_begins_and_nowhere_else() -> None:
+    table = fit([(["the cat sat on the mat", "The Cat"] * 5, 1.0)], 500)
+    plain, lenient = (LanguageModel(table, replace(SEARCH, other_case=share)) for share in (0.0, 0.5))
+    small, large = (table.charset.index(character) for character in "cC")
+    state = state_after(plain, "the ")
+    low, high = (np.exp(plain.step(state, at)[0]) for at in (large, small))
+    assert np.exp(lenient.step(state, large)[0]) == pytest.approx(low + 0.5 * high)
+    assert lenient.log_probability(state, large) == plain.log_probability(state, large)
+    within = state_after(plain, "the c")
+    for character in "aT ":
+        at = table.charset.index(character)
+        assert lenient.step(within, at) == plain.step(within, at)

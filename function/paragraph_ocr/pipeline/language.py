@@ -94,6 +94,9 @@ class Search:
         What is less probable than this, beside the best prefix, is dropped, and no prefix is made longer by it.
     sure : float
         Steps whose blank has a higher probability are taken as blank.
+    other_case : float
+        Share of the probability of a letter in the other case that counts for one that begins a word: prose says little
+        about the capitals of forms, lists and tables, which the picture shows.
     """
 
     width: int
@@ -101,6 +104,7 @@ class Search:
     bonus: float
     floor: float
     sure: float
+    other_case: float = 0.0
 
 
 class LanguageModel:
@@ -159,8 +163,21 @@ class LanguageModel:
         edge = len(charset)
         places = {character: at for at, character in enumerate(charset)}
         self._places = [places.get(character, -1) for character in self.charset] + [edge]
+        indices = {character: at for at, character in enumerate(self.charset)}
+        self._other_case = [indices.get(character.swapcase(), at) for at, character in enumerate(self.charset)]
+        self._begins_word = [not character.isalnum() for character in charset] + [True]
         self.start = self.after(0, len(self.charset))
-        self.step = lru_cache(REMEMBERED)(lambda state, at: (self.log_probability(state, at), self.after(state, at)))
+        self.step = lru_cache(REMEMBERED)(lambda state, at: (self._score(state, at), self.after(state, at)))
+
+    def _score(self, state: int, character: int) -> float:
+        """`log_probability`, with the share of the other case where a word begins."""
+        own = self.log_probability(state, character)
+        share = self.search.other_case
+        if not share or character >= len(self._other_case) or (other := self._other_case[character]) == character:
+            return own
+        if not self._begins_word[self._characters[self._first + state]]:
+            return own
+        return log(exp(own) + share * exp(self.log_probability(state, other)))
 
     def log_probability(self, state: int, character: int) -> float:
         """Natural logarithm of the probability of a character, by its index, in a state."""

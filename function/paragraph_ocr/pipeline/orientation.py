@@ -21,6 +21,8 @@ PROBE_COLUMNS = 320
 # So much more legible, 0 to 1, must lines be on a page turned by a quarter before it is taken for turned, where nothing
 # but the reading says so.
 TURNED_GAIN = 0.2
+# So much more legible must lines be upside down: what cannot be read either way stays as it is.
+UPSIDE_DOWN_GAIN = 0.05
 # A page that is read less legibly than this is tried turned by a quarter, whatever it looks like.
 DOUBTFUL = 0.7
 # Characters that are too few to compare; the page is then looked at in full.
@@ -109,7 +111,7 @@ def find_upright(
             turn = 1 if ways.upright >= ways.upside_down else 3
             found = detector.find(np.rot90(page, turn)).lines
             evidence = weigh(np.rot90(page, turn), found, recognizer, None)
-    if evidence.upside_down > evidence.upright:
+    if evidence.upside_down > evidence.upright + UPSIDE_DOWN_GAIN:
         check()
         turn = (turn + 2) % 4
         found = detector.find(np.rot90(page, turn)).lines
