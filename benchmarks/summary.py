@@ -1,4 +1,4 @@
-"""The figures of all benchmarks, and those in the models' cards, go in; the tables of README.md come out.
+"""Write the tables of README.md and docs/accuracy.md from the figures of the benchmarks and of the models' cards.
 
 python -m benchmarks.summary
 """
@@ -12,6 +12,7 @@ from benchmarks.report import FOLDER, ROOT, replace_section, table
 from paragraph_ocr.models import FOLDER as MODELS
 
 README = ROOT / "README.md"
+ACCURACY = ROOT / "docs" / "accuracy.md"
 OURS, PEERS = "paragraph-ocr", ("rapidocr", "tesseract")
 PAGES = {
     "copiste_fr": "Copiste: letters of volunteers, 2024",
@@ -101,8 +102,9 @@ def accuracy() -> str:
 
 
 def main() -> None:
-    for name, section in (("speed", summary()), ("accuracy", accuracy()), ("peers", peers())):
-        replace_section(README, name, section)
+    sections = ((README, "speed", summary()), (README, "accuracy", accuracy()), (ACCURACY, "peers", peers()))
+    for page, name, section in sections:
+        replace_section(page, name, section)
         print(section)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from export.conversion import ExportError, check_difference, export_pair, run_onnx, run_torch, to_onnx
 from export.quantisation import quantise
-from paragraph_ocr.models import FOLDER
+from paragraph_ocr.model_set import FOLDER, write_manifest
 from paragraph_ocr.pipeline.detection import letterbox
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, cut, frame
 from training.data.credits import credits
@@ -171,6 +171,7 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
     path = out / f"{description['model']}.onnx"
     path.write_bytes(content)
     path.with_suffix(".json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_manifest(out)
     return path
 
 
@@ -180,7 +181,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of pages to compare torch and ONNX on")
     parser.add_argument("--version", required=True, help="what the card calls this model")
     parser.add_argument("--size", type=int, help="side of a detector's input, if not the one it was fitted at")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder for the file and its card")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the model set, for the file and its card")
     arguments = parser.parse_args()
     path = export(arguments.checkpoint, arguments.data, arguments.version, arguments.out, arguments.size)
     print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")

@@ -119,14 +119,14 @@ def work() -> None:
     """Consume messages until killed, with a line for every page that is read."""
     from service import worker
 
-    read_image = worker.reader.read_image
+    read_image = PageReader.read_image
 
     def told(*arguments: Any) -> Any:
         page = read_image(*arguments)
         os.write(1, b"page\n")
         return page
 
-    worker.reader.read_image = told  # type: ignore[assignment,method-assign]
+    PageReader.read_image = told  # type: ignore[assignment,method-assign]
 
     def invoke(event: dict[str, Any]) -> dict[str, Any]:
         end = time.monotonic() + TIMEOUT

@@ -28,6 +28,13 @@ class Cloud:
     def __getitem__(self, name: str) -> str:
         return self.environment[name]
 
+    @property
+    def settings(self) -> Any:
+        """The settings of a function of the stack."""
+        from service.settings import Settings
+
+        return Settings.from_environment(self.environment)
+
     def drop(self, key: str, data: bytes) -> str:
         """Put an object into the inbox and return its ETag."""
         etag: str = self.client("s3").put_object(Bucket=self["INBOX"], Key=key, Body=data)["ETag"]
@@ -98,15 +105,11 @@ def cloud(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     import urllib.request
 
     from local.cloud import client, create, environment
-    from service import jobs, notices
 
     for name, value in environment(moto_url).items():
         monkeypatch.setenv(name, value)
     urllib.request.urlopen(f"{moto_url}/moto-api/reset", data=b"").close()
     made = create()
-    for name in ("TABLE", "REQUESTS", "INBOX", "RESULTS", "QUEUE_URL"):
-        monkeypatch.setattr(jobs, name, made[name])
-    monkeypatch.setattr(notices, "TOPIC_ARN", made["TOPIC_ARN"])
     # S3 has tried the queue.
     client("sqs").purge_queue(QueueUrl=made["QUEUE_URL"])
     return Cloud({**environment(moto_url), **made})

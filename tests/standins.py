@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.io.limits import Limits
+from paragraph_ocr.model_set import load_manifest
 from paragraph_ocr.models import FOLDER, Card, read_card
 from paragraph_ocr.pipeline.detection import Detector
 from paragraph_ocr.pipeline.reader import PageReader
@@ -56,3 +57,4 @@ class StillReader(PageReader):
         logits[:, 40:44, card.blank] = -20.0
         logits[:, 40:44, card.charset.index("a") + (card.blank == 0)] = 0.0
         super().__init__(detector, Recognizer(StillModel(card, logits)), limits)
+        self.model_set = load_manifest(FOLDER)

@@ -76,7 +76,9 @@ def test_health_tells_the_models_only() -> None:
     status, body, headers = answer(recorded("health"))
     assert status == 200
     assert headers["Content-Type"] == ["application/json"]
-    assert body == {"models": dict(app.reader.models)}
+    assert app.reader.model_set is not None
+    model_set = {"version": app.reader.model_set.version, "digest": app.reader.model_set.digest}
+    assert body == {"models": dict(app.reader.models), "model_set": model_set}
 
 
 def test_the_description_is_served() -> None:
@@ -171,7 +173,8 @@ def test_takes_the_image_behind_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "fetch", fetched)
     status, body, _ = answer(recorded("ocr_url"))
     assert (status, body["image"], len(body["lines"])) == (200, "letter.jpg", 3)
-    assert asked == [("https://example.com/letter.jpg", app.LIMITS.max_bytes, app.MAX_FETCH_SECONDS, IMAGE_TYPES)]
+    limits = (app.SETTINGS.max_image_bytes, app.MAX_FETCH_SECONDS, IMAGE_TYPES)
+    assert asked == [("https://example.com/letter.jpg", *limits)]
 
 
 def test_the_time_for_fetching_is_part_of_the_time_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +183,7 @@ def test_the_time_for_fetching_is_part_of_the_time_for_all(monkeypatch: pytest.M
         return base64.b64decode(body_of(recorded("ocr"))["image_base64"])
 
     monkeypatch.setattr(fetch, "fetch", fetched)
-    monkeypatch.setattr(app, "LIMITS", replace(app.LIMITS, max_seconds=0.1))
+    monkeypatch.setattr(app, "SETTINGS", replace(app.SETTINGS, max_seconds=0.1))
     status, body, _ = answer(recorded("ocr_url"))
     assert (status, body["type"]) == (504, "urn:paragraph-ocr:deadline-exceeded")
 
@@ -194,12 +197,12 @@ def test_lambdas_remaining_time_is_the_deadline(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(fetch, "fetch", fetched)
     monkeypatch.setattr(CONTEXT, "get_remaining_time_in_millis", lambda: 1000 * serving.RESERVE_SECONDS + 60_000)
-    monkeypatch.setattr(app, "LIMITS", replace(app.LIMITS, max_seconds=1000))
+    monkeypatch.setattr(app, "SETTINGS", replace(app.SETTINGS, max_seconds=1000))
     monkeypatch.setattr(app, "MAX_FETCH_SECONDS", 1000.0)
     for route in ("ocr_url", "ocr"):
         event = {**recorded(route), "queryStringParameters": {"format": "pdf"}}
         monkeypatch.setattr(app, "render", lambda *arguments: asked.append(arguments[3]) or b"%PDF")
-        monkeypatch.setattr(app, "reader", StillReader(app.LIMITS))
+        monkeypatch.setattr(app, "reader", StillReader(app.SETTINGS.request_limits))
         start = time.perf_counter()
         assert raw_answer(event)[0] == 200
         # What is left of the minute goes to fetching, and the same moment ends the answer.
@@ -230,7 +233,7 @@ def test_too_little_memory_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_urls_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "TAKES_URLS", False)
+    monkeypatch.setattr(app, "SETTINGS", replace(app.SETTINGS, allow_image_url=False))
     status, body, _ = answer(recorded("ocr_url"))
     assert (status, body["type"]) == (422, "urn:paragraph-ocr:url-refused")
 
@@ -247,7 +250,7 @@ def test_says_what_is_wrong_with_a_url(monkeypatch: pytest.MonkeyPatch, failure:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_answers_in_every_form(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
-    monkeypatch.setattr(app, "reader", StillReader(app.LIMITS))
+    monkeypatch.setattr(app, "reader", StillReader(app.SETTINGS.request_limits))
     content_type = FORMATS[form].content_type
     by_query = {**recorded("ocr"), "queryStringParameters": {"format": form}}
     by_header = recorded("ocr")
@@ -261,7 +264,7 @@ def test_answers_in_every_form(monkeypatch: pytest.MonkeyPatch, form: str) -> No
 
 @pytest.mark.parametrize("route", ["page", "page_file", "health", "openapi", "ocr", "ocr_url"])
 def test_answers_are_not_kept_guessed_at_or_framed(monkeypatch: pytest.MonkeyPatch, route: str) -> None:
-    monkeypatch.setattr(app, "TAKES_URLS", False)
+    monkeypatch.setattr(app, "SETTINGS", replace(app.SETTINGS, allow_image_url=False))
     headers = raw_answer(recorded(route))[2]
     assert headers["Cache-Control"] == ["no-store"]
     assert headers["X-Content-Type-Options"] == ["nosniff"]
@@ -292,7 +295,7 @@ def app_for_two_origins(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_listed_origins_may_read_answers(app_for_two_origins: Any) -> None:
     for origin in ("https://archive.example", "https://letters.example", "https://archive.example.evil", "null"):
-        listed = origin in app_for_two_origins.ORIGINS
+        listed = origin in app_for_two_origins.SETTINGS.cors_origins
         preflight = recorded("ocr_preflight")
         preflight["headers"]["Origin"] = origin
         preflight["multiValueHeaders"]["Origin"] = [origin]
@@ -356,7 +359,7 @@ WRONG: dict[str, tuple[Event, int, str]] = {
     "unknown route": ({"path": "/ocrs", "resource": "/ocrs"}, 404, "route-not-found"),
     "wrong method": ({"httpMethod": "GET"}, 405, "method-not-allowed"),
     "body too large": ({"body": "[" + "1," * 4_000_000}, 413, "too-large"),
-    "too many bytes": (with_image(b"\xff\xd8\xff" + bytes(app.LIMITS.max_bytes)), 413, "too-large"),
+    "too many bytes": (with_image(b"\xff\xd8\xff" + bytes(app.SETTINGS.max_image_bytes)), 413, "too-large"),
     "too many pixels": (with_image(encoded("PNG", (9000, 9000))), 413, "too-large"),
     "no content type": ({"headers": {}}, 415, "unsupported-content-type"),
     "no headers": ({"headers": None}, 415, "unsupported-content-type"),
@@ -393,7 +396,7 @@ def test_refuses_an_answer_that_would_not_arrive(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_large_binary_answer_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "reader", StillReader(app.LIMITS))
+    monkeypatch.setattr(app, "reader", StillReader(app.SETTINGS.request_limits))
     monkeypatch.setattr(app, "render", lambda *_: bytes(app.MAX_ANSWER_BYTES * 3 // 4 + 3))
     monkeypatch.setattr(app, "choose", lambda *_: "pdf")
     monkeypatch.setattr(app, "FORMATS", {"pdf": SimpleNamespace(content_type="application/pdf")})
@@ -435,7 +438,7 @@ def test_logs_hold_neither_image_nor_text_nor_name_nor_url(
     answers = [respond({**recorded("ocr"), "body": json.dumps(body)}) for body in bodies]
     assert [each["statusCode"] for each in answers] == [200, 422, 400, 502, 502, 400]
     respond({**recorded("ocr"), "path": f"/{name}", "resource": f"/{name}", "headers": {"X-Name": name}})
-    monkeypatch.setattr(app, "take_image", lambda *_: 1 / 0)
+    monkeypatch.setattr(app, "parse_image", lambda *_: 1 / 0)
     assert respond(recorded("ocr"))["statusCode"] == 500
     written = log.getvalue() + capsys.readouterr().out
     entries = [json.loads(line) for line in written.splitlines()]

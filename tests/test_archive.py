@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,8 +63,8 @@ class Clock:
 @pytest.fixture
 def papers(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A bucket of old papers, and the function that reads them, which takes no time."""
-    monkeypatch.setattr(archive, "RESULTS", cloud["RESULTS"])
-    monkeypatch.setattr(archive, "reader", StillReader(archive.LIMITS))
+    reader = StillReader(cloud.settings.job_limits)
+    monkeypatch.setattr(archive, "_archive", archive.Archive(cloud.settings, reader))
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": os.environ["AWS_REGION"]})
     return s3
@@ -140,7 +141,7 @@ def test_an_object_that_cannot_be_had_is_one_that_failed(
     def refuse(_: str, key: str, *__: object) -> None:
         raise ClientError({"Error": {"Code": key.removesuffix(".png")}}, "GetObject")
 
-    monkeypatch.setattr(storage, "take", refuse)
+    monkeypatch.setattr(storage, "load_object", refuse)
     assert counts(handle(batch(items))) == {"failed": 2}
     reasons = {json.loads(data)["detail"] for data in cloud.results().values()}
     for words in (*said.values(), "deleted"):
@@ -156,7 +157,8 @@ def test_a_batch_comes_as_a_map_makes_it(papers: Any) -> None:
 
 def test_a_refusing_service_is_the_batchs_failure(papers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     item = put(papers, "a.png", png())
-    monkeypatch.setattr(archive, "RESULTS", "no-such-bucket")
+    settings = replace(archive._archive.settings, results="no-such-bucket")
+    monkeypatch.setattr(archive, "_archive", archive.Archive(settings, archive._archive.reader))
     with pytest.raises(archive.ServiceFailed, match=r"^[A-Za-z]+$"):
         handle(batch([item]))
 

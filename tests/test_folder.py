@@ -4,6 +4,7 @@ import csv
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from paragraph_ocr.cli import main as command_line
 from paragraph_ocr.cli.folder import File, Settings, digest_models, is_due, read_file, read_files, read_record
 from paragraph_ocr.cli.report import REPORT, SUMMARY
 from paragraph_ocr.io.limits import DEFAULT_LIMITS
+from paragraph_ocr.model_set import FOLDER, write_manifest
 from paragraph_ocr.pipeline.reader import PageReader
 
 # Far more than any step takes on a busy machine; only a run that is broken waits for so long.
@@ -240,8 +242,10 @@ def test_another_version_or_model_is_another_digest(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(module, "__version__", "0")
     assert digest_models() != before
     monkeypatch.undo()
-    monkeypatch.setattr(module, "MODELS", tmp_path)
-    assert digest_models() != before
+    models = shutil.copytree(FOLDER, tmp_path / "models")
+    assert digest_models(models) == before
+    write_manifest(models, "another version")
+    assert digest_models(models) != before
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from paragraph_ocr.errors import MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
-from service.intake import IMAGE_TYPES, JobRequest, take_image, take_job
+from service.intake import IMAGE_TYPES, JobRequest, parse_image, parse_job
 
 LIMIT = 100_000
 PIXELS = b"\x89PNG\r\n\x1a\n\x00--\xff\r\n"
@@ -28,7 +28,7 @@ def take(content_type: str, body: bytes | str | None, fetch: Any = fetched) -> t
         "body": base64.b64encode(body).decode() if isinstance(body, bytes) else body,
         "isBase64Encoded": binary,
     }
-    return take_image(event, LIMIT, fetch)
+    return parse_image(event, LIMIT, fetch)
 
 
 def as_json(**fields: Any) -> str:
@@ -129,7 +129,7 @@ def test_refuses(case: str) -> None:
 def test_refuses_base64_that_is_broken() -> None:
     event = {"headers": {"Content-Type": "image/png"}, "body": "{!}", "isBase64Encoded": True}
     with pytest.raises(MalformedRequest, match="base64"):
-        take_image(event, LIMIT, None)
+        parse_image(event, LIMIT, None)
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "image/svg+xml", "a/b", "*/*", "image/png, a/b"])
@@ -141,14 +141,14 @@ def test_refuses_other_content_types(content_type: str) -> None:
 @pytest.mark.parametrize("headers", [None, {}, {"Content-Type": None}])
 def test_refuses_no_content_type(headers: Any) -> None:
     with pytest.raises(UnsupportedContentType):
-        take_image({"headers": headers, "body": "{}"}, LIMIT, None)
+        parse_image({"headers": headers, "body": "{}"}, LIMIT, None)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "image/png", FORM])
 def test_refuses_what_is_too_large_without_looking_into_it(content_type: str) -> None:
     event = {"headers": {"Content-Type": content_type}, "body": "!" * (2 * LIMIT), "isBase64Encoded": True}
     with pytest.raises(TooLarge, match="200,000"):
-        take_image(event, LIMIT, None)
+        parse_image(event, LIMIT, None)
 
 
 def test_the_largest_image_fits_into_every_body() -> None:
@@ -180,7 +180,7 @@ def ask(content_type: str, body: bytes | str | None, takes_urls: bool = True) ->
         "body": base64.b64encode(body).decode() if isinstance(body, bytes) else body,
         "isBase64Encoded": binary,
     }
-    return take_job(event, LIMIT, takes_urls)
+    return parse_job(event, LIMIT, takes_urls)
 
 
 @pytest.mark.parametrize("case", JOBS)

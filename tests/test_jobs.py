@@ -23,6 +23,7 @@ from local.cloud import poll
 from paragraph_ocr.formats import FORMATS
 from service import fetch, jobs, openapi, worker
 from service import routes as app
+from service.settings import Settings
 
 EVENTS = Path(__file__).parents[1] / "events"
 CONTEXT: Any = SimpleNamespace(
@@ -30,7 +31,7 @@ CONTEXT: Any = SimpleNamespace(
     memory_limit_in_mb=1769,
     invoked_function_arn="arn",
     aws_request_id="id",
-    get_remaining_time_in_millis=lambda: 1000 * worker.TIMEOUT,
+    get_remaining_time_in_millis=lambda: 1000 * Settings().timeout,
 )
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 WEBHOOK = {"webhook_url": "https://example.com/hook", "webhook_secret": SECRET}
@@ -40,8 +41,8 @@ Event = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "HAS_JOBS", True)
-    monkeypatch.setattr(worker, "reader", StillReader(worker.LIMITS))
+    monkeypatch.setattr(app, "SETTINGS", cloud.settings)
+    monkeypatch.setattr(worker, "_worker", worker.Worker(cloud.settings, StillReader(cloud.settings.job_limits)))
 
 
 def png() -> bytes:
@@ -153,7 +154,7 @@ def test_without_an_image_there_is_an_upload_with_its_limits(body: Any) -> None:
     upload = job["upload"]
     assert upload["fields"]["key"] == f"jobs/{job['id']}"
     policy = json.loads(base64.b64decode(upload["fields"]["policy"]))
-    assert ["content-length-range", 1, jobs.MAX_UPLOAD_BYTES] in policy["conditions"]
+    assert ["content-length-range", 1, Settings().max_upload_bytes] in policy["conditions"]
     assert {"key": f"jobs/{job['id']}"} in policy["conditions"]
     expires = time.strptime(policy["expiration"], "%Y-%m-%dT%H:%M:%SZ")
     assert time.mktime(expires) - time.mktime(time.gmtime()) <= jobs.LINK_SECONDS
@@ -162,7 +163,8 @@ def test_without_an_image_there_is_an_upload_with_its_limits(body: Any) -> None:
 
 def test_an_upload_above_the_limit_is_not_read(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     # S3 keeps to the policy of the form; the server that stands in for it does not.
-    monkeypatch.setattr(worker, "LIMITS", replace(worker.LIMITS, max_bytes=len(png()) - 1))
+    settings = replace(cloud.settings, max_upload_bytes=len(png()) - 1)
+    monkeypatch.setattr(worker, "_worker", worker.Worker(settings, worker._worker.reader))
     job = make()
     upload(job, png())
     work(cloud)
@@ -244,7 +246,7 @@ def test_what_is_dropped_is_nobody_s_job(cloud: Cloud) -> None:
 def test_a_job_that_has_expired_is_gone_before_the_table_forgets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     job = make()
     now = time.time()
-    monkeypatch.setattr(jobs.time, "time", lambda: now + jobs.RETENTION_SECONDS + 1)
+    monkeypatch.setattr(jobs.time, "time", lambda: now + Settings().retention_seconds + 1)
     assert answer(asked(job["id"]))[0] == 404
 
 
@@ -272,7 +274,7 @@ def test_refuses_at_once(cloud: Cloud, case: str) -> None:
 
 
 def test_a_table_that_refuses_takes_no_image(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "table", lambda: 1 / 0)
+    monkeypatch.setattr(jobs, "_table", lambda _: 1 / 0)
     status, problem, _ = answer({**recorded("post_job"), **KINDS["JSON"]}, "Problem")
     assert (status, problem["type"]) == (500, "urn:paragraph-ocr:internal-error")
     assert cloud.messages() == []
@@ -326,16 +328,16 @@ def test_an_idempotency_key_is_one_request_s(cloud: Cloud, remembered: bool) -> 
 def test_two_requests_with_a_key_at_the_same_time_are_not_both_answered(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = jobs.create
+    create = jobs.Jobs.create
     statuses = []
 
-    def overtaken(event: Event, request: Any, *rest: Any) -> Any:
+    def overtaken(store: jobs.Jobs, event: Event, request: Any, *rest: Any) -> Any:
         with pytest.raises(jobs.KeyInUse) as refused:
-            jobs.create_once(event, request, "k", CONTEXT)
+            store.create_once(event, request, "k", CONTEXT)
         statuses.append(refused.value.status)
-        return create(event, request, *rest)
+        return create(store, event, request, *rest)
 
-    monkeypatch.setattr(jobs, "create", overtaken)
+    monkeypatch.setattr(jobs.Jobs, "create", overtaken)
     assert answer(keyed("k", {"image_base64": IN_BASE64}))[0] == 202
     assert statuses == [409]
     assert len(cloud.items()) == 1
@@ -355,7 +357,7 @@ def refusing(*_: Any, **__: Any) -> Any:
     ("body", "victim"),
     [
         ({"image_base64": IN_BASE64}, "service.storage.client"),
-        ({"image_url": "https://example.com/a.png"}, "service.jobs.send"),
+        ({"image_url": "https://example.com/a.png"}, "service.jobs.Jobs.send"),
     ],
 )
 def test_a_job_that_could_not_be_announced_does_not_wait_and_is_taken_when_sent_again(
@@ -383,7 +385,7 @@ class Killed(BaseException):
 def test_a_job_at_which_the_function_died_is_taken_when_sent_again(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, announced: bool
 ) -> None:
-    announce = jobs._announce
+    announce = jobs.Jobs._announce
 
     def dying(*arguments: Any) -> None:
         if announced:
@@ -392,7 +394,7 @@ def test_a_job_at_which_the_function_died_is_taken_when_sent_again(
 
     event = keyed("k", {"image_base64": IN_BASE64})
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "_announce", dying)
+        patch.setattr(jobs.Jobs, "_announce", dying)
         with pytest.raises(Killed):
             answer(event)
     # Nobody knows any more whether it is being answered, until its time is over.
@@ -422,7 +424,7 @@ def test_a_job_for_which_nothing_is_uploaded_fails_when_its_link_is_over(
 
 @pytest.mark.parametrize("name", ["post_job", "get_job"])
 def test_without_a_stack_there_are_no_jobs(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(app, "HAS_JOBS", False)
+    monkeypatch.setattr(app, "SETTINGS", Settings())
     status, problem, _ = answer(recorded(name), "Problem")
     assert (status, problem["type"]) == (404, "urn:paragraph-ocr:route-not-found")
 

@@ -184,13 +184,13 @@ from standins import StillReader
 from paragraph_ocr.formats import render, FORMATS
 from paragraph_ocr.io.imaging import Source
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
-from service import runtime as serving
+from service.settings import Settings
 data = sys.stdin.buffer.read()
 resource.setrlimit(resource.RLIMIT_AS, ({hostile.function_megabytes()} * 2**20,) * 2)
 with Source(data) as source:
-    document = StillReader(Limits(max_memory=serving.MAX_MEMORY)).read(source, "page")
+    document = StillReader(Limits(max_memory=Settings.from_environment().max_memory)).read(source, "page")
     for form in FORMATS:
-        render(document, form, source, max_memory=serving.MAX_MEMORY)
+        render(document, form, source, max_memory=Settings.from_environment().max_memory)
 # Of this process ru_maxrss would count what the one that started it had taken.
 own = int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 peak = own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -72,7 +73,7 @@ def url() -> Iterator[str]:
         for method in ("TRACE", "QUERY"):
             patch.setattr(serve._Request, f"do_{method}", serve._Request.answer, raising=False)
         patch.setattr(app, "reader", StillReader(Limits(max_pixels=1_000_000)))
-        patch.setattr(app, "TAKES_URLS", False)
+        patch.setattr(app, "SETTINGS", replace(app.SETTINGS, allow_image_url=False))
         gateway.function = app.handler
         thread = threading.Thread(target=gateway.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

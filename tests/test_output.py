@@ -78,7 +78,7 @@ def test_folders_that_are_links_are_not_entered(out: Path, name: str, act: Calla
     with pytest.raises(OSError, match="Is a link"):
         act(out, Path(name))
     assert_untouched(out)
-    assert output.look(out, Path(name)) is None
+    assert output.stat_regular(out, Path(name)) is None
 
 
 def test_the_output_folder_itself_may_be_a_link(out: Path) -> None:
@@ -91,12 +91,12 @@ def test_neither_links_nor_pipes_are_read_or_looked_at(out: Path) -> None:
     (out / "a.txt").symlink_to("../victim")
     os.mkfifo(out / "b.txt")
     for name in ("a.txt", "b.txt"):
-        assert output.look(out, Path(name)) is None
+        assert output.stat_regular(out, Path(name)) is None
         with pytest.raises(OSError, match=r"Is a (link|pipe)"):
             output.read(out, Path(name))
     (out / "c.txt").write_bytes(b"c")
     assert output.read(out, Path("c.txt")) == b"c"
-    status = output.look(out, Path("c.txt"))
+    status = output.stat_regular(out, Path("c.txt"))
     assert status is not None
     assert status.st_size == 1
 

@@ -94,7 +94,7 @@ def test_the_command_line_reads_with_as_many_threads(tmp_path: Path, more: list[
     environment = {**os.environ, "PYTHONPATH": str(FUNCTION)}
     command = [sys.executable, "-c", code, "a.png", *more]
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert "{'threads': 1}" in run.stderr
+    assert "{'threads': 1, " in run.stderr
 
 
 def test_threads_that_wait_leave_their_processors_to_others() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from paragraph_ocr.io.limits import DEFAULT_LIMITS
 from paragraph_ocr.models import Model
 from service.runtime import load_reader
+from service.settings import Settings
 
 FUNCTION = Path(__file__).parents[1] / "function"
 
@@ -44,5 +44,6 @@ def test_models_are_tried_at_start_only_where_nobody_waits(
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", kind)
     shapes: list[tuple[int, ...]] = []
     monkeypatch.setattr(Model, "run", lambda self, values: shapes.append(values.shape))
-    load_reader(DEFAULT_LIMITS)
+    settings = Settings.from_environment()
+    load_reader(settings, settings.request_limits)
     assert len(shapes) == runs

@@ -43,7 +43,7 @@ def held(cloud: Cloud) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("key", KEYS)
 def test_takes_an_object_and_writes_every_form_of_it(cloud: Cloud, document: Document, key: str) -> None:
     etag = cloud.drop(key, png())
-    assert storage.take(INBOX, key, 10_000) == (png(), etag)
+    assert storage.load_object(INBOX, key, 10_000) == (png(), etag)
     assert not storage.is_done(RESULTS, key, etag)
     for _ in range(2):
         storage.write(RESULTS, key, etag, document, png())
@@ -84,26 +84,26 @@ def test_json_comes_last(cloud: Cloud, document: Document, monkeypatch: pytest.M
 def test_loads_no_object_above_the_limit(cloud: Cloud, size: int) -> None:
     cloud.drop("a", bytes(size))
     if size <= 1000:
-        assert storage.take(INBOX, "a", 1000)[0] == bytes(size)
+        assert storage.load_object(INBOX, "a", 1000)[0] == bytes(size)
         return
     with pytest.raises(TooLarge, match="1,001 bytes"):
-        storage.take(INBOX, "a", 1000)
+        storage.load_object(INBOX, "a", 1000)
 
 
 def test_says_what_has_become_of_an_object(cloud: Cloud) -> None:
     etag = cloud.drop("a", b"1")
-    assert storage.take(INBOX, "a", 10, etag) == (b"1", etag)
+    assert storage.load_object(INBOX, "a", 10, etag) == (b"1", etag)
     cloud.drop("a", b"2")
-    with pytest.raises(storage.Replaced):
-        storage.take(INBOX, "a", 10, etag)
+    with pytest.raises(storage.ContentChanged):
+        storage.load_object(INBOX, "a", 10, etag)
     cloud.client("s3").delete_object(Bucket=INBOX, Key="a")
     with pytest.raises(ImageGone):
-        storage.take(INBOX, "a", 10, etag)
+        storage.load_object(INBOX, "a", 10, etag)
 
 
 def test_other_refusals_are_not_taken_for_an_image_that_is_gone(cloud: Cloud) -> None:
     with pytest.raises(ClientError, match="NoSuchBucket"):
-        storage.take("nowhere", "a", 10)
+        storage.load_object("nowhere", "a", 10)
 
 
 def test_does_not_guess_whether_something_is_done(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,8 +138,8 @@ def test_pages_come_back_exactly_as_far_as_they_go(cloud: Cloud) -> None:
     pages = [reader.read_image(pixels, "scan é.pdf", 1 / 3, number) for number in range(1, 13)]
     assert pages[0].lines[0].words
 
-    def kept(etag: str = "e") -> storage.KeptPages:
-        return storage.KeptPages(RESULTS, "scan é.pdf", etag, len(pages))
+    def kept(etag: str = "e") -> storage.StoredPages:
+        return storage.StoredPages(RESULTS, "scan é.pdf", etag, len(pages))
 
     assert list(kept()) == []
     first = kept()
@@ -156,7 +156,7 @@ def test_pages_come_back_exactly_as_far_as_they_go(cloud: Cloud) -> None:
 
 
 def test_a_single_page_is_not_kept(cloud: Cloud, document: Document) -> None:
-    pages = storage.KeptPages(RESULTS, "scan.png", "e", 1)
+    pages = storage.StoredPages(RESULTS, "scan.png", "e", 1)
     pages.add(document.pages[0])
     assert list(pages) == list(document.pages)
     assert held(cloud) == {}
@@ -172,12 +172,12 @@ def tiff(pages: int) -> bytes:
 def test_a_long_document_is_written_as_one_that_is_in_memory(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "MAX_HELD_PAGES", 2)
     document = StillReader(Limits()).read(tiff(9), "scan.tif")
-    pages = storage.KeptPages(RESULTS, "scan.tif", "e", 9)
+    pages = storage.StoredPages(RESULTS, "scan.tif", "e", 9)
     for page in document.pages:
         pages.add(page)
     loaded: list[int] = []
-    load = storage.KeptPages._load
-    monkeypatch.setattr(storage.KeptPages, "_load", lambda self, index: loaded.append(index) or load(self, index))
+    load = storage.StoredPages._load
+    monkeypatch.setattr(storage.StoredPages, "_load", lambda self, index: loaded.append(index) or load(self, index))
     for form in FORMATS:
         storage.write_form(RESULTS, "scan.tif", "e", Document("scan.tif", pages), tiff(9), form)
         result = held(cloud)[storage.result_key("scan.tif", form)]

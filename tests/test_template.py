@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,10 @@ from samtranslator.yaml_helper import yaml_parse
 
 from local import cloud
 from paragraph_ocr.errors import MethodNotAllowed
-from service import intake, jobs, openapi, worker
+from service import intake, openapi, worker
 from service import routes as app
 from service import runtime as serving
+from service.settings import VARIABLES, Settings
 
 ROOT = Path(__file__).parents[1]
 FUNCTION = ROOT / "function"
@@ -167,31 +169,38 @@ def test_what_travels_as_base64_is_what_the_function_takes_as_bytes() -> None:
     assert binary == [*intake.IMAGE_TYPES, intake.MULTIPART]
 
 
-def test_every_limit_is_a_parameter_with_the_functions_default() -> None:
-    defaults = {
-        "MAX_IMAGE_BYTES": app.LIMITS.max_bytes,
-        "MAX_IMAGE_PIXELS": app.LIMITS.max_pixels,
-        "MAX_PAGES": app.LIMITS.max_pages,
-        "MAX_LINES": app.LIMITS.max_lines,
-        "MAX_SECONDS": app.LIMITS.max_seconds,
-        "ALLOW_IMAGE_URL": "true" if app.TAKES_URLS else "false",
-        "CORS_ORIGINS": ",".join(app.ORIGINS),
-        "MAX_UPLOAD_BYTES": worker.LIMITS.max_bytes,
-        "MAX_JOB_PAGES": worker.LIMITS.max_pages,
-        "RETENTION_DAYS": jobs.RETENTION_SECONDS / 86400,
-        "TIMEOUT": str(int(worker.TIMEOUT)),
+RESOURCE_VARIABLES = {"TABLE", "REQUESTS", "INBOX", "RESULTS", "QUEUE_URL", "TOPIC_ARN"}
+
+
+def variables(function: dict[str, Any]) -> dict[str, Any]:
+    """The environment of a function, with those of the globals."""
+    return {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"], **function["Environment"]["Variables"]}
+
+
+@pytest.mark.parametrize("name", ["Reader", "Worker", "Archive"])
+def test_the_parameters_defaults_are_those_of_the_settings(name: str) -> None:
+    values = {
+        variable: str(TEMPLATE["Parameters"][value["Ref"]]["Default"]) if isinstance(value, dict) else value
+        for variable, value in variables(RESOURCES[name]["Properties"]).items()
+        if variable not in RESOURCE_VARIABLES
     }
-    assert (worker.LIMITS.max_pixels, worker.LIMITS.max_lines) == (app.LIMITS.max_pixels, app.LIMITS.max_lines)
-    sources = "".join(
-        (FUNCTION / "service" / f"{name}.py").read_text() for name in ("routes", "jobs", "worker", "notices")
-    )
-    seen = {}
-    for function in (READER, WORKER):
-        for name, value in function["Environment"]["Variables"].items():
-            assert f'"{name}"' in sources
-            if name not in ("TABLE", "REQUESTS", "INBOX", "RESULTS", "QUEUE_URL", "TOPIC_ARN"):
-                seen[name] = value if isinstance(value, str) else TEMPLATE["Parameters"][value["Ref"]]["Default"]
-    assert seen == defaults
+    assert Settings.from_environment(values) == Settings()
+
+
+def test_every_setting_is_a_variable_of_a_function_that_uses_it() -> None:
+    names = {field.name.upper() for field in fields(Settings) if field.name not in VARIABLES}
+    # Another model set has to be put into the image, whose environment then names it.
+    names.remove("MODELS")
+    assert variables(READER).keys() | variables(WORKER).keys() == names
+    assert names - variables(READER).keys() == {"TOPIC_ARN", "MAX_JOB_PAGES", "TIMEOUT"}
+    assert variables(WORKER)["TIMEOUT"] == str(WORKER["Timeout"])
+
+
+def test_the_web_page_takes_what_the_function_takes() -> None:
+    script = (FUNCTION / "paragraph_ocr" / "web" / "page.js").read_text()
+    numbers = dict(re.findall(r"^const (MAX_\w+) = ([\d_]+);", script, re.MULTILINE))
+    assert 0 < int(numbers["MAX_BYTES"].replace("_", "")) <= Settings().max_image_bytes
+    assert int(numbers["MAX_PIXELS"].replace("_", "")) == Settings().max_image_pixels
 
 
 def test_the_limits_fit_into_lambda_and_the_gateway() -> None:
@@ -259,7 +268,15 @@ FUNCTIONS = [r["Properties"] for r in RESOURCES.values() if r["Type"] == "AWS::S
 
 
 def test_the_processor_is_chosen_for_all_functions_at_once() -> None:
-    assert [function["Architectures"] for function in FUNCTIONS] == [[{"Ref": "Architecture"}]] * len(FUNCTIONS)
+    assert TEMPLATE["Globals"]["Function"]["Architectures"] == [{"Ref": "Architecture"}]
+    assert not any("Architectures" in function for function in FUNCTIONS)
+
+
+def test_every_parameter_has_a_group_and_a_label() -> None:
+    interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(TEMPLATE["Parameters"])
+    assert interface["ParameterLabels"].keys() == TEMPLATE["Parameters"].keys()
 
 
 def test_starts_cost_nothing_more_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,7 +430,7 @@ def test_what_is_put_into_the_inbox_reaches_the_worker() -> None:
 def test_a_message_is_hidden_for_longer_than_six_timeouts_and_never_lost() -> None:
     queue = RESOURCES["Queue"]["Properties"]
     assert queue["VisibilityTimeout"] > 6 * WORKER["Timeout"]
-    assert WORKER["Timeout"] == worker.TIMEOUT
+    assert WORKER["Timeout"] == Settings().timeout
     redrive = queue["RedrivePolicy"]
     assert redrive["deadLetterTargetArn"] == {"GetAtt": "DeadLetters.Arn"}
     # A file is given up, with a reason, before its message is.
@@ -492,7 +509,8 @@ def test_what_the_image_copies_is_let_into_its_build() -> None:
 
 
 def test_the_image_holds_all_of_the_library() -> None:
-    copied = re.findall(r"^COPY (paragraph_ocr/\S+) ", (FUNCTION / "Dockerfile").read_text(), re.MULTILINE)
+    rows = re.findall(r"^COPY (paragraph_ocr/.+) \S+$", (FUNCTION / "Dockerfile").read_text(), re.MULTILINE)
+    copied = [source for row in rows for source in row.split()]
     library = {path for path in (FUNCTION / "paragraph_ocr").iterdir() if path.name != "__pycache__"}
     assert {path for pattern in copied for path in FUNCTION.glob(pattern.rstrip("/"))} == library
 

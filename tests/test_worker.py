@@ -28,8 +28,10 @@ from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.io import confined
 from paragraph_ocr.pipeline import orientation
 from service import fetch, jobs, notices, storage, worker
+from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+TIMEOUT = Settings().timeout
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" + "AAAAAAAAAAA="
 Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -54,7 +56,7 @@ class Clock:
         self.now = 0.0
 
     def context(self) -> Any:
-        end = self.now + worker.TIMEOUT
+        end = self.now + TIMEOUT
         return SimpleNamespace(
             function_name="worker",
             memory_limit_in_mb=1769,
@@ -105,7 +107,7 @@ def announced(cloud: Cloud) -> dict[str, Any]:
 def job(cloud: Cloud, name: str = "7", **fields: Any) -> str:
     """A job's key."""
     key = f"jobs/{name}"
-    counts = {"done": jobs.NOTHING, "total": jobs.NOTHING}
+    counts = {"done": jobs.NO_COUNTS, "total": jobs.NO_COUNTS}
     fixed = {"lease": 0, "leased_until": 0, "attempts": 0, "expires": int(time.time()) + 1000}
     item = {"key": key, "owner": "me/", "image": "mine.png", "state": "waiting", **counts, **fixed, **fields}
     cloud.table().put_item(Item=item)
@@ -130,9 +132,9 @@ def without_times(results: dict[str, bytes]) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def reader(monkeypatch: pytest.MonkeyPatch) -> StillReader:
-    still = StillReader(worker.LIMITS)
-    monkeypatch.setattr(worker, "reader", still)
+def reader(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> StillReader:
+    still = StillReader(cloud.settings.job_limits)
+    monkeypatch.setattr(worker, "_worker", worker.Worker(cloud.settings, still))
     return still
 
 
@@ -200,7 +202,7 @@ def test_ignores_what_announces_no_image(cloud: Cloud) -> None:
         "Time": "2026-11-21T00:00:00.000Z",
         "Bucket": "stack-inbox",
     }
-    jobs.send(test)
+    worker._worker.jobs.send(test)
     cloud.drop("folder/", b"")
     assert drain(cloud) == 2
     assert (cloud.results(), cloud.items(), waiting(cloud)) == ({}, {}, {})
@@ -280,17 +282,17 @@ def test_two_workers_at_once_give_one_result(cloud: Cloud, reader: StillReader, 
 
 def test_of_two_that_lease_at_the_same_moment_one_does(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud.drop("a.png", png())
-    seen = jobs.find
+    seen = worker._worker.jobs.find
 
     def overtaken(key: str) -> Any:
         item = seen(key)
-        monkeypatch.setattr(jobs, "find", seen)
-        assert isinstance(jobs.lease(key, "e", 60), jobs.Lease)
+        monkeypatch.setattr(worker._worker.jobs, "find", seen)
+        assert isinstance(worker._worker.jobs.lease(key, "e", 60), jobs.Lease)
         return item
 
-    monkeypatch.setattr(jobs, "find", overtaken)
-    with pytest.raises(jobs.Busy):
-        jobs.lease("a.png", "e", 60)
+    monkeypatch.setattr(worker._worker.jobs, "find", overtaken)
+    with pytest.raises(jobs.LeaseHeld):
+        worker._worker.jobs.lease("a.png", "e", 60)
 
 
 def before_each_page(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
@@ -310,7 +312,7 @@ def test_what_a_worker_writes_whose_lease_is_over_does_not_count(cloud: Cloud, m
 
     def overtaken() -> None:
         cloud.expire_lease("a.png")
-        assert isinstance(jobs.lease("a.png", etag, 60), jobs.Lease)
+        assert isinstance(worker._worker.jobs.lease("a.png", etag, 60), jobs.Lease)
 
     before_each_page(monkeypatch, overtaken)
     assert len(consume(event)["batchItemFailures"]) == 1
@@ -385,7 +387,7 @@ def test_results_that_take_longer_than_an_invocation_are_written_form_by_form(
 ) -> None:
     cloud.drop("a.tiff", tiff(3))
     # The second of an invocation is broken off.
-    seconds_a_form |= dict.fromkeys(FORMATS, worker.TIMEOUT * 0.6)
+    seconds_a_form |= dict.fromkeys(FORMATS, TIMEOUT * 0.6)
     assert drain(cloud) == len(FORMATS)
     assert read == [1, 2, 3]
     assert cloud.items()["a.tiff"]["state"] == "done"
@@ -398,7 +400,7 @@ def test_writing_begins_only_with_time_for_it(
 ) -> None:
     cloud.drop("a.tiff", tiff(2))
     # Time for the last page, and for nothing after it.
-    seconds_a_page((worker.TIMEOUT - worker.END_SECONDS) / 2)
+    seconds_a_page((TIMEOUT - worker.END_SECONDS) / 2)
     assert poll(cloud["QUEUE_URL"], consume) == 1
     assert read == [1, 2]
     assert not [key for key in cloud.results() if key.startswith("done/")]
@@ -411,7 +413,7 @@ def test_a_form_that_takes_more_than_all_the_time_again_and_again_is_given_up(
     cloud: Cloud, seconds_a_form: dict[str, float]
 ) -> None:
     cloud.drop("a.tiff", tiff(2))
-    seconds_a_form["hocr"] = worker.TIMEOUT
+    seconds_a_form["hocr"] = TIMEOUT
     assert drain(cloud) == worker.MAX_ATTEMPTS + 2
     assert set(cloud.results()) == {"failed/a.tiff.json"}
 
@@ -422,7 +424,7 @@ def test_a_single_page_whose_results_take_more_than_all_the_time_is_given_up(
     write = storage.write
 
     def slow(*arguments: Any, **limits: Any) -> None:
-        clock.now += worker.TIMEOUT
+        clock.now += TIMEOUT
         write(*arguments, **limits)
 
     monkeypatch.setattr(storage, "write", slow)
@@ -473,7 +475,7 @@ def test_a_page_that_takes_more_than_all_the_time_again_and_again_is_given_up(
     cloud: Cloud, seconds_a_page: Callable[[float], None], pages: int
 ) -> None:
     cloud.drop("a.tiff", tiff(pages))
-    seconds_a_page(worker.TIMEOUT)
+    seconds_a_page(TIMEOUT)
     assert drain(cloud) == worker.MAX_ATTEMPTS
     problem = json.loads(cloud.results()["failed/a.tiff.json"])
     assert (problem["status"], problem["type"]) == (504, "urn:paragraph-ocr:deadline-exceeded")
@@ -483,7 +485,7 @@ def test_a_worker_that_stood_still_costs_nothing_but_time(
     cloud: Cloud, clock: Clock, read: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.drop("a.png", png())
-    costs = iter([10 * worker.TIMEOUT, 1])
+    costs = iter([10 * TIMEOUT, 1])
 
     def standing() -> None:
         clock.now += next(costs)
@@ -508,7 +510,7 @@ def test_with_no_time_to_begin_a_document_is_handed_on_but_not_for_ever(
 
     def late(event: dict[str, Any]) -> dict[str, Any]:
         context = clock.context()
-        clock.now += 0.6 * worker.TIMEOUT
+        clock.now += 0.6 * TIMEOUT
         answer: dict[str, Any] = worker.handler(event, context)
         return answer
 
@@ -594,9 +596,9 @@ def refuse(cloud: Cloud) -> Iterator[Callable[[Any, str, int], None]]:
 
 
 REFUSALS: dict[str, tuple[Callable[[], Any], str]] = {
-    "the lease": (lambda: jobs.table().meta.client, "PutItem"),
-    "the end": (lambda: jobs.table().meta.client, "UpdateItem"),
-    "the item": (lambda: jobs.table().meta.client, "GetItem"),
+    "the lease": (lambda: worker._worker.jobs.table.meta.client, "PutItem"),
+    "the end": (lambda: worker._worker.jobs.table.meta.client, "UpdateItem"),
+    "the item": (lambda: worker._worker.jobs.table.meta.client, "GetItem"),
     "the image": (storage.client, "GetObject"),
     "a result": (storage.client, "PutObject"),
     "the topic": (notices._client, "Publish"),
@@ -629,17 +631,17 @@ def test_a_table_that_refuses_progress_costs_no_page(
     monkeypatch.setattr(worker, "PROGRESS_SECONDS", 0)
     cloud.drop("a.tiff", tiff(3))
     event = announced(cloud)
-    progress = jobs.progress
+    progress = worker._worker.jobs.progress
 
     def refusing(held: Any, done: dict[str, int], total: dict[str, int]) -> Any:
         if done == {"pages": 2, "lines": 2}:
-            refuse(jobs.table().meta.client, "UpdateItem", 1)
+            refuse(worker._worker.jobs.table.meta.client, "UpdateItem", 1)
         return progress(held, done, total)
 
-    monkeypatch.setattr(jobs, "progress", refusing)
+    monkeypatch.setattr(worker._worker.jobs, "progress", refusing)
     assert len(consume(event)["batchItemFailures"]) == 1
     assert read == [1, 2]
-    monkeypatch.setattr(jobs, "progress", progress)
+    monkeypatch.setattr(worker._worker.jobs, "progress", progress)
     assert consume(event) == {"batchItemFailures": []}
     assert read == [1, 2, 3]
 
@@ -698,8 +700,8 @@ def test_new_content_is_read_and_old_events_change_nothing(cloud: Cloud, read: l
 def test_what_is_too_large_or_has_too_many_pages_has_failed(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, reader: StillReader
 ) -> None:
-    limits = worker.LIMITS.__class__(max_bytes=10_000, max_pages=2)
-    monkeypatch.setattr(worker, "LIMITS", limits)
+    settings = replace(cloud.settings, max_upload_bytes=10_000, max_job_pages=2)
+    monkeypatch.setattr(worker, "_worker", worker.Worker(settings, reader))
     cloud.drop("a.png", png() + bytes(10_000))
     cloud.drop("a.tiff", tiff(3))
     drain(cloud)
@@ -713,14 +715,14 @@ def test_progress_is_told_as_lines_are_read(cloud: Cloud, monkeypatch: pytest.Mo
     subscriber = cloud.subscribe()
     cloud.drop("a.tiff", tiff(2))
     seen = []
-    progress = jobs.progress
+    progress = worker._worker.jobs.progress
 
     def watched(*arguments: Any) -> Any:
         item = progress(*arguments)
         seen.append(cloud.items()["a.tiff"]["done"])
         return item
 
-    monkeypatch.setattr(jobs, "progress", watched)
+    monkeypatch.setattr(worker._worker.jobs, "progress", watched)
     drain(cloud)
     messages = cloud.messages(subscriber)
     told = sorted((m["done"]["pages"], m["done"]["lines"], m["total"]["pages"], m["total"]["lines"]) for m in messages)
@@ -785,7 +787,7 @@ def test_a_webhook_that_fails_is_called_again_and_then_given_up(cloud: Cloud, mo
 
     monkeypatch.setattr(notices, "post", failing)
     pauses = []
-    monkeypatch.setattr(jobs, "send", lambda message, seconds: pauses.append((message, seconds)))
+    monkeypatch.setattr(worker._worker.jobs, "send", lambda message, seconds: pauses.append((message, seconds)))
     subscriber = cloud.subscribe()
     key = job(cloud, webhook_url="https://example.com/hook", webhook_secret=SECRET, webhook="waiting")
     cloud.drop(key, png())
@@ -793,7 +795,7 @@ def test_a_webhook_that_fails_is_called_again_and_then_given_up(cloud: Cloud, mo
     for number in range(4):
         assert consume(event) == {"batchItemFailures": []}
         assert len(called) == min(number + 1, 3)
-    assert [seconds for _, seconds in pauses] == list(notices.PAUSES)
+    assert [seconds for _, seconds in pauses] == list(notices.RETRY_DELAYS)
     assert [message["Records"][0]["s3"]["object"]["key"] for message, _ in pauses] == ["jobs%2F" + key[5:]] * 2
     assert cloud.items()[key]["webhook"] == "failed"
     assert [message["state"] for message in cloud.messages(subscriber)] == ["done"]
@@ -809,9 +811,9 @@ def test_who_was_not_told_when_the_worker_died_is_told(
     key = job(cloud, webhook_url="https://example.com/hook", webhook_secret=SECRET, webhook="waiting")
     cloud.drop(key, png())
     event = announced(cloud)
-    for victim in (notices.publish, notices._call):
+    for victim in (notices.Notices.publish, notices.Notices._call):
         with monkeypatch.context() as patch:
-            patch.setattr(notices, victim.__name__, dying)
+            patch.setattr(notices.Notices, victim.__name__, dying)
             with pytest.raises(Killed):
                 consume(event)
     assert calls == []
@@ -825,7 +827,7 @@ def test_the_image_behind_a_url_is_fetched_and_read(cloud: Cloud, monkeypatch: p
     monkeypatch.setattr(fetch, "fetch", lambda *arguments: fetched.append(arguments) or png())
     key = job(cloud, image_url="https://example.com/a.png")
     for _ in range(2):
-        jobs.send({"fetch": key})
+        worker._worker.jobs.send({"fetch": key})
     drain(cloud)
     assert {arguments[0] for arguments in fetched} == {"https://example.com/a.png"}
     assert cloud.items()[key]["state"] == "done"
@@ -841,7 +843,7 @@ def test_a_url_that_cannot_be_fetched_fails_the_job(
     monkeypatch.setattr(fetch, "fetch", failing)
     webhook = {"webhook_url": "https://example.com/hook", "webhook_secret": SECRET, "webhook": "waiting"}
     key = job(cloud, image_url="https://example.com/a.png", **webhook)
-    jobs.send({"fetch": key})
+    worker._worker.jobs.send({"fetch": key})
     assert drain(cloud) == 1
     # A job that the table has forgotten.
     assert consume(recorded("fetch")) == {"batchItemFailures": []}
@@ -859,7 +861,7 @@ def test_logs_hold_neither_names_nor_texts_nor_urls(
     for key, data in (("secret-name.png", png()), ("secret-name.txt", b"secret-text")):
         cloud.drop(key, data)
     monkeypatch.setattr(fetch, "fetch", lambda *_: 1 / 0)
-    jobs.send({"fetch": job(cloud, image_url="https://secret-name.example/", image="secret-name")})
+    worker._worker.jobs.send({"fetch": job(cloud, image_url="https://secret-name.example/", image="secret-name")})
     cloud.client("sqs").send_message(QueueUrl=cloud["QUEUE_URL"], MessageBody='{"secret-name')
     drain(cloud)
     written = log.getvalue() + capsys.readouterr().out
@@ -882,7 +884,7 @@ def test_what_lies_in_another_bucket_is_refused_and_not_loaded(
     event = announced(cloud)
     event["Records"][0]["body"] = event["Records"][0]["body"].replace(cloud["INBOX"], cloud["RESULTS"])
     loaded: list[Any] = []
-    monkeypatch.setattr(storage, "take", lambda *arguments: loaded.append(arguments))
+    monkeypatch.setattr(storage, "load_object", lambda *arguments: loaded.append(arguments))
     assert consume(event) == {"batchItemFailures": []}
     assert (loaded, cloud.items(), set(cloud.results())) == ([], {}, {"a.png"})
     assert '"foreign-bucket"' in capsys.readouterr().out
@@ -913,9 +915,9 @@ def test_a_key_with_control_characters_is_reported_and_the_rest_goes_on(
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ETags of the objects that were asked for."""
     etags: list[str] = []
-    take = storage.take
+    take = storage.load_object
     monkeypatch.setattr(
-        storage, "take", lambda bucket, key, most, etag: etags.append(etag) or take(bucket, key, most, etag)
+        storage, "load_object", lambda bucket, key, most, etag: etags.append(etag) or take(bucket, key, most, etag)
     )
     return etags
 
@@ -975,14 +977,14 @@ def test_an_image_that_was_fetched_is_not_fetched_again_once_it_is_begun(
     fetched = []
     monkeypatch.setattr(fetch, "fetch", lambda *_: fetched.append(1) or png(len(fetched)))
     key = job(cloud, image_url="https://example.com/a.png")
-    jobs.send({"fetch": key})
+    worker._worker.jobs.send({"fetch": key})
     assert poll(cloud["QUEUE_URL"], consume) == 1
     event = announced(cloud)
     with monkeypatch.context() as patch:
         killing(reader, 1, patch)
         with pytest.raises(Killed):
             consume(event)
-    jobs.send({"fetch": key})
+    worker._worker.jobs.send({"fetch": key})
     assert drain(cloud) == 1
     assert len(fetched) == 1
 
@@ -997,11 +999,11 @@ def test_a_webhook_s_secret_is_forgotten_with_its_use(
             raise RemoteFailed("It failed.")
 
     monkeypatch.setattr(notices, "post", answering)
-    monkeypatch.setattr(jobs, "send", lambda *_: None)
+    monkeypatch.setattr(worker._worker.jobs, "send", lambda *_: None)
     key = job(cloud, webhook_url="https://example.com/hook", webhook_secret=SECRET, webhook="waiting")
     cloud.drop(key, png())
     event = announced(cloud)
-    for _ in range(1 + len(notices.PAUSES)):
+    for _ in range(1 + len(notices.RETRY_DELAYS)):
         consume(event)
     item = cloud.items()[key]
     assert item["webhook"] == ("done" if works else "failed")

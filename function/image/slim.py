@@ -1,4 +1,4 @@
-"""A folder of installed packages goes in; the same folder, without what serving never loads, comes out.
+"""Remove from a folder of installed packages what serving never loads.
 
     python slim.py FOLDER
 

@@ -1,8 +1,8 @@
-"""The image's handler reads a letter in every format and answers in every form; anything else is an error.
+"""Check that the image's handler reads a letter in every input format and answers in every output format.
 
     PYTHONPATH=FUNCTION python smoke.py
 
-The image's build runs it, since slim.py takes libraries apart.
+The build of the image runs it, since slim.py removes parts of libraries.
 """
 
 import base64

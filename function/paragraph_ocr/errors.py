@@ -1,19 +1,19 @@
-"""What can go wrong with a request or an image: one class a failure, each with its HTTP status (RFC 9457)."""
+"""Errors of requests and images, one class for each kind, with their HTTP status (RFC 9457)."""
 
 from typing import Any, ClassVar
 
 
 class OcrError(Exception):
-    """Base of all failures that the caller can mend or wait out; ``str(error)`` says how.
+    """Base class of errors that the caller can resolve; ``str(error)`` says how.
 
     Attributes
     ----------
     status : int
         HTTP status code.
     type : str
-        URI that names the kind of problem.
+        URI of the kind of problem.
     title : str
-        The kind of problem in words, the same at every occurrence.
+        Summary of the kind of problem, the same for every occurrence.
     """
 
     status: ClassVar[int]
@@ -21,7 +21,7 @@ class OcrError(Exception):
     title: ClassVar[str]
 
     def problem(self, request_id: str) -> dict[str, Any]:
-        """Return the failure as RFC 9457 has it, with the id under which the log has it."""
+        """Return the error as a problem of RFC 9457, with the id of the request in the log."""
         return {
             "type": self.type,
             "title": self.title,
@@ -32,7 +32,7 @@ class OcrError(Exception):
 
 
 class MalformedRequest(OcrError):
-    """The request is not what the route asks for."""
+    """The request does not have the form that the route expects."""
 
     status = 400
     type = "urn:paragraph-ocr:malformed-request"
@@ -72,7 +72,7 @@ class MethodNotAllowed(OcrError):
 
 
 class NotAcceptable(OcrError):
-    """The request allows none of the forms that an answer has."""
+    """The request accepts none of the output formats."""
 
     status = 406
     type = "urn:paragraph-ocr:not-acceptable"
@@ -96,7 +96,7 @@ class UnsupportedContentType(OcrError):
 
 
 class UnsupportedFormat(OcrError):
-    """The bytes are of no image format on the list."""
+    """The content is of no supported image format."""
 
     status = 415
     type = "urn:paragraph-ocr:unsupported-format"
@@ -104,7 +104,7 @@ class UnsupportedFormat(OcrError):
 
 
 class BrokenImage(OcrError):
-    """The bytes claim a format on the list and do not decode, or not without a password."""
+    """The content is of a supported format but damaged or encrypted."""
 
     status = 422
     type = "urn:paragraph-ocr:broken-image"
@@ -112,7 +112,7 @@ class BrokenImage(OcrError):
 
 
 class UrlRefused(OcrError):
-    """The image's URL is not one to fetch, or there is no image behind it."""
+    """The URL of the image is not allowed, or it leads to no image."""
 
     status = 422
     type = "urn:paragraph-ocr:url-refused"
@@ -128,10 +128,10 @@ class RemoteFailed(OcrError):
 
 
 class DeadlineExceeded(OcrError):
-    """The time for the file is over.
+    """The time limit of the file is exceeded.
 
-    504 rather than 503 (RFC 9110, 15.6.4 and 15.6.5): the service is neither overloaded nor down, so that waiting does
-    not help, and API Gateway answers 504 where it is the one that notices.
+    504 rather than 503 (RFC 9110, 15.6.4 and 15.6.5), since the service is neither overloaded nor down, so that waiting
+    does not help; API Gateway answers 504 for its own timeout, too.
     """
 
     status = 504

@@ -1,4 +1,4 @@
-"""An ONNX file and the card beside it in; a session that runs it, refused unless the two agree, out."""
+"""Load ONNX models, each verified against the card beside it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from paragraph_ocr.model_set import FOLDER as FOLDER
+from paragraph_ocr.model_set import ModelError as ModelError
+
 UNCALIBRATED = ((0.0, 1.0), (0.0, 1.0))
-FOLDER = Path(__file__).parent / "models"
-
-
-class ModelError(Exception):
-    """A model that is missing, or that is not the one its card describes."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What serving needs to know of a model; the other keys of the card are for people.
+    """The part of a model's card that serving needs; the other keys document the model.
 
     Attributes
     ----------
@@ -30,19 +28,19 @@ class Card:
     sha256 : str
         Of the ONNX file, in hexadecimal.
     input_shape : tuple of int
-        The largest input.
+        Shape of the largest input.
     grains : tuple of int
-        Each side of an input is a multiple of its grain; where that is the side itself, there is no other.
+        Each side of an input is a multiple of its grain; a side that equals its grain is fixed.
     output_shapes : tuple of tuple of int
-        What the largest input gives.
+        Shapes of the outputs for the largest input.
     preprocessing : mapping
-        What the model's input is made with; the detector's and the recogniser's differ.
+        Parameters for making the input; the detector's and the recogniser's differ.
     charset : str
         Characters of a recogniser's classes in order, without the blank; empty for a detector.
     blank : int
         Index of the blank class of a recogniser.
     calibration : tuple of two tuples of float
-        Rising confidences of a recogniser, and how often it is right at each.
+        Increasing confidences of a recogniser, and the share of correct characters at each.
     """
 
     name: str
@@ -63,7 +61,7 @@ class Card:
 
 
 def read_card(path: Path) -> Card:
-    """The card in a JSON file; raises ModelError when it cannot be read or lacks a key."""
+    """Read a card; raises ModelError if it cannot be read or lacks a key."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Card(
@@ -85,7 +83,7 @@ def read_card(path: Path) -> Card:
 
 
 def read_verified(path: Path, sha256: str) -> bytes:
-    """The content of a model's file; raises ModelError where its hash is not the one that its card has."""
+    """Read a model's file; raises ModelError if its SHA-256 is not the one in its card."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -96,17 +94,17 @@ def read_verified(path: Path, sha256: str) -> bytes:
 
 
 class Runnable(Protocol):
-    """What the detector and the recogniser ask of a model."""
+    """The interface of a model that the detector and the recogniser use."""
 
     card: Card
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The largest shape the model takes."""
+        """Shape of the largest input."""
         ...
 
     def run(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-        """The outputs for one input."""
+        """Return the outputs for one input."""
         ...
 
 
@@ -118,12 +116,12 @@ class Model:
     path : Path
         The ONNX file; its card has the same name with the suffix .json.
     threads : int
-        Threads that compute.
+        Number of threads.
 
     Raises
     ------
     ModelError
-        The file or its card is missing, or the file's hash or shapes are not the card's.
+        The file or its card is missing, or the file's hash or shapes differ from the card.
     """
 
     def __init__(self, path: Path, threads: int) -> None:
@@ -132,16 +130,16 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Or the threads of one model spin while the other runs: twice the time where processors are shared.
+        # Otherwise the threads of one model spin while the other runs, which doubles the time on shared processors.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # One block for all arrays of a run takes 65 MB more than the arena does without, and saves no time.
+        # A memory pattern takes 65 MB more than the arena without one, and saves no time.
         options.enable_mem_pattern = False
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         (given,) = self._session.get_inputs()
         self._input = given.name
         card = self.card
         returned = [output.shape for output in self._session.get_outputs()]
-        # A side that is not fixed has a name.
+        # ONNX names the sides that are not fixed.
         sides = [side if side == grain else None for side, grain in zip(card.input_shape, card.grains, strict=True)]
         free = [[side if isinstance(side, int) else None for side in shape] for shape in (given.shape, *returned)]
         fits = all(
@@ -156,9 +154,9 @@ class Model:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The largest shape the model takes."""
+        """Shape of the largest input."""
         return self.card.input_shape
 
     def run(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-        """The outputs, float32, for an input that the card allows."""
+        """Return the float32 outputs for an input that the card allows."""
         return tuple(self._session.run(None, {self._input: values}))

@@ -1,4 +1,4 @@
-"""Count the processors that this process may use, which in a container are fewer than the machine has."""
+"""Count the processors that are available to this process, which in a container may be fewer than the machine has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _QUOTA_1, _PERIOD_1 = "cpu.cfs_quota_us", "cpu.cfs_period_us"
 
 
 def count_processors(root: Path = Path("/")) -> int:
-    """Count the processors that this process may use; as many threads compute without waiting for each other.
+    """Count the processors that are available to this process.
 
     The smaller of what the affinity mask allows (``taskset``, ``docker --cpuset-cpus``) and of the quotas of the
     process's control group and its parents (``docker --cpus``, limits of Kubernetes), rounded down, since threads

@@ -1,4 +1,4 @@
-"""An https URL goes in; the bytes behind it come out, or a message is sent there: a public address, in a given time."""
+"""Fetch files and send messages over HTTPS, to public addresses only and within a time limit."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 PORT = 443
 MAX_REDIRECTS = 3
 MAX_URL_CHARACTERS = 2048
-# Stores that were not told a file's type send these.
+# Content types of files whose server does not know their type.
 UNTYPED = ("application/octet-stream", "binary/octet-stream")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-# The last label of a name begins with a letter; 2130706433, 0177.1, 0x7f.1 and 127.0.0.1 are addresses.
+# The last label of a host name begins with a letter, which excludes 2130706433, 0177.1, 0x7f.1 and 127.0.0.1.
 _HOST = re.compile(rf"(?:{_LABEL}\.)*(?!0x)[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
-# The IANA registries that ipaddress follows let these through: of IPv6, all is closed but global unicast addresses,
-# and of those 6to4 (RFC 7526), which carries an IPv4 address, and documentation (RFC 9637).
+# ipaddress treats more as global: of IPv6, only global unicast addresses are allowed, except 6to4 (RFC 7526), which
+# contains an IPv4 address, and documentation (RFC 9637).
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _CLOSED = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("3fff::/20"), ipaddress.ip_network("192.88.99.0/24"))
 
@@ -39,7 +39,7 @@ Connect = Callable[[str, float], socket.socket]
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address, as text, is one host's on the public Internet, and carries no other address within."""
+    """Return whether an IP address is of a host on the public Internet and contains no other address."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address) and (ip.scope_id or ip not in _GLOBAL_UNICAST):
         return False
@@ -47,8 +47,8 @@ def is_public(address: str) -> bool:
 
 
 def resolve(host: str, seconds: float) -> list[str]:
-    """The addresses of a name; raises OSError."""
-    # getaddrinfo takes no timeout.
+    """Return the addresses of a host name; raises OSError."""
+    # getaddrinfo has no timeout.
     executor = ThreadPoolExecutor(1)
     try:
         found = executor.submit(socket.getaddrinfo, host, PORT, type=socket.SOCK_STREAM).result(seconds)
@@ -58,13 +58,13 @@ def resolve(host: str, seconds: float) -> list[str]:
 
 
 def connect(address: str, seconds: float) -> socket.socket:
-    """A connection to an address; raises OSError."""
+    """Connect to an address; raises OSError."""
     return socket.create_connection((address, PORT), seconds)
 
 
-def check(url: str, field: str) -> tuple[str, str]:
-    """Host and target of a URL that a request may name in this field; raises UrlRefused where it may not."""
-    # urlsplit drops control characters and reads on.
+def check_url(url: str, field: str) -> tuple[str, str]:
+    """Return host and target of the URL in a field of a request; raises UrlRefused if it is not allowed."""
+    # urlsplit ignores control characters.
     if len(url) > MAX_URL_CHARACTERS or not re.fullmatch("[!-~]+", url):
         raise UrlRefused(f"{field} must be a URL of at most {MAX_URL_CHARACTERS} plain characters.")
     try:
@@ -90,38 +90,38 @@ def fetch(
     connect: Connect = connect,
     context: ssl.SSLContext | None = None,
 ) -> bytes:
-    """The file behind a URL.
+    """Fetch the file behind a URL.
 
     Parameters
     ----------
     url : str
-        https on port 443, a host by name, no user or password.
+        https on port 443, with a host name and without user and password.
     max_bytes : int
-        The largest file.
+        Limit of the file.
     max_seconds : float
-        For all of it: names, redirects and the file.
+        Time limit for everything: name resolution, redirects and the file.
     content_types : collection of str
-        What the file may be said to be, besides untyped.
+        Content types that are allowed, besides those for unknown types.
     resolve, connect : callable
-        The network, which tests replace; what `resolve` gives is checked in any case, and `connect` gets an address
-        that passed.
+        Access to the network, for tests. The addresses from `resolve` are checked in any case, and `connect` gets an
+        address that has passed.
     context : ssl.SSLContext or None
-        By default the system's authorities are trusted.
+        By default, the system's certificate authorities are trusted.
 
     Raises
     ------
     UrlRefused
-        The URL, or one it redirects to, is not of this form, its host has an address that is not public, or there is
-        no file of these types.
+        The URL, or one that it redirects to, is not of this form, its host has an address that is not public, or there
+        is no file of these types.
     RemoteFailed
-        The server cannot be reached or verified, fails, breaks off or takes too long.
+        The server cannot be reached or verified, fails, closes the connection or takes too long.
     TooLarge
         The file has more than `max_bytes`.
     """
     deadline = monotonic() + max_seconds
     try:
         for _ in range(MAX_REDIRECTS + 1):
-            host, target = check(url, "image_url")
+            host, target = check_url(url, "image_url")
             with _open(host, deadline, resolve, connect, context, "image_url") as tls:
                 connection = http.client.HTTPConnection(host)
                 connection.sock = _Timed(tls, deadline)
@@ -153,24 +153,24 @@ def post(
     Parameters
     ----------
     url : str
-        As `fetch` takes it; redirects are not followed.
+        As in `fetch`; redirects are not followed.
     body : bytes
     headers : mapping of str to str
     max_seconds : float
-        For all of it.
+        Time limit for everything.
     resolve, connect, context
-        As for `fetch`.
+        As in `fetch`.
 
     Raises
     ------
     UrlRefused
         The URL is not of this form, or its host has an address that is not public.
     RemoteFailed
-        The server cannot be reached or verified, breaks off, takes too long, or does not answer that it has it.
+        The server cannot be reached or verified, closes the connection, takes too long, or does not answer 2xx.
     """
     deadline = monotonic() + max_seconds
     try:
-        host, target = check(url, "webhook_url")
+        host, target = check_url(url, "webhook_url")
         with _open(host, deadline, resolve, connect, context, "webhook_url") as tls:
             connection = http.client.HTTPConnection(host)
             connection.sock = _Timed(tls, deadline)
@@ -185,7 +185,7 @@ def post(
 
 
 class _Timed(io.RawIOBase):
-    """A connection as http.client sees it, every read of which ends with the time for all of them."""
+    """A connection for http.client with one deadline for all reads and writes."""
 
     def __init__(self, tls: ssl.SSLSocket, deadline: float) -> None:
         self.tls = tls
@@ -206,7 +206,7 @@ class _Timed(io.RawIOBase):
         return self.tls.recv_into(buffer)
 
     def close(self) -> None:
-        """Leave it open: http.client closes before it has read the body."""
+        """Do nothing, since http.client closes the connection before it has read the body."""
 
 
 def _left(deadline: float) -> float:
@@ -224,7 +224,7 @@ def _trusting_the_system() -> ssl.SSLContext:
 def _open(
     host: str, deadline: float, resolve: Resolve, connect: Connect, context: ssl.SSLContext | None, field: str
 ) -> ssl.SSLSocket:
-    """A verified connection to an address that was checked, of the host that a field of the request names."""
+    """Return a TLS connection to a checked address of the host that a field of the request names."""
     try:
         addresses = resolve(host, _left(deadline))
     except socket.gaierror as error:

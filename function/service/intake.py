@@ -1,4 +1,4 @@
-"""A proxy event of a REST API goes in; the one image it carries and its name, or what it asks of a job, come out."""
+"""Parse the requests of the API: the image that a proxy event of a REST API carries, or the job that it asks for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from paragraph_ocr.errors import MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
 
-# The stack's BinaryMediaTypes are these and multipart/form-data; a body of any other type arrives as text.
+# These and multipart/form-data are the stack's BinaryMediaTypes; a body of any other type arrives as text.
 IMAGE_TYPES = (
     "image/jpeg",
     "image/png",
@@ -36,16 +36,16 @@ Fetch = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What a job is asked to do.
+    """A request for a job.
 
     Attributes
     ----------
     image : bytes or None
     image_url : str or None
-        Where the image is; there is neither where it is still to be uploaded.
+        URL of the image; without `image` and `image_url`, the image is to be uploaded.
     image_name : str
     webhook : tuple of two str, or None
-        Where the end is told, and the secret that signs it.
+        The webhook's URL, and the secret that signs its messages.
     """
 
     image: bytes | None = None
@@ -55,21 +55,21 @@ class JobRequest:
 
 
 def header(event: Mapping[str, Any], name: str) -> str:
-    """The value of a request's header, whatever its case; empty where there is none."""
+    """Return the value of a request's header, whose name is case-insensitive; empty if it is missing."""
     return next((value for key, value in (event.get("headers") or {}).items() if key.lower() == name and value), "")
 
 
-def take_image(event: Mapping[str, Any], max_bytes: int, fetch: Fetch | None) -> tuple[bytes, str]:
-    """The image of a request and its name.
+def parse_image(event: Mapping[str, Any], max_bytes: int, fetch: Fetch | None) -> tuple[bytes, str]:
+    """Return the image of a request and its name.
 
     Parameters
     ----------
     event : mapping
-        As API Gateway sends it.
+        The proxy event from API Gateway.
     max_bytes : int
-        The largest image; what cannot be within it is refused before it is decoded.
+        Limit of the image; a body that cannot be within it is refused before it is decoded.
     fetch : callable or None
-        Gives the bytes behind a URL; None where image_url is turned off.
+        Returns the bytes behind a URL; None if image_url is turned off.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def take_image(event: Mapping[str, Any], max_bytes: int, fetch: Fetch | None) ->
     UrlRefused
         image_url is turned off.
     OcrError
-        Whatever `fetch` raises.
+        Raised by `fetch`.
     """
     kind, content = _content(event, max_bytes)
     if kind != "application/json":
@@ -100,22 +100,22 @@ def take_image(event: Mapping[str, Any], max_bytes: int, fetch: Fetch | None) ->
     return fetch(url), name
 
 
-def take_job(event: Mapping[str, Any], max_bytes: int, takes_urls: bool) -> JobRequest:
-    """What a request for a job holds.
+def parse_job(event: Mapping[str, Any], max_bytes: int, allow_urls: bool) -> JobRequest:
+    """Return what a request for a job asks for.
 
     Parameters
     ----------
     event : mapping
-        As API Gateway sends it; as `take_image` takes it, or without an image, or without a body.
+        The proxy event from API Gateway; the body may be missing, or have no image.
     max_bytes : int
-        The largest image in the request itself.
-    takes_urls : bool
+        Limit of an image in the request itself.
+    allow_urls : bool
         Whether image_url is turned on.
 
     Raises
     ------
     MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
-        As `take_image` does.
+        See `parse_image`.
     """
     if not event.get("body"):
         return JobRequest()
@@ -129,7 +129,7 @@ def take_job(event: Mapping[str, Any], max_bytes: int, takes_urls: bool) -> JobR
     webhook = [_text(fields, field) for field in WEBHOOK_FIELDS if field in fields]
     if len(webhook) == 1:
         raise MalformedRequest("Send webhook_url and webhook_secret together, or neither.")
-    if "image_url" in fields and not takes_urls:
+    if "image_url" in fields and not allow_urls:
         raise UrlRefused("image_url is turned off here; send the image itself.")
     return JobRequest(
         image=_from_base64(_text(fields, "image_base64")) if "image_base64" in fields else None,
@@ -140,7 +140,7 @@ def take_job(event: Mapping[str, Any], max_bytes: int, takes_urls: bool) -> JobR
 
 
 def _content(event: Mapping[str, Any], max_bytes: int) -> tuple[str, bytes]:
-    """The kind of a request's body, and its bytes."""
+    """Return the content type of a request, without parameters, and the bytes of its body."""
     kind = header(event, "content-type").partition(";")[0].strip().lower()
     if kind not in ("application/json", MULTIPART, *IMAGE_TYPES):
         raise UnsupportedContentType(f"Send application/json, {MULTIPART}, or one of {', '.join(IMAGE_TYPES)}.")
@@ -198,12 +198,13 @@ def _from_form(content: bytes, content_type: str) -> tuple[bytes, str]:
     from multipart import PushMultipartParser, parse_options_header
 
     parts: list[tuple[str, str | None, bytearray]] = []
-    # What clients add after the last boundary.
+    # Clients add line ends after the last boundary.
     content = content.rstrip(b"\r\n")
     try:
         boundary = parse_options_header(content_type)[1].get("boundary", "")
         with PushMultipartParser(boundary, max_segment_count=8, strict=True) as parser:
-            # The last byte goes in by itself: a last boundary before it would cut a file off, and is an error so.
+            # The last byte is parsed separately, so that an end boundary before it, which would cut a file off, is an
+            # error.
             for chunk in (content[:-1], content[-1:]):
                 for event in parser.parse(chunk):
                     if isinstance(event, bytes | bytearray):
@@ -234,7 +235,7 @@ def _named(name: Any) -> str:
 
 
 def _cleaned(filename: str) -> str:
-    """A file's name as a client sent it unasked, made printable: macOS puts a narrow space into a screenshot's."""
+    """Make the file name of a form printable; macOS puts a narrow space into the names of screenshots."""
     return "".join(each if each.isprintable() else " " for each in filename).strip() or DEFAULT_NAME
 
 

@@ -1,4 +1,4 @@
-"""What a client accepts goes in; the form that its answer takes comes out."""
+"""Choose the output format of an answer (RFC 9110, 12.5.1)."""
 
 import re
 
@@ -9,21 +9,21 @@ _WEIGHT = re.compile(r"q *= *(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 
 def choose(accept: str, wanted: str | None) -> str:
-    """The form of an answer: a key of `FORMATS`.
+    """Return the format of an answer, a key of `FORMATS`.
 
     Parameters
     ----------
     accept : str
-        The request's Accept header (RFC 9110, 12.5.1); of forms that it likes alike, the first of `FORMATS` is taken.
+        The Accept header of the request; of formats with the same weight, the first of `FORMATS` is chosen.
     wanted : str or None
-        The form that the query names, which wins over the header.
+        The format in the query, which has precedence over the header.
 
     Raises
     ------
     MalformedRequest
-        The query names no form.
+        The query names no output format.
     NotAcceptable
-        The header allows none.
+        The header allows none of the formats.
     """
     if wanted is not None:
         if wanted not in FORMATS:

@@ -41,6 +41,7 @@ def _each(name: str) -> dict[str, Any]:
 
 _LINKS: dict[str, Any] = {form: {"type": "string", "format": "uri"} for form in FORMATS}
 _MODELS = _object("Names and versions.", detector={"type": "string"}, recognizer={"type": "string"})
+_MODEL_SET = _object("Version, and SHA-256 of the manifest.", version={"type": "string"}, digest={"type": "string"})
 SCHEMAS = {
     "Word": _object("A word of a line.", text={"type": "string"}, confidence=_SHARE, polygon=_POINTS),
     "Line": _object(
@@ -236,7 +237,13 @@ HEALTH: dict[str, Any] = {
     "summary": "Which models are loaded",
     "operation_id": "health",
     "security": _KEY,
-    "responses": _answer("The models", "application/json", _object("The service.", models=_MODELS), 403, 429),
+    "responses": _answer(
+        "The models",
+        "application/json",
+        _object("The service.", models=_MODELS, model_set=_MODEL_SET),
+        403,
+        429,
+    ),
 }
 OCR: dict[str, Any] = {
     "summary": "Read the lines of one image",

@@ -1,13 +1,13 @@
-"""The API: a proxy event of a REST API goes in, its answer comes out; routes and nothing else."""
+"""Routes of the HTTP API, for proxy events of a REST API."""
+
+from __future__ import annotations
 
 import html
 import json
-import os
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
@@ -26,25 +26,19 @@ from paragraph_ocr.errors import (
 )
 from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.io.imaging import Source
-from paragraph_ocr.io.limits import Limits
 from service import openapi
-from service.intake import IMAGE_TYPES, header, take_image, take_job
+from service.intake import IMAGE_TYPES, header, parse_image, parse_job
 from service.negotiation import choose
-from service.runtime import MAX_MEMORY, deadline_of, load_reader, logger, measure, metrics, reject, report
+from service.runtime import deadline_of, load_reader, log_failure, log_rejection, logger, metrics, record_pages
+from service.settings import Settings
 
-LIMITS = Limits(
-    max_bytes=int(os.environ.get("MAX_IMAGE_BYTES", 4_500_000)),
-    max_pixels=int(os.environ.get("MAX_IMAGE_PIXELS", 80_000_000)),
-    max_pages=int(os.environ.get("MAX_PAGES", 10)),
-    max_lines=int(os.environ.get("MAX_LINES", 500)),
-    max_seconds=float(os.environ.get("MAX_SECONDS", 25)),
-)
-# Of a request's time, what fetching its image may take.
+if TYPE_CHECKING:
+    from service.jobs import Jobs
+
+SETTINGS = Settings.from_environment()
+# Time limit for fetching the image of a request.
 MAX_FETCH_SECONDS = 10.0
-TAKES_URLS = os.environ.get("ALLOW_IMAGE_URL", "true") == "true"
-HAS_JOBS = "TABLE" in os.environ
-ORIGINS = [origin.strip() for origin in os.environ.get("CORS_ORIGINS", "").split(",") if origin.strip()]
-# Lambda drops an answer above 6,291,556 bytes, in which the body stands as an escaped JSON string.
+# Lambda drops answers above 6,291,556 bytes, which contain the body as an escaped JSON string.
 MAX_ANSWER_BYTES = 6_000_000
 
 WEB = Path(paragraph_ocr.__file__).parent / "web"
@@ -54,7 +48,7 @@ PAGE_FILES = {
     "page.js": "text/javascript; charset=utf-8",
     "letter.jpg": "image/jpeg",
 }
-# The page runs its own script and nothing else, and asks nobody but this API.
+# The page may run only its own script and send requests only to this API.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -68,11 +62,15 @@ HEADERS = {
 }
 
 app = APIGatewayRestResolver(
-    cors=CORSConfig(ORIGINS[0], ORIGINS[1:], allow_headers=["Idempotency-Key"], max_age=3600) if ORIGINS else None,
-    # Which would print events, whatever the environment says.
+    cors=CORSConfig(
+        SETTINGS.cors_origins[0], list(SETTINGS.cors_origins[1:]), allow_headers=["Idempotency-Key"], max_age=3600
+    )
+    if SETTINGS.cors_origins
+    else None,
+    # It would print events; an environment variable cannot turn it on either.
     debug=False,
 )
-reader = load_reader(LIMITS)
+reader = load_reader(SETTINGS, SETTINGS.request_limits)
 _cold = True
 
 
@@ -84,7 +82,7 @@ def page() -> Response[Any]:
 
 @app.get("/web/<file>", **openapi.PAGE_FILE)
 def page_file(file: str) -> Response[Any]:
-    """What the web page is made of."""
+    """A file of the web page."""
     if file not in PAGE_FILES:
         raise RouteNotFound(f"The page's files are {', '.join(PAGE_FILES)}.")
     return _page_file(file, "/")
@@ -92,30 +90,34 @@ def page_file(file: str) -> Response[Any]:
 
 @app.get("/openapi.json", **openapi.OPENAPI)
 def description() -> Response[Any]:
-    """What this is all described in."""
+    """The OpenAPI description."""
     return _answer(openapi.FILE.read_bytes(), "application/json")
 
 
 @app.get("/health", **openapi.HEALTH)
 def health() -> Response[Any]:
-    """Say which models are loaded."""
-    return _answer(json.dumps({"models": dict(reader.models)}).encode(), "application/json")
+    """The models that are loaded."""
+    model_set = reader.model_set
+    named = {"model_set": {"version": model_set.version, "digest": model_set.digest}} if model_set else {}
+    return _answer(json.dumps({"models": dict(reader.models), **named}).encode(), "application/json")
 
 
 @app.post("/ocr", **openapi.OCR)
 def ocr() -> Response[Any]:
-    """Read the one image of the body."""
-    deadline = deadline_of(app.lambda_context, LIMITS.max_seconds)
+    """Read the image of the request."""
+    deadline = deadline_of(app.lambda_context, SETTINGS.max_seconds)
     event = app.current_event.raw_event
     form = choose(header(event, "accept"), (event.get("queryStringParameters") or {}).get("format"))
-    data, name = take_image(event, LIMITS.max_bytes, partial(_fetch, deadline=deadline) if TAKES_URLS else None)
+    data, name = parse_image(
+        event, SETTINGS.max_image_bytes, partial(_fetch, deadline=deadline) if SETTINGS.allow_image_url else None
+    )
     try:
         with Source(data) as source:
             document = reader.read(source, name, deadline - perf_counter())
-            answer = render(document, form, source, deadline, MAX_MEMORY)
+            answer = render(document, form, source, deadline, SETTINGS.max_memory)
     except MemoryError as error:
         raise TooLarge("Reading the image takes more memory than the function has; send a smaller one.") from error
-    measure(document.pages)
+    record_pages(document.pages)
     content_type = FORMATS[form].content_type
     size = len(answer) * 4 // 3 if content_type in IMAGE_TYPES else len(json.dumps(answer.decode()))
     if size > MAX_ANSWER_BYTES:
@@ -125,10 +127,10 @@ def ocr() -> Response[Any]:
 
 @app.post("/jobs", **openapi.POST_JOB)
 def post_job() -> Response[Any]:
-    """Take an image to read in the background, or say where to upload it."""
+    """Create a job for an image, or for an upload."""
     jobs = _jobs()
     event = app.current_event.raw_event
-    request = take_job(event, LIMITS.max_bytes, TAKES_URLS)
+    request = parse_job(event, SETTINGS.max_image_bytes, SETTINGS.allow_image_url)
     key = header(event, "idempotency-key")
     job = jobs.create_once(event, request, key, app.lambda_context) if key else jobs.create(event, request)
     return _answer(json.dumps(job).encode(), "application/json", 202, {"Location": job["watch"]})
@@ -136,31 +138,31 @@ def post_job() -> Response[Any]:
 
 @app.get("/jobs/<id>", **openapi.GET_JOB)
 def get_job(id: str) -> Response[Any]:
-    """Say how far a job is, and where its results are."""
-    return _answer(json.dumps(_jobs().watch(app.current_event.raw_event, id)).encode(), "application/json")
+    """State of a job, and links to its results."""
+    return _answer(json.dumps(_jobs().describe(app.current_event.raw_event, id)).encode(), "application/json")
 
 
-def no_such_route(_: NotFoundError) -> Response[Any]:
-    """Tell a wrong method from a wrong path."""
+def answer_unknown_route(_: NotFoundError) -> Response[Any]:
+    """Answer 405 for a path with another method, 404 for other paths."""
     routes = json.loads(openapi.FILE.read_text(encoding="utf-8"))["paths"]
     methods = [method.upper() for method in routes.get(app.current_event.resource.rstrip("/") or "/", ())]
     if not methods:
         named = ", ".join(f"{method.upper()} {path}" for path, operations in routes.items() for method in operations)
-        return refuse(RouteNotFound(f"The routes are {named}."))
-    answer = refuse(MethodNotAllowed(f"Use {' or '.join(methods)}."))
+        return answer_error(RouteNotFound(f"The routes are {named}."))
+    answer = answer_error(MethodNotAllowed(f"Use {' or '.join(methods)}."))
     answer.headers["Allow"] = ", ".join(methods)
     return answer
 
 
-def refuse(error: OcrError) -> Response[Any]:
-    """Answer with what the caller can change."""
-    reject(error)
+def answer_error(error: OcrError) -> Response[Any]:
+    """Answer an error that the caller can mend."""
+    log_rejection(error)
     return _problem(error.problem(_request_id()))
 
 
-def fail(error: Exception) -> Response[Any]:
-    """Answer any other failure without a word of its cause, and log that without its message, which may quote text."""
-    report(error)
+def answer_failure(error: Exception) -> Response[Any]:
+    """Answer any other failure without its cause, and log it without its message, which may contain text."""
+    log_failure(error)
     return _problem(
         {
             "type": "urn:paragraph-ocr:internal-error",
@@ -172,9 +174,9 @@ def fail(error: Exception) -> Response[Any]:
     )
 
 
-app.not_found(no_such_route)
-app.exception_handler(OcrError)(refuse)
-app.exception_handler(Exception)(fail)
+app.not_found(answer_unknown_route)
+app.exception_handler(OcrError)(answer_error)
+app.exception_handler(Exception)(answer_failure)
 
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, log_event=False)
@@ -188,7 +190,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _own_path(event: dict[str, Any]) -> str:
-    """The path without the one that a domain name of the account's own maps to this API, which AWS leaves in it."""
+    """Return the path without the base path of a custom domain name, which API Gateway leaves in it."""
     path: str = event.get("path") or "/"
     resource: str = event.get("resource") or ""
     if not resource or "+" in resource:
@@ -198,21 +200,21 @@ def _own_path(event: dict[str, Any]) -> str:
     return "/" + "/".join(segments[len(segments) - len(own) :]) if len(segments) > len(own) else path
 
 
-def _jobs() -> ModuleType:
-    if not HAS_JOBS:
+def _jobs() -> Jobs:
+    if not SETTINGS.has_jobs:
         raise RouteNotFound("This server reads nothing in the background; jobs need the deployed stack.")
-    # AWS's own library takes as long to import as all the rest, and few requests need it.
-    from service import jobs
+    # boto3 takes as long to import as everything else together, and few requests need it.
+    from service.jobs import Jobs
 
-    return jobs
+    return Jobs(SETTINGS)
 
 
 def _fetch(url: str, deadline: float) -> bytes:
-    # TLS and HTTP take long to import, and few requests need them.
+    # The modules for TLS and HTTP are slow to import, and few requests need them.
     from service.fetch import fetch
 
     try:
-        return fetch(url, LIMITS.max_bytes, min(MAX_FETCH_SECONDS, deadline - perf_counter()), IMAGE_TYPES)
+        return fetch(url, SETTINGS.max_image_bytes, min(MAX_FETCH_SECONDS, deadline - perf_counter()), IMAGE_TYPES)
     except RemoteFailed as error:
         if perf_counter() >= deadline:
             raise DeadlineExceeded("Fetching the image takes longer than the limit; send the image itself.") from error
@@ -222,7 +224,7 @@ def _fetch(url: str, deadline: float) -> bytes:
 def _page_file(file: str, here: str) -> Response[Any]:
     content = (WEB / file).read_bytes()
     if not here.endswith("/"):
-        # At https://HOST/v1 a browser would look for what the page is made of in the folder above.
+        # At https://HOST/v1, without a slash, relative links would point to the folder above.
         content = content.replace(b'="web/', f'="{html.escape(here)}/web/'.encode())
     return _answer(content, PAGE_FILES[file], headers={"Content-Security-Policy": PAGE_POLICY})
 
@@ -236,6 +238,6 @@ def _problem(problem: dict[str, Any]) -> Response[Any]:
 
 
 def _answer(body: bytes, content_type: str, status: int = 200, headers: dict[str, str] | None = None) -> Response[Any]:
-    # What is on the stack's list of binary types travels as base64, all else as text.
+    # Types on the stack's list of binary media types are sent as base64, all others as text.
     content = body if content_type in IMAGE_TYPES else body.decode()
     return Response(status, content_type, content, headers={**HEADERS, **(headers or {})})

@@ -1,10 +1,9 @@
-"""Shared by all handlers of the image: the reader, as fast as the memory allows, the log and the metrics."""
+"""Load the reader, and write the log and the metrics, for all handlers of the image."""
 
 import gc
-import os
 import traceback
 from collections.abc import Iterable
-from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
@@ -14,17 +13,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from paragraph_ocr.document import Page
 from paragraph_ocr.errors import OcrError
 from paragraph_ocr.io.limits import Limits
+from paragraph_ocr.model_set import FOLDER
 from paragraph_ocr.pipeline.reader import PageReader
+from service.settings import Settings
 
-MEGABYTES_PER_CORE = 1769
-MEGABYTES = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_PER_CORE))
-# What the function takes itself, at rest and with a page of the most pixels in it; the rest is for decoding one.
-OWN_MEGABYTES = 700
-MAX_MEMORY = max(MEGABYTES - OWN_MEGABYTES, 256) * 2**20
-# Of Lambda's time, what it takes to put an answer into its envelope and hand it over.
+# Time that Lambda needs for serialising an answer and handing it over.
 RESERVE_SECONDS = 1.0
 
-# A page of fifty lines is some ten thousand objects.
+# Allocations between two runs of the garbage collector; a page of fifty lines has some ten thousand objects.
 GARBAGE_THRESHOLD = 20_000
 
 NAMESPACE = "ParagraphOCR"
@@ -39,26 +35,26 @@ logger = Logger(service=SERVICE)
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 
 
-def load_reader(limits: Limits) -> PageReader:
-    """A reader with as many threads as the function has processors."""
-    # Where nobody waits yet, the models are run once before anybody does; else that only makes the first caller wait.
-    warm = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") != "on-demand"
-    threads = max(1, round(MEGABYTES / MEGABYTES_PER_CORE))
-    reader = PageReader.load(threads=threads, limits=replace(limits, max_memory=MAX_MEMORY), warm=warm)
-    # What is loaded stays: looking through it for garbage doubles the time for loading the pages of a long document.
+def load_reader(settings: Settings, limits: Limits) -> PageReader:
+    """Load the reader with as many threads as the function has processors."""
+    # The models are run once while no caller waits; at an on-demand start that would only delay the first caller.
+    warm = settings.initialization_type != "on-demand"
+    models = Path(settings.models) if settings.models else FOLDER
+    reader = PageReader.load(threads=settings.threads, models=models, limits=limits, warm=warm)
+    # The collector need not traverse the loaded models: that doubles the time for loading the pages of a long document.
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
     return reader
 
 
 def deadline_of(context: LambdaContext, max_seconds: float) -> float:
-    """When the answer to a request that begins now has to be there, as `perf_counter` tells the time."""
+    """Return the time, by `perf_counter`, by which a request that starts now has to be answered."""
     left = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
     return perf_counter() + min(max_seconds, left)
 
 
-class Tally:
-    """Sums of what an invocation has read of a file, for the metrics."""
+class ReadingMetrics:
+    """Metrics of the pages that an invocation reads of a file."""
 
     def __init__(self) -> None:
         self._pages = self._lines = self._characters = 0
@@ -66,7 +62,7 @@ class Tally:
         self._milliseconds = dict.fromkeys(STEP_METRICS, 0.0)
 
     def add(self, page: Page) -> None:
-        """Count a page that was read."""
+        """Add a page."""
         self._pages += 1
         self._lines += len(page.lines)
         for line in page.lines:
@@ -76,7 +72,7 @@ class Tally:
             self._milliseconds[step] += page.timings_ms[step]
 
     def send(self) -> None:
-        """Add the sums to the metrics, if anything was read."""
+        """Send the metrics, if any page was read."""
         if not self._pages:
             return
         metrics.add_metric("Pages", MetricUnit.Count, self._pages)
@@ -87,24 +83,24 @@ class Tally:
             metrics.add_metric(name, MetricUnit.Milliseconds, self._milliseconds[step])
 
 
-def measure(pages: Iterable[Page]) -> None:
-    """Add what was read to the metrics."""
-    tally = Tally()
+def record_pages(pages: Iterable[Page]) -> None:
+    """Send the metrics of pages."""
+    reading = ReadingMetrics()
     for page in pages:
-        tally.add(page)
-    tally.send()
+        reading.add(page)
+    reading.send()
 
 
-def reject(error: OcrError) -> None:
-    """Log and count what the caller can change."""
+def log_rejection(error: OcrError) -> None:
+    """Log and count an error that the caller can mend."""
     logger.info("Rejected", reason=error.type)
-    # A metric of its own, or its dimension would split all the others of the request.
+    # A separate metric, since its dimension would apply to all other metrics of the request.
     with single_metric("Rejected", MetricUnit.Count, 1, namespace=NAMESPACE) as rejected:
         rejected.add_dimension("service", SERVICE)
         rejected.add_dimension("reason", error.type.rsplit(":", 1)[-1])
 
 
-def report(error: Exception) -> None:
-    """Log a failure of the service without its message, which may quote text, and count it."""
+def log_failure(error: Exception) -> None:
+    """Log and count a failure of the service, without its message, which may contain text of the image."""
     logger.error("Failed", exception=type(error).__name__, frames=traceback.format_tb(error.__traceback__))
     metrics.add_metric("Failed", MetricUnit.Count, 1)

@@ -1,13 +1,13 @@
-"""Load objects from S3, and write what was read of them, or why they could not be read, to the results bucket.
+"""Load objects from S3 and write their results, or the errors, to the results bucket.
 
 For the object KEY the results bucket holds:
 
-    done/KEY.json, .txt, .hocr, .xml, .pdf    what was read, in every form; .json is written last, so it stands for all
-    failed/KEY.json                           why it could not be read: a problem as RFC 9457 has it
-    pages/KEY/ETAG/000001.json                the pages read so far of a document that has several
+    done/KEY.json, .txt, .hocr, .xml, .pdf    the result in every format; .json is written last and marks completion
+    failed/KEY.json                           the error, as a problem of RFC 9457
+    pages/KEY/ETAG/000001.json                the pages that have been read of an unfinished document
 
-There is done/ or failed/ for a KEY, in the end never both. The names depend on nothing but the KEY and, while it is
-being read, the ETag of its content: whoever writes again replaces, and adds nothing.
+Once an object is finished, it has either done/ or failed/, never both. The names depend only on the KEY and, for
+unfinished documents, on the ETag of the content, so that writing again replaces what is there.
 """
 
 from __future__ import annotations
@@ -38,68 +38,68 @@ if TYPE_CHECKING:
 
     from paragraph_ocr.io.imaging import Source
 
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html; what is added to a KEY stays below the rest.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html, less the prefixes and suffixes of results.
 MAX_KEY_BYTES = 1024 - 80
 CONNECTIONS = 10
-# Control characters, halves of surrogate pairs, and what is no character.
+# Control characters, surrogates and noncharacters.
 _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-# Pages of a document that stay in memory as well; one of fifty lines takes about a megabyte.
+# Pages of a document that are kept in memory, too; one of fifty lines takes about a megabyte.
 MAX_HELD_PAGES = 50
-# Pages that are loaded before they are asked for.
+# Pages that are prefetched.
 PAGES_AHEAD = 4
-# A result that is larger is uploaded in parts of this size; the parts in memory are bounded by the rest.
+# Larger results are uploaded in parts of this size; max_concurrency bounds the parts in memory.
 _TRANSFER = TransferConfig(multipart_threshold=8 * 2**20, multipart_chunksize=8 * 2**20, max_concurrency=2)
 
 
 class UnusableKey(OcrError):
-    """The object's key holds what XML, in which S3 lists and deletes objects, has no place for."""
+    """The object's key has characters that XML cannot contain, in which S3 lists and deletes objects."""
 
     status = 422
     type: ClassVar[str] = "urn:paragraph-ocr:unusable-key"
     title: ClassVar[str] = "The key cannot be used"
 
 
-class Replaced(Exception):
-    """The object has other content by now; whoever put that announced it, too."""
+class ContentChanged(Exception):
+    """The content of the object has changed; S3 has sent a message for the new content."""
 
 
 @cache
 def client() -> Any:
-    """The S3 client; links that it signs name the bucket's region, or new buckets would answer with a redirect."""
+    """Return the S3 client; its presigned URLs name the region, since new buckets redirect other URLs."""
     return boto3.client(
         "s3",
         config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}, max_pool_connections=CONNECTIONS),
     )
 
 
-def check(key: str) -> None:
-    """Raise UnusableKey where S3's lists of objects have no place for a key."""
+def check_key(key: str) -> None:
+    """Raise UnusableKey if a key has characters that S3's lists of objects cannot contain."""
     if _UNUSABLE.search(key):
         raise UnusableKey("The key holds control characters; copy the object to a key without.")
 
 
 def exists(bucket: str, key: str) -> bool:
-    """Whether there is an object, for whoever may load it; raises ClientError, BotoCoreError."""
+    """Return whether there is an object that may be loaded; raises ClientError, BotoCoreError."""
     try:
         client().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        # To whom may not list, S3 says of an object that is not there that it is forbidden.
+        # Without the right to list, S3 answers 403 for an object that does not exist.
         if _code(error) in ("403", "404"):
             return False
         raise
     return True
 
 
-def take(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tuple[bytes, str]:
-    """The bytes of an object, and the ETag of its content.
+def load_object(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tuple[bytes, str]:
+    """Load an object; return its bytes and the ETag of its content.
 
     Parameters
     ----------
     bucket, key : str
     max_bytes : int
-        The largest object; of a larger one nothing is loaded.
+        Limit of the size; a larger object is not loaded.
     etag : str or None
-        Of the content that is meant, without quotation marks; None takes any.
+        The expected ETag, without quotation marks; None allows any content.
 
     Raises
     ------
@@ -109,19 +109,19 @@ def take(bucket: str, key: str, max_bytes: int, etag: str | None = None) -> tupl
         There is no such object.
     TooLarge
         It has more than `max_bytes`.
-    Replaced
-        Its content is not what is meant.
+    ContentChanged
+        Its content has another ETag.
     ClientError, BotoCoreError
         S3 refuses or fails.
     """
-    check(key)
+    check_key(key)
     try:
         answer = client().get_object(Bucket=bucket, Key=key, **({"IfMatch": etag} if etag else {}))
     except ClientError as error:
         if _code(error) == "NoSuchKey":
             raise ImageGone("The image was deleted before it was read; send it again.") from error
         if _code(error) == "PreconditionFailed":
-            raise Replaced from error
+            raise ContentChanged from error
         raise
     with answer["Body"] as body:
         if answer["ContentLength"] > max_bytes:
@@ -139,28 +139,28 @@ def write(
     max_seconds: float = math.inf,
     max_memory: int | None = None,
 ) -> None:
-    """Write what was read of an object, in every form or in those that are asked for.
+    """Write the result of an object in every format, or in some.
 
     Parameters
     ----------
     bucket : str
-        For results.
+        The results bucket.
     key, etag : str
         Of the object that was read.
     document : Document
     data : bytes or Source
-        The object's, which a PDF shows.
+        The object's content, which the PDF shows.
     forms : collection of str
-        Keys of `FORMATS`, json among them.
+        Keys of `FORMATS`, including json.
     max_seconds : float
-        For making them.
+        Time limit.
     max_memory : int, optional
-        Bytes that decoding the object again may take, as `formats.render` has it.
+        Bytes that decoding the object again may take; see `formats.render`.
 
     Raises
     ------
     OcrError
-        One of the forms cannot be made of it.
+        One of the formats cannot be rendered.
     ClientError, BotoCoreError
         S3 refuses or fails.
     """
@@ -169,7 +169,7 @@ def write(
         for form in in_order(forms):
             write_form(bucket, key, etag, document, data, form, deadline - perf_counter(), max_memory)
     else:
-        # Small, and most are: their requests run at the same time.
+        # Most documents have one page: their small results are written in parallel.
         rendered = {form: render(document, form, data, deadline, max_memory) for form in forms}
 
         def put(form: str) -> None:
@@ -182,7 +182,7 @@ def write(
 
 
 def in_order(forms: Collection[str]) -> list[str]:
-    """The forms in the order in which they are written: JSON, which stands for all, comes last."""
+    """Return formats in the order in which they are written: JSON, which marks completion, comes last."""
     return sorted(forms, key=lambda form: form == "json")
 
 
@@ -196,8 +196,8 @@ def write_form(
     max_seconds: float = math.inf,
     max_memory: int | None = None,
 ) -> None:
-    """Write what was read of an object in one form, as it is made; parameters and errors are those of `write`."""
-    with _Parts(stream(document, form, data, perf_counter() + max_seconds, max_memory)) as parts:
+    """Write the result of an object in one format, streaming it; parameters and errors are those of `write`."""
+    with _IteratorFile(stream(document, form, data, perf_counter() + max_seconds, max_memory)) as parts:
         client().upload_fileobj(
             parts,
             bucket,
@@ -208,12 +208,12 @@ def write_form(
 
 
 def delete_failure(bucket: str, key: str) -> None:
-    """Delete why an object could not be read before, now that it was; raises ClientError, BotoCoreError."""
+    """Delete the error of an earlier attempt to read an object; raises ClientError, BotoCoreError."""
     client().delete_object(Bucket=bucket, Key=failure_key(key))
 
 
-class _Parts(io.RawIOBase):
-    """Parts of a file as a file to be read once; closing it ends the making of them."""
+class _IteratorFile(io.RawIOBase):
+    """A readable file over an iterator of its parts; closing it closes the iterator."""
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self.parts = parts
@@ -244,17 +244,17 @@ class _Parts(io.RawIOBase):
 
 
 def write_failure(bucket: str, key: str, etag: str, error: OcrError, request_id: str) -> None:
-    """Write why an object could not be read, in place of what was read of it before.
+    """Write the error of an object and delete the results of an earlier reading.
 
     Parameters
     ----------
     bucket : str
-        For results.
+        The results bucket.
     key, etag : str
         Of the object.
     error : OcrError
     request_id : str
-        Under which the log has it.
+        Id of the invocation, as in the log.
 
     Raises
     ------
@@ -267,9 +267,9 @@ def write_failure(bucket: str, key: str, etag: str, error: OcrError, request_id:
 
 
 def is_done(bucket: str, key: str, etag: str, form: str = "json") -> bool:
-    """Whether what was read of an object's present content is there already; raises ClientError, BotoCoreError.
+    """Return whether there is a result of an object's present content; raises ClientError, BotoCoreError.
 
-    JSON is written last, and so stands for all the forms that were asked for.
+    JSON is written last, so that it marks the completion of all formats.
     """
     try:
         answer = client().head_object(Bucket=bucket, Key=result_key(key, form))
@@ -281,41 +281,41 @@ def is_done(bucket: str, key: str, etag: str, form: str = "json") -> bool:
 
 
 def result_key(key: str, form: str) -> str:
-    """Where the results bucket holds what was read of an object, in a form of `FORMATS`."""
+    """Return the key of an object's result in a format of `FORMATS`."""
     return f"done/{_short(key)}{FORMATS[form].suffix}"
 
 
 def failure_key(key: str) -> str:
-    """Where the results bucket holds why an object could not be read."""
+    """Return the key of an object's error."""
     return f"failed/{_short(key)}.json"
 
 
-class KeptPages(Sequence[Page]):
-    """The pages of a document that is being read: those of several pages are kept in the results bucket one by one.
+class StoredPages(Sequence[Page]):
+    """The pages of a document that is being read, stored in the results bucket one by one.
 
-    Going through them loads each from there unless it is one of the few that are in memory, so that a document takes no
-    more memory the longer it is. Where an earlier worker has kept some, they are there from the start.
+    Iterating loads each page that is not among the few in memory, so that memory does not grow with the document. Pages
+    that an earlier invocation has stored are there from the start.
 
     Parameters
     ----------
     bucket : str
-        For results.
+        The results bucket.
     key, etag : str
         Of the object that is read.
     total : int
-        Pages of the document; a single one is held, and not kept.
+        Pages of the document; a single page is held in memory and not stored.
     check : callable, optional
-        Is called before each page that is gone through, and may raise.
+        Called before each page of an iteration; may raise.
 
     Attributes
     ----------
     lines : list of int
-        Of each page.
+        Number of lines of each page.
 
     Raises
     ------
     ClientError, BotoCoreError
-        S3 refuses or fails; so it is with all methods.
+        S3 refuses or fails, here and in all methods.
     """
 
     def __init__(self, bucket: str, key: str, etag: str, total: int, check: Callable[[], None] = lambda: None) -> None:
@@ -328,7 +328,7 @@ class KeptPages(Sequence[Page]):
         self.lines = self._find() if total > 1 else []
 
     def _find(self) -> list[int]:
-        """The lines of each page that is kept, up to the first page that is missing."""
+        """Return the number of lines of each stored page, up to the first page that is missing."""
         kept = set(_keys(self._bucket, self._prefix))
         there = 0
         while self._name(there) in kept:
@@ -341,7 +341,7 @@ class KeptPages(Sequence[Page]):
             return list(pool.map(lines, range(there)))
 
     def add(self, page: Page) -> None:
-        """Keep the page that comes next, exactly."""
+        """Store the next page, without rounding."""
         index = len(self.lines)
         if self._total > 1:
             data = json.dumps(page, default=vars).encode()
@@ -386,7 +386,7 @@ class KeptPages(Sequence[Page]):
 
 
 def delete_pages(bucket: str, key: str, etag: str) -> None:
-    """Delete what `KeptPages` kept; raises ClientError, BotoCoreError."""
+    """Delete what `StoredPages` stored; raises ClientError, BotoCoreError."""
     _delete(bucket, list(_keys(bucket, _pages(key, etag))))
 
 
@@ -395,7 +395,7 @@ def _pages(key: str, etag: str) -> str:
 
 
 def _short(key: str) -> str:
-    """A KEY that can be used and leaves room for more, as itself wherever it does."""
+    """Return a key itself, or a shortened and cleaned form with a hash if it is too long or has unusable characters."""
     usable = _UNUSABLE.sub("_", key)
     if usable == key and len(key.encode()) <= MAX_KEY_BYTES:
         return key

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 from tqdm import tqdm
 
+from paragraph_ocr.model_set import write_manifest
 from paragraph_ocr.models import FOLDER, UNCALIBRATED, Model, read_card
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import PageReader
@@ -151,6 +152,7 @@ def main() -> None:
         ],
     }
     path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_manifest(path.parent)
     print("| characters | confidence, % | right, % |\n| ---: | ---: | ---: |")
     for count, mean, right in bins(after):
         print(f"| {count} | {100 * mean:.1f} | {100 * right:.1f} |")

@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 from paragraph_ocr.document import Page
 from paragraph_ocr.formats.overlay import draw_overlay
+from paragraph_ocr.model_set import write_manifest
 from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import PageReader
@@ -262,6 +263,7 @@ def record(rows: dict[str, dict[str, float | None]], models: Path, split: str, s
     for name, path in cards.items():
         content = contents[name] | {"scores": {"models": labels} | scores}
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_manifest(models)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from paragraph_ocr.document import Line, Points
+from paragraph_ocr.model_set import write_manifest
 from paragraph_ocr.pipeline.kind import PATH, KindModel, kind_of_page, line_features, load
 from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import PRINTED, TruePage, load_pages
@@ -162,6 +163,7 @@ def write(model: KindModel, samples: Sequence[Sample]) -> None:
         },
     }
     PATH.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_manifest(PATH.parent)
     load.cache_clear()
 
 
@@ -175,6 +177,7 @@ def record(samples: dict[str, list[Sample]], pages: Sequence[TruePage], reader: 
         "validation_pages": score_pages(pages, reader),
     }
     PATH.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_manifest(PATH.parent)
 
 
 def main() -> None:

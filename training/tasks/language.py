@@ -20,6 +20,7 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
+from paragraph_ocr.model_set import write_manifest
 from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.language import EDGE, OTHERS, LanguageModel, Search, Table, save
 from training.data.credits import credits, text_credits
@@ -444,6 +445,7 @@ def main() -> None:
     arguments.out.with_suffix(".json").write_text(
         json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
+    write_manifest(arguments.out.parent)
 
 
 if __name__ == "__main__":

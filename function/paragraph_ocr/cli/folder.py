@@ -1,7 +1,7 @@
-"""Read files in as many processes as asked for, and write what was read of each into a folder, where that is due.
+"""Read files in one or more processes, and write their results to a folder unless they are there already.
 
-Beside the results the folder keeps a record of each file, in `RECORDS`: of what size and age it was, by which models it
-was read, and what the summary shows of it. A run that is broken off goes on from these.
+Beside the results, the folder has a record of each file in `RECORDS`: its size and modification time, the models that
+read it, and what the summary shows of it. An interrupted run continues from these records.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from paragraph_ocr.errors import OcrError, TooLarge
 from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.io import imaging, output
 from paragraph_ocr.io.limits import DEFAULT_LIMITS
+from paragraph_ocr.model_set import FOLDER, load_manifest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,14 +36,12 @@ if TYPE_CHECKING:
 
     from paragraph_ocr.pipeline.reader import PageReader
 
-# As `models.FOLDER`, without loading what runs them.
-MODELS = Path(__file__).parents[1] / "models"
 RECORDS = ".paragraph-ocr"
 SORTED = "sorted"
 THUMBNAIL = (200, 260)
-# In bytes, of what most file systems allow in a name.
+# Bytes of a name that most file systems allow.
 _LONGEST_NAME = 255
-# Types of what a record has of a file that was read, and of each of its pages.
+# Types of the values in a record, and in its pages.
 _RECORD: dict[str, Any] = {"size": int, "mtime_ns": int, "models": str, "formats": list, "overlay": bool}
 _PAGE: dict[str, Any] = {
     "page": int,
@@ -52,18 +51,19 @@ _PAGE: dict[str, Any] = {
     "lines": list,
     "thumbnail": str,
 }
-# A file that two processes died of is not given to a third; a third process that cannot even start ends the run.
+# A file at which this many processes have died is not tried again.
 _DEATHS = 2
-_STILLBORN = 3
+# The run ends when this many new processes in a row have failed to start.
+_FAILED_STARTS = 3
 
 
 class FolderError(Exception):
-    """Reading cannot go on, whatever the file."""
+    """The run cannot continue with any file."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file to read: its path as given, and where its results go below the output folder."""
+    """A file to read: its path as given, and the path of its results below the output folder, without suffix."""
 
     path: str
     name: Path
@@ -71,7 +71,7 @@ class File:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is written, and where.
+    """Where results are written, and which.
 
     Attributes
     ----------
@@ -79,36 +79,38 @@ class Settings:
     formats : tuple of str
         Keys of `FORMATS`.
     overlay : bool
-        Whether pictures of what was found are drawn.
+        Whether overlays are drawn.
     models : str
-        Digest of the models that read.
+        Digest of the models, see `digest_models`.
+    model_folder : Path
+        Folder of the model set.
     """
 
     out: Path
     formats: tuple[str, ...]
     overlay: bool
     models: str
+    model_folder: Path = FOLDER
 
 
-def digest_models() -> str:
-    """What tells these models from others, without loading them: a hash of their cards and of the version."""
-    cards = b"".join(path.read_bytes() for path in sorted(MODELS.glob("*.json")))
-    return hashlib.sha256(__version__.encode() + cards).hexdigest()[:16]
+def digest_models(folder: Path = FOLDER) -> str:
+    """Hash the version and a model set, without loading the models; raises ModelError."""
+    return hashlib.sha256(f"{__version__} {load_manifest(folder).digest}".encode()).hexdigest()[:16]
 
 
 def render_pages(document: Document, form: str, data: bytes) -> bytes:
-    """A document in one of the forms; as JSON, each page by itself on a line."""
+    """Render a document in a format; JSON has one line per page."""
     if form != "json":
         return render(document, form, data)
     return b"".join(render(Document(document.image, (page,)), form, data) for page in document.pages)
 
 
 def load(path: str) -> bytes:
-    """The bytes of a file; raises TooLarge where they are too many, and OSError where it is none or cannot be read."""
+    """Read a file; raises TooLarge if it exceeds the limit, OSError if it is no regular file or cannot be read."""
     most = DEFAULT_LIMITS.max_bytes
     with output.open_regular(path) as file:
         if os.fstat(file.fileno()).st_size <= most:
-            # Some files have more than their size says.
+            # Some files have more bytes than their status says.
             data = file.read(most + 1)
             if len(data) <= most:
                 return data
@@ -116,7 +118,7 @@ def load(path: str) -> bytes:
 
 
 def prepare(out: Path) -> None:
-    """Make the output folder and that of its records; raises FolderError where they cannot be used."""
+    """Create the output folder and that of the records; raises FolderError if they cannot be used."""
     try:
         output.make_folder(out, Path(RECORDS))
     except OSError as error:
@@ -125,7 +127,7 @@ def prepare(out: Path) -> None:
 
 
 def is_due(file: File, settings: Settings) -> bool:
-    """Whether a file has to be read, since it, the models or what is asked for changed or it could not be read."""
+    """Return whether a file has to be read: it is new, has changed or failed, or models or options have changed."""
     record = read_record(file, settings.out)
     return (
         record is None
@@ -133,12 +135,12 @@ def is_due(file: File, settings: Settings) -> bool:
         or not _same(record, file, settings)
         or not set(settings.formats) <= set(record.get("formats", ()))
         or (settings.overlay and not record.get("overlay"))
-        or any(output.look(settings.out, _result(file, form)) is None for form in settings.formats)
+        or any(output.stat_regular(settings.out, _result(file, form)) is None for form in settings.formats)
     )
 
 
 def read_record(file: File, out: Path) -> dict[str, Any] | None:
-    """What is known of a file: `{"error"}`, or `{"size", "mtime_ns", "models", "formats", "overlay", "pages"}`."""
+    """Return a file's record: `{"error"}`, or `{"size", "mtime_ns", "models", "formats", "overlay", "pages"}`."""
     try:
         record: dict[str, Any] = json.loads(output.read(out, _record(file)))
     except (OSError, ValueError, RecursionError):
@@ -147,7 +149,7 @@ def read_record(file: File, out: Path) -> dict[str, Any] | None:
 
 
 def _is_record(record: Any) -> bool:
-    """Whether JSON is what `_write_record` writes; others may write into the folder too."""
+    """Return whether a value has the form that `_write_record` writes, since others may write into the folder, too."""
     if not isinstance(record, dict):
         return False
     if "error" in record:
@@ -172,12 +174,12 @@ def _is_page(page: Any) -> bool:
 
 
 def read_file(reader: PageReader, file: File, settings: Settings) -> str | None:
-    """Read a file, and write its results and its record.
+    """Read a file and write its results and its record.
 
     Returns
     -------
     str or None
-        Why it could not be read.
+        The reason if it could not be read.
     """
     if file.name.parts[0].casefold() == RECORDS:
         return fail(file, settings.out, f"It lies in a folder {RECORDS}, where records are kept; move it elsewhere.")
@@ -197,7 +199,7 @@ def read_file(reader: PageReader, file: File, settings: Settings) -> str | None:
 
 
 def _record_pages(file: File, settings: Settings, status: os.stat_result, seen: list[dict[str, Any]]) -> None:
-    """Record that a file was read, with the results of earlier runs that still are of it."""
+    """Record that a file was read, together with results of earlier runs that are still valid."""
     record = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "models": settings.models}
     earlier = read_record(file, settings.out)
     formats, overlay = set(settings.formats), settings.overlay
@@ -208,7 +210,7 @@ def _record_pages(file: File, settings: Settings, status: os.stat_result, seen: 
 
 
 def fail(file: File, out: Path, reason: str) -> str:
-    """Record why a file could not be read, if the folder can be written to; returns the reason."""
+    """Record why a file could not be read, if the folder is writable, and return the reason."""
     with suppress(OSError):
         _write_record(file, out, {"error": reason})
     return reason
@@ -217,13 +219,12 @@ def fail(file: File, out: Path, reason: str) -> str:
 def read_files(files: Sequence[File], settings: Settings, jobs: int) -> Iterator[tuple[File, str | None]]:
     """Read files in several processes, each with a reader of one thread.
 
-    A process that dies is replaced and its file read again; a file that several die of counts as one that cannot be
-    read.
+    A process that dies is replaced and its file read again; a file at which several processes die fails.
 
     Yields
     ------
     File, str or None
-        A file that is done, in any order, and why it could not be read.
+        A finished file, in any order, and the reason if it could not be read.
 
     Raises
     ------
@@ -234,15 +235,15 @@ def read_files(files: Sequence[File], settings: Settings, jobs: int) -> Iterator
     deaths: dict[File, int] = {}
     idle: list[_Process] = []
     busy: dict[Any, tuple[_Process, File]] = {}
-    stillborn = 0
+    failed_starts = 0
     try:
         while due or busy:
             while due and len(busy) < jobs:
                 process = idle.pop() if idle else _Process(settings)
-                process.begun = False
+                process.started = False
                 file = due.popleft()
                 busy[process.connection] = process, file
-                # One that died meanwhile is found below.
+                # A process that has died is noticed below.
                 with suppress(OSError):
                     process.connection.send((file.path, str(file.name)))
             for connection in wait(list(busy)):
@@ -252,10 +253,10 @@ def read_files(files: Sequence[File], settings: Settings, jobs: int) -> Iterator
                 except (EOFError, OSError):
                     del busy[connection]
                     process.end()
-                    # One that died before it began did not die of the file.
-                    if not process.begun:
-                        stillborn += process.new
-                        if stillborn == _STILLBORN:
+                    # A process that died before it started a file did not die because of it.
+                    if not process.started:
+                        failed_starts += process.new
+                        if failed_starts == _FAILED_STARTS:
                             raise FolderError("No process can be started; see above, or try --jobs 1.") from None
                         due.appendleft(file)
                         continue
@@ -265,8 +266,8 @@ def read_files(files: Sequence[File], settings: Settings, jobs: int) -> Iterator
                         continue
                     yield file, fail(file, settings.out, "The process that read it was ended, twice; is memory short?")
                     continue
-                if not process.begun:
-                    process.begun, process.new, stillborn = True, False, 0
+                if not process.started:
+                    process.started, process.new, failed_starts = True, False, 0
                     continue
                 del busy[connection]
                 idle.append(process)
@@ -277,7 +278,7 @@ def read_files(files: Sequence[File], settings: Settings, jobs: int) -> Iterator
 
 
 def copy_by_kind(file: File, out: Path) -> None:
-    """Put a copy of a file that was read into the folder of its kind, where there is none yet.
+    """Copy a file that was read into the folder of its kind, unless the copy is there already.
 
     Raises
     ------
@@ -295,26 +296,33 @@ def copy_by_kind(file: File, out: Path) -> None:
         if kind != chosen:
             output.remove(out, copy)
             continue
-        there = output.look(out, copy)
+        there = output.stat_regular(out, copy)
         if there is None or there.st_mtime_ns != record.get("mtime_ns"):
             output.copy(file.path, out, copy)
 
 
 class _Process:
-    """A process that reads one file at a time; `connection` takes files and gives what `read_file` returns.
+    """A process that reads one file at a time.
 
-    Before that it says that it begins; `begun` keeps whether it has, and `new` that it never did with any file.
+    Attributes
+    ----------
+    connection : Connection
+        Takes files; gives None when reading starts, then what `read_file` returns.
+    started : bool
+        Whether it has started to read its present file.
+    new : bool
+        Whether it has never started to read a file.
     """
 
     def __init__(self, settings: Settings) -> None:
-        # Spawned everywhere, since ONNX Runtime's and OpenCV's threads do not survive a fork.
+        # Spawned on all systems, since the threads of ONNX Runtime and OpenCV do not survive a fork.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
         self._process.start()
-        # Or its end would not be seen.
+        # Otherwise the end of the process would not be noticed.
         theirs.close()
-        self.begun, self.new = False, True
+        self.started, self.new = False, True
 
     def end(self) -> None:
         self._process.kill()
@@ -327,11 +335,11 @@ def _serve(connection: Connection, settings: Settings) -> None:
 
     from paragraph_ocr.pipeline.reader import PageReader
 
-    # Ctrl-C goes to all; the process that started this one ends it.
+    # Ctrl-C is sent to all processes; the parent ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    reader = PageReader.load(threads=1)
-    # What started it may be gone.
+    reader = PageReader.load(threads=1, models=settings.model_folder)
+    # The process that started this one may have died.
     with suppress(EOFError, ConnectionError):
         while True:
             path, name = connection.recv()
@@ -342,7 +350,7 @@ def _serve(connection: Connection, settings: Settings) -> None:
 def _read(
     reader: PageReader, data: bytes, path: str, overlay: bool
 ) -> tuple[Document, list[dict[str, Any]], list[bytes]]:
-    """A file's document, what the summary shows of each page, and its overlays as JPEG where they are wanted."""
+    """Return a file's document, what the summary shows of each page, and its overlays as JPEG if they are drawn."""
     from paragraph_ocr.pipeline.kind import kind_of_page
 
     pages: list[Page] = []
@@ -393,7 +401,7 @@ def _jpeg(image: Any, quality: int) -> bytes:
 
 
 def _same(record: dict[str, Any], file: File, settings: Settings) -> bool:
-    """Whether a record is of the file as it is now, read by the same models."""
+    """Return whether a record is of the present content of a file and of the same models."""
     try:
         status = os.stat(file.path)
     except OSError:
@@ -407,7 +415,7 @@ def _write_record(file: File, out: Path, record: dict[str, Any]) -> None:
 
 
 def _record(file: File) -> Path:
-    """Where a file's record is below the output folder."""
+    """Return the path of a file's record below the output folder."""
     name = f"{file.name.name}.json"
     if len(os.fsencode(name)) > _LONGEST_NAME:
         name = f"{hashlib.sha256(os.fsencode(name)).hexdigest()}.json"

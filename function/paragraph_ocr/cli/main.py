@@ -1,7 +1,7 @@
-"""The command line: print or write the text of images, PDFs and folders in one of five forms.
+"""The command line: print or write the text of images, PDFs and folders.
 
-A file that cannot be read is reported on standard error and the rest go on; the exit status is 1 if any failed. With
-an output folder there is a summary too, and a run that was broken off goes on where it stood.
+A file that cannot be read is reported on standard error and the others are read; the exit status is then 1. With an
+output folder, a summary is written, too, and an interrupted run continues where it stopped.
 """
 
 import argparse
@@ -30,15 +30,16 @@ from paragraph_ocr.cli.terminal import printable
 from paragraph_ocr.errors import OcrError
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.io import imaging
+from paragraph_ocr.model_set import FOLDER, ModelError
 from paragraph_ocr.processors import count_processors
 
-# Several of these one after another are still of the form.
+# Formats of which several files, one after another, are still valid.
 _CONCATENABLE = {"json", "text"}
 _INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):
-    """Quotes arguments, which a shell may have made of file names, without their control characters."""
+    """Prints arguments without control characters, since a shell may have expanded them from file names."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))
@@ -50,12 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Those of the process when left out.
+        By default those of the process.
 
     Returns
     -------
     int
-        0, 1 if a file could not be read, or 130 if the run was broken off.
+        0, 1 if a file could not be read, or 130 if the run was interrupted.
     """
     parser = _Parser("paragraph-ocr", description="Read the lines of text in images and PDFs.")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="an image, a PDF, or a folder to look for them in")
@@ -77,14 +78,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="read N files at once, each on one core; needs --out"
     )
+    parser.add_argument("--models", type=Path, default=FOLDER, metavar="DIR", help="folder of another model set")
     options = parser.parse_args(arguments)
     formats = tuple(dict.fromkeys(options.format or ["text"]))
     files = list(_files(options.paths, options.out))
     _refuse(parser, options, formats, files)
     try:
+        digest = digest_models(options.models)
         if options.out is None:
-            return _print(files, formats[0])
-        return _write(files, Settings(options.out, formats, options.overlay, digest_models()), options)
+            return _print(files, formats[0], options.models)
+        return _write(files, Settings(options.out, formats, options.overlay, digest, options.models), options)
+    except ModelError as error:
+        print(printable(str(error)), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Broken off; the same command goes on from here.", file=sys.stderr)
         return _INTERRUPTED
@@ -93,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refuse(
     parser: argparse.ArgumentParser, options: argparse.Namespace, formats: Sequence[str], files: Sequence[File]
 ) -> None:
-    """End with a message where options do not go together."""
+    """Exit with a message if options cannot be combined."""
     if options.jobs < 1:
         parser.error("--jobs takes a number from 1 on")
     if options.out is None:
@@ -115,13 +121,13 @@ def _refuse(
 
 
 def _files(paths: Sequence[str], out: Path | None) -> Iterator[File]:
-    """Yield every file; what lies in the output folder is none of them.
+    """Yield every file, except those in the output folder.
 
-    A folder that is named like an image, or that cannot be looked into, is one too, so that it is reported.
+    A folder that is named like an image, or that cannot be listed, is yielded, too, so that it is reported.
     """
     ours = None if out is None else os.path.realpath(out)
     for path in paths:
-        # Of "missing/", too, and of what has no name of its own.
+        # Also for "missing/", and for paths without a name such as "/".
         name = os.path.basename(os.path.abspath(path)) or "_"
         if not os.path.isdir(path) or _is_image(name):
             yield File(path, Path(name))
@@ -145,11 +151,11 @@ def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in imaging.SUFFIXES
 
 
-def _print(files: Sequence[File], form: str) -> int:
+def _print(files: Sequence[File], form: str, models: Path) -> int:
     # Loading the models takes longer than a wrong option or --help should.
     from paragraph_ocr.pipeline.reader import PageReader
 
-    reader = PageReader.load(threads=count_processors())
+    reader = PageReader.load(threads=count_processors(), models=models)
     failed = False
     for file in tqdm(files, unit="file", disable=None if len(files) > 1 else True):
         try:
@@ -211,7 +217,7 @@ def _read(due: Sequence[File], settings: Settings, jobs: int) -> Iterator[tuple[
     elif due:
         from paragraph_ocr.pipeline.reader import PageReader
 
-        reader = PageReader.load(threads=count_processors())
+        reader = PageReader.load(threads=count_processors(), models=settings.model_folder)
         for file in due:
             yield file, read_file(reader, file, settings)
 

@@ -1,6 +1,6 @@
 """Summarise the records of a folder that was read: a CSV file of all pages, and an HTML report.
 
-Both begin with what could not be read, then go from the least sure page to the surest; pages without writing end them.
+Both list files that could not be read first, then pages by increasing confidence, then pages without text.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from paragraph_ocr.io import output
 
 SUMMARY = "summary.csv"
 REPORT = "report.html"
-# A browser has trouble with much more; the summary names all.
+# Browsers are slow with many more; the CSV file has all.
 SHOWN = 1000
 
-# A cell that begins with one of these is a formula for a spreadsheet, which may run commands or send cells elsewhere:
+# Spreadsheets treat a cell that starts with one of these as a formula, which may run commands or send data:
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 _COLUMNS = ("file", "page", "kind", "confidence", "lines", "characters", "seconds", "error")
-# Nothing of the page is fetched from anywhere, and nothing on it runs.
+# The policy allows neither scripts nor requests.
 _HEAD = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -64,7 +64,7 @@ li::marker, small { color: var(--muted); font-size: .8rem; }
 
 @dataclass
 class Totals:
-    """What a folder came to: files, pages and lines, files that failed, and pages of each kind."""
+    """Totals of a folder: files, failed files, pages, lines, and pages of each kind."""
 
     files: int = 0
     failed: int = 0
@@ -75,7 +75,7 @@ class Totals:
 
 @dataclass(frozen=True, order=True)
 class _Row:
-    """A page, or a file that has none, where the summary has it."""
+    """A row of the summary: a page, or a file that could not be read."""
 
     rank: tuple[int, float]
     number: int
@@ -90,9 +90,9 @@ def write_summary(files: Sequence[File], out: Path, formats: Iterable[str]) -> T
     ----------
     files : sequence of File
     out : Path
-        The folder with their records; the summary goes there.
+        Folder with the records, into which the summary is written.
     formats : iterable of str
-        Keys of `FORMATS`: the results that the report links to.
+        Keys of `FORMATS` whose results the report links to.
     """
     totals = Totals()
     rows: list[_Row] = []
@@ -105,8 +105,8 @@ def write_summary(files: Sequence[File], out: Path, formats: Iterable[str]) -> T
     table = StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(_COLUMNS)
-    writer.writerows(map(_inert, row.cells) for row in rows)
-    # With the mark by which spreadsheets know the encoding.
+    writer.writerows(map(_escape_formula, row.cells) for row in rows)
+    # Spreadsheets recognise the encoding by the byte order mark.
     output.write(out, Path(SUMMARY), table.getvalue().encode("utf-8-sig", "replace"))
     parts = [_HEAD, _heading(totals, len(rows))]
     for row in rows[:SHOWN]:
@@ -118,8 +118,8 @@ def write_summary(files: Sequence[File], out: Path, formats: Iterable[str]) -> T
     return totals
 
 
-def _inert(cell: str | int | float) -> str | int | float:
-    """A cell that a spreadsheet takes for text where it is text: what looks like a formula has an apostrophe before."""
+def _escape_formula(cell: str | int | float) -> str | int | float:
+    """Put an apostrophe before text that a spreadsheet would treat as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
@@ -157,7 +157,7 @@ def _heading(totals: Totals, rows: int) -> str:
 
 def _article(file: File, record: dict[str, Any], number: int, formats: Iterable[str]) -> str:
     name = file.name.as_posix()
-    # A name must not turn around what stands beside it.
+    # A name may contain characters that reverse the direction of text.
     shown = escape(printable(name))
     if "error" in record:
         reason = f'<p class="doubtful">{escape(printable(record["error"]))}</p>'

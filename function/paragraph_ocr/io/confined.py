@@ -1,8 +1,8 @@
-"""Work on a file in a process of its own, with bounded memory and time and without credentials.
+"""Process a file in a separate process with limited memory and time and without credentials.
 
-Decoders take what hostile files make them take, and nothing stops them from within. The process that is started here
-is ended when its time is over, fails where it asks for more memory than it was given, and cannot reach what the
-function's own process knows.
+Hostile files can make a decoder use any amount of memory and time, which cannot be stopped from within. The separate
+process is killed at its time limit, fails if it allocates more memory than allowed, and has no access to the
+environment and the memory of the function's own process.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from typing import IO, Any
 
 from paragraph_ocr import errors
 
-# What the dynamic loader needs; everything else of the environment is kept from the process.
+# Variables that the dynamic loader needs; the process gets no others.
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
-# Of the processor's time, what a process may still use after its own time, should nobody be there to end it.
+# Processor time beyond its limit after which the system ends a process that nobody has ended.
 _SPARE_SECONDS = 2
 _MAX_CPU_SECONDS = 86_400
 _PR_SET_DUMPABLE = 4
 
 
 class Confined:
-    """A running process that works on one file; `close` ends it.
+    """A running process for one file; `close` ends it.
 
     Parameters
     ----------
     module : str
-        Its function ``serve(task, data)`` is what the process runs, with `send` and `receive` as its way to speak.
+        Module whose function ``serve(task, data)`` the process runs; it communicates by `send` and `receive`.
     name : str
-        The file's format, for messages.
+        Format of the file, for error messages.
     task : dict
-        What is to be done, as JSON takes it.
+        Arguments, as JSON.
     data : bytes
         The file.
     memory : int
-        Bytes that the process may ask for beyond those of the interpreter and its modules.
+        Bytes that the process may allocate beyond those of the interpreter and its modules.
     seconds : float
-        The most processor time it may take, in case this process dies before it.
+        Limit of its processor time, in case this process dies first.
     """
 
     def __init__(self, module: str, name: str, task: dict[str, Any], data: bytes, memory: int, seconds: float) -> None:
         _keep_credentials()
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-        # Each thread of a decoder would reserve 64 MB of addresses for its own heap.
+        # Otherwise each thread of a decoder reserves 64 MB of address space for its heap.
         environment["MALLOC_ARENA_MAX"] = "1"
         self._name = name
         self._late = False
         self._process = subprocess.Popen(
-            # -P, or modules of the working directory would come before the standard library's.
+            # -P keeps modules of the working directory from shadowing the standard library.
             [sys.executable, "-P", "-m", "paragraph_ocr.io.confined", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -72,22 +72,22 @@ class Confined:
             raise
 
     def ask(self, header: dict[str, Any], payload: bytes = b"") -> None:
-        """Send a message; that the process has ended is noticed when it owes an answer."""
+        """Send a message; if the process has ended, `answer` notices."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             _write(self._process.stdin, header, payload)
 
     def answer(self, seconds: float) -> tuple[dict[str, Any], bytearray]:
-        """The process's next message; it is ended if that takes too long.
+        """Return the process's next message, or kill the process at the time limit.
 
         Raises
         ------
         DeadlineExceeded
             The answer did not come within `seconds`.
         TooLarge
-            The process ended without an answer: it was refused more memory.
+            The process ended without an answer, since it was refused memory.
         OcrError
-            Whatever the process was told to raise.
+            Raised by the process.
         """
         assert self._process.stdout is not None
         if seconds <= 0:
@@ -118,7 +118,7 @@ class Confined:
         """End the process."""
         self._process.kill()
         with self._process:
-            # What was not read of its answers, or not taken of the questions, is lost.
+            # Unread answers and questions are discarded.
             if self._process.stdin is not None:
                 with suppress(BrokenPipeError):
                     self._process.stdin.close()
@@ -129,21 +129,22 @@ class Confined:
 
 
 def _keep_credentials() -> None:
-    """Make the memory and the environment of this process unreadable for others of the same user, where it has keys.
+    """Make memory and environment of this process unreadable for others of the same user, if it has credentials.
 
-    Linux gives both to every process of the user, under /proc (see PR_SET_DUMPABLE in prctl(2)); root is not kept out.
+    By default, Linux lets every process of a user read both under /proc (see PR_SET_DUMPABLE in prctl(2)); root still
+    can.
     """
     if sys.platform == "linux" and any(name.startswith(("AWS_SECRET", "AWS_SESSION")) for name in os.environ):
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def send(header: dict[str, Any], payload: bytes | memoryview = b"") -> None:
-    """Answer, from within the process."""
+    """Send an answer; called in the separate process."""
     _write(sys.stdout.buffer, header, payload)
 
 
 def receive() -> tuple[dict[str, Any], bytearray]:
-    """The next question, from within the process; raises EOFError where no more come."""
+    """Return the next question; called in the separate process. Raises EOFError if there are no more."""
     return _read(sys.stdin.buffer)
 
 
@@ -155,7 +156,7 @@ def _write(stream: IO[bytes], header: dict[str, Any], payload: bytes | memoryvie
 
 
 def _read(stream: IO[bytes]) -> tuple[dict[str, Any], bytearray]:
-    """Read a message; raises EOFError where the stream ends before it does."""
+    """Read a message; raises EOFError if the stream ends before it is complete."""
     header = _read_header(stream)
     return header, _read_payload(stream, header.pop("bytes"))
 
@@ -202,11 +203,11 @@ def _limit(memory: int, cpu_seconds: int) -> None:
 
 
 def _main() -> None:
-    """What the process does: one task, about the file of the first message."""
+    """Run one task, for the file in the first message; called in the separate process."""
     serve = import_module(sys.argv[1]).serve
     try:
         header = _read_header(sys.stdin.buffer)
-        # Before a byte of the file is there.
+        # The limits apply before the file is received.
         _limit(header["memory"], header["cpu_seconds"])
         serve(header["task"], bytes(_read_payload(sys.stdin.buffer, header["bytes"])))
     except errors.OcrError as error:
@@ -214,7 +215,7 @@ def _main() -> None:
     except MemoryError:
         send({"error": "TooLarge", "detail": "The image takes too much memory; send a smaller one, or save it anew."})
     except EOFError:
-        # Whoever asked is gone.
+        # The other process has ended.
         pass
 
 

@@ -1,26 +1,26 @@
-"""The most that one file may ask for."""
+"""Limits of the resources that reading one file may take."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one file may ask for.
+    """Limits of the resources that reading one file may take.
 
     Attributes
     ----------
     max_bytes : int
         Size of the file.
     max_pixels : int
-        Width times height of a page, known from the file's header before anything is decoded.
+        Width times height of a page, checked from the header before decoding.
     max_pages : int
         Pages of a file.
     max_lines : int
         Lines of a page.
     max_seconds : float
-        Time for the whole file.
+        Time in seconds for the whole file.
     max_memory : int
-        Bytes that decoding a page may take, as counted from its header.
+        Bytes that decoding a page may take, estimated from its header.
     """
 
     max_bytes: int = 64 * 2**20

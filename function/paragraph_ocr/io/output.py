@@ -1,7 +1,7 @@
-"""Read regular files, and write below an output folder without following links that others may have put there.
+"""Read regular files, and write below an output folder without following links in it.
 
-The output folder itself may be a link, since it was named by the caller. Below it no folder that is a link is entered,
-no file that is a link is read or written through, and a file appears whole or not at all.
+The output folder itself may be a link, since the caller named it. Below it, links are neither entered, read nor written
+through, and a file is either complete or missing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
-# Windows has no handles of folders: there links are looked for by path before each step.
+# Windows has no directory handles; there, each path is checked for links before each step.
 _HANDLES = os.open in os.supports_dir_fd
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
-# Or opening a pipe would wait for somebody who writes to it.
+# Without O_NONBLOCK, opening a pipe would wait for a writer.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY
 _KINDS = (
@@ -41,18 +41,18 @@ def open_regular(path: str | Path) -> BinaryIO:
     OSError
         It cannot be read, or is a folder, a pipe, a device or a socket.
     """
-    # Before it is opened, since opening a device may already do something.
+    # Checked before opening, since opening a device may have effects.
     _refuse_special(os.stat(path), path)
     return _regular(os.open(path, _READ), path)
 
 
 def write(out: Path, name: Path, content: bytes) -> None:
-    """Write a file below `out`, and the folders that lead to it.
+    """Write a file below `out`, and create the folders on its path.
 
     Raises
     ------
     OSError
-        It cannot be written, or a folder on the way is a link.
+        It cannot be written, or a folder on its path is a link.
     """
     with _create(out, name) as file:
         file.write(content)
@@ -74,7 +74,7 @@ def copy(source: str | Path, out: Path, name: Path) -> None:
 
 
 def read(out: Path, name: Path) -> bytes:
-    """Read a file below `out`; raises OSError where it cannot be read, is a link, or is reached through one."""
+    """Read a file below `out`; raises OSError if it cannot be read, is a link, or is reached through one."""
     with _enter(out, name.parent, make=False) as folder:
         path = out / name
         _refuse_special(_stat(folder, name.name), path)
@@ -82,8 +82,8 @@ def read(out: Path, name: Path) -> bytes:
             return file.read()
 
 
-def look(out: Path, name: Path) -> os.stat_result | None:
-    """The status of a file below `out`; nothing where there is none, or what is there is a link or no file."""
+def stat_regular(out: Path, name: Path) -> os.stat_result | None:
+    """Return the status of a regular file below `out`; None if there is none."""
     try:
         with _enter(out, name.parent, make=False) as folder:
             status = _stat(folder, name.name)
@@ -93,20 +93,20 @@ def look(out: Path, name: Path) -> os.stat_result | None:
 
 
 def remove(out: Path, name: Path) -> None:
-    """Remove a file below `out` if it is there; raises OSError where that fails or a folder on the way is a link."""
+    """Remove a file below `out` if it exists; raises OSError if that fails or a folder on its path is a link."""
     with suppress(FileNotFoundError), _enter(out, name.parent, make=False) as folder:
         os.unlink(folder.at(name.name), dir_fd=folder.handle)
 
 
 def make_folder(out: Path, name: Path) -> None:
-    """Make a folder below `out`; raises OSError where that fails, or where it is or is reached through a link."""
+    """Create a folder below `out`; raises OSError if that fails, or if it is or is reached through a link."""
     with _enter(out, name, make=True):
         pass
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder that is open; files in it are named to the system by `at` and `handle`."""
+    """An open folder; system calls address files in it by `at` and `handle`."""
 
     path: Path
     handle: int | None
@@ -133,7 +133,7 @@ def _enter(out: Path, name: Path, make: bool) -> Iterator[_Folder]:
             if not stat.S_ISDIR(status.st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
             outer = folder
-            # It may have become a link since.
+            # It may have been replaced by a link in the meantime.
             handle = os.open(part, _FOLDER | _NO_LINK, dir_fd=outer.handle) if _HANDLES else None
             folder = _Folder(path, handle)
             _close(outer)
@@ -144,9 +144,9 @@ def _enter(out: Path, name: Path, make: bool) -> Iterator[_Folder]:
 
 @contextmanager
 def _create(out: Path, name: Path) -> Iterator[BinaryIO]:
-    """Create a file below `out` that has its name only once it is written."""
+    """Create a file below `out` that gets its name only when it is complete."""
     with _enter(out, name.parent, make=True) as folder:
-        # Short, so that it is no longer than what a system allows where the name itself is not; nobody can foretell it.
+        # Shorter than any name limit, and unpredictable.
         partial = folder.at(f".{token_hex(8)}.partial")
         handle = os.open(partial, _CREATE, 0o666, dir_fd=folder.handle)
         try:
@@ -155,7 +155,7 @@ def _create(out: Path, name: Path) -> Iterator[BinaryIO]:
             try:
                 os.replace(partial, folder.at(name.name), src_dir_fd=folder.handle, dst_dir_fd=folder.handle)
             except OSError as error:
-                # The system names it by its last part, and the other name says nothing to anybody.
+                # The system's error has the last part of the path only, and the name of the partial file.
                 raise OSError(error.errno, error.strerror, str(out / name)) from None
         except BaseException:
             with suppress(OSError):
@@ -182,11 +182,11 @@ def _regular(handle: int, path: str | Path) -> BinaryIO:
 
 
 def _refuse_special(status: os.stat_result, path: str | Path) -> None:
-    """Raise OSError where a status is of no regular file."""
+    """Raise OSError unless a status is that of a regular file."""
     if stat.S_ISREG(status.st_mode):
         return
     if stat.S_ISDIR(status.st_mode):
-        # That it cannot be looked into says more.
+        # If the folder cannot be listed, that error is more informative.
         os.scandir(path).close()
         raise IsADirectoryError(errno.EISDIR, "Is a folder, not a file", str(path))
     kind = next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "a link")

@@ -1,6 +1,6 @@
-"""Open PDFs in a process of their own: a file goes in, its grey pages or a PDF with more text come out.
+"""Render PDFs, and add text to them, in a separate process.
 
-PDFium takes what other readers take, but a hostile file of a megabyte makes it use gigabytes and minutes, or crash.
+A hostile PDF of a megabyte can make PDFium use gigabytes and minutes, or crash.
 """
 
 from __future__ import annotations
@@ -22,36 +22,37 @@ if TYPE_CHECKING:
     from paragraph_ocr.io.limits import Limits
 
 DOTS_PER_INCH = 200
-# Some scans claim a point for every pixel: what is too large at 200 dots is rendered with fewer, but not with less.
+# Some scans state one point per pixel. Pages that are too large at 200 dots per inch are rendered at fewer, but not
+# below this.
 LEAST_DOTS_PER_INCH = 72
 POINTS_PER_INCH = 72
 MAX_MEMORY = 2**30
 PAGE_SECONDS = 20.0
-# Of the processor, beyond the time for opening the file: it may stay open for longer.
+# Processor time beyond that for opening the file, since it may stay open for longer.
 _SPARE_SECONDS = 60.0
-# Words of a page that are text already are looked up in PDFium's list of characters, which takes a time that grows with
-# the square of the text objects: 0.1 seconds for so many. Where there are more, their boxes are compared.
+# Existing text of a page is looked up in PDFium's list of characters, whose time grows with the square of the number of
+# text objects: 0.1 seconds for this many. If there are more, the boxes of the objects are compared.
 MAX_LISTED_OBJECTS = 2_000
 
 
 class Pdf:
-    """A PDF that a process has open; `close` ends it.
+    """A PDF that a separate process has open; `close` ends it.
 
     Parameters
     ----------
     data : bytes
     limits : Limits
-        Their time is that for opening it.
+        The time limit is that for opening it.
 
     Raises
     ------
     OcrError
-        The PDF is refused, does not open, or not in time.
+        The PDF is refused, cannot be opened, or takes too long to open.
 
     Attributes
     ----------
     count : int
-        Its pages.
+        Number of pages.
     """
 
     def __init__(self, data: bytes, limits: Limits) -> None:
@@ -70,7 +71,7 @@ class Pdf:
         self._process.close()
 
     def pages(self, first: int, deadline: float) -> Iterator[NDArray[np.uint8]]:
-        """The pages from one on, uint8 (H, W), as `imaging.decode` gives them, until `perf_counter` says `deadline`."""
+        """Render the pages from `first` on as uint8 (H, W); `deadline` is a time of `perf_counter`."""
         import numpy as np
 
         if first > self.count:
@@ -82,19 +83,19 @@ class Pdf:
             yield np.ascontiguousarray(rows[:, : shape["width"]])
 
     def overlay(self, layers: Iterable[TextLayer], deadline: float) -> bytes:
-        """The PDF with invisible text laid over its pages, except where they have text already; the last thing asked.
+        """Return the PDF with invisible text over its pages, except where they have text; must be the last request.
 
         Parameters
         ----------
         layers : iterable of TextLayer
-            One a page; their units are the pixels of `pages`. Each is handed over before the next is asked for.
+            One per page, in pixels of `pages`; each is sent before the next is taken from the iterable.
         deadline : float
-            As `perf_counter` has it.
+            A time of `perf_counter`.
 
         Raises
         ------
         OcrError
-            It takes too long, or too much memory.
+            It takes too long or too much memory.
         """
         seconds = PAGE_SECONDS
         self._process.ask({"overlay": True})
@@ -108,7 +109,7 @@ class Pdf:
 
 
 def serve(task: dict[str, Any], data: bytes) -> None:
-    """What the process does: open the file, and then what it is asked for."""
+    """Open the file and answer requests; called in the separate process."""
     import pypdfium2
 
     try:
@@ -142,7 +143,7 @@ def _open(data: bytes) -> pypdfium2.PdfDocument:
 
 
 def _scales(document: pypdfium2.PdfDocument, max_pages: int, max_pixels: int) -> list[float]:
-    """The pixels a point of each page."""
+    """Return the pixels per point of each page."""
     if len(document) > max_pages:
         raise errors.TooLarge(f"The PDF has {len(document):,} pages; the limit is {max_pages:,}.")
     sizes = [document.get_page_size(index) for index in range(len(document))]
@@ -150,7 +151,7 @@ def _scales(document: pypdfium2.PdfDocument, max_pages: int, max_pixels: int) ->
 
 
 def _render(document: pypdfium2.PdfDocument, scales: list[float], first: int) -> None:
-    """Send the grey pixels of the first page that is asked for and of all after it."""
+    """Send the grey pixels of the requested page and all following ones."""
     for index in range(first - 1, len(document)):
         page = document[index]
         bitmap = page.render(scales[index], grayscale=True)
@@ -160,8 +161,8 @@ def _render(document: pypdfium2.PdfDocument, scales: list[float], first: int) ->
 
 
 def _scale(width: float, height: float, max_pixels: int) -> float:
-    """Pixels a point for a page of so many points; known before anything of it is read."""
-    # A pixel is spared for each side being rounded up.
+    """Return the pixels per point for a page of this size in points, before the page is loaded."""
+    # One pixel per side is reserved for rounding up.
     most = ((max_pixels - width - height) / max(width * height, 1)) ** 0.5 if max_pixels > width + height else 0.0
     if most < LEAST_DOTS_PER_INCH / POINTS_PER_INCH:
         raise errors.TooLarge(
@@ -172,13 +173,13 @@ def _scale(width: float, height: float, max_pixels: int) -> float:
 
 
 def _layers() -> Iterator[tuple[int, int, list[tuple[float, float, str]]]]:
-    """The layers that are asked for, up to the message without one."""
+    """Yield the layers that are sent, up to the message without one."""
     while "layer" in (asked := receive()[0]):
         yield asked["layer"]
 
 
 def _overlay(document: pypdfium2.PdfDocument) -> None:
-    """Send a message for each layer, once it is laid over its page, and then the document."""
+    """Confirm each layer once it is laid over its page, then send the document."""
     import pypdfium2
     from pypdfium2 import raw
 
@@ -204,7 +205,7 @@ def _overlay(document: pypdfium2.PdfDocument) -> None:
 
 
 def _are_text(page: pypdfium2.PdfPage, places: list[tuple[float, float]]) -> list[bool]:
-    """Whether the page has text at each place, in its own coordinates."""
+    """Return whether the page has text at each position, in its own coordinates."""
     from ctypes import c_float
 
     from pypdfium2 import raw
@@ -229,7 +230,7 @@ def _are_text(page: pypdfium2.PdfPage, places: list[tuple[float, float]]) -> lis
 
 
 def _to_page(page: pypdfium2.PdfPage, width: int, height: int) -> pypdfium2.PdfMatrix:
-    """The matrix from the pixels of a page as it is seen, upwards from its lower left, to its own coordinates."""
+    """Return the matrix from pixels of the rendered page, upwards from its lower left, to its own coordinates."""
     from ctypes import c_double
 
     import pypdfium2

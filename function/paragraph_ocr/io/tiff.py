@@ -1,8 +1,8 @@
-"""Check the directories of a TIFF file, or of EXIF metadata, before a decoder follows what they claim.
+"""Check the directories of TIFF files and EXIF metadata before they are decoded.
 
-Pillow and libtiff take a directory at its word: a resolution of a million values becomes a million Python objects, and
-a strip that a thousand pages share is decompressed a thousand times. Only counts, sizes and places are read here (TIFF
-6.0, section 2; BigTIFF, https://www.awaresystems.be/imaging/tiff/bigtiff.html).
+Pillow and libtiff trust the directories: a resolution of a million values becomes a million Python objects, and a strip
+that a thousand pages share is decompressed a thousand times. Only counts, sizes and offsets are read here (TIFF 6.0,
+section 2; BigTIFF, https://www.awaresystems.be/imaging/tiff/bigtiff.html).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from paragraph_ocr.errors import BrokenImage, TooLarge
 
-# Bytes of a value, by its type.
+# Bytes per value of each type.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-# BYTE, ASCII and UNDEFINED stay bytes, whatever their number.
+# Pillow keeps values of BYTE, ASCII and UNDEFINED as bytes, however many there are.
 _OPAQUE = (1, 2, 7)
 _INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
 # Bits of NewSubfileType: a smaller copy of another image, a transparency mask (TIFF 6.0, page 36).
@@ -32,18 +32,18 @@ _TABLE_VALUES = 3 * 65536
 _SUBDIRECTORIES = (34665, 34853, 40965)
 MAX_VALUES = 4096
 MAX_ENTRIES = 4096
-# Strips of real files lie beside each other; some writers claim a little too much for the last.
+# Strips do not overlap in real files, but some writers state too large a size for the last one.
 _MAX_SHARING = 4
-# A small image may lie in one tile of a usual size.
+# A small image may be stored in one tile of a common size.
 _MIN_TILE_PIXELS = 2**20
 _DAMAGED = "The TIFF image is damaged or cut short; save it anew and send the whole file."
-# None, fax, LZW, Deflate and PackBits, by their numbers: the time they take is that of their pixels and bytes.
+# None, fax, LZW, Deflate and PackBits: their decoding time depends on the pixels and bytes only.
 _SIMPLE_COMPRESSIONS = (1, 2, 3, 4, 5, 8, 32773, 32946)
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a directory says of its image.
+    """An image of a TIFF file, as its directory describes it.
 
     Attributes
     ----------
@@ -52,11 +52,11 @@ class Sheet:
     pieces : int
         Strips or tiles.
     tile_pixels : int
-        Of one tile; 0 where there are strips.
+        Pixels of a tile; 0 if there are strips.
     is_simple : bool
-        Whether its compression takes a time known from its size.
+        Whether the decoding time of its compression is known from its size.
     is_page : bool
-        Whether it is neither a smaller copy of another image nor its mask.
+        Whether it is neither a thumbnail nor a mask of another image.
     """
 
     width: int
@@ -75,7 +75,7 @@ class _Entry:
 
 
 def check_exif(data: bytes) -> None:
-    """Raise BrokenImage where EXIF metadata, with or without its name before it, has more values than it can mean."""
+    """Raise BrokenImage if EXIF metadata, with or without the EXIF header, has implausibly many values."""
     start = 6 if data.startswith(b"Exif\0\0") else 0
     if data[start : start + 4] in (b"II*\0", b"MM\0*"):
         reader = _Reader(data[start:])
@@ -84,13 +84,13 @@ def check_exif(data: bytes) -> None:
 
 
 def check_file(data: bytes, max_pages: int) -> list[Sheet]:
-    """The sheets of a TIFF file.
+    """Return the images of a TIFF file.
 
     Parameters
     ----------
     data : bytes
     max_pages : int
-        One more than these are looked at.
+        At most one more than these is examined.
 
     Raises
     ------
@@ -127,7 +127,7 @@ class _Reader:
             raise BrokenImage(_DAMAGED) from error
 
     def directories(self, most: int) -> Iterator[dict[int, _Entry]]:
-        """The directories of the file's chain."""
+        """Yield the directories of the file's chain."""
         (at,) = self.unpack(self.word, 8 if self.big else 4)
         seen: set[int] = set()
         while at and at not in seen and len(seen) < most:
@@ -153,11 +153,11 @@ class _Reader:
         try:
             return entries, self.unpack(self.word, at)[0]
         except BrokenImage:
-            # Files that end with their only directory are read by others.
+            # Other readers accept files that end with their only directory.
             return entries, 0
 
     def check_counts(self, entries: dict[int, _Entry], most: dict[int, int], depth: int = 0) -> None:
-        """Raise where an entry, or one of the metadata that hangs on it, has more values than it may."""
+        """Raise if an entry, or an entry of a subdirectory, has too many values."""
         for tag, entry in entries.items():
             allowed = most.get(tag, _TABLE_VALUES if tag in _TABLES else MAX_VALUES)
             if entry.kind not in _OPAQUE and entry.count > allowed:
@@ -169,32 +169,32 @@ class _Reader:
                     except BrokenImage:
                         if at + 2 <= len(self.data) and self.unpack("H", at)[0] > MAX_ENTRIES:
                             raise
-                        # Pillow leaves it out as well.
+                        # Pillow ignores it, too.
                         continue
                     self.check_counts(below, {}, depth + 1)
 
     def integers(self, entry: _Entry) -> tuple[int, ...]:
-        """An entry's values, none where they are no whole numbers or lie outside the file."""
+        """Return the values of an entry; none if they are not integers or are outside the file."""
         letter = _INTEGERS.get(entry.kind)
         if letter is None or entry.at + _SIZES[entry.kind] * entry.count > len(self.data):
             return ()
         return self.unpack(f"{entry.count}{letter}", entry.at)
 
     def one(self, entries: dict[int, _Entry], tag: int, default: int) -> int:
-        """The first value of an entry."""
+        """Return the first value of an entry."""
         if tag not in entries or not entries[tag].count:
             return default
         found = self.integers(_Entry(entries[tag].kind, 1, entries[tag].at))
         return found[0] if found else default
 
     def sheet(self, entries: dict[int, _Entry]) -> tuple[Sheet, int]:
-        """What a directory says of its image, and the most strips or tiles that may be listed."""
+        """Return the image of a directory, and the maximum number of strips or tiles that may be listed."""
         width, height = self.one(entries, _WIDTH, 0), self.one(entries, _HEIGHT, 0)
         planes = self.one(entries, _SAMPLES, 1) if self.one(entries, _PLANAR, 1) == 2 else 1
         rows = self.one(entries, _ROWS_PER_STRIP, height) or height
         pieces = -(-height // max(rows, 1))
         tile_pixels = 0
-        # libtiff takes an image for tiled as soon as its tiles have a size.
+        # libtiff treats an image as tiled if its tiles have a size.
         if _TILE_OFFSETS in entries or _TILE_WIDTH in entries:
             across, down = self.one(entries, _TILE_WIDTH, 0), self.one(entries, _TILE_HEIGHT, 0)
             tile_pixels = across * down

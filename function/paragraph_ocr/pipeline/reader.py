@@ -18,6 +18,7 @@ from paragraph_ocr.document import Points as DocumentPoints
 from paragraph_ocr.errors import DeadlineExceeded, TooLarge
 from paragraph_ocr.io.imaging import DecodedPage, Source, decode_pages
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
+from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import Detector, TextLine
@@ -66,6 +67,7 @@ class PageReader:
         self.recognizer = recognizer
         self.limits = limits
         self.languages = tuple(languages)
+        self.model_set: ModelSet | None = None
         self.models: Mapping[str, str] = {
             "detector": detector.model.card.label,
             "recognizer": recognizer.model.card.label,
@@ -82,8 +84,9 @@ class PageReader:
         Raises
         ------
         ModelError
-            A model is missing or not the one its card describes.
+            A model is missing or not the one its card describes, or the set has no manifest or differs from it.
         """
+        model_set = load_manifest(models)
         detector = Detector(Model(models / "detector.onnx", threads))
         language = models / "language.npz"
         recognizer = Recognizer(
@@ -91,7 +94,9 @@ class PageReader:
         )
         for model in (detector.model, recognizer.model) if warm else ():
             model.run(np.zeros(model.input_shape, np.float32))
-        return cls(detector, recognizer, limits)
+        reader = cls(detector, recognizer, limits)
+        reader.model_set = model_set
+        return reader
 
     def read(self, data: bytes | Source, image: str, max_seconds: float | None = None) -> Document:
         """All that a file holds.

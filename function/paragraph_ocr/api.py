@@ -1,0 +1,96 @@
+"""The library's interface: `Reader`, which reads files from paths, bytes and file objects."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from paragraph_ocr.document import Document, Page
+from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
+from paragraph_ocr.models import FOLDER
+from paragraph_ocr.pipeline.reader import PageReader
+from paragraph_ocr.processors import count_processors
+
+File = str | os.PathLike[str] | bytes | BinaryIO
+
+
+class Reader:
+    """Reads images and PDFs.
+
+    Loading the models takes most of the time of a first page, so one reader should be used for all files.
+
+    Parameters
+    ----------
+    models : path, optional
+        Folder of a model set; by default the one of the package.
+    threads : int, optional
+        Threads that compute; by default as many as there are processors for this process.
+    limits : Limits
+        Limits of each file.
+    languages : sequence of str
+        The languages of the pages, ISO 639-1, if they are known; by default the language of each page is detected.
+
+    Raises
+    ------
+    ModelError
+        A model is missing or is not the one that its card describes.
+
+    Examples
+    --------
+    >>> from paragraph_ocr import Reader
+    >>> document = Reader().read("page.jpg")  # doctest: +SKIP
+    >>> print(document.text)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        models: str | os.PathLike[str] = FOLDER,
+        threads: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        languages: Sequence[str] = (),
+    ) -> None:
+        self._reader = PageReader.load(
+            threads=threads or count_processors(), models=Path(models), limits=limits, warm=False
+        )
+        self._reader.languages = tuple(languages)
+
+    def read(self, file: File, name: str | None = None) -> Document:
+        """Read all pages of a file.
+
+        Parameters
+        ----------
+        file : path, bytes or binary file
+        name : str, optional
+            Name of the image in the results; by default the path, or the name of the file object, or "image".
+
+        Returns
+        -------
+        Document
+            It keeps the content of the file for `Document.show` and `Document.save`.
+
+        Raises
+        ------
+        OSError
+            The file cannot be opened.
+        OcrError
+            The file is refused, cannot be decoded, or exceeds a limit.
+        """
+        data, name = _load(file, name)
+        return Document(name, self._reader.read(data, name).pages, data)
+
+    def pages(self, file: File, name: str | None = None) -> Iterator[Page]:
+        """Read the pages of a file one by one; parameters and errors are those of `read`."""
+        data, name = _load(file, name)
+        return self._reader.pages(data, name)
+
+
+def _load(file: File, name: str | None) -> tuple[bytes, str]:
+    """Return the content of a file and the name of the image."""
+    if isinstance(file, bytes | bytearray | memoryview):
+        return bytes(file), name or "image"
+    if isinstance(file, str | os.PathLike):
+        return Path(file).read_bytes(), name or os.fspath(file)
+    own_name = getattr(file, "name", None)
+    return file.read(), name or (own_name if isinstance(own_name, str) else "image")

@@ -1,0 +1,203 @@
+"""The package holds the reader and its command line, and its interface reads the sample letter."""
+
+import email
+import importlib.metadata
+import io
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+from standins import StillReader
+
+import paragraph_ocr
+from paragraph_ocr.api import Reader
+from paragraph_ocr.document import Document
+from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.io.limits import DEFAULT_LIMITS
+from paragraph_ocr.pipeline.reader import PageReader
+
+ROOT = Path(__file__).parents[1]
+LETTER = ROOT / "samples" / "letter.jpg"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel, built without a network from a copy of what it is made of; a stand-in replaces the large model."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, folder)
+    ignored = shutil.ignore_patterns("__pycache__", "language.npz")
+    shutil.copytree(ROOT / "function", folder / "function", ignore=ignored)
+    (folder / "function" / "paragraph_ocr" / "models" / "language.npz").write_bytes(b"")
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", str(folder), "--no-build-isolation"]
+    command += ["--no-deps", "--no-index", "--quiet", "--wheel-dir", str(folder / "dist")]
+    subprocess.run(command, check=True, capture_output=True)
+    (file,) = (folder / "dist").iterdir()
+    return zipfile.ZipFile(file)
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_library_and_nothing_of_the_service(wheel: zipfile.ZipFile) -> None:
+    names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    library = ROOT / "function" / "paragraph_ocr"
+    expected = {
+        path.relative_to(library.parent).as_posix()
+        for path in library.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert names == expected
+    assert "paragraph_ocr/py.typed" in names
+
+
+@pytest.mark.slow
+def test_the_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
+    (file,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(wheel.read(file))
+    assert (metadata["Name"], metadata["Version"]) == ("paragraph-ocr", paragraph_ocr.__version__)
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata.get_all("License-File") == ["LICENSE", "NOTICE"]
+    assert set(metadata.get_all("Provides-Extra", [])) == {"aws", "train", "dev"}
+    needed = [each for each in metadata.get_all("Requires-Dist", []) if "extra ==" not in each]
+    assert {re.split(r"[<>=!]", each)[0] for each in needed} == {
+        *("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pillow-heif", "pypdfium2", "tqdm")
+    }
+    (entry_points,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
+    assert wheel.read(entry_points).decode().split("\n")[:2] == [
+        "[console_scripts]",
+        "paragraph-ocr = paragraph_ocr.__main__:main",
+    ]
+
+
+def pins(path: Path) -> dict[str, str]:
+    """The versions that a file fixes."""
+    return dict(re.findall(r"^([\w-]+)==([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_the_image_has_the_versions_that_the_tests_run_with() -> None:
+    constraints, lock = pins(ROOT / "constraints.txt"), pins(ROOT / "function" / "requirements.txt")
+    ranges = dict(
+        re.findall(
+            r"([\w-]+)>=([\w.]+),<\d+", "\n".join(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["aws"])
+        )
+    )
+    # The lower bounds are those versions, too: no other has been tried.
+    assert constraints == ranges
+    assert constraints.items() <= lock.items()
+    for name, version in constraints.items():
+        assert importlib.metadata.version(name) == version
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import paragraph_ocr; "
+        "assert 'Reader' in dir(paragraph_ocr); print(*sorted(set(sys.modules) - before)); "
+        "from paragraph_ocr import Page, OcrError; print('numpy' in sys.modules, Page.__name__)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "function"
+    )
+    loaded, names = run.stdout.splitlines()
+    assert loaded.split() == ["paragraph_ocr"]
+    assert names == "False Page"
+
+
+def test_the_package_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Readers'"):
+        paragraph_ocr.Readers  # noqa: B018
+    assert all(hasattr(paragraph_ocr, name) for name in paragraph_ocr.__all__)
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
+    """A reader that computes nothing."""
+    monkeypatch.setattr(PageReader, "load", lambda **_: StillReader(DEFAULT_LIMITS))
+    return Reader(languages=["fr"])
+
+
+def png(pages: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    images = [Image.new("L", (60, 60), 200)] * pages
+    images[0].save(buffer, "TIFF", save_all=True, append_images=images[1:])
+    return buffer.getvalue()
+
+
+def test_a_path_bytes_and_a_file_are_read_alike(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "page.tif"
+    path.write_bytes(png())
+    with path.open("rb") as file:
+        documents = [reader.read(path), reader.read(str(path)), reader.read(file), reader.read(png())]
+    assert [document.text for document in documents] == ["a"] * 4
+    assert [document.image for document in documents] == [str(path)] * 3 + ["image"]
+    assert reader.read(io.BytesIO(png()), "scan").pages[0].image == "scan"
+    assert [page.page for page in reader.pages(png(3))] == [1, 2, 3]
+
+
+def test_the_reader_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(PageReader, "load", lambda **options: asked.append(options) or SimpleNamespace())
+    Reader(str(tmp_path), threads=3)
+    assert asked == [{"threads": 3, "models": tmp_path, "limits": DEFAULT_LIMITS, "warm": False}]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_document_is_saved_in_the_format_of_the_suffix(reader: Reader, tmp_path: Path, form: str) -> None:
+    from paragraph_ocr.formats import render
+
+    document = reader.read(png(2))
+    path = tmp_path / f"page{FORMATS[form].suffix.upper()}"
+    document.save(path)
+    written = path.read_bytes()
+    assert written == render(document, form, png(2)) or form == "pdf"
+    assert written.startswith(b"%PDF") == (form == "pdf")
+
+
+def test_a_suffix_without_a_format_is_an_error(reader: Reader, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"page.docx' has none of the suffixes .json, .txt"):
+        reader.read(png()).save(tmp_path / "page.docx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_overlay_shows_the_page_that_is_asked_for(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = reader.read(png(2))
+    assert document.overlay(2).size == (60, 60)
+    # The line is drawn.
+    assert len(document.overlay().getcolors() or ()) > 1
+    with pytest.raises(IndexError, match="no page 3"):
+        document.overlay(3)
+    shown: list[Image.Image] = []
+    monkeypatch.setattr(Image.Image, "show", lambda image: shown.append(image))
+    document.show()
+    assert [image.tobytes() for image in shown] == [document.overlay().tobytes()]
+
+
+def test_without_its_source_a_document_is_not_drawn() -> None:
+    document = Document("a", StillReader(DEFAULT_LIMITS).read(png(), "a").pages)
+    with pytest.raises(ValueError, match="without keeping its source"):
+        document.show()
+
+
+def test_the_first_lines_of_the_readme_read_the_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python snippet of the README runs as it stands, in a folder with a page.jpg."""
+    snippet = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert snippet
+    assert "Reader().read(" in snippet[1]
+    shutil.copy(LETTER, tmp_path / "page.jpg")
+    monkeypatch.chdir(tmp_path)
+    shown: list[Image.Image] = []
+    monkeypatch.setattr(Image.Image, "show", lambda image: shown.append(image))
+    variables: dict[str, object] = {}
+    exec(snippet[1], variables)
+    document = variables["document"]
+    assert isinstance(document, Document)
+    assert len(document.pages[0].lines) == 10
+    assert document.text.startswith("12 March 1951\n")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    assert len(shown) == 1
