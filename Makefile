@@ -40,7 +40,7 @@ drill: .venv/development
 	OMP_NUM_THREADS=1 $(BIN)/python -m local.drill $(PAGES)
 
 openapi: .venv/development
-	$(BIN)/python -m service.openapi
+	$(BIN)/python -m service.openapi_writer
 
 lock: .venv/serving
 	$(PIP) install uv==0.13.8
