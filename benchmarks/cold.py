@@ -1,4 +1,4 @@
-"""A letter goes in; the time from the start of a process to its text comes out, of this reader and its peers in turn.
+"""Measure the time from the start of a process to the text of a first page, for this reader and its peers in turn.
 
     python -m benchmarks.cold --peers build/peers/bin/python
 

@@ -1,4 +1,4 @@
-"""The function's requirements go in; how much each wheel, and each layer, adds to the container image comes out.
+"""Measure how much each wheel, and each layer, adds to the container image.
 
     python -m benchmarks.image
 

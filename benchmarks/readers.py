@@ -1,4 +1,4 @@
-"""Annotated pages in; error, time and memory of this reader and its peers, page by page in turn, out.
+"""Compare error, time and memory of this reader and its peers on annotated pages, page by page in turn.
 
     python -m benchmarks.readers PAGES --peers build/peers/bin/python
     python -m benchmarks.readers PAGES --peers build/peers/bin/python --lines 25

@@ -1,4 +1,4 @@
-"""The figures of all benchmarks, and those in the models' cards, go in; the tables of README.md come out.
+"""Write the tables of README.md from the figures of all benchmarks and those in the models' cards.
 
 python -m benchmarks.summary
 """

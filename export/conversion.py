@@ -1,4 +1,4 @@
-"""A fitted network in; ONNX that computes the same, as bytes, out."""
+"""Convert a network to ONNX, and check that both compute the same."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A prefix of a bucket or an S3 inventory in; a run of the deployed archive machine that is started and followed out.
+"""Start a run of the deployed archive state machine over a bucket's prefix or an S3 inventory, and follow it.
 
     python -m local.archive s3://BUCKET/PREFIX                    all images below a prefix
     python -m local.archive s3://BUCKET/.../manifest.json         all images in an S3 inventory
     python -m local.archive EXECUTION_ARN                         a run that was started before
 
-What has been read already is passed over: after a failure, start the same again. The exit status is 0 if the run
+Images that have been read already are skipped: after a failure, start the same again. The exit status is 0 if the run
 succeeded and all images were read.
 """
 

@@ -1,4 +1,4 @@
-"""What the stack has beside its functions, on moto's server: buckets, queue, table and topic, and Lambda's poller."""
+"""Run what the stack has beside its functions on moto's server: buckets, queue, table, topic and Lambda's poller."""
 
 from __future__ import annotations
 

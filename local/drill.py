@@ -1,4 +1,4 @@
-"""Generated pages go through queue and workers on moto's server, some of them killed; whether all is well comes out.
+"""Check that queue and workers lose nothing when workers are killed, with generated pages on moto's server.
 
 Every worker is a process of its own, as on Lambda, and one is killed (SIGKILL) at every fiftieth page. The exit status
 is 0 only if every result is there once, and is what reading the same file undisturbed gives, and nothing else is left.

@@ -1,7 +1,7 @@
-"""What AWS asks for, in dollars, in the region us-east-1 without the free tier; each with where and when it was read.
+"""Prices of AWS in dollars, for the region us-east-1 and without the free tier, each with its source and date.
 
-Nothing was fetched from AWS: the figures stand in stored copies of its pages, of the dates given. Check them before a
-large run.
+Nothing was fetched from AWS: the figures are those of stored copies of its pages, of the dates given. Check them before
+a large run.
 """
 
 from dataclasses import dataclass

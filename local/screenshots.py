@@ -1,6 +1,6 @@
-"""The page at work in Chromium goes in; its pictures for the documentation come out.
+"""Take the screenshots of the web page for the documentation, in Chromium.
 
-Run as ``python -m local.screenshots``.
+python -m local.screenshots
 """
 
 import shutil

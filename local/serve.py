@@ -1,4 +1,4 @@
-"""HTTP requests on this machine go in, the handler's answers come out, each turned as API Gateway turns it."""
+"""Serve the handler over HTTP on this machine, translating requests and answers as API Gateway does."""
 
 import argparse
 import base64

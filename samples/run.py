@@ -1,4 +1,4 @@
-"""Read a picture through the handler as a request would be, and show its text, the timings and an overlay picture."""
+"""Send a picture to the handler as a request, print its text and timings, and draw the lines found over it."""
 
 import base64
 import json

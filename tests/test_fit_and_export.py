@@ -19,7 +19,7 @@ from paragraph_ocr.pipeline.reader import PageReader
 from training import evaluation
 from training.fit import (
     CPU,
-    Peers,
+    ProcessGroup,
     RunOptions,
     choose_precision,
     draw_contact_sheet,
@@ -79,7 +79,7 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(runs: Path, name: str) -> N
     rows = [json.loads(row) for row in (runs / name / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "score" in row] == [2, 4]
     assert (runs / name / "curves.png").stat().st_size > 1000
-    assert "page cer test" in rows[-1], "the tandem is measured too"
+    assert "page cer test" in rows[-1], "whole pages are measured too"
     assert torch.load(runs / name / "last.pt", weights_only=True)["step"] == 4
     best = torch.load(runs / name / "best.pt", weights_only=True)
     assert {v.dtype for v in best["average"].values() if v.is_floating_point()} == {torch.float16}
@@ -168,13 +168,13 @@ def test_a_run_that_cannot_go_on_says_what_to_do(
 def share_gradients(rank: int, port: int, queue: Any) -> None:
     """One of two processes: its gradient is its rank, and the second has been told to stop."""
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    peers = Peers(CPU)
+    group = ProcessGroup(CPU)
     network = torch.nn.Linear(2, 1)
     for parameter in network.parameters():
         parameter.grad = torch.full_like(parameter, float(rank))
-    stopping = peers.average_gradients(network, rank == 1)
+    stopping = group.average_gradients(network, rank == 1)
     queue.put((rank, stopping, [parameter.grad.tolist() for parameter in network.parameters()]))
-    peers.wait()
+    group.wait()
     torch.distributed.destroy_process_group()
 
 

@@ -1,7 +1,7 @@
-"""An experiment file and folders of pages in; checkpoints, metrics and curves of a fitted network out.
+"""Train a network from an experiment file on folders of pages; write checkpoints, metrics and curves.
 
 python -m training.fit training/experiments/recognizer.toml --data PAGES --out runs/recognizer
-torchrun --nproc-per-node 2 -m training.fit ... (the same; each process brings a batch to every step)
+torchrun --nproc-per-node 2 -m training.fit ...     (data parallel: a batch of each process a step)
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from training.tasks.recognition import Recognition
 
 
 class Task(Protocol):
-    """What a kind of network brings to the loop. Scores are errors: lower is better."""
+    """What the training loop needs of a kind of network. Scores are errors: lower is better."""
 
     network: nn.Module
     sources: list[str]
@@ -122,8 +122,8 @@ def make_optimizers(
     return [adamw, Muon(matrices, options.learning_rate, options.weight_decay, precision or torch.float32)]
 
 
-class Peers:
-    """The processes of a data-parallel run: one alone, or those that torchrun started, each with the same weights."""
+class ProcessGroup:
+    """The processes of a data-parallel run, each with the same weights: this one alone, or those of torchrun."""
 
     def __init__(self, device: torch.device) -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
@@ -195,8 +195,14 @@ def draw_contact_sheet(experiment: dict[str, Any], folders: list[Path], cache: P
     cv2.imwrite(str(path), np.vstack(padded))
 
 
-def begin(network: nn.Module, checkpoint: Path) -> None:
-    """Give a network the averaged weights of a checkpoint, so far as their names and shapes are the same."""
+def load_initial_weights(network: nn.Module, checkpoint: Path) -> None:
+    """Load the averaged weights of a checkpoint, as far as names and shapes are the same.
+
+    Raises
+    ------
+    SystemExit
+        The checkpoint has no weights of the same name and shape.
+    """
     own = network.state_dict()
     given = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
     fitting = {name: value.float() for name, value in given.items() if name in own and own[name].shape == value.shape}
@@ -215,16 +221,16 @@ def fit(
     torch.manual_seed(options.seed)
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else CPU
     precision = choose_precision(device)
-    peers = Peers(device)
-    if peers.rank > 0:
+    group = ProcessGroup(device)
+    if group.rank > 0:
         # The first process fills the cache for all.
-        peers.wait()
+        group.wait()
     task: Task = TASKS[options.task](folders, cache, dict(experiment["data"]), dict(experiment["network"]))
-    if peers.rank == 0:
-        peers.wait()
+    if group.rank == 0:
+        group.wait()
     network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.start and resume is None:
-        begin(network, Path(options.start))
+        load_initial_weights(network, Path(options.start))
     average = copy.deepcopy(network).eval()
     optimizers = make_optimizers(network, options, precision)
     history: list[dict[str, float]] = []
@@ -232,8 +238,8 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     if resume is not None:
         state = torch.load(resume, map_location=device, weights_only=True)
-        if hasattr(task, "adopt"):
-            task.adopt(state)
+        if hasattr(task, "adapt_checkpoint"):
+            task.adapt_checkpoint(state)
         average.load_state_dict(state["average"])
         network.load_state_dict(state.get("network", state["average"]))
         step, seconds, history = state["step"], state["seconds"], state["history"]
@@ -267,25 +273,25 @@ def fit(
             **({"charset": charset} if (charset := getattr(task, "charset", "")) else {}),
         }
 
-    torch.manual_seed(options.seed + step * peers.count + peers.rank)
-    batches = task.batches(options.seed + step * peers.count + peers.rank, workers)
+    torch.manual_seed(options.seed + step * group.count + group.rank)
+    batches = task.batches(options.seed + step * group.count + group.rank, workers)
     started = time.monotonic() - seconds
     losses: list[float] = []
-    progress = tqdm(total=options.steps, initial=step, desc=out.name, mininterval=10, disable=peers.rank > 0)
+    progress = tqdm(total=options.steps, initial=step, desc=out.name, mininterval=10, disable=group.rank > 0)
     network.train()
     while step < options.steps and not stopping:
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = rate(options, step)
+        for parameters in (each for optimizer in optimizers for each in optimizer.param_groups):
+            parameters["lr"] = rate(options, step)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision is not None):
             loss = task.loss(network, next(batches), device)
         network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        stopping = peers.average_gradients(network, stopping)
+        stopping = group.average_gradients(network, stopping)
         nn.utils.clip_grad_norm_(network.parameters(), options.clip)
         for optimizer in optimizers:
             optimizer.step()
         step += 1
-        if peers.rank > 0:
+        if group.rank > 0:
             continue
         progress.update()
         losses.append(float(loss.detach()))
@@ -319,7 +325,7 @@ def fit(
     for worker in multiprocessing.active_children():
         # They leave signals to this process, so that nothing gentler would end one that is busy.
         worker.kill()
-    if peers.count > 1:
+    if group.count > 1:
         distributed.destroy_process_group()
 
 

@@ -1,4 +1,4 @@
-"""A strip or page as it was scanned in; the same text as another pen, hand or camera might have left it out."""
+"""Distort and degrade the pixels of strips and pages at random, as other pens, hands and cameras would."""
 
 from __future__ import annotations
 

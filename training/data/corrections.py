@@ -1,4 +1,4 @@
-"""Pages whose reading a person corrected in; a folder of annotated pages, as `training.data.pages` reads it, out.
+"""Turn pages whose reading a person corrected into a folder of annotated pages for `training.data.pages`.
 
     python -m training.data.corrections FOLDER --out PAGES
 

@@ -1,4 +1,4 @@
-"""Lines of one hand in; lines that begin like one of them and go on like another, cut between words, out."""
+"""Splice lines of one hand between words: the beginning of one before the end of another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from paragraph_ocr.pipeline.rectification import Normalisation, to_ink
 from training.data.strips import MARGIN, Strip
 
 # Strips that are read at once.
-CHUNK = 64
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,15 @@ def find_cuts(strips: list[Strip], recognizer: Recognizer) -> list[list[Cut]]:
     strips : list of Strip
         As `training.data.strips.enlarged` makes them.
     recognizer : Recognizer
+
+    Returns
+    -------
+    list of list of Cut
+        One list for each strip, columns in pixels of the strip.
     """
     found: list[list[Cut]] = []
-    for start in tqdm(range(0, len(strips), CHUNK), desc="cuts", unit_scale=CHUNK):
-        part = strips[start : start + CHUNK]
+    for start in tqdm(range(0, len(strips), BATCH), desc="cuts", unit_scale=BATCH):
+        part = strips[start : start + BATCH]
         for strip, seen in zip(part, recognizer.look([_core(strip, recognizer) for strip in part]), strict=True):
             characters = recognizer.read(seen)
             spaces = [index for index, character in enumerate(characters) if character.text == " "]

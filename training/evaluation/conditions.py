@@ -1,8 +1,8 @@
-"""Annotated pages in; how well the product finds and reads them turned, warped, shaded and in other conditions, out.
+"""Measure how well the product finds and reads pages that are turned, warped, shaded or changed in other ways.
 
     python -m training.evaluation.conditions PAGES
 
-Every page is changed by each condition, its true lines with it, and read. recall: true lines found at IoU 0.5. error:
+Every page is changed by each condition, with its true lines, and read. recall: true lines found at IoU 0.5. error:
 character error of the true lines, as `training.evaluation` counts it. time: against the same page as it is, read just
 before, median of three each.
 

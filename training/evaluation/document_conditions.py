@@ -1,4 +1,4 @@
-"""Measure how well the product finds and reads each kind of made-up document.
+"""Measure how well the product finds and reads each kind of synthetic document.
 
     python -m training.evaluation.document_conditions build/documents
 

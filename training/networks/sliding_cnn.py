@@ -1,4 +1,4 @@
-"""Sliding CNN: a window that slides along the strip, a CNN that sees nothing beyond it, then as the CRNN goes on."""
+"""Sliding CNN: a CNN over windows along the strip, each of which it sees alone, followed by the CRNN's LSTM."""
 
 from __future__ import annotations
 

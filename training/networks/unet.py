@@ -1,4 +1,4 @@
-"""U-Net: a page in; maps of lines' cores and of their distances to baseline and heights, and how it lies, out."""
+"""U-Net that predicts maps of text line cores, distances to baselines and heights, and a page's orientation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network's gradients in; for every weight matrix a step as long along each of its directions as along any other."""
+"""Muon, an optimizer whose steps are orthogonalised matrices, for the weights of convolutions and LSTMs."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Annotated pages in; the model that tells printed lines from handwritten ones, with its scores, out.
+"""Train and score the classifier of printed and handwritten lines.
 
     python -m training.tasks.kinds --data PAGES --data build/synthetic
-    python -m training.tasks.kinds --data PAGES --data build/synthetic --keep     (the model that there is, scored anew)
+    python -m training.tasks.kinds --data PAGES --data build/synthetic --keep     (score the present model again)
 
-Lines are those that the product finds and whose text is known. Scores are shares that were judged right: of lines and
-of pages of each source, by writers and faces of whom nothing was fitted on, and of mixed pages, which are put together
-from the upper half of one such page and the lower half of another.
+Lines are those that the product finds and that match a transcribed line. Scores are accuracies: of lines and of pages
+of each source, by writers and in typefaces that the model was not trained on, and of mixed pages, which are composed of
+the upper half of one such page and the lower half of another.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import PRINTED, TruePage, load_pages
 from training.evaluation.matching import match_lines
 
-# A handwriting face repeats its letters, as type does.
-LEFT_OUT = {"synth_hand"}
+# Letters of a handwriting typeface repeat, as those of type do.
+EXCLUDED = {"synth_hand"}
 RIDGE = 1.0
 STEPS = 30
 DIGITS = 5
@@ -44,8 +44,8 @@ class Sample:
     values: NDArray[np.float32]
 
 
-def find(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
-    """The lines of a page that are lines however they are read, unread."""
+def find_lines(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
+    """The lines that the detector is sure of, without their text."""
     return [
         Line("", line.confidence, _points(line.polygon), _points(line.baseline), ())
         for line in reader.detector.find(pixels).lines
@@ -54,9 +54,9 @@ def find(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
 
 
 def sample(page: TruePage, reader: PageReader) -> Sample | None:
-    """The lines of a page that are found and known; None where there are none."""
+    """The features of a page's found lines that match a transcribed one; None where there are none."""
     pixels = page.pixels()
-    found = find(pixels, reader)
+    found = find_lines(pixels, reader)
     polygons = [np.array(line.polygon, np.float32) for line in found]
     owners = match_lines([line.polygon for line in page.lines], polygons, []).owner
     known = [line for line, owner in zip(found, owners, strict=True) if owner is not None and page.lines[owner].text]
@@ -135,7 +135,7 @@ def score_pages(pages: Sequence[TruePage], reader: PageReader) -> dict[str, dict
     counts: dict[str, list[bool]] = {}
 
     def judge(pixels: NDArray[np.uint8], source: str, expected: str) -> None:
-        kind = kind_of_page(pixels, find(pixels, reader))
+        kind = kind_of_page(pixels, find_lines(pixels, reader))
         counts.setdefault(source, []).append(kind == expected)
 
     for page in tqdm(pages, desc="pages"):
@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="fit nothing; score the model that there is")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    pages = [page for folder in arguments.data for page in load_pages(folder) if page.source not in LEFT_OUT]
+    pages = [page for folder in arguments.data for page in load_pages(folder) if page.source not in EXCLUDED]
     reader = PageReader.load(threads=arguments.threads)
     samples: dict[str, list[Sample]] = {"train": [], "val": []}
     for page in tqdm(pages, desc="lines"):

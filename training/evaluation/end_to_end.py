@@ -1,4 +1,4 @@
-"""A network that is being fitted in; the product with that network in the place of its own half, out."""
+"""Measure a network that is being trained end to end, with the shipped model for the other half of the product."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TorchModel:
         return tuple(o.float().cpu().numpy() for o in (outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
-def page_errors(
+def page_character_errors(
     pages: list[TruePage],
     network: nn.Module,
     description: dict[str, Any],
