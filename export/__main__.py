@@ -25,6 +25,7 @@ from paragraph_ocr.pipeline.detection import letterbox
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, cut, frame
 from training.data.credits import credits
 from training.data.pages import TruePage, load_pages
+from training.networks.recognisers import RECOGNISERS
 from training.networks.seq2seq import Seq2Seq
 from training.tasks import detection, recognition
 
@@ -44,7 +45,7 @@ def build(experiment: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
         return detection.NETWORKS[kind](**network), detection.describe(detection.DetectionOptions(**options))
     strip = recognition.RecognitionOptions(**options)
     classes = len(recognition.load_charset()) + 1
-    return recognition.NETWORKS[kind](classes=classes, height=strip.height, **network), recognition.describe(strip)
+    return RECOGNISERS[kind](classes=classes, height=strip.height, **network), recognition.describe(strip)
 
 
 def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) -> list[NDArray[np.float32]]:

@@ -31,7 +31,12 @@ def test_a_recogniser_that_is_as_often_right_as_it_says_is_not_off() -> None:
 def test_a_surer_character_is_never_made_less_sure_than_another() -> None:
     confidences, rights = calibration.calibrate(np.concatenate([judged(0.25, 0.6), judged(0.55, 0.5), judged(0.95, 1)]))
     assert confidences == (0.25, 0.55, 0.95)
-    assert rights == (0.6, 0.6, 1.0)
+    assert rights == (0.55, 0.55, 1.0), "bins in the wrong order get their common share"
+
+
+def test_bins_count_by_their_characters() -> None:
+    _, rights = calibration.calibrate(np.concatenate([judged(0.25, 0.6, 300), judged(0.55, 0.4), judged(0.95, 1)]))
+    assert rights == (0.55, 0.55, 1.0)
 
 
 def test_a_word_is_as_sure_as_its_characters_are_on_average() -> None:

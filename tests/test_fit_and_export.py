@@ -20,15 +20,13 @@ from training import evaluation
 from training.fit import (
     CPU,
     ProcessGroup,
-    RunOptions,
     choose_precision,
     draw_contact_sheet,
     fit,
-    make_optimizers,
-    rate,
     read_experiment,
 )
 from training.optim.average import AverageError, average
+from training.optim.setup import RunOptions, learning_rate_factor, make_optimizers
 from training.tasks.paragraphs import NETWORKS, LabellingOptions
 
 COMMITTED = Path(__file__).parents[1] / "training" / "experiments"
@@ -195,10 +193,10 @@ def test_processes_of_a_run_share_their_gradients_and_stop_together() -> None:
 
 def test_the_learning_rate_rises_holds_and_falls() -> None:
     options = RunOptions("recognition", steps=100, learning_rate=1.0, warmup=10, decay=20)
-    assert rate(options, 0) == pytest.approx(0.1)
-    assert rate(options, 50) == 1.0
-    assert rate(options, 90) == pytest.approx(0.5)
-    assert rate(options, 100) == 0.0
+    assert learning_rate_factor(options, 0) == pytest.approx(0.1)
+    assert learning_rate_factor(options, 50) == 1.0
+    assert learning_rate_factor(options, 90) == pytest.approx(0.5)
+    assert learning_rate_factor(options, 100) == 0.0
 
 
 def test_an_unknown_table_is_an_error(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 from matplotlib import pyplot
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
+from sklearn.isotonic import IsotonicRegression
 from tqdm import tqdm
 
 from paragraph_ocr.models import FOLDER, UNCALIBRATED, Model, read_card
@@ -82,9 +83,21 @@ def bins(judged: Judged) -> list[tuple[int, float, float]]:
 
 
 def calibrate(judged: Judged) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Confidences, and the share of characters that are right at each, which never falls."""
+    """Fit an isotonic regression of the share of right characters on the confidence (Zadrozny and Elkan 2002).
+
+    Parameters
+    ----------
+    judged : float64 (N, 2 or more)
+        As `collect` returns it.
+
+    Returns
+    -------
+    confidences, rights : tuples of float
+        One pair for each bin of confidence that is not empty; neither ever falls.
+    """
     counted = bins(judged)
-    rights = np.maximum.accumulate([right for _, _, right in counted])
+    counts, means, shares = zip(*counted, strict=True)
+    rights = IsotonicRegression(increasing=True).fit_transform(means, shares, sample_weight=counts)
     return tuple(round(mean, 4) for _, mean, _ in counted), tuple(round(float(right), 4) for right in rights)
 
 

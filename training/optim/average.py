@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from training.fit import save_atomically
+from training.output import save_atomically
 
 
 class AverageError(Exception):

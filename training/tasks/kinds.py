@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 from paragraph_ocr.document import Line, Points
@@ -30,8 +31,8 @@ from training.evaluation.matching import match_lines
 
 # Letters of a handwriting typeface repeat, as those of type do.
 EXCLUDED = {"synth_hand"}
+# Factor of the squared weights in the loss.
 RIDGE = 1.0
-STEPS = 30
 DIGITS = 5
 
 
@@ -68,7 +69,13 @@ def _points(points: NDArray[np.float32]) -> Points:
 
 
 def fit(samples: Sequence[Sample]) -> KindModel:
-    """A logistic regression by Newton's method; both kinds weigh the same, and large sources less than their share."""
+    """Fit a logistic regression to the features of lines and their squares.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Both kinds weigh the same, and a source weighs as the square root of its lines.
+    """
     values = np.concatenate([each.values for each in samples]).astype(np.float64)
     source = np.concatenate([[each.source] * len(each.values) for each in samples])
     printed = np.isin(source, list(PRINTED)).astype(np.float64)
@@ -78,22 +85,9 @@ def fit(samples: Sequence[Sample]) -> KindModel:
         weights[printed == kind] *= len(weights) / 2 / weights[printed == kind].sum()
     mean, scale = np.average(values, axis=0, weights=weights), values.std(axis=0) + 1e-6
     blank = KindModel(mean, scale, np.zeros(2 * values.shape[1]), 0.0)
-    design = np.c_[blank.expand(values.astype(np.float32)), np.ones(len(values))]
-    ridge = np.diag([RIDGE] * (design.shape[1] - 1) + [0.0])
-    solution = np.zeros(design.shape[1])
-
-    def loss(at: NDArray[np.float64]) -> float:
-        margins = np.where(printed == 1, 1, -1) * (design @ at)
-        return float(weights @ np.logaddexp(0, -margins) + at @ ridge @ at / 2)
-
-    for _ in range(STEPS):
-        likely = 1 / (1 + np.exp(-design @ solution))
-        slope = design.T @ (weights * (likely - printed)) + ridge @ solution
-        curve = (design * (weights * likely * (1 - likely))[:, None]).T @ design + ridge
-        step = np.linalg.solve(curve, slope)
-        # A whole step may go too far.
-        solution = min((solution - step * 0.5**halved for halved in range(8)), key=loss)
-    return KindModel(mean, scale, solution[:-1], float(solution[-1]))
+    regression = LogisticRegression(C=1 / RIDGE, solver="newton-cholesky", tol=1e-6)
+    regression.fit(blank.expand(values.astype(np.float32)), printed, sample_weight=weights)
+    return KindModel(mean, scale, regression.coef_[0], float(regression.intercept_[0]))
 
 
 def score(model: KindModel, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:

@@ -28,11 +28,9 @@ from training.data.strokes import PenLines
 from training.data.workers import ignore_stop_signals
 from training.evaluation.end_to_end import choose_pages, page_character_errors
 from training.evaluation.metrics import ErrorRate
-from training.networks.crnn import CRNN
+from training.networks.recognisers import RECOGNISERS
 from training.networks.seq2seq import Seq2Seq
-from training.networks.sliding_cnn import SlidingCNN
 
-NETWORKS: dict[str, type[CRNN]] = {"crnn": CRNN, "seq2seq": Seq2Seq, "sliding_cnn": SlidingCNN}
 BLANK = 0
 # Strips are padded to multiples of so many columns.
 WIDTH_MULTIPLE = 64
@@ -320,7 +318,7 @@ class Recognition:
     def __init__(self, folders: list[Path], cache: Path, options: dict[str, Any], network: dict[str, Any]) -> None:
         self.options = RecognitionOptions(**options)
         self.charset = load_charset()
-        kind = NETWORKS[network.pop("name")]
+        kind = RECOGNISERS[network.pop("name")]
         self.network: nn.Module = kind(classes=len(self.charset) + 1, height=self.options.height, **network)
         charset = set(self.charset)
         geometry = Geometry(self.options.height, self.options.width, widths=1.0)
