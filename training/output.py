@@ -24,7 +24,8 @@ def draw_curves(history: list[dict[str, float]], path: Path) -> None:
         rows = [row for row in history if name in row]
         right.plot([row["step"] for row in rows], [row[name] for row in rows], label=name)
     right.set(xlabel="step", ylabel="validation", ylim=(0, 1))
-    right.legend(fontsize="small")
+    if names:
+        right.legend(fontsize="small")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

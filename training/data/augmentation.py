@@ -148,4 +148,4 @@ def shade(image: Grey, rng: np.random.Generator) -> Grey:
     light = 1.0 - rng.uniform(0.02, 0.6) * np.clip(beyond / (2 * soft) + 0.5, 0.0, 1.0)
     if rng.random() < 0.3:
         light = 1.0 + rng.uniform(-0.5, 0.15) * np.exp(-((beyond / rng.uniform(0.7, 2.5)) ** 2))
-    return np.clip(image * light, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image * light, 0, 255), np.uint8)
