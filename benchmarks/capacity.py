@@ -27,7 +27,7 @@ COPY = "stored copy, 2026-11"
 
 @dataclass(frozen=True)
 class Work:
-    """What reading takes: seconds a page, megabytes of the function, pages a batch, forms written, the processor."""
+    """Demands of reading: seconds a page, megabytes of the function, pages a batch, forms written, the processor."""
 
     seconds: float
     memory: int
@@ -135,7 +135,7 @@ def duration(seconds: float) -> str:
 
 
 def costs(work: Work, pages: int) -> prices.Bill:
-    """What reading pages costs, a file each."""
+    """Cost of reading pages, a file each."""
     gigabyte_seconds = pages * work.seconds * work.memory / 1024
     return bill(gigabyte_seconds, -(-pages // work.batch), pages, pages * work.forms, work.architecture)
 

@@ -85,7 +85,7 @@ def main() -> None:
         "packages": kept.total(),
         "models": megabytes((library / "models").iterdir()),
         "web page": megabytes((library / "web").iterdir()),
-        # Compiled, code is there twice.
+        # Compiled code is stored beside its source.
         "code": 2 * megabytes(code),
     }
     rows = [(name, f"{whole[name]:.1f}", f"{size:.1f}") for name, size in kept.most_common() if size >= 0.5]

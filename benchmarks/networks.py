@@ -73,7 +73,7 @@ def open_session(content: bytes) -> onnxruntime.InferenceSession:
 
 
 def count(network: nn.Module) -> int:
-    """How many parameters a network has."""
+    """Number of parameters of a network."""
     return sum(value.numel() for value in network.parameters())
 
 

@@ -32,7 +32,7 @@ TRANSITIONS_A_BATCH = 4
 
 @dataclass(frozen=True)
 class Bill:
-    """What a run costs, by service, in dollars."""
+    """Cost of a run by service, dollars."""
 
     compute: float
     orchestration: float
@@ -45,7 +45,7 @@ class Bill:
 
 
 def bill(gigabyte_seconds: float, invocations: int, objects: int, written: int, architecture: str = "x86_64") -> Bill:
-    """What a run of the archive costs.
+    """Cost of a run of the archive.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ from training.tasks.recognition import Recognition
 
 
 class Task(Protocol):
-    """What the training loop needs of a kind of network. Scores are errors: lower is better."""
+    """A kind of network with its data, loss and validation. Scores are errors: lower is better."""
 
     network: nn.Module
     sources: list[str]

@@ -60,7 +60,7 @@ def warp_strip(
     within = np.where(across < top, top / body + (across - top) / rise, across / np.where(across < 0, body, fall))
     source_y = within + baseline + slope * (x - width / 2)
     if rng.random() < 0.7:
-        # What bends single letters bends them less than what bends words.
+        # Fields of smaller cells, which bend single letters, have smaller amplitudes than those that bend words.
         cell = rng.uniform(0.35, 1.0) * height
         source_x += _field(rng, (height, width), cell, rng.uniform(0.01, 0.085) * cell)
         source_y += _field(rng, (height, width), cell, rng.uniform(0.01, 0.07) * cell)

@@ -12,7 +12,7 @@ from training.evaluation.metrics import normalise_text
 
 # Words in a row that two texts rarely share unless one was copied from the other.
 RUN = 5
-# What may stand around a word.
+# Punctuation around words.
 _MARKS = ".,;:!?\"'«»()-"
 
 

@@ -67,7 +67,7 @@ def find_cuts(strips: list[Strip], recognizer: Recognizer) -> list[list[Cut]]:
                     )
                     gap = ink[first : max(last, first + 1)]
                     if len(gap):
-                        # In the middle of what is emptiest.
+                        # The middle of the columns with least ink.
                         empty = np.flatnonzero(gap <= gap.min() + 0.3)
                         cuts.append(Cut(first + int(empty[len(empty) // 2]), true + ahead))
             found.append(cuts)
@@ -75,7 +75,7 @@ def find_cuts(strips: list[Strip], recognizer: Recognizer) -> list[list[Cut]]:
 
 
 def load_cuts(strips: list[Strip], recognizer: Recognizer, cache: Path) -> list[list[Cut]]:
-    """What `find_cuts` gives, found once and then kept in `cache`."""
+    """As `find_cuts`, with the result kept in the folder `cache`."""
     digest = hashlib.sha256(recognizer.model.card.label.encode())
     for strip in strips:
         digest.update(f"{strip.source} {strip.writer} {strip.text} {strip.pixels.shape}\n".encode())

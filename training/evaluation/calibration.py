@@ -30,7 +30,7 @@ from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import TruePage, load_pages
 
-# Where bins of confidence end; most characters lie in the last.
+# Edges of the bins of confidence; most characters lie in the last.
 EDGES = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.995, 1.0])
 
 Judged = NDArray[np.float64]

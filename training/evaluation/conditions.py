@@ -205,7 +205,7 @@ CUTS: dict[str, Callable[[TruePage, Grey, Page], Iterator[tuple[TruePage, Grey]]
 
 @dataclass
 class Outcome:
-    """What is counted in one condition: the figures of its pages, and how many times as long each reading took."""
+    """Results of one condition: the figures of its pages, and the ratio of each reading's time to the plain page's."""
 
     figures: Figures = field(default_factory=Figures)
     times: list[float] = field(default_factory=list)

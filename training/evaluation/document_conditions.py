@@ -36,7 +36,7 @@ COLUMNS = ("words", "more", "found", "lone", "extra", "turned")
 
 @dataclass
 class Count:
-    """What is counted over the pages of a source."""
+    """Counts over the pages of a source."""
 
     pages: int = 0
     words: int = 0

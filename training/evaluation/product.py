@@ -42,13 +42,13 @@ from training.data.seen_text import SeenText
 from training.evaluation.matching import baseline_error, match_lines
 from training.evaluation.metrics import ErrorRate, normalise_text
 
-# Sheets that crops of words were set in, which are no pages.
+# Sources whose images are sheets of cropped words, and no pages.
 CROPS = {"dhsd_de"}
 
 
 @dataclass
 class Figures:
-    """What is counted over the pages of a source."""
+    """Counts over the pages of a source."""
 
     pages: int = 0
     matched: int = 0

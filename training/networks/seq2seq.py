@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from training.networks.crnn import CRNN
 
-# The class that no character has begins and ends every line.
+# Class 0, which no character has, marks the beginning and the end of a line.
 END = 0
 
 
@@ -27,7 +27,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def attend(self, question: Tensor, memory: Tensor, causal: bool) -> Tensor:
-        """What (N, L, D) finds in keys and values (N, T, 2 D)."""
+        """Attention of queries (N, L, D) over keys and values (N, T, 2 D)."""
         parts = [part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (question, *memory.chunk(2, dim=2))]
         return functional.scaled_dot_product_attention(*parts, is_causal=causal).transpose(1, 2).flatten(2)
 
@@ -92,7 +92,7 @@ class Seq2Seq(CRNN):
         return self
 
     def encode(self, strips: Tensor) -> Tensor:
-        """What every layer of the decoder looks at: keys and values of strips, float32 (layers, N, W / 8, 2 D)."""
+        """Keys and values of strips for each layer of the decoder, float32 (layers, N, W / 8, 2 D)."""
         with torch.set_grad_enabled(False):
             steps = self.steps(self.columns(strips))
         places = self.places(torch.arange(steps.shape[1], device=steps.device))

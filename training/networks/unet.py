@@ -32,7 +32,7 @@ class UNet(nn.Module):
         super().__init__()
         self.stem = convolution(1, channels[0], 2, kernel=5)
         pairs = list(pairwise(channels))
-        # The widest map is the dearest: one convolution there, three on each of the smaller ones.
+        # Convolutions cost most at full width: one there, three on each of the smaller maps.
         self.down = nn.ModuleList(
             nn.Sequential(convolution(i, o, 2), Residual(o) if depth else nn.Identity())
             for depth, (i, o) in enumerate(pairs)

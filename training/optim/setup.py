@@ -1,4 +1,4 @@
-"""What a run says of its optimization, and the optimizers, learning rates and averaged weights that follow from it."""
+"""Options of a run, and the optimizers, learning rate schedules and averaged weights that they set up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.optim.muon import Muon, find_matrices
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What an experiment file says under [run].
+    """The table [run] of an experiment file.
 
     Where the file alone does not make a network, `origin` says in words, for the card, what else did. A run that does
     not go on from a checkpoint may `start` from the weights of another network's, so far as their names and shapes are
@@ -71,7 +71,7 @@ def average_weights(network: nn.Module, decay: float, step: int = 0) -> Averaged
         if averaged[0].is_floating_point():
             get_ema_multi_avg_fn(min(decay, steps / (steps + 20.0)))(averaged, current, count)
         else:
-            # Counters of batches.
+            # Batch normalisation counts batches.
             torch._foreach_copy_(averaged, current)
 
     average = AveragedModel(network, multi_avg_fn=update, use_buffers=True).eval()
@@ -82,7 +82,20 @@ def average_weights(network: nn.Module, decay: float, step: int = 0) -> Averaged
 def make_optimizers(
     network: nn.Module, options: RunOptions, precision: torch.dtype | None = None
 ) -> list[torch.optim.Optimizer]:
-    """What changes a network's weights at every step; `precision` is what the hardware multiplies, None for float32."""
+    """Set up the optimizers of a network.
+
+    Parameters
+    ----------
+    network : nn.Module
+    options : RunOptions
+    precision : torch.dtype, optional
+        What Muon's steps are computed in; float32 where it is not given.
+
+    Raises
+    ------
+    SystemExit
+        The optimizer is unknown, or the network has no weights for Muon.
+    """
     if options.optimizer not in ("adamw", "muon"):
         raise SystemExit(f'unknown optimizer "{options.optimizer}"; use "adamw" or "muon"')
     matrices = list(find_matrices(network)) if options.optimizer == "muon" else []

@@ -32,7 +32,7 @@ class ArchiveError(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an archive says of its strips.
+    """Contents of manifest.json.
 
     Attributes
     ----------

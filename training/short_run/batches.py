@@ -31,7 +31,7 @@ NARROWEST = 32
 COLUMNS_PER_FRAME, FRAMES_PER_CHARACTER = 4, 1.15
 
 
-class RandomGamma(v2.Transform):
+class RandomGamma(v2.Transform):  # type: ignore[misc]
     """Raise grey levels to a random power.
 
     Parameters
@@ -50,10 +50,10 @@ class RandomGamma(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Grey levels between 0 and 1, with the exponent applied."""
-        return self._call_kernel(v2.functional.adjust_gamma, inpt, **params)
+        return v2.functional.adjust_gamma(inpt, **params)
 
 
-class RandomElastic(v2.Transform):
+class RandomElastic(v2.Transform):  # type: ignore[misc]
     """torchvision's elastic distortion by a smooth field that is made on the device of the images.
 
     Parameters
@@ -82,7 +82,7 @@ class RandomElastic(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """The distorted images; what comes in from outside is paper."""
-        return self._call_kernel(v2.functional.elastic, inpt, params["displacement"], fill=1.0)
+        return v2.functional.elastic(inpt, **params, fill=1.0)
 
 
 def make_transforms() -> v2.Transform:

@@ -52,7 +52,7 @@ SHORT, SHORT_WEIGHT = 3.0, 4.0
 
 @dataclass(frozen=True)
 class DetectionOptions:
-    """What an experiment file says under [data].
+    """The table [data] of an experiment file.
 
     `size` is the side of the input, `batch` pages a step, `zoom` the smallest and largest enlargement over the whole
     page, `joined` the share of samples made of two pages beside each other, `turned` that of samples turned by
@@ -264,7 +264,7 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         own = np.concatenate([linear * small.factor, shift[:, None]], axis=1)
         pixels = degrade(np.asarray(seen, np.uint8), rng, *RULED)
         if rng.random() < SHADED:
-            # As the product does, which leaves the edge itself.
+            # The product does the same; the edge itself stays visible.
             pixels = even_light(shade(pixels, rng))
         ink = to_ink(pixels, Normalisation())
         return ink, draw_maps(small.page, own, size, self.stride, self.options.short_inset)

@@ -158,7 +158,7 @@ def fit(
     for length in range(1, order + 1):
         merged.append(_mix(models, shares, merged[-1], length, least, len(charset) + 1))
     for length in range(order, 1, -1):
-        # A context cannot stay without its longest ending, nor be come to but by what it begins with.
+        # A context needs its longest proper suffix, to back off to, and its longest proper prefix, to be reached from.
         longer, shorter = merged[length], merged[length - 1]
         for needed in (_ending(longer.keys, length), longer.keys >> np.uint64(8)):
             np.maximum.at(shorter.gain, np.searchsorted(shorter.keys, needed), longer.gain * (1 + 1e-9))
@@ -174,7 +174,7 @@ def _count(lines: list[str], order: int, charset: str) -> list[Level]:
         places[ord(character)] = number
     index = {EDGE: len(charset)}
     text = places[np.frombuffer(joined.encode("utf-16-le"), np.uint16)].astype(np.uint64)
-    # A context reaches back to the edge that its line begins at, and not over it.
+    # A context may include the edge at the beginning of its line, and nothing before it.
     edges = np.where(text == index[EDGE], np.arange(len(text)), 0)
     reach = np.arange(len(text)) - np.concatenate([[0], np.maximum.accumulate(edges)[:-1]])
     past = np.zeros(len(text), np.uint64)
@@ -209,7 +209,7 @@ def _count(lines: list[str], order: int, charset: str) -> list[Level]:
 
 
 def _discounts(counts: Numbers) -> Numbers:
-    """What is taken off counts of 0, 1, 2, and 3 or more (Chen and Goodman 1999, equation 26)."""
+    """Discounts of counts of 0, 1, 2, and 3 or more (Chen and Goodman 1999, equation 26)."""
     once, twice, thrice, four = (max(float((counts == times).sum()), 0.5) for times in (1, 2, 3, 4))
     rate = once / (once + 2 * twice)
     taken = [1 - 2 * rate * twice / once, 2 - 3 * rate * thrice / twice, 3 - 4 * rate * four / thrice]
@@ -217,7 +217,7 @@ def _discounts(counts: Numbers) -> Numbers:
 
 
 def _probability(levels: list[Level], length: int, pairs: Keys, characters: int) -> Numbers:
-    """How likely the last character of each pair is after the rest of it, in one text of so many characters."""
+    """Probability in one text of the last character of each pair after the rest of the pair."""
     result = np.full(len(pairs), 1.0 / characters)
     for shorter, level in enumerate(levels[: length + 1]):
         ending = _ending(pairs, shorter + 2) if shorter < LONGEST else pairs
@@ -271,7 +271,7 @@ def _best(merged: list[MergedLevel], contexts: int, charset: str) -> Table:
         kept = union.gain >= threshold
         keys = union.keys[kept]
         characters.append(keys & np.uint64(255))
-        # Those of the length before begin where this length does, and end in one of them.
+        # Prefixes and suffixes of the contexts of this length are contexts of the length before.
         longer.append(end + np.searchsorted(keys >> np.uint64(8), before))
         shorter.append(begin + np.searchsorted(before, _ending(keys, length)) if length else keys)
         begin, end, before = end, end + len(keys), keys
@@ -344,7 +344,7 @@ def read_lines(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Material:
-    """What the models of all languages are fitted on.
+    """The texts that the models of all languages are trained on.
 
     Attributes
     ----------

@@ -33,18 +33,18 @@ from training.networks.unet import UNet
 
 NETWORKS: dict[str, type[nn.Module]] = {"fcn": FCN, "unet": UNet}
 CLASSES = 3
-# How lines are cut for a paragraph; they are at most so wide that a paragraph has the form of one on a page.
+# How lines are cut for a paragraph. Their width is limited so that a paragraph has the proportions of one on a page.
 GEOMETRY = Geometry(height=64, width=1600, widths=1.0)
 BAND = GEOMETRY.height / GEOMETRY.window  # pixels from a line's ascenders to its descenders
 # Labels do not tell where in a line the baseline lies: at this share of its height, the mean over the training lines.
 ASCENDER = 0.69
-# Patches of one label that are smaller than this share of the input are specks.
+# Connected components smaller than this share of the input are ignored.
 SPECK = 4e-4
 
 
 @dataclass(frozen=True)
 class LabellingOptions:
-    """What an experiment file says under [data].
+    """The table [data] of an experiment file.
 
     `size` is the side of the input, `batch` paragraphs a step, `lines` the fewest and the most in a paragraph,
     `validation_paragraphs` how many are validated on, `same_writer` the sources whose one writer may stand in both
@@ -88,7 +88,7 @@ def stack_lines(run: list[Strip], lines: tuple[int, int], rng: Generator) -> Par
     for number, (indent, strip) in enumerate(zip(indents, chosen, strict=True)):
         ascender, descender = strip.ascender * BAND, (1 - strip.ascender) * BAND
         within = GEOMETRY.baseline * GEOMETRY.height
-        # The neighbours' strokes that stand in a strip belong to other places.
+        # Strokes of neighbouring lines in a strip are cut off: here, other lines are its neighbours.
         first, last = max(0, round(within - 1.08 * ascender)), min(GEOMETRY.height, round(within + 1.08 * descender))
         baseline = above + 0.15 * BAND + ascender + pitch * number + rng.normal(0.0, 0.02) * BAND
         top, left = round(baseline - within) + first, before + indent

@@ -57,7 +57,7 @@ def load_charset() -> str:
 
 @dataclass(frozen=True)
 class RecognitionOptions:
-    """What an experiment file says under [data].
+    """The table [data] of an experiment file.
 
     `batch` is the number of strips that the exported model takes, `columns` the strip columns in a training batch,
     `weights` how often a line of a source is drawn (1 where it is not named), `capitals` how many times as often one is
