@@ -21,7 +21,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-# Percentiles of the activations that the range of eight bits covers: outliers would make all others coarser.
+# Percentile of the activations that the range of eight bits covers: outliers would make all others coarser.
 PERCENTILE = 99.99
 # Before VNNI, x86 adds the products of two neighbours in sixteen bits: of activations up to 255, weights of one sign
 # that add up to 128 at most cannot overflow them.
