@@ -413,8 +413,9 @@ class Handler:
         os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "hostile")
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20,) * 2)
         import app
+        from service.runtime import logger
 
-        app.logger.registered_handler.setStream(io.StringIO())
+        logger.registered_handler.setStream(io.StringIO())
         self.handler = app.handler
         self.event = json.loads((ROOT / "events" / "ocr.json").read_text(encoding="utf-8"))
 

@@ -86,7 +86,7 @@ def compare(pages: list[TruePage], workers: dict[str, Worker], runs: int) -> dic
 
 def rows(figures: dict[str, dict[str, dict[str, float]]]) -> list[tuple[str, ...]]:
     """A row for each source and reader; times and errors also as ratios to this reader's."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for source, ours in figures[OURS].items():
         for name, own in figures.items():
             row = own[source]

@@ -84,7 +84,7 @@ class ProcessGroup:
         flat = torch.cat([g.reshape(-1) for g in gradients] + [gradients[0].new_tensor([float(stopping)])])
         distributed.all_reduce(flat)
         flat /= self.count
-        for gradient, mean in zip(gradients, flat[:-1].split([g.numel() for g in gradients]), strict=True):
+        for gradient, mean in zip(gradients, torch.split(flat[:-1], [g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
         return bool(flat[-1] > 0)
 
@@ -222,7 +222,7 @@ def fit(
         if step % 50 == 0:
             mean = sum(losses) / len(losses)
             history.append(
-                {"step": step, "seconds": round(seconds), "loss": mean, "rate": schedulers[0].get_last_lr()[0]}
+                {"step": step, "seconds": round(seconds), "loss": mean, "rate": float(schedulers[0].get_last_lr()[0])}
             )
             progress.set_postfix(loss=f"{mean:.3f}")
             losses.clear()

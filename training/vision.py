@@ -15,7 +15,7 @@ _spec = find_spec("torchvision")
 if _spec is None or _spec.origin is None:
     raise ModuleNotFoundError("torchvision is not installed: pip install '.[train]'", name="torchvision")
 try:
-    torch.ops.load_library(Path(_spec.origin).parent / "_C.so")
+    torch.ops.load_library(Path(_spec.origin).parent / "_C.so")  # type: ignore[no-untyped-call]
 except OSError:
     for _name in ("nms", "qnms"):
         torch.library.define(f"torchvision::{_name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -128,6 +128,7 @@ def _core(strip: Strip, recognizer: Recognizer) -> NDArray[np.uint8]:
     """As much of a strip as the recogniser sees, as large as it expects it."""
     height, baseline = recognizer.geometry.height, recognizer.geometry.baseline
     scale = MARGIN * height / len(strip.pixels)
-    pixels = np.asarray(cv2.resize(np.asarray(strip.pixels), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    resized = cv2.resize(np.asarray(strip.pixels), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    pixels = np.asarray(resized, np.uint8)
     top = round(baseline * (len(pixels) - height))
     return pixels[top : top + height]

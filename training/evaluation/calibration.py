@@ -79,7 +79,7 @@ def bins(judged: Judged) -> list[tuple[int, float, float]]:
     """Count, mean confidence and share right of the characters or words in each bin that is not empty."""
     which = np.clip(np.searchsorted(EDGES, judged[:, 0], "right") - 1, 0, len(EDGES) - 2)
     parts = [judged[which == number, :2] for number in range(len(EDGES) - 1)]
-    return [(len(part), *(float(mean) for mean in part.mean(axis=0))) for part in parts if len(part)]
+    return [(len(part), float(part[:, 0].mean()), float(part[:, 1].mean())) for part in parts if len(part)]
 
 
 def calibrate(judged: Judged) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from paragraph_ocr.models import FOLDER, Card, Model
+from paragraph_ocr.models import FOLDER, Card, Model, Runnable
 from paragraph_ocr.pipeline.detection import Detector
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.recognition import Recognizer
@@ -68,7 +68,10 @@ def page_character_errors(
     path = models / f"{other}.onnx"
     if not path.exists():
         return {}
-    halves = {description["model"]: TorchModel(network, description, device), other: Model(path, threads=1)}
+    halves: dict[str, Runnable] = {
+        description["model"]: TorchModel(network, description, device),
+        other: Model(path, threads=1),
+    }
     reader = PageReader(Detector(halves["detector"]), Recognizer(halves["recognizer"]))
     figures: dict[str, Figures] = {}
     for page in pages:

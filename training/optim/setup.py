@@ -12,6 +12,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.optim.muon import Muon, find_matrices
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -66,10 +68,11 @@ def average_weights(network: nn.Module, decay: float, step: int = 0) -> Averaged
         Steps that the average has gone already.
     """
 
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
         steps = int(count) + 1
         if averaged[0].is_floating_point():
-            get_ema_multi_avg_fn(min(decay, steps / (steps + 20.0)))(averaged, current, count)
+            ema = get_ema_multi_avg_fn(min(decay, steps / (steps + 20.0)))  # type: ignore[no-untyped-call]
+            ema(averaged, current, count)
         else:
             # Batch normalisation counts batches.
             torch._foreach_copy_(averaged, current)

@@ -257,7 +257,7 @@ class BatchMaker:
         with torch.no_grad():
             images = self.lines.sample(torch.from_numpy(chosen).to(device), sizes, zooms, self.height, width)
             clean = 1.0 - 0.85 * to_ink(images, inside).clamp(0.0, 1.0)
-            distorted = torch.cat([self.transforms(group) for group in clean.split(GROUP)])
+            distorted = torch.cat([self.transforms(group) for group in torch.split(clean, GROUP)])
             ink = to_ink(distorted, inside)
         targets = [self.targets[index] for index in chosen]
         return ink, torch.cat(targets), torch.tensor([len(target) for target in targets])

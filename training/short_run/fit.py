@@ -170,7 +170,7 @@ def fit(
         if step % RECORDED == 0 or step == steps:
             mean = float(losses) / (step % RECORDED or RECORDED)
             losses.zero_()
-            rate = schedulers[0].get_last_lr()[0]
+            rate = float(schedulers[0].get_last_lr()[0])
             history.append({"step": gone + step, "seconds": round(seconds + elapsed), "loss": mean, "rate": rate})
         if elapsed // 60 > saved:
             saved = int(elapsed // 60)
