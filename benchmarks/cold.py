@@ -1,4 +1,4 @@
-"""A letter goes in; the time from the start of a process to its text comes out, of this reader and its peers in turn.
+"""Measure the time from the start of a process to the text of a first page, for this reader and its peers in turn.
 
     python -m benchmarks.cold --peers build/peers/bin/python
 
@@ -132,7 +132,7 @@ def main() -> None:
     for _ in tqdm(range(arguments.runs + 1), desc="runs"):
         for name, start in starts.items():
             runs[name].append(start())
-    # The first of each filled the page cache.
+    # The first run of each reader, which fills the page cache, does not count.
     totals = {name: statistics.median(sum(run.values()) for run in found[1:]) for name, found in runs.items()}
     steps = {step: statistics.median(run[step] for run in runs[OURS][1:]) for step in STEPS}
     lines = [

@@ -1,4 +1,4 @@
-"""Sizes of a Lambda function go in; seconds a page at each, and what 1,000 pages cost, come out.
+"""Measure the seconds a page takes at each size of the Lambda function, and compute what 1,000 pages cost.
 
     sudo python -m benchmarks.cost
 

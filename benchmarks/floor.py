@@ -1,7 +1,6 @@
-"""Models go in; their multiply-accumulates, the core's measured peak, the share of it reached, and what the rest of the
-time goes into come out.
+"""Compare the models' speed with the measured peak of a core, and attribute the rest of the time to operators.
 
-    python -m benchmarks.floor
+python -m benchmarks.floor
 """
 
 from __future__ import annotations

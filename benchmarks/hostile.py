@@ -306,7 +306,7 @@ DAMAGED = "Files of each format, damaged at random, and answered as a PDF:"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a request came to.
+    """Outcome of a request.
 
     Attributes
     ----------
@@ -413,8 +413,9 @@ class Handler:
         os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "hostile")
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20,) * 2)
         import app
+        from service.runtime import logger
 
-        app.logger.registered_handler.setStream(io.StringIO())
+        logger.registered_handler.setStream(io.StringIO())
         self.handler = app.handler
         self.event = json.loads((ROOT / "events" / "ocr.json").read_text(encoding="utf-8"))
 
@@ -471,12 +472,12 @@ def build(name: str) -> bytes:
 
 
 def attack(data: bytes, form: str, megabytes: int) -> Outcome:
-    """What the handler says to a file."""
+    """The handler's answer to a file."""
     return Handler(megabytes)(data, form)
 
 
 def damage(name: str, cases: int, megabytes: int, seed: int) -> list[tuple[Outcome, int]]:
-    """What it says to so many damaged files of a format, and their bytes."""
+    """The handler's answers to a number of damaged files of a format, with the files."""
     handler = Handler(megabytes)
     files = valid_files()
     others = list(files.values())

@@ -1,4 +1,4 @@
-"""The function's requirements go in; how much each wheel, and each layer, adds to the container image comes out.
+"""Measure how much each wheel, and each layer, adds to the container image.
 
     python -m benchmarks.image
 
@@ -14,7 +14,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import distributions
 from pathlib import Path
@@ -56,9 +55,9 @@ def install(folder: Path, machine: str) -> None:
     subprocess.run(command, check=True)
 
 
-def by_wheel(folder: Path) -> Counter[str]:
+def by_wheel(folder: Path) -> dict[str, float]:
     """Megabytes of each wheel, and of the bytecode of all."""
-    sizes: Counter[str] = Counter()
+    sizes: dict[str, float] = {}
     for wheel in distributions(path=[str(folder)]):
         files = {folder / file for file in wheel.files or () if "__pycache__" not in file.parts}
         sizes[f"{wheel.name} {wheel.version}"] = megabytes(file for file in files if file.exists())
@@ -80,15 +79,17 @@ def main() -> None:
         compileall.compile_dir(folder, quiet=2)
         kept = by_wheel(folder)
     library = FUNCTION / "paragraph_ocr"
-    code = [*FUNCTION.glob("*.py"), FUNCTION / "openapi.json", *library.glob("*.py")]
+    service = FUNCTION / "service"
+    code = [*FUNCTION.glob("*.py"), *service.glob("*.py"), service / "openapi.json", *library.rglob("*.py")]
     layers = {
-        "packages": kept.total(),
+        "packages": sum(kept.values()),
         "models": megabytes((library / "models").iterdir()),
         "web page": megabytes((library / "web").iterdir()),
-        # Compiled, code is there twice.
+        # Compiled code is stored beside its source.
         "code": 2 * megabytes(code),
     }
-    rows = [(name, f"{whole[name]:.1f}", f"{size:.1f}") for name, size in kept.most_common() if size >= 0.5]
+    by_size = sorted(kept.items(), key=lambda item: -item[1])
+    rows = [(name, f"{whole[name]:.1f}", f"{size:.1f}") for name, size in by_size if size >= 0.5]
     lines = [
         table(
             ("layer", "MB"),

@@ -138,7 +138,7 @@ def _processor_seconds() -> float:
 
 
 def measure(pages: int, lines: int, kind: str) -> dict[str, Any]:
-    """What the worker took for a document, and which results there are."""
+    """Time and memory of the worker for a document, and the names of the results."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Pages and requests go in; the most memory that reading takes, and whether it grows, come out.
+"""Measure the peak memory of reading pages, and whether it grows over many requests.
 
     python -m benchmarks.memory
 

@@ -1,4 +1,4 @@
-"""Checkpoints of all networks in; two tables of how well and how fast they find and read lines, in training/README.md.
+"""Compare all networks in accuracy and speed, and write the two tables of training/README.md.
 
     python -m benchmarks.networks PAGES
 
@@ -33,7 +33,7 @@ from training.data.pages import PRINTED, load_pages
 from training.data.strips import Strip
 from training.evaluation.metrics import ErrorRate
 from training.evaluation.product import Figures, score_page
-from training.networks.layers import collapse
+from training.networks.layers import greedy_decode
 from training.networks.seq2seq import END, Seq2Seq
 from training.tasks.paragraphs import (
     CLASSES,
@@ -41,9 +41,9 @@ from training.tasks.paragraphs import (
     LabellingOptions,
     Paragraph,
     draw_labels,
-    enlarge,
     find_labelled,
-    shrink,
+    to_input,
+    upsample,
     validation_paragraphs,
 )
 from training.tasks.recognition import Recognition, load_charset, stack
@@ -51,9 +51,9 @@ from training.tasks.recognition import Recognition, load_charset, stack
 TRAINING = Path(__file__).parents[1] / "training"
 README = TRAINING / "README.md"
 CHECKPOINTS = TRAINING / "checkpoints"
-# What the project that this one descends from says of its own, on its own data: shares of pixels and of characters.
-FORERUNNER = {"fcn": 0.928, "unet": 0.954, "sliding_cnn": 0.765, "crnn": 0.808}
-TIMED = 30
+# What the project that this one is based on reports of its networks on its own data: shares of pixels and characters.
+ORIGINAL_PROJECT = {"fcn": 0.928, "unet": 0.954, "sliding_cnn": 0.765, "crnn": 0.808}
+RUNS = 30
 
 Ink = NDArray[np.float32]
 
@@ -73,17 +73,17 @@ def open_session(content: bytes) -> onnxruntime.InferenceSession:
 
 
 def count(network: nn.Module) -> int:
-    """How many parameters a network has."""
+    """Number of parameters of a network."""
     return sum(value.numel() for value in network.parameters())
 
 
-def in_turn(works: list[Callable[[], object]]) -> list[float]:
-    """Median milliseconds of each piece of work, all of them done in turn so that a busy machine slows all alike."""
-    times = np.zeros((TIMED, len(works)))
+def time_in_turn(functions: list[Callable[[], object]]) -> list[float]:
+    """Median milliseconds of each function, called in turn so that a busy machine slows all alike."""
+    times = np.zeros((RUNS, len(functions)))
     for row in times:
-        for at, work in enumerate(works):
+        for at, function in enumerate(functions):
             start = perf_counter()
-            work()
+            function()
             row[at] = 1000 * (perf_counter() - start)
     return [float(each) for each in np.median(times, axis=0)]
 
@@ -92,19 +92,19 @@ def in_turn(works: list[Callable[[], object]]) -> list[float]:
 
 
 @dataclass
-class Finder:
-    """A way to find the lines of a paragraph, and what came of it."""
+class ComparedDetector:
+    """A detector of the comparison with its results."""
 
     name: str
     find: Callable[[Paragraph], tuple[NDArray[np.uint8], list[TextLine]]]
     parameters: int
     size: int
-    forerunner: float | None
+    original: float | None
     pixels: list[float] = field(default_factory=list)
     figures: Figures = field(default_factory=Figures)
 
 
-class Enlarged(nn.Module):
+class Upsampled(nn.Module):
     """A labelling network whose logits are as large as its input."""
 
     def __init__(self, network: nn.Module, size: int) -> None:
@@ -112,31 +112,33 @@ class Enlarged(nn.Module):
         self.network, self.size = network, size
 
     def forward(self, ink: Tensor) -> Tensor:
-        return enlarge(self.network(ink), self.size)
+        return upsample(self.network(ink), self.size)
 
 
-def labeller(path: Path) -> Finder:
-    """The finder that a checkpoint of a labelling network makes."""
+def labelling_detector(path: Path) -> ComparedDetector:
+    """The detector that a checkpoint of a labelling network makes."""
     state = load(path)
     options = dict(state["experiment"]["network"])
     name = options.pop("name")
     size = LabellingOptions(**state["experiment"]["data"]).size
     network = NETWORKS[name](outputs=CLASSES, **options).eval()
     network.load_state_dict(state["average"])
-    whole = Enlarged(network, size).eval()
+    whole = Upsampled(network, size).eval()
     content = to_onnx(whole, {"ink": torch.zeros((1, 1, size, size))}, ["labels"], {})
     check_difference(whole, content, [np.random.default_rng(0).random((1, 1, size, size), np.float32)])
     session = open_session(content)
 
     def find(paragraph: Paragraph) -> tuple[NDArray[np.uint8], list[TextLine]]:
-        ink = shrink(paragraph.pixels, size)[None, None]
+        ink = to_input(paragraph.pixels, size)[None, None]
         labels = np.asarray(session.run(None, {"ink": ink})[0][0].argmax(0), np.uint8)
         return labels, find_labelled(labels, len(paragraph.pixels))
 
-    return Finder(f"{name}, lines labelled in turn", find, count(network), len(content), FORERUNNER[name])
+    return ComparedDetector(
+        f"{name}, lines labelled in turn", find, count(network), len(content), ORIGINAL_PROJECT[name]
+    )
 
 
-def shipped_finder(reader: PageReader, size: int) -> Finder:
+def shipped_detector(reader: PageReader, size: int) -> ComparedDetector:
     """The product's own detector, of whose lines those count that are lines however they are read.
 
     Drawn in turn they are its labels.
@@ -149,86 +151,88 @@ def shipped_finder(reader: PageReader, size: int) -> Finder:
     path = FOLDER / "detector.onnx"
     network, _ = build(load(CHECKPOINTS / "detector.pt")["experiment"])
     name = f"{reader.models['detector']}, baselines and heights (shipped)"
-    return Finder(name, find, count(network), path.stat().st_size, None)
+    return ComparedDetector(name, find, count(network), path.stat().st_size, None)
 
 
-def compare_finders(data: Path, cache: Path, paragraphs: int) -> str:
+def compare_detectors(data: Path, cache: Path, paragraphs: int) -> str:
     """The table of detectors, on paragraphs of validation writers."""
     options = LabellingOptions(validation_paragraphs=paragraphs)
     reader = PageReader.load(threads=1)
-    finders = [labeller(CHECKPOINTS / f"{name}.pt") for name in NETWORKS] + [shipped_finder(reader, options.size)]
+    detectors = [labelling_detector(CHECKPOINTS / f"{name}.pt") for name in NETWORKS] + [
+        shipped_detector(reader, options.size)
+    ]
     shown = validation_paragraphs([data], cache, options)
     for paragraph in tqdm(shown, desc="paragraphs"):
         pixels, page = paragraph.pixels, paragraph.page
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in page.lines]
         strips = [line.text for line in reader.read_lines(pixels, true)]
-        for finder in finders:
-            labels, found = finder.find(paragraph)
+        for detector in detectors:
+            labels, found = detector.find(paragraph)
             truth = draw_labels([line.polygon for line in page.lines], len(pixels), len(labels))
-            finder.pixels.append(float((labels == truth).mean()))
+            detector.pixels.append(float((labels == truth).mean()))
             lines = tuple(line for line in reader.read_lines(pixels, found) if line.text)
             reading = Page(page.page_id, 1, page.width, page.height, 0, lines, {}, {})
-            score_page(page, reading, finder.figures, strips)
-    times = in_turn([lambda finder=finder: finder.find(shown[0]) for finder in finders])  # type: ignore[misc]
+            score_page(page, reading, detector.figures, strips)
+    times = time_in_turn([lambda detector=detector: detector.find(shown[0]) for detector in detectors])  # type: ignore[misc]
     rows = []
-    for finder, milliseconds in zip(finders, times, strict=True):
-        row = finder.figures.row()
+    for detector, milliseconds in zip(detectors, times, strict=True):
+        row = detector.figures.row()
         shares = [f"{100 * row[name]:.1f}" for name in ("precision", "recall", "f1", "cer", "strips")]  # type: ignore[operator]
         rows.append(
             [
-                finder.name,
-                f"{100 * float(np.mean(finder.pixels)):.1f}",
-                f"{100 * finder.forerunner:.1f}" if finder.forerunner else "–",
+                detector.name,
+                f"{100 * float(np.mean(detector.pixels)):.1f}",
+                f"{100 * detector.original:.1f}" if detector.original else "–",
                 *shares[:3],
                 "–" if row["baseline"] is None else f"{row['baseline']:.1f}",
                 *shares[3:],
-                f"{finder.parameters / 1e6:.2f} M",
-                f"{finder.size / 1e6:.1f} MB",
+                f"{detector.parameters / 1e6:.2f} M",
+                f"{detector.size / 1e6:.1f} MB",
                 f"{milliseconds:.0f}",
             ]
         )
     found = ["precision", "recall", "F1", "baseline off by", "error", "error on true lines"]
-    return table(["network", "pixels right", "the forerunner's", *found, "parameters", "file", "ms"], rows)
+    return table(["network", "pixels right", "original project", *found, "parameters", "file", "ms"], rows)
 
 
 # --- reading lines ----------------------------------------------------------------------------------------------------
 
 
 @dataclass
-class Reader:
-    """A way to read a strip, and what came of it."""
+class ComparedRecogniser:
+    """A recogniser of the comparison with its results."""
 
     name: str
     read: Callable[[Ink], list[int]]
     parameters: int
     size: int
     steps: int
-    forerunner: float | None
+    original: float | None
     rates: dict[str, ErrorRate] = field(default_factory=dict)
 
 
-def ctc_reader(content: bytes) -> Callable[[Ink], list[int]]:
+def ctc_decoder(content: bytes) -> Callable[[Ink], list[int]]:
     """Reads by the likeliest class of every frame."""
     session = open_session(content)
     name = session.get_inputs()[0].name
 
     def read(strip: Ink) -> list[int]:
-        return collapse(torch.from_numpy(session.run(None, {name: strip})[0]))[0]
+        return greedy_decode(torch.from_numpy(session.run(None, {name: strip})[0]))[0]
 
     return read
 
 
-def pair_reader(encoder: bytes, decoder: bytes, network: Seq2Seq) -> Callable[[Ink], list[int]]:
+def attention_decoder(encoder: bytes, decoder: bytes, network: Seq2Seq) -> Callable[[Ink], list[int]]:
     """Reads by the likeliest class at every place, until the end."""
-    looking, writing = open_session(encoder), open_session(decoder)
+    encoder_session, decoder_session = open_session(encoder), open_session(decoder)
 
     def read(strip: Ink) -> list[int]:
-        (memory,) = looking.run(None, {"strips": strip})
+        (memory,) = encoder_session.run(None, {"strips": strip})
         past = np.zeros((len(memory), 1, 0, memory.shape[3]), np.float32)
         characters = [END]
         for place in range(network.longest):
             given = {"character": np.array([characters[-1:]]), "position": np.array([place])}
-            scores, past = writing.run(None, given | {"memory": memory, "past": past})
+            scores, past = decoder_session.run(None, given | {"memory": memory, "past": past})
             characters.append(int(scores.argmax()))
             if characters[-1] == END:
                 return characters[1:-1]
@@ -237,7 +241,7 @@ def pair_reader(encoder: bytes, decoder: bytes, network: Seq2Seq) -> Callable[[I
     return read
 
 
-def fitted_reader(path: Path, data: Path) -> Reader:
+def trained_recogniser(path: Path, data: Path) -> ComparedRecogniser:
     """The reader that a checkpoint makes, in single precision."""
     state = load(path)
     network, description = build(state["experiment"])
@@ -246,30 +250,32 @@ def fitted_reader(path: Path, data: Path) -> Reader:
     batches = real_inputs(load_pages(data, "val"), description, 4)
     if isinstance(network, Seq2Seq):
         encoder, decoder = export_pair(network, batches)
-        read, size = pair_reader(encoder, decoder, network), len(encoder) + len(decoder)
+        read, size = attention_decoder(encoder, decoder, network), len(encoder) + len(decoder)
     else:
         largest = torch.zeros(description["input"]["shape"])
         content = to_onnx(network, {"strips": largest}, ["log_probabilities"], {"strips": {3: "width"}})
         check_difference(network, content, batches)
-        read, size = ctc_reader(content), len(content)
+        read, size = ctc_decoder(content), len(content)
     name = state["experiment"]["network"]["name"]
-    return Reader(name, read, count(network), size, state["step"], FORERUNNER.get(name))
+    return ComparedRecogniser(name, read, count(network), size, state["step"], ORIGINAL_PROJECT.get(name))
 
 
-def shipped_reader(path: Path, crnn: Reader) -> Reader:
+def shipped_recogniser(path: Path, crnn: ComparedRecogniser) -> ComparedRecogniser:
     """The recogniser that the product has, in eight bits, without its language model."""
     name = f"{Model(path, threads=1).card.label}, 8 bits (shipped)"
-    return Reader(name, ctc_reader(path.read_bytes()), crnn.parameters, path.stat().st_size, crnn.steps, None)
+    return ComparedRecogniser(
+        name, ctc_decoder(path.read_bytes()), crnn.parameters, path.stat().st_size, crnn.steps, None
+    )
 
 
-def compare_readers(data: Path, cache: Path, lines: int) -> str:
+def compare_recognisers(data: Path, cache: Path, lines: int) -> str:
     """The table of recognisers, on lines of validation writers whose text does not stand in training."""
     experiment = load(CHECKPOINTS / "recognizer.pt")["experiment"]
     task = Recognition([data], cache, dict(experiment["data"]), dict(experiment["network"]))
     strips: list[Strip] = task.validation[:: max(1, len(task.validation) // lines)]
     names = ("recognizer", "sliding_cnn", "seq2seq")
-    readers = [fitted_reader(CHECKPOINTS / f"{name}.pt", data) for name in names]
-    readers.append(shipped_reader(FOLDER / "recognizer.onnx", readers[0]))
+    readers = [trained_recogniser(CHECKPOINTS / f"{name}.pt", data) for name in names]
+    readers.append(shipped_recogniser(FOLDER / "recognizer.onnx", readers[0]))
     charset = load_charset()
     for strip in tqdm(strips, desc="lines"):
         ink = stack([np.asarray(strip.pixels)], -(-strip.pixels.shape[1] // 64) * 64).numpy()
@@ -280,7 +286,7 @@ def compare_readers(data: Path, cache: Path, lines: int) -> str:
                 reader.rates.setdefault(part, ErrorRate()).add(strip.text, reading)
     longest = max(strips, key=lambda strip: strip.pixels.shape[1])
     full = stack([np.asarray(longest.pixels)[:, : task.options.width]], task.options.width).numpy()
-    times = in_turn([lambda reader=reader: reader.read(full) for reader in readers])  # type: ignore[misc]
+    times = time_in_turn([lambda reader=reader: reader.read(full) for reader in readers])  # type: ignore[misc]
     rows = [
         [
             reader.name,
@@ -288,7 +294,7 @@ def compare_readers(data: Path, cache: Path, lines: int) -> str:
                 f"{100 * (1 - reader.rates[part].characters):.1f}" if part in reader.rates else "–"
                 for part in ("all", "handwritten", "printed")
             ),
-            f"{100 * reader.forerunner:.1f}" if reader.forerunner else "–",
+            f"{100 * reader.original:.1f}" if reader.original else "–",
             f"{reader.parameters / 1e6:.2f} M",
             f"{reader.size / 1e6:.1f} MB",
             f"{milliseconds:.1f}",
@@ -296,7 +302,7 @@ def compare_readers(data: Path, cache: Path, lines: int) -> str:
         ]
         for reader, milliseconds in zip(readers, times, strict=True)
     ]
-    heads = ["network", "characters right", "handwritten", "printed", "the forerunner's"]
+    heads = ["network", "characters right", "handwritten", "printed", "original project"]
     return table([*heads, "parameters", "file", "ms a line", "steps"], rows)
 
 
@@ -311,8 +317,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    replace_section(README, "detectors", compare_finders(arguments.data, arguments.cache, arguments.paragraphs))
-    replace_section(README, "recognisers", compare_readers(arguments.data, arguments.cache, arguments.lines))
+    replace_section(README, "detectors", compare_detectors(arguments.data, arguments.cache, arguments.paragraphs))
+    replace_section(README, "recognisers", compare_recognisers(arguments.data, arguments.cache, arguments.lines))
     print(README.read_text(encoding="utf-8"))
 
 

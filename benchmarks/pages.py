@@ -1,4 +1,4 @@
-"""A number of lines goes in; the image of a page with so many handwritten ones comes out."""
+"""Images of pages with a given number of handwritten lines, for the benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Annotated pages in; error, time and memory of this reader and its peers, page by page in turn, out.
+"""Compare error, time and memory of this reader and its peers on annotated pages, page by page in turn.
 
     python -m benchmarks.readers PAGES --peers build/peers/bin/python
     python -m benchmarks.readers PAGES --peers build/peers/bin/python --lines 25
@@ -86,7 +86,7 @@ def compare(pages: list[TruePage], workers: dict[str, Worker], runs: int) -> dic
 
 def rows(figures: dict[str, dict[str, dict[str, float]]]) -> list[tuple[str, ...]]:
     """A row for each source and reader; times and errors also as ratios to this reader's."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for source, ours in figures[OURS].items():
         for name, own in figures.items():
             row = own[source]

@@ -1,4 +1,4 @@
-"""Figures of a benchmark go in; a JSON file, a chart and a section of docs/performance.md come out."""
+"""Write the figures of a benchmark as JSON, as a chart, and into its section of docs/performance.md."""
 
 from __future__ import annotations
 

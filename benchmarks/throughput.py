@@ -1,4 +1,4 @@
-"""A page of 25 lines goes in; how many such pages are read in a second, with threads and with processes, comes out.
+"""Measure how many pages of 25 lines are read in a second, with threads and with processes.
 
     python -m benchmarks.throughput
 

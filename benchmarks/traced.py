@@ -1,6 +1,6 @@
-"""The handler for the runtime client, with the moments of its start: `benchmarks.cold` loads this in place of `app`.
+"""The handler with the times of its start, which `benchmarks.cold` has the runtime client load instead of `app`.
 
-The moments, in seconds of the clock that all processes share, go to the file that the variable TRACE names.
+The times, in seconds of the monotonic clock that all processes share, are written to the file that TRACE names.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Paths of images on standard input, a line each; for each what one reader made of it, as JSON, on standard output.
+"""Process of one reader, which takes paths of images on standard input and answers on standard output, in JSON.
 
-The reader runs on one core. Each answer has the text, the milliseconds from the file's bytes to the text, and the peak
-memory of the process and its children so far in megabytes; the first answer, to no path, says which version reads.
+The reader runs on one core. Paths and answers are a line each. An answer has the text, the milliseconds from the file's
+bytes to the text, and the peak memory of the process and its children so far in megabytes. The first answer, to no
+path, names the version of the reader.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """Export a fitted checkpoint as an ONNX file, checked against torch, with its card beside it.
 
-The file takes inputs of one size, and those that are smaller by whole grains, as its card says, so that a short line or
-a narrow page does not pay for a large one.
+The model is quantised to eight bits, calibrated on training pages. Its input has a largest size and may be smaller, in
+multiples that its card names ("grains"), so that a short line or a narrow page takes less time than a large one.
 
-Both are quantised to eight bits, calibrated on training pages.
-
-python -m export runs/recognizer/best.pt --data PAGES --version 1 --out function/paragraph_ocr/models
+    python -m export runs/recognizer/best.pt --data PAGES --version 1 --out function/paragraph_ocr/models
 """
 
 from __future__ import annotations
@@ -27,11 +25,12 @@ from paragraph_ocr.pipeline.detection import letterbox
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, cut, frame
 from training.data.credits import credits
 from training.data.pages import TruePage, load_pages
+from training.networks.recognisers import RECOGNISERS
 from training.networks.seq2seq import Seq2Seq
 from training.tasks import detection, recognition
 
 AXES = ("batch", "channels", "height", "width")
-# How many of a real line's steps or pixels the quantised model may see otherwise than torch does.
+# Share of the steps or pixels of real inputs in which the quantised model may differ from torch.
 LARGEST_DISAGREEMENT = 0.02
 CALIBRATION_BATCHES = {"detector": 36, "recognizer": 60}
 
@@ -46,7 +45,7 @@ def build(experiment: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
         return detection.NETWORKS[kind](**network), detection.describe(detection.DetectionOptions(**options))
     strip = recognition.RecognitionOptions(**options)
     classes = len(recognition.load_charset()) + 1
-    return recognition.NETWORKS[kind](classes=classes, height=strip.height, **network), recognition.describe(strip)
+    return RECOGNISERS[kind](classes=classes, height=strip.height, **network), recognition.describe(strip)
 
 
 def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) -> list[NDArray[np.float32]]:
@@ -54,12 +53,12 @@ def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) 
 
     The pages are spread over all there are, and the lines are those from the middle of a page on.
     """
-    shape, grains = description["input"]["shape"], description["input"]["grains"]
+    shape, multiples = description["input"]["shape"], description["input"]["grains"]
     batches = []
     for page in pages[:: max(1, len(pages) // count)][:count]:
-        pixels = page.seen()
+        pixels = page.normalised()
         if description["model"] == "detector":
-            batches.append(letterbox(pixels, shape[-1], tuple(grains[2:]), Normalisation())[0])
+            batches.append(letterbox(pixels, shape[-1], tuple(multiples[2:]), Normalisation())[0])
         else:
             geometry = Geometry(shape[2], shape[3], **description["preprocessing"]["geometry"])
             lines = [line for line in page.lines if line.text]
@@ -67,17 +66,27 @@ def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) 
             strips = [cut(pixels, frame(line.baseline, line.ascender, line.descender, geometry)) for line in lines]
             strips += [np.full((shape[2], 8), 255, np.uint8)] * (shape[0] - len(strips))
             longest = max(strip.shape[1] for strip in strips)
-            batches.append(recognition.stack(strips, -(-longest // grains[3]) * grains[3]).numpy())
+            batches.append(recognition.stack(strips, -(-longest // multiples[3]) * multiples[3]).numpy())
     return batches
 
 
 def disagreement(
     seen: list[NDArray[np.float32]], true: list[NDArray[np.float32]], description: dict[str, Any]
 ) -> float:
-    """How much two models' first outputs differ in what the product takes from them.
+    """The share of two models' decisions that differ.
 
-    Of a recogniser's steps the share that is of another class; of the pixels that either detector takes for a line's,
-    the share that only one does.
+    Parameters
+    ----------
+    seen, true : lists of float32
+        First outputs of the models for the same inputs.
+    description : dict
+        The entries of the card, as `build` returns them.
+
+    Returns
+    -------
+    float
+        For a recogniser the share of steps with another class; for a detector the share of the pixels that either
+        model takes for a line's and the other does not.
     """
     if description["model"] == "recognizer":
         return float(
@@ -110,7 +119,7 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
     ------
     ExportError
         Some output differs from torch's by more than 1e-3, the quantised model disagrees with torch too often, a
-        recogniser was to change its size, or the product would be given what it has no use for.
+        recogniser was to change its size, or the product has no use for the network.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     experiment = state["experiment"]
@@ -131,7 +140,7 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
         return out / "decoder.onnx"
     given = description["input"]
     sides = zip(AXES, given["shape"], given["grains"], strict=True)
-    free = {axis: name for axis, (name, side, grain) in enumerate(sides) if grain < side}
+    free = {axis: name for axis, (name, side, multiple) in enumerate(sides) if multiple < side}
     largest = torch.zeros(given["shape"])
     names = [output["name"] for output in description["outputs"]]
     content = to_onnx(network, {given["name"]: largest}, names, {given["name"]: free})
@@ -143,7 +152,7 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
     checks["quantised_disagreement"] = disagreement(
         seen, [run_torch(network, batch)[0] for batch in batches], description
     )
-    print(f"what the quantised model sees otherwise: {checks['quantised_disagreement']:.2%}")
+    print(f"share of decisions in which the quantised model differs: {checks['quantised_disagreement']:.2%}")
     if not checks["quantised_disagreement"] <= LARGEST_DISAGREEMENT:
         raise ExportError(f"the quantised model disagrees with torch in more than {LARGEST_DISAGREEMENT:.0%}")
     for output, values in zip(description["outputs"], run_torch(network, largest.numpy()), strict=True):

@@ -1,4 +1,4 @@
-"""A fitted network in; ONNX that computes the same, as bytes, out."""
+"""Convert a network to ONNX, and check that both compute the same."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def export_pair(network: Seq2Seq, batches: list[NDArray[np.float32]]) -> tuple[b
     for batch, (seen,) in zip(batches, run_onnx(encoder, batches), strict=True):
         with torch.inference_mode():
             memory = network.encode(torch.from_numpy(batch))
-            past = network.nothing(memory)
+            past = network.empty_past(memory)
         farthest = max(farthest, float((memory - torch.from_numpy(seen)).abs().max()))
         character = np.zeros((1, 1), np.int64)
         kept = past.numpy()

@@ -21,7 +21,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-# The range of eight bits leaves out the farthest activations: a few outliers would make all others coarser.
+# Percentile of the activations that the range of eight bits covers: outliers would make all others coarser.
 PERCENTILE = 99.99
 # Before VNNI, x86 adds the products of two neighbours in sixteen bits: of activations up to 255, weights of one sign
 # that add up to 128 at most cannot overflow them.
@@ -161,7 +161,7 @@ def quantise(content: bytes, batches: list[NDArray[np.float32]]) -> bytes:
     """
     widest = max(batch.shape[-1] for batch in batches)
     tallest = max(batch.shape[-2] for batch in batches)
-    # Histograms are made of arrays of one shape.
+    # Calibration makes histograms of arrays of one shape.
     padded = [
         np.pad(batch, ((0, 0), (0, 0), (0, tallest - batch.shape[-2]), (0, widest - batch.shape[-1])))
         for batch in batches

@@ -1,10 +1,10 @@
-"""A prefix of a bucket or an S3 inventory in; a run of the deployed archive machine that is started and followed out.
+"""Start a run of the deployed archive state machine over a bucket's prefix or an S3 inventory, and follow it.
 
     python -m local.archive s3://BUCKET/PREFIX                    all images below a prefix
     python -m local.archive s3://BUCKET/.../manifest.json         all images in an S3 inventory
     python -m local.archive EXECUTION_ARN                         a run that was started before
 
-What has been read already is passed over: after a failure, start the same again. The exit status is 0 if the run
+Images that have been read already are skipped: after a failure, start the same again. The exit status is 0 if the run
 succeeded and all images were read.
 """
 
@@ -33,13 +33,13 @@ from paragraph_ocr.formats import FORMATS
 POLL_SECONDS = 5.0
 MAX_CONCURRENCY = 100
 ENDED = ("SUCCEEDED", "ABORTED", "FAILED", "TIMED_OUT")
-# Where the machine's ResultWriter puts what becomes of its batches.
+# Prefix under which the state machine's ResultWriter records its batches.
 RUNS = "runs"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What the command needs of a deployed stack: the machine's ARN, the bucket for results, and two parameters.
+    """Resources and parameters of a deployed stack: the machine's ARN, the bucket for results, and two parameters.
 
     The parameters are how many files of jobs the worker reads at once, and the concurrency that is reserved for the
     archive, or -1.
@@ -53,7 +53,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Limits:
-    """How a run goes: the forms that are written, images a batch, batches at once, the percentage that may fail."""
+    """Options of a run: the forms that are written, images a batch, batches at once, the percentage that may fail."""
 
     forms: tuple[str, ...]
     batch: int
@@ -100,7 +100,7 @@ def start(stack: Stack, url: str, limits: Limits) -> str:
     parts = urlsplit(url, allow_fragments=False)
     if parts.scheme != "s3" or not parts.netloc:
         raise SystemExit(printable(f"{url} is neither s3://BUCKET/PREFIX nor the ARN of a run."))
-    # A question mark is a character of keys like any other.
+    # Keys may contain question marks.
     key = url.removeprefix(f"s3://{parts.netloc}").removeprefix("/")
     content: dict[str, Any] = {"bucket": parts.netloc, "prefix": key}
     if key.endswith("manifest.json"):
@@ -173,7 +173,7 @@ def _records(results: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def report(run: dict[str, Any], totals: Counter[str], results: str) -> str:
-    """What a run came to, in words."""
+    """Outcome of a run in words."""
     minutes = (run["stopDate"] - run["startDate"]).total_seconds() / 60
     costs = bill(totals["gigabyte_seconds"], totals["invocations"], totals["read"], totals["written"])
     bucket = json.loads(run["input"])["bucket"]
@@ -190,7 +190,7 @@ def report(run: dict[str, Any], totals: Counter[str], results: str) -> str:
         lines.append(f"{totals['lost']:,} batches were broken off and are not counted; start the same again.")
     if run["status"] != "SUCCEEDED":
         lines.append(f"{run.get('error', '')} {run.get('cause', '')}".strip() or "It was stopped.")
-    # Causes name keys, which anybody may have chosen who can upload.
+    # Causes contain keys, which whoever uploads may choose.
     return "\n".join(map(printable, lines))
 
 

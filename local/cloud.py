@@ -1,4 +1,4 @@
-"""What the stack has beside its functions, on moto's server: buckets, queue, table and topic, and Lambda's poller."""
+"""Run what the stack has beside its functions on moto's server: buckets, queue, table, topic and Lambda's poller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 
 REGION = "eu-west-1"
-# What template.yaml gives the queue.
+# Settings of the queue in template.yaml.
 VISIBILITY_SECONDS = 1860
 MAX_RECEIVES = 5
 
@@ -24,7 +24,7 @@ def client(service: str) -> Any:
 
 
 def environment(url: str) -> dict[str, str]:
-    """What a process needs to use the services behind a URL."""
+    """Environment variables for the AWS services behind a URL."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "key",
@@ -51,7 +51,7 @@ def create(visibility_seconds: int = VISIBILITY_SECONDS) -> dict[str, str]:
     names = {"INBOX": "stack-inbox", "RESULTS": "stack-results"}
     for name in names.values():
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
-    # So that it can be seen whether a result was written twice.
+    # Versions show whether a result was written twice.
     s3.put_bucket_versioning(Bucket=names["RESULTS"], VersioningConfiguration={"Status": "Enabled"})
     dead = sqs.create_queue(QueueName="stack-dead-letters")["QueueUrl"]
     redrive = {"deadLetterTargetArn": arn_of(dead), "maxReceiveCount": MAX_RECEIVES}

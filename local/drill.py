@@ -1,4 +1,4 @@
-"""Generated pages go through queue and workers on moto's server, some of them killed; whether all is well comes out.
+"""Check that queue and workers lose nothing when workers are killed, with generated pages on moto's server.
 
 Every worker is a process of its own, as on Lambda, and one is killed (SIGKILL) at every fiftieth page. The exit status
 is 0 only if every result is there once, and is what reading the same file undisturbed gives, and nothing else is left.
@@ -89,7 +89,7 @@ def _page(number: int) -> Image.Image:
 
 
 def digest(form: str, data: bytes) -> str:
-    """What tells two results apart, but for how long reading took."""
+    """SHA-256 of a result without its timings."""
     if form == "json":
         content = json.loads(data)
         for page in content.get("pages", [content]):
@@ -99,7 +99,7 @@ def digest(form: str, data: bytes) -> str:
 
 
 def read_undisturbed(data: bytes) -> Document:
-    """What is read of a file, under no name."""
+    """The reading of a file, without a name."""
     global _reader
     _reader = _reader or PageReader.load()
     return _reader.read(data, "")
@@ -109,7 +109,7 @@ _reader: PageReader | None = None
 
 
 def results_of(name: str, data: bytes, document: Document) -> dict[str, str]:
-    """What tells apart the results of a file that was read, by their keys."""
+    """Digests of a file's results by their keys."""
     pages = tuple(replace(page, image=name) for page in document.pages)
     named = Document(name, pages)
     return {storage.result_key(name, form): digest(form, render(named, form, data)) for form in FORMATS}
@@ -255,7 +255,7 @@ def main(pages: int) -> int:
 
 
 def _waiting(queue: str) -> int:
-    """How many messages a queue holds, whether or not they can be seen."""
+    """Number of messages in a queue, visible or not."""
     names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
     answer = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)
     return sum(int(answer["Attributes"][name]) for name in names)

@@ -1,7 +1,7 @@
-"""What AWS asks for, in dollars, in the region us-east-1 without the free tier; each with where and when it was read.
+"""Prices of AWS in dollars, for the region us-east-1 and without the free tier, each with its source and date.
 
-Nothing was fetched from AWS: the figures stand in stored copies of its pages, of the dates given. Check them before a
-large run.
+Nothing was fetched from AWS: the figures are those of stored copies of its pages, of the dates given. Check them before
+a large run.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ TRANSITIONS_A_BATCH = 4
 
 @dataclass(frozen=True)
 class Bill:
-    """What a run costs, by service, in dollars."""
+    """Cost of a run by service, dollars."""
 
     compute: float
     orchestration: float
@@ -45,7 +45,7 @@ class Bill:
 
 
 def bill(gigabyte_seconds: float, invocations: int, objects: int, written: int, architecture: str = "x86_64") -> Bill:
-    """What a run of the archive costs.
+    """Cost of a run of the archive.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The page at work in Chromium goes in; its pictures for the documentation come out.
+"""Take the screenshots of the web page for the documentation, in Chromium.
 
-Run as ``python -m local.screenshots``.
+python -m local.screenshots
 """
 
 import shutil
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 from local.serve import ROOT, Gateway, Handler, load_handler
 
 CHROMIUM = shutil.which("chromium")
-# Without these it calls its maker's servers when it starts.
+# Keep Chromium from calling Google's servers when it starts.
 FLAGS = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
 PHONE: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""HTTP requests on this machine go in, the handler's answers come out, each turned as API Gateway turns it."""
+"""Serve the handler over HTTP on this machine, translating requests and answers as API Gateway does."""
 
 import argparse
 import base64
@@ -26,7 +26,7 @@ MAX_EVENT_BYTES = 6_291_556
 MAX_SECONDS = 29
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 MEGABYTES_PER_CORE = 1769
-# What is read of a body that is refused anyway, so that its sender comes to read the answer.
+# Bytes read of a body that is refused, so that its sender gets to read the answer.
 MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 NO_BODY = (204, 304)
 
@@ -107,7 +107,7 @@ def proxy_event(method: str, target: str, headers: Iterable[tuple[str, str]], bo
 
 
 def lambda_context(event: Event) -> SimpleNamespace:
-    """What Lambda tells the function of the event's invocation, which begins now."""
+    """The Lambda context of an invocation that begins now."""
     end = time.monotonic() + MAX_SECONDS
     return SimpleNamespace(
         function_name="paragraph-ocr",

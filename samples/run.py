@@ -1,4 +1,4 @@
-"""Read a picture through the handler as a request would be, and show its text, the timings and an overlay picture."""
+"""Send a picture to the handler as a request, print its text and timings, and draw the lines found over it."""
 
 import base64
 import json
@@ -6,6 +6,7 @@ import sys
 import time
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -42,7 +43,7 @@ def main(image: Path) -> None:
     print(f"\nThe lines found are drawn in {printable(str(target))}")
 
 
-def draw(data: bytes, body: dict) -> bytes:
+def draw(data: bytes, body: dict[str, Any]) -> bytes:
     """A JPEG of the first page with its answer drawn over it."""
     from paragraph_ocr.document import Line, Page
     from paragraph_ocr.formats.overlay import draw_overlay

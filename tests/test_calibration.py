@@ -12,11 +12,11 @@ from training.evaluation import calibration
 
 def test_characters_are_judged_by_the_alignment_with_the_fewest_edits() -> None:
     assert (
-        calibration.judge("grey geese", "gray  gees").tolist()
+        calibration.mark_right("grey geese", "gray  gees").tolist()
         == [True] * 2 + [False] + [True] * 2 + [False] + [True] * 4
     )
-    assert calibration.judge("", "a").tolist() == [False]
-    assert calibration.judge("a", "").tolist() == []
+    assert calibration.mark_right("", "a").tolist() == [False]
+    assert calibration.mark_right("a", "").tolist() == []
 
 
 def judged(confidence: float, right: float, count: int = 100) -> np.ndarray:
@@ -31,13 +31,18 @@ def test_a_recogniser_that_is_as_often_right_as_it_says_is_not_off() -> None:
 def test_a_surer_character_is_never_made_less_sure_than_another() -> None:
     confidences, rights = calibration.calibrate(np.concatenate([judged(0.25, 0.6), judged(0.55, 0.5), judged(0.95, 1)]))
     assert confidences == (0.25, 0.55, 0.95)
-    assert rights == (0.6, 0.6, 1.0)
+    assert rights == (0.55, 0.55, 1.0), "bins in the wrong order get their common share"
+
+
+def test_bins_count_by_their_characters() -> None:
+    _, rights = calibration.calibrate(np.concatenate([judged(0.25, 0.6, 300), judged(0.55, 0.4), judged(0.95, 1)]))
+    assert rights == (0.55, 0.55, 1.0)
 
 
 def test_a_word_is_as_sure_as_its_characters_are_on_average() -> None:
     rows = [[0.9, 1, 0], [0.7, 0, 0], [0.1, 0, -1], [0.5, 1, 3], [0.2, 0, -1]]
-    np.testing.assert_allclose(calibration.by_word(np.array(rows)), [[0.8, 0.5], [0.5, 1.0]])
-    assert calibration.by_word(np.empty((0, 3))).shape == (0, 2)
+    np.testing.assert_allclose(calibration.average_words(np.array(rows)), [[0.8, 0.5], [0.5, 1.0]])
+    assert calibration.average_words(np.empty((0, 3))).shape == (0, 2)
 
 
 def test_one_writer_is_no_measure_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

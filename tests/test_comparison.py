@@ -77,13 +77,13 @@ def test_every_network_has_its_row(
     checkpoints: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparison, "CHECKPOINTS", checkpoints)
-    monkeypatch.setattr(comparison, "TIMED", 1)
-    found = comparison.compare_finders(folder, tmp_path, 2).splitlines()
+    monkeypatch.setattr(comparison, "RUNS", 1)
+    found = comparison.compare_detectors(folder, tmp_path, 2).splitlines()
     assert [row.split("|")[1].split(",")[0].strip() for row in found[2:4]] == ["fcn", "unet"]
     shipped = [cell.strip() for cell in found[4].split("|")[2:-1]]
     assert float(shipped[0]) > 90, "clear print, lines well apart: pixels"
     assert shipped[4] == "100.0", "recall"
-    read = comparison.compare_readers(folder, tmp_path, 4).splitlines()
+    read = comparison.compare_recognisers(folder, tmp_path, 4).splitlines()
     assert [row.split("|")[1].split("@")[0].strip() for row in read[2:]] == [
         "crnn",
         "sliding_cnn",

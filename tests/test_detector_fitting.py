@@ -17,9 +17,9 @@ from training.tasks.detection import (
     DetectionOptions,
     Points,
     SmallPage,
+    downscale,
     draw_maps,
     join,
-    shrink,
 )
 
 STRIDE = 2
@@ -83,7 +83,7 @@ def test_a_line_ends_where_another_page_is_joined_to_its_own() -> None:
 def test_a_turned_page_teaches_its_turn_alone(tmp_path: Path, share: float) -> None:
     folder = write_folder(tmp_path / "data", {"a": "train"})
     options = DetectionOptions(size=128, joined=0.0, turned=share)
-    pages = AugmentedPages([shrink(each, 256) for each in load_pages(folder)], options, STRIDE, 0)
+    pages = AugmentedPages([downscale(each, 256) for each in load_pages(folder)], options, STRIDE, 0)
     rng = np.random.default_rng(0)
     seen = [pages.draw(rng) for _ in range(12)]
     assert {turn for _, _, turn in seen} == ({1, 2, 3} if share else {0})

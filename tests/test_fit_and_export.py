@@ -19,16 +19,14 @@ from paragraph_ocr.pipeline.reader import PageReader
 from training import evaluation
 from training.fit import (
     CPU,
-    Peers,
-    RunOptions,
+    ProcessGroup,
     choose_precision,
     draw_contact_sheet,
     fit,
-    make_optimizers,
-    rate,
     read_experiment,
 )
 from training.optim.average import AverageError, average
+from training.optim.setup import RunOptions, learning_rate_factor, make_optimizers
 from training.tasks.paragraphs import NETWORKS, LabellingOptions
 
 COMMITTED = Path(__file__).parents[1] / "training" / "experiments"
@@ -79,7 +77,7 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(runs: Path, name: str) -> N
     rows = [json.loads(row) for row in (runs / name / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "score" in row] == [2, 4]
     assert (runs / name / "curves.png").stat().st_size > 1000
-    assert "page cer test" in rows[-1], "the tandem is measured too"
+    assert "page cer test" in rows[-1], "whole pages are measured too"
     assert torch.load(runs / name / "last.pt", weights_only=True)["step"] == 4
     best = torch.load(runs / name / "best.pt", weights_only=True)
     assert {v.dtype for v in best["average"].values() if v.is_floating_point()} == {torch.float16}
@@ -168,13 +166,13 @@ def test_a_run_that_cannot_go_on_says_what_to_do(
 def share_gradients(rank: int, port: int, queue: Any) -> None:
     """One of two processes: its gradient is its rank, and the second has been told to stop."""
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    peers = Peers(CPU)
+    group = ProcessGroup(CPU)
     network = torch.nn.Linear(2, 1)
     for parameter in network.parameters():
         parameter.grad = torch.full_like(parameter, float(rank))
-    stopping = peers.average_gradients(network, rank == 1)
+    stopping = group.average_gradients(network, rank == 1)
     queue.put((rank, stopping, [parameter.grad.tolist() for parameter in network.parameters()]))
-    peers.wait()
+    group.wait()
     torch.distributed.destroy_process_group()
 
 
@@ -195,10 +193,10 @@ def test_processes_of_a_run_share_their_gradients_and_stop_together() -> None:
 
 def test_the_learning_rate_rises_holds_and_falls() -> None:
     options = RunOptions("recognition", steps=100, learning_rate=1.0, warmup=10, decay=20)
-    assert rate(options, 0) == pytest.approx(0.1)
-    assert rate(options, 50) == 1.0
-    assert rate(options, 90) == pytest.approx(0.5)
-    assert rate(options, 100) == 0.0
+    assert learning_rate_factor(options, 0) == pytest.approx(0.1)
+    assert learning_rate_factor(options, 50) == 1.0
+    assert learning_rate_factor(options, 90) == pytest.approx(0.5)
+    assert learning_rate_factor(options, 100) == 0.0
 
 
 def test_an_unknown_table_is_an_error(tmp_path: Path) -> None:

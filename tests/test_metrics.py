@@ -1,6 +1,6 @@
 import pytest
 
-from training.evaluation.metrics import ErrorRate, fold
+from training.evaluation.metrics import ErrorRate, normalise_text
 
 
 def test_rates_are_edits_over_the_length_of_the_truth() -> None:
@@ -19,4 +19,4 @@ def test_invented_text_counts() -> None:
 
 
 def test_quotation_marks_and_spaces_are_compared_folded() -> None:
-    assert fold(" l’été  “vif” ") == 'l\'été "vif"'
+    assert normalise_text(" l’été  “vif” ") == 'l\'été "vif"'

@@ -22,7 +22,7 @@ from local import serve
 from paragraph_ocr.errors import OcrError
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.io.limits import Limits
-from service import jobs, openapi
+from service import jobs, openapi, openapi_writer
 from service import routes as app
 from service.intake import IMAGE_TYPES
 
@@ -31,7 +31,7 @@ OCR = DESCRIPTION["paths"]["/ocr"]["post"]
 
 
 def test_the_file_is_what_make_openapi_writes() -> None:
-    assert openapi.FILE.read_text(encoding="utf-8") == openapi.describe()
+    assert openapi.FILE.read_text(encoding="utf-8") == openapi_writer.describe()
 
 
 def test_is_valid() -> None:
@@ -106,8 +106,8 @@ CHECK = """
 import sys
 for name in sys.argv[1].split(","):
     __import__("service." + name)
-from service import openapi
-sys.stdout.write(openapi.describe())
+from service import openapi_writer
+sys.stdout.write(openapi_writer.describe())
 """
 
 

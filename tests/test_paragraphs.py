@@ -8,7 +8,15 @@ from pages import write_folder
 from training.data.pages import DatasetError
 from training.data.strips import Strip, load_strips
 from training.evaluation.matching import baseline_error, match_lines
-from training.tasks.paragraphs import GEOMETRY, Labelling, draw_labels, find_labelled, label, runs_of_lines, stack_lines
+from training.tasks.paragraphs import (
+    GEOMETRY,
+    Labelling,
+    draw_labels,
+    find_labelled,
+    predict_labels,
+    runs_of_lines,
+    stack_lines,
+)
 
 SIZE = 128
 OPTIONS = {"size": SIZE, "batch": 4, "validation_paragraphs": 2}
@@ -84,7 +92,7 @@ def test_a_paragraph_can_be_learnt_by_heart(folder: Path, tmp_path: Path, networ
         task.loss(task.network, batch, torch.device("cpu")).backward()
         optimizer.step()
     task.network.eval()
-    right = (label(task.network, paragraph.pixels, SIZE, torch.device("cpu")) == truth).mean()
+    right = (predict_labels(task.network, paragraph.pixels, SIZE, torch.device("cpu")) == truth).mean()
     assert right > max(0.95, before)
 
 

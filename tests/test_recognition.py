@@ -10,7 +10,7 @@ from paragraph_ocr.pipeline.rectification import Geometry
 from training.data.pages import DatasetError, load_pages
 from training.data.splices import Splicer
 from training.data.strips import Strip, cut_page
-from training.networks.crnn import CRNN, LONGEST_MASK, mask
+from training.networks.crnn import CRNN, MAX_MASK, mask_columns
 from training.networks.layers import Residual
 from training.networks.sliding_cnn import SlidingCNN
 from training.tasks.recognition import (
@@ -20,10 +20,10 @@ from training.tasks.recognition import (
     Recognition,
     RecognitionOptions,
     Sources,
-    fitted,
-    grow,
+    extend_charset,
     in_capitals,
     load_charset,
+    scale_to_density,
     stack,
 )
 
@@ -90,13 +90,13 @@ def test_dense_lines_are_made_larger_and_wider() -> None:
     dense, roomy = (Strip(blank, "x" * letters, 0.7, "a", "x", struck=False) for letters in (60, 20))
     zoom, stretch = FIT.of(60 / 600)
     assert (zoom, stretch) == (1.25, pytest.approx(1.12))
-    larger = fitted(dense, 0.725).pixels
+    larger = scale_to_density(dense, 0.725).pixels
     assert larger.shape == (40, round(600 * zoom * stretch))
     rows, columns = np.nonzero(np.asarray(larger) < 100)
     assert np.ptp(rows) + 1 == pytest.approx(9 * zoom, abs=1), "as much larger"
     assert rows.max() == 28, "the baseline stays"
     assert np.ptp(columns) + 1 == pytest.approx(400 * zoom * stretch, abs=2)
-    assert fitted(roomy, 0.725).pixels.shape == (40, round(600 * FIT.least_zoom))
+    assert scale_to_density(roomy, 0.725).pixels.shape == (40, round(600 * FIT.least_zoom))
     assert FIT.of(10.0) == (FIT.most_zoom, FIT.most)
     assert FIT.of(0.75 / FIT.columns) == (1, 1)
 
@@ -175,7 +175,7 @@ def test_as_many_columns_are_masked_as_asked_for_in_spans_of_two_to_eight() -> N
     torch.manual_seed(0)
     shares = []
     for _ in range(40):
-        masked = mask(torch.ones(16, 3, 200), 0.15) == 0
+        masked = mask_columns(torch.ones(16, 3, 200), 0.15) == 0
         assert (masked == masked[:, :1]).all(), "a column is masked whole"
         edges = torch.nn.functional.pad(masked[:, 0].int(), (1, 1)).diff()
         for row in edges:
@@ -183,7 +183,7 @@ def test_as_many_columns_are_masked_as_asked_for_in_spans_of_two_to_eight() -> N
             assert not len(lengths[1:-1]) or lengths[1:-1].min() >= 2
         shares.append(float(masked.float().mean()))
     assert 0.11 < np.mean(shares) < 0.15
-    assert LONGEST_MASK == 8
+    assert MAX_MASK == 8
 
 
 def test_nothing_is_masked_when_reading_nor_where_the_shortcut_reads() -> None:
@@ -225,7 +225,7 @@ def test_a_grown_charset_begins_with_what_was_learnt() -> None:
     torch.manual_seed(0)
     small = CRNN(classes=4, height=48).eval()
     grown = CRNN(classes=6, height=48).eval()
-    grown.load_state_dict(grow(dict(small.state_dict()), "aoe", "aoeąé"))
+    grown.load_state_dict(extend_charset(dict(small.state_dict()), "aoe", "aoeąé"))
     strips = torch.rand(1, 1, 48, 64)
     with torch.inference_mode():
         before, after = small(strips).numpy(), grown(strips).numpy()
@@ -236,7 +236,7 @@ def test_a_grown_charset_begins_with_what_was_learnt() -> None:
 
 def test_a_charset_that_begins_otherwise_is_refused() -> None:
     with pytest.raises(SystemExit, match="append"):
-        grow(dict(CRNN(classes=3, height=48).state_dict()), "ab", "ba")
+        extend_charset(dict(CRNN(classes=3, height=48).state_dict()), "ab", "ba")
 
 
 def test_folders_are_told_by_what_they_hold(tmp_path: Path) -> None:
@@ -244,8 +244,8 @@ def test_folders_are_told_by_what_they_hold(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "pen" / "lines.npz").touch()
     (tmp_path / "prose" / "en.txt").touch()
-    sources = Sources.of([tmp_path / name for name in ("pages", "pen", "assets", "prose")])
+    sources = Sources.sort([tmp_path / name for name in ("pages", "pen", "assets", "prose")])
     assert sources.pages == [tmp_path / "pages"]
     assert (sources.pen, sources.assets, sources.prose) == (tmp_path / "pen", tmp_path / "assets", tmp_path / "prose")
     with pytest.raises(SystemExit, match="npz"):
-        Sources.of([]).draw("train", Geometry(64, 1280)).draw("pen_lines", np.random.default_rng(0))
+        Sources.sort([]).renderer("train", Geometry(64, 1280)).draw("pen_lines", np.random.default_rng(0))

@@ -1,43 +1,37 @@
-"""An experiment file and folders of pages in; checkpoints, metrics and curves of a fitted network out.
+"""Train a network from an experiment file on folders of pages; write checkpoints, metrics and curves.
 
 python -m training.fit training/experiments/recognizer.toml --data PAGES --out runs/recognizer
-torchrun --nproc-per-node 2 -m training.fit ... (the same; each process brings a batch to every step)
+torchrun --nproc-per-node 2 -m training.fit ...     (data parallel: a batch of each process a step)
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import multiprocessing
 import os
 import signal
 import time
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
-import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
 import torch
-from matplotlib import pyplot
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
-from training.optim.muon import Muon, find_matrices
+from training.optim.setup import RunOptions, average_weights, make_optimizers, make_schedulers
+from training.output import draw_curves, save_atomically
 from training.tasks.detection import Detection
 from training.tasks.paragraphs import Labelling
 from training.tasks.recognition import Recognition
 
 
 class Task(Protocol):
-    """What a kind of network brings to the loop. Scores are errors: lower is better."""
+    """A kind of network with its data, loss and validation. Scores are errors: lower is better."""
 
     network: nn.Module
     sources: list[str]
@@ -58,40 +52,6 @@ CPU = torch.device("cpu")
 PROCESSORS = Path("/proc/cpuinfo")
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """What an experiment file says under [run].
-
-    Where the file alone does not make a network, `origin` says in words, for the card, what else did. A run that does
-    not go on from a checkpoint may `start` from the weights of another network's, so far as their names and shapes are
-    the same. The `optimizer` is "adamw", or "muon" for the weights of convolutions and LSTMs and AdamW for the others.
-    The learning rate rises over `warmup` steps, stays, and falls to nothing over the last `decay` of `steps`; so a run
-    can be made longer by raising `steps` before its fall begins.
-    """
-
-    task: str
-    steps: int
-    seed: int = 0
-    origin: str = ""
-    start: str = ""
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup: int = 500
-    decay: int = 2000
-    average: float = 0.999
-    clip: float = 5.0
-    validate_every: int = 1000
-    checkpoint_every: int = 250
-
-
-def rate(options: RunOptions, step: int) -> float:
-    """Learning rate at a step: warm up, hold, fall linearly."""
-    rise = min(1.0, (step + 1) / max(options.warmup, 1))
-    fall = min(1.0, (options.steps - step) / max(options.decay, 1))
-    return options.learning_rate * max(min(rise, fall), 0.0)
-
-
 def choose_precision(device: torch.device) -> torch.dtype | None:
     """bfloat16 where the hardware multiplies it, else None for float32."""
     if device.type == "cuda":
@@ -100,30 +60,8 @@ def choose_precision(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if flags & {"amx_bf16", "avx512_bf16"} else None
 
 
-def make_optimizers(
-    network: nn.Module, options: RunOptions, precision: torch.dtype | None = None
-) -> list[torch.optim.Optimizer]:
-    """What changes a network's weights at every step; `precision` is what the hardware multiplies, None for float32."""
-    if options.optimizer not in ("adamw", "muon"):
-        raise SystemExit(f'unknown optimizer "{options.optimizer}"; use "adamw" or "muon"')
-    matrices = list(find_matrices(network)) if options.optimizer == "muon" else []
-    if options.optimizer == "muon" and not matrices:
-        raise SystemExit('no convolution or LSTM of the network is fitted; use the optimizer "adamw"')
-    taken = {id(weight) for weight, _ in matrices}
-    rest = [p for p in network.parameters() if id(p) not in taken]
-    decayed = [p for p in rest if p.ndim > 1]
-    plain = [p for p in rest if p.ndim <= 1]
-    adamw = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=options.learning_rate,
-    )
-    if not matrices:
-        return [adamw]
-    return [adamw, Muon(matrices, options.learning_rate, options.weight_decay, precision or torch.float32)]
-
-
-class Peers:
-    """The processes of a data-parallel run: one alone, or those that torchrun started, each with the same weights."""
+class ProcessGroup:
+    """The processes of a data-parallel run, each with the same weights: this one alone, or those of torchrun."""
 
     def __init__(self, device: torch.device) -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
@@ -146,26 +84,9 @@ class Peers:
         flat = torch.cat([g.reshape(-1) for g in gradients] + [gradients[0].new_tensor([float(stopping)])])
         distributed.all_reduce(flat)
         flat /= self.count
-        for gradient, mean in zip(gradients, flat[:-1].split([g.numel() for g in gradients]), strict=True):
+        for gradient, mean in zip(gradients, torch.split(flat[:-1], [g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
         return bool(flat[-1] > 0)
-
-
-def draw_curves(history: list[dict[str, float]], path: Path) -> None:
-    """Training loss and each validation figure over the steps, as a PNG."""
-    names = sorted({name for row in history for name in row} - {"step", "seconds", "loss", "rate"})
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 5))
-    left.plot([row["step"] for row in history if "loss" in row], [row["loss"] for row in history if "loss" in row])
-    left.set(xlabel="step", ylabel="training loss", yscale="log")
-    right.set_prop_cycle(color=pyplot.colormaps["tab20"].colors)  # type: ignore[attr-defined]
-    for name in names:
-        rows = [row for row in history if name in row]
-        right.plot([row["step"] for row in rows], [row[name] for row in rows], label=name)
-    right.set(xlabel="step", ylabel="validation", ylim=(0, 1))
-    right.legend(fontsize="small")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
 
 
 def read_experiment(path: Path) -> dict[str, Any]:
@@ -177,26 +98,31 @@ def read_experiment(path: Path) -> dict[str, Any]:
     return experiment
 
 
-def save_atomically(content: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint so that a killed process leaves the old one or the new one, never half of one."""
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    partial.replace(path)
-
-
 def draw_contact_sheet(experiment: dict[str, Any], folders: list[Path], cache: Path, count: int, path: Path) -> None:
-    """Write a picture of what the network would see in its first batches, with what it would be taught of it."""
+    """Write a picture of an experiment's first batches with their targets."""
     options = RunOptions(**experiment["run"])
     task: Task = TASKS[options.task](folders, cache, dict(experiment["data"]), dict(experiment["network"]))
     batches = task.batches(options.seed, workers=0)
-    seen = [task.draw(next(batches)) for _ in range(count)]
-    width = max(picture.shape[1] for picture in seen)
-    padded = [np.pad(each, ((0, 0), (0, width - each.shape[1]), (0, 0)), constant_values=255) for each in seen]
-    cv2.imwrite(str(path), np.vstack(padded))
+    pictures = [task.draw(next(batches)) for _ in range(count)]
+    height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
+    padded = np.full((count, height, width, 3), 255, np.uint8)
+    for cell, picture in zip(padded, pictures, strict=True):
+        cell[: picture.shape[0], : picture.shape[1]] = picture
+    # Its import takes long, and training needs none of it.
+    from training.vision import make_grid
+
+    sheet = make_grid(torch.from_numpy(padded).permute(0, 3, 1, 2), nrow=1, padding=4, pad_value=255)
+    cv2.imwrite(str(path), sheet.permute(1, 2, 0).contiguous().numpy())
 
 
-def begin(network: nn.Module, checkpoint: Path) -> None:
-    """Give a network the averaged weights of a checkpoint, so far as their names and shapes are the same."""
+def load_initial_weights(network: nn.Module, checkpoint: Path) -> None:
+    """Load the averaged weights of a checkpoint, as far as names and shapes are the same.
+
+    Raises
+    ------
+    SystemExit
+        The checkpoint has no weights of the same name and shape.
+    """
     own = network.state_dict()
     given = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
     fitting = {name: value.float() for name, value in given.items() if name in own and own[name].shape == value.shape}
@@ -215,28 +141,29 @@ def fit(
     torch.manual_seed(options.seed)
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else CPU
     precision = choose_precision(device)
-    peers = Peers(device)
-    if peers.rank > 0:
+    group = ProcessGroup(device)
+    if group.rank > 0:
         # The first process fills the cache for all.
-        peers.wait()
+        group.wait()
     task: Task = TASKS[options.task](folders, cache, dict(experiment["data"]), dict(experiment["network"]))
-    if peers.rank == 0:
-        peers.wait()
+    if group.rank == 0:
+        group.wait()
     network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.start and resume is None:
-        begin(network, Path(options.start))
-    average = copy.deepcopy(network).eval()
+        load_initial_weights(network, Path(options.start))
+    average = average_weights(network, options.average)
     optimizers = make_optimizers(network, options, precision)
     history: list[dict[str, float]] = []
     step, seconds, best = 0, 0.0, float("inf")
     out.mkdir(parents=True, exist_ok=True)
     if resume is not None:
         state = torch.load(resume, map_location=device, weights_only=True)
-        if hasattr(task, "adopt"):
-            task.adopt(state)
-        average.load_state_dict(state["average"])
+        if hasattr(task, "adapt_checkpoint"):
+            task.adapt_checkpoint(state)
+        average.module.load_state_dict(state["average"])
         network.load_state_dict(state.get("network", state["average"]))
         step, seconds, history = state["step"], state["seconds"], state["history"]
+        average.n_averaged.fill_(step)
         best = min((row["score"] for row in history if "score" in row), default=best)
         if step >= options.steps:
             raise SystemExit(f"{resume} has gone {step} steps; give the experiment file more to go on")
@@ -245,6 +172,7 @@ def fit(
                 raise SystemExit(f"{resume} was not fitted by {options.optimizer}; go on from the best.pt beside it")
             for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(kept)
+    schedulers = make_schedulers(optimizers, options, step)
 
     stopping = False
 
@@ -256,7 +184,7 @@ def fit(
         signal.signal(number, stop)
 
     def weights(kind: torch.dtype) -> dict[str, Any]:
-        averaged = average.state_dict()
+        averaged = average.module.state_dict()
         return {
             "experiment": experiment,
             "average": {name: v.to(kind) if v.is_floating_point() else v for name, v in averaged.items()},
@@ -267,40 +195,39 @@ def fit(
             **({"charset": charset} if (charset := getattr(task, "charset", "")) else {}),
         }
 
-    torch.manual_seed(options.seed + step * peers.count + peers.rank)
-    batches = task.batches(options.seed + step * peers.count + peers.rank, workers)
+    torch.manual_seed(options.seed + step * group.count + group.rank)
+    batches = task.batches(options.seed + step * group.count + group.rank, workers)
     started = time.monotonic() - seconds
     losses: list[float] = []
-    progress = tqdm(total=options.steps, initial=step, desc=out.name, mininterval=10, disable=peers.rank > 0)
+    progress = tqdm(total=options.steps, initial=step, desc=out.name, mininterval=10, disable=group.rank > 0)
     network.train()
     while step < options.steps and not stopping:
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = rate(options, step)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision is not None):
             loss = task.loss(network, next(batches), device)
         network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        stopping = peers.average_gradients(network, stopping)
+        stopping = group.average_gradients(network, stopping)
         nn.utils.clip_grad_norm_(network.parameters(), options.clip)
         for optimizer in optimizers:
             optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
         step += 1
-        if peers.rank > 0:
+        if group.rank > 0:
             continue
         progress.update()
         losses.append(float(loss.detach()))
-        share = min(options.average, step / (step + 20.0))
-        with torch.no_grad():
-            for value, current in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-                value.lerp_(current, 1.0 - share) if value.is_floating_point() else value.copy_(current)
+        average.update_parameters(network)
         seconds = time.monotonic() - started
         if step % 50 == 0:
             mean = sum(losses) / len(losses)
-            history.append({"step": step, "seconds": round(seconds), "loss": mean, "rate": rate(options, step)})
+            history.append(
+                {"step": step, "seconds": round(seconds), "loss": mean, "rate": float(schedulers[0].get_last_lr()[0])}
+            )
             progress.set_postfix(loss=f"{mean:.3f}")
             losses.clear()
         if step % options.validate_every == 0 or step == options.steps:
-            row = {"step": step, "seconds": round(seconds), **task.validate(average, device)}
+            row = {"step": step, "seconds": round(seconds), **task.validate(average.module, device)}
             history.append(row)
             tqdm.write(json.dumps({key: round(value, 4) for key, value in row.items()}))
             draw_curves(history, out / "curves.png")
@@ -319,7 +246,7 @@ def fit(
     for worker in multiprocessing.active_children():
         # They leave signals to this process, so that nothing gentler would end one that is busy.
         worker.kill()
-    if peers.count > 1:
+    if group.count > 1:
         distributed.destroy_process_group()
 
 

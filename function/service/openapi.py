@@ -1,13 +1,11 @@
-"""The routes' words and schemas for their decorators; run as a program, they come out as openapi.json."""
+"""The routes' words and schemas for their decorators; `service.openapi_writer` makes openapi.json of them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from paragraph_ocr import __version__
 from paragraph_ocr.formats import FORMATS
 from service.intake import IMAGE_TYPES, MAX_NAME_CHARACTERS, MULTIPART
 
@@ -367,28 +365,3 @@ GET_JOB: dict[str, Any] = {
     "security": _KEY,
     "responses": _answer("Its state, and in the end its results", "application/json", _reference("Job"), 403, 404, 429),
 }
-
-
-def describe() -> str:
-    """The OpenAPI description of the routes, as JSON; needs pydantic, which the image lacks."""
-    from aws_lambda_powertools.event_handler.openapi.models import APIKey, Server
-
-    from service.routes import app
-
-    found = json.loads(
-        app.get_openapi_json_schema(
-            title="Paragraph OCR",
-            version=__version__,
-            summary="An image of handwritten or printed lines goes in, its text comes out, line by line.",
-            # Beside this file, whatever the stage.
-            servers=[Server(url="./")],
-            security_schemes={"ApiKey": APIKey.model_validate({"name": "x-api-key", "in": "header"})},
-        )
-    )
-    # Powertools puts schemas of its own validation there.
-    found["components"]["schemas"] = SCHEMAS
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    FILE.write_text(describe(), encoding="utf-8")

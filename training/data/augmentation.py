@@ -1,4 +1,4 @@
-"""A strip or page as it was scanned in; the same text as another pen, hand or camera might have left it out."""
+"""Distort and degrade the pixels of strips and pages at random, as other pens, hands and cameras would."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def warp_strip(
     within = np.where(across < top, top / body + (across - top) / rise, across / np.where(across < 0, body, fall))
     source_y = within + baseline + slope * (x - width / 2)
     if rng.random() < 0.7:
-        # What bends single letters bends them less than what bends words.
+        # Fields of smaller cells, which bend single letters, have smaller amplitudes than those that bend words.
         cell = rng.uniform(0.35, 1.0) * height
         source_x += _field(rng, (height, width), cell, rng.uniform(0.01, 0.085) * cell)
         source_y += _field(rng, (height, width), cell, rng.uniform(0.01, 0.07) * cell)
@@ -148,4 +148,4 @@ def shade(image: Grey, rng: np.random.Generator) -> Grey:
     light = 1.0 - rng.uniform(0.02, 0.6) * np.clip(beyond / (2 * soft) + 0.5, 0.0, 1.0)
     if rng.random() < 0.3:
         light = 1.0 + rng.uniform(-0.5, 0.15) * np.exp(-((beyond / rng.uniform(0.7, 2.5)) ** 2))
-    return np.clip(image * light, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image * light, 0, 255), np.uint8)

@@ -1,4 +1,4 @@
-"""Pages whose reading a person corrected in; a folder of annotated pages, as `training.data.pages` reads it, out.
+"""Turn pages whose reading a person corrected into a folder of annotated pages for `training.data.pages`.
 
     python -m training.data.corrections FOLDER --out PAGES
 
@@ -34,7 +34,7 @@ from training.data.pages import DatasetError
 from training.synthesis.corpus import straight
 from training.synthesis.fonts import CHARSET
 
-# `training.data.pages` takes a shorter baseline for none, pixels.
+# Shortest baseline that `training.data.pages` accepts, pixels.
 SHORTEST_BASELINE = 4.0
 
 
@@ -249,7 +249,7 @@ def _upright(points: list[list[float]], turns: int, width: int, height: int) -> 
 
 
 def _reading(line: dict[str, Any]) -> str | None:
-    """What was read before a person came: the words still have it."""
+    """The reading before it was corrected, which is still in the line's words."""
     words = line.get("words")
     if not isinstance(words, list) or not words or not all(isinstance(word, dict) for word in words):
         return None

@@ -1,4 +1,4 @@
-"""The names of the sources that a model was fitted on in; their credits, as the model's card carries them, out."""
+"""Look up the credits of the sources that a model was trained on, as the model's card carries them."""
 
 from __future__ import annotations
 

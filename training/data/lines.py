@@ -27,7 +27,7 @@ Grey = NDArray[np.uint8]
 
 # Languages of which there is prose; of the others there are word lists and the Declaration of Human Rights.
 PROSE = ("en", "fr", "de", "es", "it", "pt")
-# What a line says, and how often.
+# Kinds of content with their shares.
 CONTENTS = {"prose": 0.36, "language": 0.22, "signs": 0.2, "names": 0.06, "short": 0.06, "rare": 0.06, "mixed": 0.04}
 STYLES = {"hand": 0.42, "print": 0.4, "typewriter": 0.18}
 # Share of strips that show no text at all.
@@ -296,7 +296,7 @@ class DrawnLines:
         return Drawn(cut(page, within), str(line["text"]), style)
 
     def blank(self, rng: Generator) -> Grey:
-        """What is no text of the charset: another script, rules, dots, drawings, bars, pictures, empty paper."""
+        """A strip without text of the charset: another script, rules, dots, drawings, bars, pictures, empty paper."""
         height = self.geometry.height
         width = int(rng.integers(height // 2, self.geometry.width // 2))
         kind = rng.choice(

@@ -1,4 +1,4 @@
-"""A folder of annotated pages in; pages with lines of text, baseline and heights out.
+"""Read a folder of annotated pages: lines with text, baseline, polygon and heights.
 
 The folder holds `pages.jsonl`, one page a line: `{"page_id", "source", "writer", "split", "image", "width", "height",
 "lines": [{"text", "baseline", "polygon", "struck"}], "ignore": [polygon], "partial", "faded"}`, the last three
@@ -22,8 +22,8 @@ from paragraph_ocr.pipeline.rectification import resample, smooth
 
 Points = NDArray[np.float32]
 
-# The shortest baseline, pixels.
-SHORTEST = 4.0
+# Shortest baseline, pixels.
+MIN_BASELINE = 4.0
 
 # Sources that were printed or typed; all others are handwriting.
 PRINTED = {"tapus_fr", "synth_print", "synth_typewriter"}
@@ -67,8 +67,8 @@ class TruePage:
             raise DatasetError(f"{self.path} cannot be read as an image")
         return np.asarray(image, np.uint8)
 
-    def seen(self) -> NDArray[np.uint8]:
-        """The pixels as the product looks for lines in them and reads them; raises what `pixels` does."""
+    def normalised(self) -> NDArray[np.uint8]:
+        """The pixels with dark ink on evenly lit paper, uint8 (H, W), as the product sees them; raises as `pixels`."""
         return even_light(dark_on_light_everywhere(self.pixels()))
 
 
@@ -103,18 +103,18 @@ def line_heights(baseline: Points, polygon: Points) -> tuple[float, float]:
     return ascender, float(np.clip(descender, 0.28 * ascender, 0.8 * ascender))
 
 
-def _line(record: dict[str, object]) -> TrueLine | None:
+def _parse_line(record: dict[str, object]) -> TrueLine | None:
     baseline = np.array(record["baseline"], np.float32).reshape(-1, 2)
     polygon = np.array(record["polygon"], np.float32).reshape(-1, 2)
     if len(baseline) < 2 or len(polygon) < 3:
         return None
     length = float(np.hypot(*(baseline[-1] - baseline[0])))
-    if length < SHORTEST:
+    if length < MIN_BASELINE:
         # A digit one in small print is hardly wider than its stroke.
         if len(baseline) > 2 or length < 0.5:
             return None
         middle = baseline.mean(axis=0)
-        baseline = np.asarray(middle + (baseline - middle) * (SHORTEST / length), np.float32)
+        baseline = np.asarray(middle + (baseline - middle) * (MIN_BASELINE / length), np.float32)
     ascender, descender = line_heights(baseline, polygon)
     text = unicodedata.normalize("NFC", str(record["text"]))
     return TrueLine(text, baseline, polygon, ascender, descender, bool(record.get("struck", False)))
@@ -145,7 +145,7 @@ def load_pages(folder: Path, split: str | None = None) -> list[TruePage]:
             record = json.loads(row)
             if split is not None and record["split"] != split:
                 continue
-            found = [(_line(line), line["polygon"]) for line in record["lines"]]
+            found = [(_parse_line(line), line["polygon"]) for line in record["lines"]]
             lines = tuple(line for line, _ in found if line is not None)
             unusable = [np.array(polygon, np.float32).reshape(-1, 2) for line, polygon in found if line is None]
             ignore = [np.array(polygon, np.float32).reshape(-1, 2) for polygon in record.get("ignore", [])]

@@ -1,4 +1,4 @@
-"""Lines of one hand in; lines that begin like one of them and go on like another, cut between words, out."""
+"""Splice lines of one hand between words: the beginning of one before the end of another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from paragraph_ocr.pipeline.rectification import Normalisation, to_ink
 from training.data.strips import MARGIN, Strip
 
 # Strips that are read at once.
-CHUNK = 64
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,15 @@ def find_cuts(strips: list[Strip], recognizer: Recognizer) -> list[list[Cut]]:
     strips : list of Strip
         As `training.data.strips.enlarged` makes them.
     recognizer : Recognizer
+
+    Returns
+    -------
+    list of list of Cut
+        One list for each strip, columns in pixels of the strip.
     """
     found: list[list[Cut]] = []
-    for start in tqdm(range(0, len(strips), CHUNK), desc="cuts", unit_scale=CHUNK):
-        part = strips[start : start + CHUNK]
+    for start in tqdm(range(0, len(strips), BATCH), desc="cuts", unit_scale=BATCH):
+        part = strips[start : start + BATCH]
         for strip, seen in zip(part, recognizer.look([_core(strip, recognizer) for strip in part]), strict=True):
             characters = recognizer.read(seen)
             spaces = [index for index, character in enumerate(characters) if character.text == " "]
@@ -62,7 +67,7 @@ def find_cuts(strips: list[Strip], recognizer: Recognizer) -> list[list[Cut]]:
                     )
                     gap = ink[first : max(last, first + 1)]
                     if len(gap):
-                        # In the middle of what is emptiest.
+                        # The middle of the columns with least ink.
                         empty = np.flatnonzero(gap <= gap.min() + 0.3)
                         cuts.append(Cut(first + int(empty[len(empty) // 2]), true + ahead))
             found.append(cuts)
@@ -70,7 +75,7 @@ def find_cuts(strips: list[Strip], recognizer: Recognizer) -> list[list[Cut]]:
 
 
 def load_cuts(strips: list[Strip], recognizer: Recognizer, cache: Path) -> list[list[Cut]]:
-    """What `find_cuts` gives, found once and then kept in `cache`."""
+    """As `find_cuts`, with the result kept in the folder `cache`."""
     digest = hashlib.sha256(recognizer.model.card.label.encode())
     for strip in strips:
         digest.update(f"{strip.source} {strip.writer} {strip.text} {strip.pixels.shape}\n".encode())
@@ -123,6 +128,7 @@ def _core(strip: Strip, recognizer: Recognizer) -> NDArray[np.uint8]:
     """As much of a strip as the recogniser sees, as large as it expects it."""
     height, baseline = recognizer.geometry.height, recognizer.geometry.baseline
     scale = MARGIN * height / len(strip.pixels)
-    pixels = np.asarray(cv2.resize(np.asarray(strip.pixels), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    resized = cv2.resize(np.asarray(strip.pixels), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    pixels = np.asarray(resized, np.uint8)
     top = round(baseline * (len(pixels) - height))
     return pixels[top : top + height]

@@ -1,4 +1,4 @@
-"""Annotated pages in; every line's grey strip with its text out, kept on disk as one flat array."""
+"""Cut the lines of annotated pages into grey strips with their text, kept on disk as one flat array."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from training.data.pages import TruePage, load_pages
 # Cached strips are this much taller than what the recogniser sees, so that augmentation can shift, enlarge and shear
 # without running out of page.
 MARGIN = 4 / 3
-# Fewer pages are cut before a pool of processes has started.
-WORTH_A_POOL = 32
+# Fewer pages than this are cut in this process: a pool would not have started by then.
+MIN_POOL_PAGES = 32
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Strip:
 
 def cut_page(page: TruePage, geometry: Geometry) -> list[tuple[NDArray[np.uint8], int]]:
     """The strips of a page's lines that have text, with the index of each line."""
-    pixels = page.seen()
+    pixels = page.normalised()
     return [
         (cut(pixels, frame(line.baseline, line.ascender, line.descender, geometry)), index)
         for index, line in enumerate(page.lines)
@@ -67,7 +67,14 @@ def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs:
         As `training.data.pages.load_pages` takes it.
     geometry : Geometry
     cache : Path
-        Folder for the cut strips; entries are named by what they depend on.
+        Folder for the cut strips; entries are named by a hash of what they depend on.
+    jobs : int
+        Processes that cut.
+
+    Raises
+    ------
+    DatasetError
+        The folder or an image cannot be read.
     """
     stamp = (folder / "pages.jsonl").stat()
     content = f"{folder.resolve()} {stamp.st_size} {stamp.st_mtime_ns} {split} {geometry} seen"
@@ -81,7 +88,7 @@ def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs:
             store = stack.enter_context(name.with_suffix(".bin").open("wb"))
             cut_strips = partial(cut_page, geometry=geometry)
             work: Iterable[list[tuple[NDArray[np.uint8], int]]] = map(cut_strips, pages)
-            if len(pages) >= WORTH_A_POOL:
+            if len(pages) >= MIN_POOL_PAGES:
                 # Spawned, since OpenCV's threads do not survive a fork.
                 pool = stack.enter_context(ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")))
                 work = pool.map(cut_strips, pages, chunksize=4)

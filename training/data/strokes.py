@@ -115,7 +115,8 @@ def measure_line(strokes: list[Points]) -> tuple[float, float, float] | None:
     slope, level, x_height : float
         The baseline is ``y = slope * x + level``; None where too little is written.
     """
-    lows, highs = [], []
+    lows: list[tuple[np.float32, np.float32]] = []
+    highs: list[tuple[np.float32, np.float32]] = []
     for stroke in strokes:
         x, y = stroke.T
         if len(y) < 3:
@@ -183,7 +184,7 @@ def load_items(path: Path, split: str) -> list[PenItem]:
         usual = float(np.median(heights))
         for strokes, text, measured in own:
             slope, level, x_height = measured or (0.0, max(float(s[:, 1].max()) for s in strokes), usual)
-            # A short word's own measure is rough.
+            # The x-height of a short word cannot be measured well.
             scale = usual if len(text) < 12 else float(np.clip(x_height, 0.75 * usual, 1.35 * usual))
             left = min(float(stroke[:, 0].min()) for stroke in strokes)
             shaped = []
@@ -205,7 +206,7 @@ def join_words(words: list[PenItem], rng: Generator) -> PenItem:
     gap = rng.uniform(*SPACE)
     at, strokes = 0.0, []
     for word in words:
-        shift = np.float32([at, rng.normal(0.0, 0.07)])
+        shift = np.array([at, rng.normal(0.0, 0.07)], np.float32)
         strokes += [stroke + shift for stroke in word.strokes]
         at += word.width + gap * float(np.exp(rng.normal(0.0, 0.25)))
     return PenItem(tuple(strokes), " ".join(word.text for word in words), words[0].hand)
@@ -292,11 +293,11 @@ def draw_item(
     width = int(np.clip(item.width * scale + 2 * reach, 16, geometry.width))
     across = min(1.0, (width - 2 * reach) / max(item.width * scale, 1.0))
     ink = np.zeros((geometry.height * OVERSAMPLING, width * OVERSAMPLING), np.uint8)
-    origin = np.float32([reach, geometry.baseline * geometry.height])
+    origin = np.array([reach, geometry.baseline * geometry.height], np.float32)
     slope = rng.normal(0.0, 0.006)
 
     def place(stroke: Points, x: float, y: float) -> Points:
-        placed = (stroke + np.float32([x, y])) * np.float32([scale * across, scale]) + origin
+        placed = (stroke + np.array([x, y], np.float32)) * np.array([scale * across, scale], np.float32) + origin
         placed[:, 1] += np.float32(slope) * (placed[:, 0] - width / 2)
         return np.asarray((placed + 0.5) * OVERSAMPLING - 0.5, np.float32)
 

@@ -1,10 +1,10 @@
-"""Annotated pages in; how sure the recogniser is of a character, and how often it is right then, in its card out.
+"""Calibrate the confidences of the recogniser's characters, and write the calibration into its card.
 
     python -m training.evaluation.calibration PAGES
 
-True lines are read. On the pages of every other writer the share of characters that are right is counted by the
-confidence that the recogniser gave them: from then on, that share is what the product calls its confidence. On the
-pages of the other writers, what it says now of characters and of words is compared with what comes true.
+True lines are read. On the pages of half the writers the share of right characters is fitted to the confidence of the
+recogniser, and becomes what the product calls its confidence. On the pages of the other writers the calibrated
+confidences of characters and of words are compared with the shares that are right.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from matplotlib import pyplot
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
+from sklearn.isotonic import IsotonicRegression
 from tqdm import tqdm
 
 from paragraph_ocr.model_set import write_manifest
@@ -30,13 +31,13 @@ from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import TruePage, load_pages
 
-# Where bins of confidence end; most characters lie in the last.
+# Edges of the bins of confidence; most characters lie in the last.
 EDGES = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.995, 1.0])
 
 Judged = NDArray[np.float64]
 
 
-def judge(truth: str, reading: str) -> NDArray[np.bool_]:
+def mark_right(truth: str, reading: str) -> NDArray[np.bool_]:
     """Whether each character of a reading stands in the truth, by the alignment with the fewest edits."""
     right = np.zeros(len(reading), bool)
     for step in Levenshtein.opcodes(truth, reading):
@@ -45,7 +46,7 @@ def judge(truth: str, reading: str) -> NDArray[np.bool_]:
 
 
 def collect(pages: list[TruePage], reader: PageReader) -> Judged:
-    """What is made of every character that is read.
+    """Confidence and correctness of every character that is read.
 
     Returns
     -------
@@ -58,9 +59,9 @@ def collect(pages: list[TruePage], reader: PageReader) -> Judged:
     for page in tqdm(pages, desc="pages"):
         lines = [line for line in page.lines if line.text and not line.struck]
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in lines]
-        for line, (_, seen) in zip(lines, reader.look(page.seen(), true), strict=True):
+        for line, (_, seen) in zip(lines, reader.look(page.normalised(), true), strict=True):
             characters = recognizer.read(seen)
-            right = judge(line.text, "".join(character.text for character in characters))
+            right = mark_right(line.text, "".join(character.text for character in characters))
             spaces = np.array([character.text == " " for character in characters], bool)
             word = np.where(spaces, -1, words + np.cumsum(spaces))
             words += int(spaces.sum()) + 1
@@ -68,24 +69,36 @@ def collect(pages: list[TruePage], reader: PageReader) -> Judged:
     return np.concatenate(judged)
 
 
-def by_word(judged: Judged) -> Judged:
-    """Float64 (W, 2): of every word with a character, the mean confidence and the share that is right."""
+def average_words(judged: Judged) -> Judged:
+    """The mean confidence of each word's characters and the share of them that is right, float64 (W, 2)."""
     inside = judged[judged[:, 2] >= 0]
     _, word, lengths = np.unique(inside[:, 2], return_inverse=True, return_counts=True)
     return np.column_stack([np.bincount(word, inside[:, column]) / lengths for column in (0, 1)])
 
 
 def bins(judged: Judged) -> list[tuple[int, float, float]]:
-    """Of each bin of confidence that is not empty: characters or words, their mean confidence, the share right."""
+    """Count, mean confidence and share right of the characters or words in each bin that is not empty."""
     which = np.clip(np.searchsorted(EDGES, judged[:, 0], "right") - 1, 0, len(EDGES) - 2)
     parts = [judged[which == number, :2] for number in range(len(EDGES) - 1)]
-    return [(len(part), *(float(mean) for mean in part.mean(axis=0))) for part in parts if len(part)]
+    return [(len(part), float(part[:, 0].mean()), float(part[:, 1].mean())) for part in parts if len(part)]
 
 
 def calibrate(judged: Judged) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Confidences, and the share of characters that are right at each, which never falls."""
+    """Fit an isotonic regression of the share of right characters on the confidence (Zadrozny and Elkan 2002).
+
+    Parameters
+    ----------
+    judged : float64 (N, 2 or more)
+        As `collect` returns it.
+
+    Returns
+    -------
+    confidences, rights : tuples of float
+        One pair for each bin of confidence that is not empty; neither ever falls.
+    """
     counted = bins(judged)
-    rights = np.maximum.accumulate([right for _, _, right in counted])
+    counts, means, shares = zip(*counted, strict=True)
+    rights = IsotonicRegression(increasing=True).fit_transform(means, shares, sample_weight=counts)
     return tuple(round(mean, 4) for _, mean, _ in counted), tuple(round(float(right), 4) for right in rights)
 
 
@@ -139,7 +152,7 @@ def main() -> None:
     errors = {
         "before": calibration_error(before),
         "after": calibration_error(after),
-        "words": calibration_error(by_word(after)),
+        "words": calibration_error(average_words(after)),
     }
     card = json.loads(path.read_text(encoding="utf-8"))
     card["calibration"] = dict(zip(("confidence", "right"), calibration, strict=True))

@@ -1,8 +1,8 @@
-"""Annotated pages in; how well the product finds and reads them turned, warped, shaded and in other conditions, out.
+"""Measure how well the product finds and reads pages that are turned, warped, shaded or changed in other ways.
 
     python -m training.evaluation.conditions PAGES
 
-Every page is changed by each condition, its true lines with it, and read. recall: true lines found at IoU 0.5. error:
+Every page is changed by each condition, with its true lines, and read. recall: true lines found at IoU 0.5. error:
 character error of the true lines, as `training.evaluation` counts it. time: against the same page as it is, read just
 before, median of three each.
 
@@ -205,7 +205,7 @@ CUTS: dict[str, Callable[[TruePage, Grey, Page], Iterator[tuple[TruePage, Grey]]
 
 @dataclass
 class Outcome:
-    """What is counted in one condition: the figures of its pages, and how many times as long each reading took."""
+    """Results of one condition: the figures of its pages, and the ratio of each reading's time to the plain page's."""
 
     figures: Figures = field(default_factory=Figures)
     times: list[float] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Measure how well the product finds and reads each kind of made-up document.
+"""Measure how well the product finds and reads each kind of synthetic document.
 
     python -m training.evaluation.document_conditions build/documents
 
@@ -36,7 +36,7 @@ COLUMNS = ("words", "more", "found", "lone", "extra", "turned")
 
 @dataclass
 class Count:
-    """What is counted over the pages of a source."""
+    """Counts over the pages of a source."""
 
     pages: int = 0
     words: int = 0

@@ -1,4 +1,4 @@
-"""True and found line polygons of a page in; which found line stands for which true one out."""
+"""Match found line polygons with true ones by intersection over union, and measure the distance of baselines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings and truths in; character and word error rates out."""
+"""Character and word error rates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from rapidfuzz.distance import Levenshtein
 
 
-def fold(text: str) -> str:
+def normalise_text(text: str) -> str:
     """Text as it is compared: NFC, straight quotation marks, single spaces.
 
     The ground truth writes curly quotation marks straight, so a reader that keeps them is not wrong.
@@ -27,7 +27,7 @@ class ErrorRate:
 
     def add(self, truth: str, reading: str) -> int:
         """Count one pair; returns its character edits."""
-        truth, reading = fold(truth), fold(reading)
+        truth, reading = normalise_text(truth), normalise_text(reading)
         edits = Levenshtein.distance(truth, reading)
         self.edits += edits
         self.length += len(truth)

@@ -1,4 +1,4 @@
-"""A folder of annotated pages in; how well the product finds and reads their lines, for each source, out.
+"""Measure how well the product finds and reads the lines of annotated pages, for each source.
 
     python -m training.evaluation PAGES
 
@@ -6,13 +6,13 @@ precision, recall, f1: lines found, at IoU 0.5 with the true polygons
 baseline: how far the baselines of lines found are from the true ones, pixels of the image
 cer, wer: character and word error of whole pages through the product, each true line against what was read where it
     stands, a missed line counting as deleted
-unseen: cer without the lines whose text the training split has, too, which a reader may know by heart: as a line, or
-    half their words or more in runs of five
+unseen: cer without the lines whose text the training split has, too: as a line, or half their words or more in runs of
+    five
 invented: characters read where no true line stands, as a share of the true ones; real writing that the annotators left
     out (stamps, notes of the archive) counts here too
 text: character error of a page's whole text as one string in the order of the source, inventions included
 strips: character error of the recogniser alone, on strips cut at the true lines
-strips unseen: the same without the lines of known text
+strips unseen: the same without the lines of such text
 
 Pages that are annotated only in part count for recall, cer, wer and the strips alone, sheets of crops for the strips.
 """
@@ -38,18 +38,18 @@ from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.rectification import cut, frame
-from training.data.known import KnownText
 from training.data.pages import PRINTED, TruePage, load_pages
+from training.data.seen_text import SeenText
 from training.evaluation.matching import baseline_error, match_lines
-from training.evaluation.metrics import ErrorRate, fold
+from training.evaluation.metrics import ErrorRate, normalise_text
 
-# Sheets that crops of words were set in, which are no pages.
+# Sources whose images are sheets of cropped words, and no pages.
 CROPS = {"dhsd_de"}
 
 
 @dataclass
 class Figures:
-    """What is counted over the pages of a source."""
+    """Counts over the pages of a source."""
 
     pages: int = 0
     matched: int = 0
@@ -93,7 +93,7 @@ class Misreading:
 
 
 def score_page(
-    page: TruePage, reading: Page, figures: Figures, strips: Sequence[str] = (), known: Sequence[bool] = ()
+    page: TruePage, reading: Page, figures: Figures, strips: Sequence[str] = (), seen: Sequence[bool] = ()
 ) -> None:
     """Add a page to the figures of its source.
 
@@ -105,8 +105,8 @@ def score_page(
     figures : Figures
     strips : sequence of str
         The recogniser's reading of each true line, where it was asked for.
-    known : sequence of bool
-        Whether each true line may be known by heart; none is where it is empty.
+    seen : sequence of bool
+        Whether the text of each true line was seen in training; none was where it is empty.
     """
     found = [np.array(line.polygon, np.float32) for line in reading.lines]
     matches = match_lines([line.polygon for line in page.lines], found, list(page.ignore))
@@ -128,9 +128,9 @@ def score_page(
         for true, own in matches.pairs
     ]
     figures.found += len(reading.lines) - len(matches.ignored) if page.whole else len(matches.pairs)
-    _score_lines(page, readings, known, figures.lines, figures.unseen)
+    _score_lines(page, readings, seen, figures.lines, figures.unseen)
     if strips:
-        _score_lines(page, strips, known, figures.strips, figures.strips_unseen)
+        _score_lines(page, strips, seen, figures.strips, figures.strips_unseen)
     if page.whole:
         figures.invented += extra
         kept = [line.text for index, line in enumerate(reading.lines) if index not in matches.ignored]
@@ -138,14 +138,14 @@ def score_page(
 
 
 def _score_lines(
-    page: TruePage, readings: Sequence[str], known: Sequence[bool], every: ErrorRate, unseen: ErrorRate
+    page: TruePage, readings: Sequence[str], seen: Sequence[bool], every: ErrorRate, unseen: ErrorRate
 ) -> None:
     """Add what was read of each true line, but for those that were struck."""
     for index, (line, reading) in enumerate(zip(page.lines, readings, strict=True)):
         if line.struck or not line.text:
             continue
         every.add(line.text, reading)
-        if not (known and known[index]):
+        if not (seen and seen[index]):
             unseen.add(line.text, reading)
 
 
@@ -157,7 +157,7 @@ def evaluate(
     sources: Collection[str] = (),
     misread: list[Misreading] | None = None,
 ) -> dict[str, Figures]:
-    """Figures of each source; of handwriting, print and all together, where there are several such.
+    """Read the pages of a split and score them.
 
     Parameters
     ----------
@@ -170,44 +170,53 @@ def evaluate(
     sources : collection of str
         The sources that are read; all where it is empty.
     misread : list of Misreading, optional
-        Where lines go that the recogniser alone did not read right.
+        Lines that the recogniser alone misread are added to it.
+
+    Returns
+    -------
+    dict of Figures
+        For each source; where there are several, also for all handwriting, all print, and all pages.
+
+    Raises
+    ------
+    DatasetError
+        The folder or an image cannot be read.
     """
     pages = load_pages(folder)
-    known = KnownText(line.text for page in pages if page.split == "train" for line in page.lines)
+    training_text = SeenText(line.text for page in pages if page.split == "train" for line in page.lines)
     figures: dict[str, Figures] = {}
     kinds: dict[str, Figures] = {}
     overall = Figures()
     chosen = [page for page in pages if page.split == split and (not sources or page.source in sources)]
     for page in tqdm(chosen, desc="pages"):
-        seen = page.seen()
+        pixels = page.normalised()
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in page.lines]
-        strips = [line.text for line in reader.read_lines(seen, true)]
-        by_heart = known.knows([line.text for line in page.lines])
+        strips = [line.text for line in reader.read_lines(pixels, true)]
+        seen = training_text.contains([line.text for line in page.lines])
         own = figures.setdefault(page.source, Figures())
         if page.source in CROPS:
             own.pages += 1
-            _score_lines(page, strips, by_heart, own.strips, own.strips_unseen)
+            _score_lines(page, strips, seen, own.strips, own.strips_unseen)
             continue
-        pixels = page.pixels()
-        reading = reader.read_image(pixels, page.page_id)
+        reading = reader.read_image(page.pixels(), page.page_id)
         kind = "printed" if page.source in PRINTED else "handwritten"
         for each in (own, kinds.setdefault(kind, Figures()), overall):
-            score_page(page, reading, each, strips, by_heart)
+            score_page(page, reading, each, strips, seen)
         if misread is not None:
             for line, text in zip(page.lines, strips, strict=True):
-                errors = Levenshtein.distance(fold(line.text), fold(text))
+                errors = Levenshtein.distance(normalise_text(line.text), normalise_text(text))
                 if errors and line.text and not line.struck:
-                    strip = cut(seen, frame(line.baseline, line.ascender, line.descender, reader.recognizer.geometry))
+                    strip = cut(pixels, frame(line.baseline, line.ascender, line.descender, reader.recognizer.geometry))
                     misread.append(Misreading(errors, strip, line.text, text))
         if overlays is not None:
             overlays.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(overlays / f"{page.page_id}.jpg"), draw_overlay(pixels, reading)[:, :, ::-1])
+            cv2.imwrite(str(overlays / f"{page.page_id}.jpg"), draw_overlay(page.pixels(), reading)[:, :, ::-1])
     together = (kinds if len(kinds) > 1 else {}) | {"all": overall}
     return dict(sorted(figures.items())) | (together if len(figures) > 1 else {})
 
 
 def draw_worst(misread: list[Misreading], count: int = 50) -> NDArray[np.uint8]:
-    """The lines that cost most, worst first, each strip with what it says in green and what was read in red.
+    """Draw the lines with most errors, worst first, each strip with its true text in green and the reading in red.
 
     Returns
     -------

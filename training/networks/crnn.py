@@ -1,4 +1,4 @@
-"""CRNN: convolutions over the strip, a bidirectional LSTM along it, a softmax over the charset every four pixels."""
+"""CRNN: convolutions over a strip, a bidirectional LSTM along it, and CTC scores of the charset every four columns."""
 
 from __future__ import annotations
 
@@ -6,14 +6,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.networks.layers import Residual, collapse, convolution, ctc_loss
+from training.networks.layers import Residual, convolution, ctc_loss, greedy_decode
 
-LONGEST_MASK = 8
+MAX_MASK = 8
 
 
-def mask(columns: Tensor, share: float) -> Tensor:
-    """Columns (N, features, T) with about a share of them 0, in spans of two to eight, as long throughout a batch."""
-    length = int(torch.randint(2, LONGEST_MASK + 1, ()))
+def mask_columns(columns: Tensor, share: float) -> Tensor:
+    """Set spans of columns to zero.
+
+    Parameters
+    ----------
+    columns : float (N, features, T)
+    share : float
+        About what share of the columns is masked.
+
+    Returns
+    -------
+    float (N, features, T)
+        Spans are two to eight columns long, of one length throughout a batch.
+    """
+    length = int(torch.randint(2, MAX_MASK + 1, ()))
     starts = torch.rand(columns.shape[0], 1, columns.shape[2] + length - 1, device=columns.device) < share / length
     spans = functional.max_pool1d(starts.to(columns.dtype), length, 1)
     return columns * (1.0 - spans)
@@ -82,11 +94,11 @@ class CRNN(nn.Module):
         self.masked = masked
 
     def columns(self, strips: Tensor) -> Tensor:
-        """What the convolutions make of strips (N, 1, H, W), float32 (N, features, W / 4)."""
+        """Features of strips (N, 1, H, W) before the LSTM, float32 (N, features, W / 4)."""
         return self.convolutions(strips).squeeze(2)  # type: ignore[no-any-return]
 
     def steps(self, columns: Tensor) -> Tensor:
-        """What the LSTM makes of columns (N, features, W / 4), float32 (N, W / 8, 2 hidden)."""
+        """States of the LSTM over columns (N, features, W / 4), float32 (N, W / 8, 2 hidden)."""
         hidden, _ = self.lstm(torch.relu(self.pairs(columns)).transpose(1, 2))
         return hidden  # type: ignore[no-any-return]
 
@@ -103,7 +115,7 @@ class CRNN(nn.Module):
         float32 (N, W / 4, C); in training a pair of these, the shortcut's second
         """
         columns = self.columns(strips)
-        seen = mask(columns, self.masked) if self.training and self.masked else columns
+        seen = mask_columns(columns, self.masked) if self.training and self.masked else columns
         scores = self.head(self.dropout(self.steps(seen)))
         log_probabilities: Tensor = scores.reshape(scores.shape[0], -1, self.classes).log_softmax(2)
         if not self.training:
@@ -117,4 +129,4 @@ class CRNN(nn.Module):
 
     def read(self, strips: Tensor) -> list[list[int]]:
         """The classes of the characters in each strip, the likeliest of every frame."""
-        return collapse(self(strips))
+        return greedy_decode(self(strips))

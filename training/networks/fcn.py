@@ -1,4 +1,4 @@
-"""FCN: a paragraph in; for each pixel whether it is paper, an odd line or an even one out."""
+"""FCN that labels each pixel of a paragraph as paper, an odd line or an even one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The convolutional pieces that the networks share."""
+"""Convolution blocks, the CTC loss and greedy CTC decoding, which several networks use."""
 
 from __future__ import annotations
 
@@ -49,6 +49,6 @@ def ctc_loss(log_probabilities: Tensor, classes: Tensor, lengths: Tensor) -> Ten
     return losses.sum() / lengths.sum()
 
 
-def collapse(log_probabilities: Tensor) -> list[list[int]]:
-    """The likeliest class of each frame (N, T, C), repeated ones once and no blanks."""
+def greedy_decode(log_probabilities: Tensor) -> list[list[int]]:
+    """Greedy CTC decoding: the likeliest class of each frame (N, T, C), repeats merged and blanks removed."""
     return [[kind for kind, _ in groupby(row) if kind] for row in log_probabilities.argmax(2).tolist()]

@@ -1,4 +1,4 @@
-"""Seq2seq: the CRNN's convolutions and LSTM as encoder, a transformer that writes a character at a time as decoder."""
+"""Sequence-to-sequence recogniser: the CRNN's convolutions and LSTM as encoder, a transformer as decoder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch.nn import functional
 
 from training.networks.crnn import CRNN
 
-# The class that no character has begins and ends every line.
+# Class 0, which no character has, marks the beginning and the end of a line.
 END = 0
 
 
-class Layer(nn.Module):
+class DecoderLayer(nn.Module):
     """A layer of a transformer's decoder (Vaswani et al. 2017), normalised before each part (Xiong et al. 2020)."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -27,7 +27,7 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def attend(self, question: Tensor, memory: Tensor, causal: bool) -> Tensor:
-        """What (N, L, D) finds in keys and values (N, T, 2 D)."""
+        """Attention of queries (N, L, D) over keys and values (N, T, 2 D)."""
         parts = [part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (question, *memory.chunk(2, dim=2))]
         return functional.scaled_dot_product_attention(*parts, is_causal=causal).transpose(1, 2).flatten(2)
 
@@ -79,7 +79,7 @@ class Seq2Seq(CRNN):
         self.places = nn.Embedding(longest, width)
         self.characters = nn.Embedding(classes, width)
         self.positions = nn.Embedding(longest, width)
-        self.layers = nn.ModuleList(Layer(width, heads, 0.1) for _ in range(layers))
+        self.layers = nn.ModuleList(DecoderLayer(width, heads, 0.1) for _ in range(layers))
         self.last = nn.LayerNorm(width)
         self.choice = nn.Linear(width, classes)
         self.width, self.longest = width, longest
@@ -92,7 +92,7 @@ class Seq2Seq(CRNN):
         return self
 
     def encode(self, strips: Tensor) -> Tensor:
-        """What every layer of the decoder looks at: keys and values of strips, float32 (layers, N, W / 8, 2 D)."""
+        """Keys and values of strips for each layer of the decoder, float32 (layers, N, W / 8, 2 D)."""
         with torch.set_grad_enabled(False):
             steps = self.steps(self.columns(strips))
         places = self.places(torch.arange(steps.shape[1], device=steps.device))
@@ -124,7 +124,7 @@ class Seq2Seq(CRNN):
             kept.append(after)
         return self.choice(self.last(x)).log_softmax(2), torch.stack(kept)
 
-    def nothing(self, memory: Tensor) -> Tensor:
+    def empty_past(self, memory: Tensor) -> Tensor:
         """The past of a line's first character."""
         return memory.new_zeros((len(self.layers), memory.shape[1], 0, 2 * self.width))
 
@@ -135,13 +135,13 @@ class Seq2Seq(CRNN):
         given = functional.pad(wanted[:, :-1].clamp(min=END), (1, 0), value=END)
         memory = self.encode(strips)
         positions = torch.arange(given.shape[1], device=given.device)
-        scores, _ = self.decode(given, positions, memory, self.nothing(memory))
+        scores, _ = self.decode(given, positions, memory, self.empty_past(memory))
         return functional.cross_entropy(scores.float().flatten(0, 1), wanted.flatten(), label_smoothing=0.05)
 
     def read(self, strips: Tensor) -> list[list[int]]:
         """The classes of the characters in each strip, the likeliest at every place, until the end."""
         memory = self.encode(strips)
-        past, character = self.nothing(memory), torch.full((len(strips), 1), END, device=strips.device)
+        past, character = self.empty_past(memory), torch.full((len(strips), 1), END, device=strips.device)
         read = []
         for place in range(self.longest):
             position = torch.tensor([place], device=strips.device)

@@ -1,4 +1,4 @@
-"""Sliding CNN: a window that slides along the strip, a CNN that sees nothing beyond it, then as the CRNN goes on."""
+"""Sliding CNN: a CNN over windows along the strip, each of which it sees alone, followed by the CRNN's LSTM."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SlidingCNN(CRNN):
     """
 
     def columns(self, strips: Tensor) -> Tensor:
-        """What the convolutions make of the windows of strips (N, 1, H, W), float32 (N, features, W / 4); W in hops."""
+        """Features of the windows of strips (N, 1, H, W), float32 (N, features, W / 4); W is a multiple of the hop."""
         count, _, height, width = strips.shape
         around = (WINDOW - HOP) // 2
         hops = functional.pad(strips, (around, around)).reshape(count, height, -1, HOP).transpose(1, 2)

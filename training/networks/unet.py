@@ -1,4 +1,4 @@
-"""U-Net: a page in; maps of lines' cores and of their distances to baseline and heights, and how it lies, out."""
+"""U-Net that predicts maps of text line cores, distances to baselines and heights, and a page's orientation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class UNet(nn.Module):
         super().__init__()
         self.stem = convolution(1, channels[0], 2, kernel=5)
         pairs = list(pairwise(channels))
-        # The widest map is the dearest: one convolution there, three on each of the smaller ones.
+        # Convolutions cost most at full width: one there, three on each of the smaller maps.
         self.down = nn.ModuleList(
             nn.Sequential(convolution(i, o, 2), Residual(o) if depth else nn.Identity())
             for depth, (i, o) in enumerate(pairs)

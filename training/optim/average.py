@@ -1,9 +1,9 @@
-"""Checkpoints of one network, each from the end of a run, in; a checkpoint with the mean of their weights out.
-
-Runs that went on from each other end at different edges of one valley, and what lies between them generalises better
-than either (Izmailov et al. 2018; Wortsman et al. 2022).
+"""Average the weights of several checkpoints of one network.
 
     python -m training.optim.average FIRST.pt LAST.pt --out runs/recognizer/best.pt
+
+Runs that went on from each other end at different points of one basin of the loss, and the mean of their weights
+generalises better than any of them (Izmailov et al. 2018; Wortsman et al. 2022).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from training.fit import save_atomically
+from training.output import save_atomically
 
 
 class AverageError(Exception):

@@ -1,4 +1,4 @@
-"""A network's gradients in; for every weight matrix a step as long along each of its directions as along any other."""
+"""Muon, an optimizer whose steps are orthogonalised matrices, for the weights of convolutions and LSTMs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-# What a step of the iteration makes of a singular value x: a x + b x^3 + c x^5.
+# Coefficients of the iteration's polynomial a x + b x^3 + c x^5 in a singular value x.
 A, B, C = 3.4445, -4.775, 2.0315
 ITERATIONS = 5
 MOMENTUM = 0.95
-# Makes a step's mean square that of Adam's.
+# Scales steps to the root mean square of Adam's.
 SCALE = 0.2
 
 

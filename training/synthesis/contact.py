@@ -1,4 +1,4 @@
-"""Draw contact sheets of made-up pages, with the polygons and baselines of their lines.
+"""Draw contact sheets of synthetic documents, with the polygons and baselines of their lines.
 
 ``python -m training.synthesis.contact --assets build/assets --texts TEXTS --out build/contact --pages 6 --kind form``
 writes a picture for each kind, without ``--kind`` for all; lines are red, baselines blue, ignored areas green.
@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from training.synthesis.corpus import Corpus
@@ -21,6 +22,7 @@ from training.synthesis.documents import KINDS, make_document
 from training.synthesis.fonts import load_faces
 from training.synthesis.noise import Pixels
 from training.synthesis.recorded import RecordedHands
+from training.vision import make_grid
 
 CELL = 900
 
@@ -71,9 +73,8 @@ def main() -> None:
             cells.append(draw(pixels, record, arguments.cell))
         seconds = (perf_counter() - start) / arguments.pages
         across = math.ceil(math.sqrt(arguments.pages))
-        cells += [np.full_like(cells[0], 170)] * (-len(cells) % across)
-        rows = [np.hstack(cells[at : at + across]) for at in range(0, len(cells), across)]
-        cv2.imwrite(str(arguments.out / f"{kind}.png"), np.vstack(rows))
+        sheet = make_grid(torch.from_numpy(np.stack(cells)).permute(0, 3, 1, 2), across, padding=0, pad_value=170)
+        cv2.imwrite(str(arguments.out / f"{kind}.png"), sheet.permute(1, 2, 0).contiguous().numpy())
         print(f"{kind:10} {seconds:.2f} s a page")
 
 

@@ -1,4 +1,4 @@
-"""Folders of texts and names in; blocks of text as people write them (prose, letters, lists, accounts, records) out."""
+"""Compose blocks of text as people write them (prose, letters, lists, accounts, records) from word lists and texts."""
 
 from __future__ import annotations
 

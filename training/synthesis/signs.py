@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from numpy.random import Generator
 
@@ -327,7 +328,7 @@ class Signs:
         )
 
     def source(self) -> str:
-        name, number = self.name, lambda: self.number(3)
+        name, number = self.name, partial(self.number, 3)
         return self.pick(
             [
                 f"if ({name()} {self.pick(OPERATORS)} {number()}) {{",
@@ -432,11 +433,9 @@ class Signs:
         )
 
     def bracketed(self) -> str:
-        opening, closing = self.pick(
-            ["()", "[]", "{}", "<>", '""', "''", "«»", "‹›", "**", "__", "``", "||", "//", "--"]
-        )
+        brackets = self.pick(["()", "[]", "{}", "<>", '""', "''", "«»", "‹›", "**", "__", "``", "||", "//", "--"])
         text = self.pick([self.word(), self.pick(self.words), self.number(4), f"{self.word()} {self.word()}"])
-        return f"{opening}{text}{closing}"
+        return f"{brackets[0]}{text}{brackets[1]}"
 
     def version(self) -> str:
         return (

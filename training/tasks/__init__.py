@@ -1,1 +1,1 @@
-"""What is fitted: detector, recogniser, language model, and the kind of writing."""
+"""The models that are trained: detector, recogniser, language model, and the classifier of handwriting and print."""

@@ -1,4 +1,4 @@
-"""Fitting a line detector: annotated pages in; batches of line maps, their loss and validation F1 out."""
+"""Train a line detector on annotated pages: options, batches, loss and validation."""
 
 from __future__ import annotations
 
@@ -19,38 +19,40 @@ from paragraph_ocr.pipeline.detection import DISTANCE_UNIT, SearchSettings, find
 from paragraph_ocr.pipeline.light import even_light
 from paragraph_ocr.pipeline.rectification import Normalisation, Points, resample, smooth, to_ink
 from training.data.augmentation import degrade, shade
-from training.data.batches import leave_signals
 from training.data.pages import TruePage, load_pages, refuse_shared_writers
+from training.data.workers import ignore_stop_signals
+from training.evaluation.end_to_end import choose_pages, page_character_errors
 from training.evaluation.matching import match_lines
-from training.evaluation.tandem import choose_pages, page_errors
 from training.networks.unet import UNet
 
 NETWORKS: dict[str, type[UNet]] = {"unet": UNet}
 THRESHOLD = 0.5
-# Pages are padded to multiples of so many pixels, which the network halves five times.
-GRAIN = 64
+# Sides of an input are multiples of this, since the network halves them five times.
+SIZE_MULTIPLE = 64
 
 # A line's core is this part of its ascender height above the baseline, and this part below. It ends this many ascender
 # heights before the line does, so that the lines of neighbouring columns come apart, but loses no more than a share of
 # its length at either end (`DetectionOptions.short_inset`), so that something is left of a single digit.
 CORE = (0.42, 0.05)
 INSET = 0.35
-# A page is shown as if its longer side were at most so many times its shorter one: of a strip, a part is seen.
-ELONGATED = 2.0
-SURVEY = SearchSettings(confidence=0.55, sure=0.8, lines=50, ascender=14.0, enlargement=1.75, skew=5.0, tall=64.0)
-# How many of the samples are ruled or squared, and the distance of the rules, in shares of the input's side.
+# Of a page that is more elongated than this, longer side to shorter one, only a part is shown at once.
+MAX_ASPECT_RATIO = 2.0
+SEARCH_SETTINGS = SearchSettings(
+    confidence=0.55, sure=0.8, lines=50, ascender=14.0, enlargement=1.75, skew=5.0, tall=64.0
+)
+# Share of the samples with ruled or squared paper, and the distance of its rules as shares of the input's side.
 RULED = (0.25, (0.012, 0.08))
-# How many have the hard edge of a shadow, a seam or a fold, so that not each line across the writing parts columns.
+# Share of the samples with the hard edge of a shadow, a seam or a fold, which must not be taken for column rules.
 SHADED = 0.2
-# What a pixel just beyond a line's end counts in the loss of the cores, beside any other, and one of a line that is
-# shorter than so many ascender heights: page numbers and single letters have few pixels to be found by.
+# Weights in the loss of the cores: of pixels just beyond a line's end, and of the pixels of lines that are shorter than
+# so many ascender heights, since page numbers and single letters have few pixels.
 END_WEIGHT = 5.0
 SHORT, SHORT_WEIGHT = 3.0, 4.0
 
 
 @dataclass(frozen=True)
 class DetectionOptions:
-    """What an experiment file says under [data].
+    """The table [data] of an experiment file.
 
     `size` is the side of the input, `batch` pages a step, `zoom` the smallest and largest enlargement over the whole
     page, `joined` the share of samples made of two pages beside each other, `turned` that of samples turned by
@@ -71,13 +73,13 @@ class DetectionOptions:
 
 
 def describe(options: DetectionOptions) -> dict[str, Any]:
-    """What the product has to know of a detector with these options: its input and how it is made."""
+    """The entries of a detector's card that describe its input and preprocessing."""
     return {
         "model": "detector",
         "input": {
             "name": "page",
             "shape": [1, 1, options.size, options.size],
-            "grains": [1, 1, GRAIN, GRAIN],
+            "grains": [1, 1, SIZE_MULTIPLE, SIZE_MULTIPLE],
         },
         "outputs": [{"name": "maps"}, {"name": "axis"}],
         "preprocessing": {
@@ -85,31 +87,31 @@ def describe(options: DetectionOptions) -> dict[str, Any]:
             "threshold": THRESHOLD,
             "inset": INSET,
             "short_inset": options.short_inset,
-            "survey": asdict(SURVEY),
+            "survey": asdict(SEARCH_SETTINGS),
         },
     }
 
 
 @dataclass(frozen=True)
-class SmallPage:
-    """A page shrunk for training: pixels uint8 (H, W) and the factor from the page's own pixels."""
+class DownscaledPage:
+    """A page in training resolution: pixels uint8 (H, W) and the scale factor from the image's own pixels."""
 
     page: TruePage
     pixels: NDArray[np.uint8]
     factor: float
 
 
-def extent(shape: tuple[int, ...]) -> float:
-    """Pixels of a page's longer side, or of as much of it as is seen at once where it is elongated."""
-    return min(max(shape), ELONGATED * min(shape))
+def visible_length(shape: tuple[int, ...]) -> float:
+    """Length of a page\'s longer side, or of as much of it as is shown at once, in pixels."""
+    return min(max(shape), MAX_ASPECT_RATIO * min(shape))
 
 
-def shrink(page: TruePage, longest: int) -> SmallPage:
-    """The page with its longest side at most `longest` pixels."""
-    pixels = page.seen()
-    factor = min(1.0, longest / extent(pixels.shape))
+def downscale(page: TruePage, longest: int) -> DownscaledPage:
+    """Scale a page down so that its longer side, or what is shown of it at once, has at most `longest` pixels."""
+    pixels = page.normalised()
+    factor = min(1.0, longest / visible_length(pixels.shape))
     size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
-    return SmallPage(page, np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8), factor)
+    return DownscaledPage(page, np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8), factor)
 
 
 def draw_maps(
@@ -188,12 +190,23 @@ def draw_maps(
     return maps
 
 
-def join(
+def concatenate(
     left: tuple[NDArray[np.float32], NDArray[np.float32]],
     right: tuple[NDArray[np.float32], NDArray[np.float32]],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Two samples side by side, like the columns of a register, often with a rule between them."""
+    """Two samples side by side, like the columns of a register, often with a rule between them.
+
+    Parameters
+    ----------
+    left, right : pairs of float32 (S, S) and float32 (5, S / stride, S / stride)
+        Ink and maps as `AugmentedPages.sample` gives them.
+    rng : Generator
+
+    Returns
+    -------
+    pair like `left`
+    """
     size, side = left[0].shape[1], left[1].shape[2]
     stride = size // side
     at = round(float(rng.uniform(0.2, 0.8)) * side)
@@ -219,7 +232,7 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
     the maps of a page that is not upright weigh nothing.
     """
 
-    def __init__(self, pages: list[SmallPage], options: DetectionOptions, stride: int, seed: int) -> None:
+    def __init__(self, pages: list[DownscaledPage], options: DetectionOptions, stride: int, seed: int) -> None:
         self.pages = pages
         self.options = options
         self.stride = stride
@@ -227,11 +240,13 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         weights = np.array([options.weights.get(small.page.source, 1.0) for small in pages])
         self.probability = weights / weights.sum()
 
-    def sample(self, small: SmallPage, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """One page zoomed, turned a little, sheared and shifted, with its maps."""
+    def sample(
+        self, small: DownscaledPage, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """One page scaled, rotated a little, sheared and shifted: ink, float32 (S, S), and maps as of `draw_maps`."""
         size = self.options.size
         height, width = small.pixels.shape
-        zoom = size / extent((height, width)) * float(np.exp(rng.uniform(*np.log(self.options.zoom))))
+        zoom = size / visible_length((height, width)) * float(np.exp(rng.uniform(*np.log(self.options.zoom))))
         aspect = float(np.exp(rng.normal(0.0, 0.08)))
         angle = np.deg2rad(rng.normal(0.0, 1.5) if rng.random() < 0.75 else rng.uniform(-18, 18))
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -249,18 +264,18 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         own = np.concatenate([linear * small.factor, shift[:, None]], axis=1)
         pixels = degrade(np.asarray(seen, np.uint8), rng, *RULED)
         if rng.random() < SHADED:
-            # As the product does, which leaves the edge itself.
+            # The product does the same; the edge itself stays visible.
             pixels = even_light(shade(pixels, rng))
         ink = to_ink(pixels, Normalisation())
         return ink, draw_maps(small.page, own, size, self.stride, self.options.short_inset)
 
-    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-        """One page, or two beside each other, perhaps turned."""
+    def compose(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+        """One page, or two beside each other, with the quarter turns it was given; maps of a turned page are zero."""
         joined = rng.random() < self.options.joined
         chosen = rng.choice(len(self.pages), 2 if joined else 1, p=self.probability)
         ink, maps = self.sample(self.pages[chosen[0]], rng)
         if joined:
-            ink, maps = join((ink, maps), self.sample(self.pages[chosen[1]], rng), rng)
+            ink, maps = concatenate((ink, maps), self.sample(self.pages[chosen[1]], rng), rng)
         turn = int(rng.integers(1, 4)) if rng.random() < self.options.turned else 0
         if turn:
             ink, maps = np.ascontiguousarray(np.rot90(ink, -turn)), np.zeros_like(maps)
@@ -270,7 +285,7 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         while True:
-            seen = [self.draw(rng) for _ in range(self.options.batch)]
+            seen = [self.compose(rng) for _ in range(self.options.batch)]
             yield (
                 torch.from_numpy(np.stack([ink[None] for ink, _, _ in seen])),
                 torch.from_numpy(np.stack([maps for _, maps, _ in seen])),
@@ -279,7 +294,7 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class Detection:
-    """The detector's side of `training.fit`."""
+    """What `training.fit` needs to train a detector."""
 
     def __init__(self, folders: list[Path], cache: Path, options: dict[str, Any], network: dict[str, Any]) -> None:
         del cache
@@ -294,14 +309,14 @@ class Detection:
             [(page.source, page.writer) for page in pages if page.split == "val"],
             self.options.same_writer,
         )
-        self.train = [shrink(page, longest) for page in pages if page.split == "train"]
+        self.train = [downscale(page, longest) for page in pages if page.split == "train"]
         self.sources = sorted({page.source for page in pages if page.split == "train"})
         self.validation = choose_pages([page for page in pages if page.split == "val"], self.options.validation_pages)
 
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Endless training batches."""
         pages = AugmentedPages(self.train, self.options, self.stride, seed)
-        return iter(DataLoader(pages, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
+        return iter(DataLoader(pages, batch_size=None, num_workers=workers, worker_init_fn=ignore_stop_signals))
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
         """Cross entropy and Dice loss of the cores, smooth L1 of the distances inside, cross entropy of the axis."""
@@ -318,7 +333,7 @@ class Detection:
         return total + 0.3 * functional.cross_entropy(axis, sideways)
 
     def draw(self, batch: tuple[Tensor, Tensor, Tensor]) -> NDArray[np.uint8]:
-        """A batch as a picture, uint8 (H, W, 3): pages with the cores of their lines in red, unlearnt parts in blue."""
+        """Picture of a batch, uint8 (H, W, 3): pages with the cores of their lines in red, ignored areas in blue."""
         ink, maps, _ = (part.numpy() for part in batch)
         pages = []
         for page, map_ in zip(ink[:, 0], maps, strict=True):
@@ -334,7 +349,9 @@ class Detection:
         """Line F1 at IoU 0.5 for each source, "score" as one less their mean, and character error of whole pages."""
         counts: dict[str, NDArray[np.int64]] = {}
         for page in self.validation:
-            ink, scale = letterbox(page.seen(), self.options.size, (GRAIN, GRAIN), Normalisation())
+            ink, scale = letterbox(
+                page.normalised(), self.options.size, (SIZE_MULTIPLE, SIZE_MULTIPLE), Normalisation()
+            )
             with torch.inference_mode():
                 maps = network(torch.from_numpy(ink).to(device))[0].float().cpu().numpy()[0]
             lines = find_lines(maps, self.stride, THRESHOLD, INSET, self.options.short_inset)
@@ -347,4 +364,4 @@ class Detection:
             for name, (hit, true, found) in sorted(counts.items())
         }
         score = {"score": 1.0 - float(np.mean(list(figures.values())))}
-        return score | figures | page_errors(self.validation, network, describe(self.options), device)
+        return score | figures | page_character_errors(self.validation, network, describe(self.options), device)

@@ -1,11 +1,11 @@
-"""Annotated pages in; the model that tells printed lines from handwritten ones, with its scores, out.
+"""Train and score the classifier of printed and handwritten lines.
 
     python -m training.tasks.kinds --data PAGES --data build/synthetic
-    python -m training.tasks.kinds --data PAGES --data build/synthetic --keep     (the model that there is, scored anew)
+    python -m training.tasks.kinds --data PAGES --data build/synthetic --keep     (score the present model again)
 
-Lines are those that the product finds and whose text is known. Scores are shares that were judged right: of lines and
-of pages of each source, by writers and faces of whom nothing was fitted on, and of mixed pages, which are put together
-from the upper half of one such page and the lower half of another.
+Lines are those that the product finds and that match a transcribed line. Scores are accuracies: of lines and of pages
+of each source, by writers and in typefaces that the model was not trained on, and of mixed pages, which are composed of
+the upper half of one such page and the lower half of another.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 from paragraph_ocr.document import Line, Points
@@ -29,10 +30,10 @@ from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import PRINTED, TruePage, load_pages
 from training.evaluation.matching import match_lines
 
-# A handwriting face repeats its letters, as type does.
-LEFT_OUT = {"synth_hand"}
+# Letters of a handwriting typeface repeat, as those of type do.
+EXCLUDED = {"synth_hand"}
+# Factor of the squared weights in the loss.
 RIDGE = 1.0
-STEPS = 30
 DIGITS = 5
 
 
@@ -45,8 +46,8 @@ class Sample:
     values: NDArray[np.float32]
 
 
-def find(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
-    """The lines of a page that are lines however they are read, unread."""
+def find_lines(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
+    """The lines that the detector is sure of, without their text."""
     return [
         Line("", line.confidence, _points(line.polygon), _points(line.baseline), ())
         for line in reader.detector.find(pixels).lines
@@ -55,9 +56,9 @@ def find(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
 
 
 def sample(page: TruePage, reader: PageReader) -> Sample | None:
-    """The lines of a page that are found and known; None where there are none."""
+    """The features of a page's found lines that match a transcribed one; None where there are none."""
     pixels = page.pixels()
-    found = find(pixels, reader)
+    found = find_lines(pixels, reader)
     polygons = [np.array(line.polygon, np.float32) for line in found]
     owners = match_lines([line.polygon for line in page.lines], polygons, []).owner
     known = [line for line, owner in zip(found, owners, strict=True) if owner is not None and page.lines[owner].text]
@@ -69,7 +70,13 @@ def _points(points: NDArray[np.float32]) -> Points:
 
 
 def fit(samples: Sequence[Sample]) -> KindModel:
-    """A logistic regression by Newton's method; both kinds weigh the same, and large sources less than their share."""
+    """Fit a logistic regression to the features of lines and their squares.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Both kinds weigh the same, and a source weighs as the square root of its lines.
+    """
     values = np.concatenate([each.values for each in samples]).astype(np.float64)
     source = np.concatenate([[each.source] * len(each.values) for each in samples])
     printed = np.isin(source, list(PRINTED)).astype(np.float64)
@@ -79,22 +86,9 @@ def fit(samples: Sequence[Sample]) -> KindModel:
         weights[printed == kind] *= len(weights) / 2 / weights[printed == kind].sum()
     mean, scale = np.average(values, axis=0, weights=weights), values.std(axis=0) + 1e-6
     blank = KindModel(mean, scale, np.zeros(2 * values.shape[1]), 0.0)
-    design = np.c_[blank.expand(values.astype(np.float32)), np.ones(len(values))]
-    ridge = np.diag([RIDGE] * (design.shape[1] - 1) + [0.0])
-    solution = np.zeros(design.shape[1])
-
-    def loss(at: NDArray[np.float64]) -> float:
-        margins = np.where(printed == 1, 1, -1) * (design @ at)
-        return float(weights @ np.logaddexp(0, -margins) + at @ ridge @ at / 2)
-
-    for _ in range(STEPS):
-        likely = 1 / (1 + np.exp(-design @ solution))
-        slope = design.T @ (weights * (likely - printed)) + ridge @ solution
-        curve = (design * (weights * likely * (1 - likely))[:, None]).T @ design + ridge
-        step = np.linalg.solve(curve, slope)
-        # A whole step may go too far.
-        solution = min((solution - step * 0.5**halved for halved in range(8)), key=loss)
-    return KindModel(mean, scale, solution[:-1], float(solution[-1]))
+    regression = LogisticRegression(C=1 / RIDGE, solver="newton-cholesky", tol=1e-6)
+    regression.fit(blank.expand(values.astype(np.float32)), printed, sample_weight=weights)
+    return KindModel(mean, scale, regression.coef_[0], float(regression.intercept_[0]))
 
 
 def score(model: KindModel, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
@@ -136,7 +130,7 @@ def score_pages(pages: Sequence[TruePage], reader: PageReader) -> dict[str, dict
     counts: dict[str, list[bool]] = {}
 
     def judge(pixels: NDArray[np.uint8], source: str, expected: str) -> None:
-        kind = kind_of_page(pixels, find(pixels, reader))
+        kind = kind_of_page(pixels, find_lines(pixels, reader))
         counts.setdefault(source, []).append(kind == expected)
 
     for page in tqdm(pages, desc="pages"):
@@ -190,7 +184,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="fit nothing; score the model that there is")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    pages = [page for folder in arguments.data for page in load_pages(folder) if page.source not in LEFT_OUT]
+    pages = [page for folder in arguments.data for page in load_pages(folder) if page.source not in EXCLUDED]
     reader = PageReader.load(threads=arguments.threads)
     samples: dict[str, list[Sample]] = {"train": [], "val": []}
     for page in tqdm(pages, desc="lines"):

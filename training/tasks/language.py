@@ -1,4 +1,4 @@
-"""Lines of text in; the character n-gram model that the decoder ships with out.
+"""Train the character n-gram model that the decoder uses.
 
 python -m training.tasks.language --data PAGES --version 1
 """
@@ -43,7 +43,7 @@ PROSE = ("en", "fr", "de", "es", "it", "pt")
 # Word lists whose licences let what is learnt from them be passed on in a model of any licence.
 LISTS = ("en", "fr", "es", "pt", "nl", "pl", "hu", "ro", "sk", "da", "tr", "lt")
 # All writers of this source copied one text.
-LEFT_OUT = {"csafe_en"}
+EXCLUDED = {"csafe_en"}
 # Chosen on degraded lines of training writers whose text was kept from the model.
 SEARCH = Search(width=16, weight=0.6, bonus=1.8, floor=3e-3, sure=0.995, other_case=0.3)
 
@@ -64,7 +64,7 @@ def composed_lines(assets: Path, language: str, characters: int, seed: int) -> l
 
 @dataclass
 class Level:
-    """What one text says of the contexts of one length.
+    """Counts of one text for the contexts of one length.
 
     Attributes
     ----------
@@ -89,8 +89,8 @@ class Level:
 
 
 @dataclass
-class Union:
-    """What is known of the contexts of one length from all texts together.
+class MergedLevel:
+    """Contexts of one length, merged over all texts.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class Union:
 
 
 def choose_charset(lines: Iterable[str], most: int = 200) -> str:
-    """The characters of a text that are worth telling apart: those that it has most often, at most `most`."""
+    """The characters that a text has most often, at most `most`."""
     counts = Counter(character for line in lines for character in line)
     known = [(count, character) for character, count in counts.items() if character in CHARSET and count > 4]
     return "".join(sorted(character for _, character in sorted(known, reverse=True)[:most]))
@@ -153,15 +153,17 @@ def fit(
     probability = np.exp(shares - np.logaddexp.reduce(shares)).T @ [
         _probability(model, 0, followers, len(charset) + 1) for model in models
     ]
-    unions = [Union(np.zeros(1, np.uint64), likelihood, followers, probability[0], np.ones(1), np.full(1, np.inf))]
+    merged = [
+        MergedLevel(np.zeros(1, np.uint64), likelihood, followers, probability[0], np.ones(1), np.full(1, np.inf))
+    ]
     for length in range(1, order + 1):
-        unions.append(_mix(models, shares, unions[-1], length, least, len(charset) + 1))
+        merged.append(_mix(models, shares, merged[-1], length, least, len(charset) + 1))
     for length in range(order, 1, -1):
-        # A context cannot stay without its longest ending, nor be come to but by what it begins with.
-        longer, shorter = unions[length], unions[length - 1]
+        # A context needs its longest proper suffix, to back off to, and its longest proper prefix, to be reached from.
+        longer, shorter = merged[length], merged[length - 1]
         for needed in (_ending(longer.keys, length), longer.keys >> np.uint64(8)):
             np.maximum.at(shorter.gain, np.searchsorted(shorter.keys, needed), longer.gain * (1 + 1e-9))
-    return _best(unions, contexts, charset)
+    return _best(merged, contexts, charset)
 
 
 def _count(lines: list[str], order: int, charset: str) -> list[Level]:
@@ -173,7 +175,7 @@ def _count(lines: list[str], order: int, charset: str) -> list[Level]:
         places[ord(character)] = number
     index = {EDGE: len(charset)}
     text = places[np.frombuffer(joined.encode("utf-16-le"), np.uint16)].astype(np.uint64)
-    # A context reaches back to the edge that its line begins at, and not over it.
+    # A context may include the edge at the beginning of its line, and nothing before it.
     edges = np.where(text == index[EDGE], np.arange(len(text)), 0)
     reach = np.arange(len(text)) - np.concatenate([[0], np.maximum.accumulate(edges)[:-1]])
     past = np.zeros(len(text), np.uint64)
@@ -208,7 +210,7 @@ def _count(lines: list[str], order: int, charset: str) -> list[Level]:
 
 
 def _discounts(counts: Numbers) -> Numbers:
-    """What is taken off counts of 0, 1, 2, and 3 or more (Chen and Goodman 1999, equation 26)."""
+    """Discounts of counts of 0, 1, 2, and 3 or more (Chen and Goodman 1999, equation 26)."""
     once, twice, thrice, four = (max(float((counts == times).sum()), 0.5) for times in (1, 2, 3, 4))
     rate = once / (once + 2 * twice)
     taken = [1 - 2 * rate * twice / once, 2 - 3 * rate * thrice / twice, 3 - 4 * rate * four / thrice]
@@ -216,7 +218,7 @@ def _discounts(counts: Numbers) -> Numbers:
 
 
 def _probability(levels: list[Level], length: int, pairs: Keys, characters: int) -> Numbers:
-    """How likely the last character of each pair is after the rest of it, in one text of so many characters."""
+    """Probability in one text of the last character of each pair after the rest of the pair."""
     result = np.full(len(pairs), 1.0 / characters)
     for shorter, level in enumerate(levels[: length + 1]):
         ending = _ending(pairs, shorter + 2) if shorter < LONGEST else pairs
@@ -230,8 +232,8 @@ def _probability(levels: list[Level], length: int, pairs: Keys, characters: int)
 
 
 def _mix(
-    models: list[list[Level]], shares: Numbers, shorter: Union, length: int, least: float, characters: int
-) -> Union:
+    models: list[list[Level]], shares: Numbers, shorter: MergedLevel, length: int, least: float, characters: int
+) -> MergedLevel:
     """The contexts of a length from every text."""
     levels = [model[length] for model in models]
     keys = np.unique(np.concatenate([level.keys[level.seen >= least] for level in levels]))
@@ -251,7 +253,7 @@ def _mix(
     rest, rest_below = (np.maximum(1 - np.bincount(owner, part, len(keys)), 1e-6) for part in (probability, below))
     backoff = np.minimum(rest / rest_below, 1.0)
     divergence = np.bincount(owner, probability * np.log(probability / below), len(keys)) + rest * np.log(backoff)
-    return Union(keys, likelihood, pairs, probability, backoff, np.exp(together) * divergence)
+    return MergedLevel(keys, likelihood, pairs, probability, backoff, np.exp(together) * divergence)
 
 
 def _ending(keys: Keys, length: int) -> Keys:
@@ -259,18 +261,18 @@ def _ending(keys: Keys, length: int) -> Keys:
     return keys & np.uint64((1 << 8 * (length - 1)) - 1)
 
 
-def _best(unions: list[Union], contexts: int, charset: str) -> Table:
+def _best(merged: list[MergedLevel], contexts: int, charset: str) -> Table:
     """The contexts with the largest gain, in a table."""
-    gains = np.sort(np.concatenate([union.gain for union in unions]))[::-1]
+    gains = np.sort(np.concatenate([union.gain for union in merged]))[::-1]
     threshold = gains[min(contexts, len(gains)) - 1]
     characters, longer, shorter, backoff, sizes, followers, probabilities = [], [], [], [], [], [], []
     before = np.zeros(0, np.uint64)
     begin = end = 0
-    for length, union in enumerate(unions):
+    for length, union in enumerate(merged):
         kept = union.gain >= threshold
         keys = union.keys[kept]
         characters.append(keys & np.uint64(255))
-        # Those of the length before begin where this length does, and end in one of them.
+        # Prefixes and suffixes of the contexts of this length are contexts of the length before.
         longer.append(end + np.searchsorted(keys >> np.uint64(8), before))
         shorter.append(begin + np.searchsorted(before, _ending(keys, length)) if length else keys)
         begin, end, before = end, end + len(keys), keys
@@ -343,7 +345,7 @@ def read_lines(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Material:
-    """What the models of all languages are fitted on.
+    """The texts that the models of all languages are trained on.
 
     Attributes
     ----------
@@ -412,7 +414,7 @@ def main() -> None:
     parser.add_argument("--version", required=True, help="what the card calls this model")
     parser.add_argument("--out", type=Path, default=FOLDER / "language.npz")
     arguments = parser.parse_args()
-    pages = [page for page in load_pages(arguments.data) if page.source not in LEFT_OUT]
+    pages = [page for page in load_pages(arguments.data) if page.source not in EXCLUDED]
     transcribed: dict[str, dict[str, list[str]]] = {"train": defaultdict(list), "val": defaultdict(list)}
     for page in pages:
         language = page.source.rpartition("_")[2]

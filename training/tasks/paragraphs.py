@@ -1,4 +1,4 @@
-"""Fitting a network that labels the lines of a paragraph in turn: annotated pages in; batches, loss, lines found out.
+"""Train a network that labels the pixels of a paragraph's lines alternately, and find lines in such labels.
 
 A paragraph is a stack of lines, cut out of annotated pages, of one writer and in the order of the page, on a square of
 paper. Each pixel is paper or belongs to an odd line or to an even one: neighbours differ, and so come apart. The FSDL
@@ -25,26 +25,26 @@ from torch.utils.data import DataLoader, IterableDataset
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, smooth, to_ink
 from training.data.augmentation import degrade
-from training.data.batches import leave_signals
 from training.data.pages import Points, TrueLine, TruePage, refuse_shared_writers
 from training.data.strips import Strip, load_strips
+from training.data.workers import ignore_stop_signals
 from training.networks.fcn import FCN
 from training.networks.unet import UNet
 
 NETWORKS: dict[str, type[nn.Module]] = {"fcn": FCN, "unet": UNet}
 CLASSES = 3
-# How lines are cut for a paragraph; they are at most so wide that a paragraph has the form of one on a page.
+# How lines are cut for a paragraph. Their width is limited so that a paragraph has the proportions of one on a page.
 GEOMETRY = Geometry(height=64, width=1600, widths=1.0)
 BAND = GEOMETRY.height / GEOMETRY.window  # pixels from a line's ascenders to its descenders
 # Labels do not tell where in a line the baseline lies: at this share of its height, the mean over the training lines.
 ASCENDER = 0.69
-# Patches of one label that are smaller than this share of the input are specks.
+# Connected components smaller than this share of the input are ignored.
 SPECK = 4e-4
 
 
 @dataclass(frozen=True)
 class LabellingOptions:
-    """What an experiment file says under [data].
+    """The table [data] of an experiment file.
 
     `size` is the side of the input, `batch` paragraphs a step, `lines` the fewest and the most in a paragraph,
     `validation_paragraphs` how many are validated on, `same_writer` the sources whose one writer may stand in both
@@ -88,7 +88,7 @@ def stack_lines(run: list[Strip], lines: tuple[int, int], rng: Generator) -> Par
     for number, (indent, strip) in enumerate(zip(indents, chosen, strict=True)):
         ascender, descender = strip.ascender * BAND, (1 - strip.ascender) * BAND
         within = GEOMETRY.baseline * GEOMETRY.height
-        # The neighbours' strokes that stand in a strip belong to other places.
+        # Strokes of neighbouring lines in a strip are cut off: here, other lines are its neighbours.
         first, last = max(0, round(within - 1.08 * ascender)), min(GEOMETRY.height, round(within + 1.08 * descender))
         baseline = above + 0.15 * BAND + ascender + pitch * number + rng.normal(0.0, 0.02) * BAND
         top, left = round(baseline - within) + first, before + indent
@@ -117,7 +117,7 @@ def stack_lines(run: list[Strip], lines: tuple[int, int], rng: Generator) -> Par
 
 
 def draw_labels(polygons: list[Points], side: int, size: int) -> NDArray[np.uint8]:
-    """What each pixel of the input is: uint8 (size, size), 0 for paper, 1 for the first line and every other, else 2.
+    """The true class of each pixel of the input, uint8 (size, size): 0 for paper, then 1 and 2 for lines in turn.
 
     Parameters
     ----------
@@ -133,14 +133,14 @@ def draw_labels(polygons: list[Points], side: int, size: int) -> NDArray[np.uint
     return labels
 
 
-def shrink(pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-    """A paragraph's ink as the networks take it, float32 (size, size)."""
+def to_input(pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    """A paragraph\'s ink as the networks take it, float32 (size, size)."""
     small = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA)
     return to_ink(np.asarray(small, np.uint8), Normalisation())
 
 
-def enlarge(output: Tensor | tuple[Tensor, Tensor], size: int) -> Tensor:
-    """Logits (N, 3, size, size) of what a network made of a batch."""
+def upsample(output: Tensor | tuple[Tensor, Tensor], size: int) -> Tensor:
+    """Interpolate a network\'s output to logits (N, 3, size, size)."""
     maps = output[0] if isinstance(output, tuple) else output
     return functional.interpolate(maps, size=(size, size), mode="bilinear")
 
@@ -194,7 +194,7 @@ class AugmentedParagraphs(IterableDataset[tuple[Tensor, Tensor]]):
         matrix = np.concatenate([linear, (middle - linear @ middle)[:, None]], axis=1)
         seen = cv2.warpAffine(paragraph.pixels, matrix, (side, side), borderValue=235)
         polygons = [line.polygon @ linear.T + matrix[:, 2] for line in paragraph.page.lines]
-        ink = shrink(np.asarray(seen, np.uint8), self.options.size)
+        ink = to_input(np.asarray(seen, np.uint8), self.options.size)
         degraded = degrade(np.uint8(235 - 215 * ink.clip(0, 1)), rng)
         return to_ink(degraded, Normalisation()), draw_labels(polygons, side, self.options.size)
 
@@ -215,7 +215,7 @@ def validation_paragraphs(folders: list[Path], cache: Path, options: LabellingOp
 
 
 class Labelling:
-    """The side of `training.fit` of networks that label lines in turn."""
+    """What `training.fit` needs to train a network that labels lines alternately."""
 
     def __init__(self, folders: list[Path], cache: Path, options: dict[str, Any], network: dict[str, Any]) -> None:
         self.options = LabellingOptions(**options)
@@ -233,13 +233,13 @@ class Labelling:
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Endless training batches."""
         paragraphs = AugmentedParagraphs(self.train, self.options, seed)
-        return iter(DataLoader(paragraphs, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
+        return iter(DataLoader(paragraphs, batch_size=None, num_workers=workers, worker_init_fn=ignore_stop_signals))
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor], device: torch.device) -> Tensor:
         """Cross entropy of the pixels."""
         ink, labels = (part.to(device, non_blocking=True) for part in batch)
         output = network(ink.contiguous(memory_format=torch.channels_last))
-        return functional.cross_entropy(enlarge(output, self.options.size).float(), labels)
+        return functional.cross_entropy(upsample(output, self.options.size).float(), labels)
 
     def draw(self, batch: tuple[Tensor, Tensor]) -> NDArray[np.uint8]:
         """A batch as a picture, uint8 (H, W, 3): odd lines in red, even ones in blue."""
@@ -254,15 +254,15 @@ class Labelling:
         """Share of pixels labelled right as "pixel accuracy", and "score" as what it lacks."""
         right = []
         for paragraph in self.validation:
-            labels = label(network, paragraph.pixels, self.options.size, device)
+            labels = predict_labels(network, paragraph.pixels, self.options.size, device)
             polygons = [line.polygon for line in paragraph.page.lines]
             right.append(float((labels == draw_labels(polygons, len(paragraph.pixels), self.options.size)).mean()))
         accuracy = float(np.mean(right))
         return {"score": 1.0 - accuracy, "pixel accuracy": accuracy}
 
 
-def label(network: nn.Module, pixels: NDArray[np.uint8], size: int, device: torch.device) -> NDArray[np.uint8]:
-    """What a network takes each pixel of a paragraph for, uint8 (size, size)."""
-    ink = torch.from_numpy(shrink(pixels, size)[None, None]).to(device)
+def predict_labels(network: nn.Module, pixels: NDArray[np.uint8], size: int, device: torch.device) -> NDArray[np.uint8]:
+    """The likeliest class of each pixel of a paragraph, uint8 (size, size)."""
+    ink = torch.from_numpy(to_input(pixels, size)[None, None]).to(device)
     with torch.inference_mode():
-        return np.asarray(enlarge(network(ink), size)[0].argmax(0).cpu().numpy(), np.uint8)
+        return np.asarray(upsample(network(ink), size)[0].argmax(0).cpu().numpy(), np.uint8)

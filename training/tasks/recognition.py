@@ -1,4 +1,4 @@
-"""Fitting a line recogniser: strips with text in, batches, loss and validation error out."""
+"""Train a line recogniser on strips with text: options, batches, loss and validation."""
 
 from __future__ import annotations
 
@@ -19,47 +19,45 @@ from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.pipeline.recognition import Fit, Recognizer
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
 from training.data.augmentation import degrade, warp_strip
-from training.data.batches import leave_signals
-from training.data.known import KnownText
 from training.data.lines import DrawnLines
 from training.data.pages import load_pages, refuse_shared_writers
+from training.data.seen_text import SeenText
 from training.data.splices import Splicer, make_splicer
 from training.data.strips import MARGIN, Strip, enlarged, load_strips
 from training.data.strokes import PenLines
+from training.data.workers import ignore_stop_signals
+from training.evaluation.end_to_end import choose_pages, page_character_errors
 from training.evaluation.metrics import ErrorRate
-from training.evaluation.tandem import choose_pages, page_errors
-from training.networks.crnn import CRNN
+from training.networks.recognisers import RECOGNISERS
 from training.networks.seq2seq import Seq2Seq
-from training.networks.sliding_cnn import SlidingCNN
 
-NETWORKS: dict[str, type[CRNN]] = {"crnn": CRNN, "seq2seq": Seq2Seq, "sliding_cnn": SlidingCNN}
 BLANK = 0
 # Strips are padded to multiples of so many columns.
-GRAIN = 64
-# The mean confidence of lines above which nobody asks whether they stand upside down; such have come up to 0.82.
-LEGIBLE = 0.95
-# Of lines that are drawn while fitting this share is new, the others were drawn before and are distorted anew.
-NEW = 0.3
-KEPT = 4000
-# Drawn lines and recorded ones that are read at every validation.
+WIDTH_MULTIPLE = 64
+# Mean confidence of lines above which the product does not check whether they stand upside down; lines that did have
+# reached 0.82.
+LEGIBLE_CONFIDENCE = 0.95
+# Share of drawn lines that are new; the others come from a pool of so many drawn before, and are distorted anew.
+NEW_DRAWN_SHARE = 0.3
+DRAWN_POOL = 4000
+# Lines of each kind that are drawn for validation.
 DRAWN_VALIDATION = 120
 # Of validation pages' true lines with 8 to 9 columns a character 19.7 % was read wrong as they were, 13.3 % 1.3 times
 # as wide; of those with 10 to 11 columns 12.9 and 10.4 %.
 FIT = Fit(columns=14.0, most=1.5, plain=0.75, least_zoom=0.95, most_zoom=1.25)
 
-
-# What a letter without a decomposition looks like.
-LIKE = dict(zip("ıđĐħĦŧŦðÐþÞəƏŋŊ¿¡‚‹›†", "idDhHtTdDpPeEnN?i,<>+", strict=True))
+# Similar letters for those without a canonical decomposition.
+SIMILAR = dict(zip("ıđĐħĦŧŦðÐþÞəƏŋŊ¿¡‚‹›†", "idDhHtTdDpPeEnN?i,<>+", strict=True))
 
 
 def load_charset() -> str:
-    """The characters a recogniser tells apart, in the order of its classes after the blank."""
+    """The characters of a recogniser's classes, in their order after the blank."""
     return (Path(__file__).parents[1] / "charset.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
 @dataclass(frozen=True)
 class RecognitionOptions:
-    """What an experiment file says under [data].
+    """The table [data] of an experiment file.
 
     `batch` is the number of strips that the exported model takes, `columns` the strip columns in a training batch,
     `weights` how often a line of a source is drawn (1 where it is not named), `capitals` how many times as often one is
@@ -94,33 +92,33 @@ def stack(strips: list[NDArray[np.uint8]], width: int) -> Tensor:
     return torch.from_numpy(batch)
 
 
-def grow(weights: dict[str, Tensor], charset: str, grown: str) -> dict[str, Tensor]:
-    """A CRNN's weights for a larger charset, in which a new letter begins as the letter without its accent.
+def extend_charset(weights: dict[str, Tensor], charset: str, extended: str) -> dict[str, Tensor]:
+    """Extend a CRNN's output layers to a larger charset; a new letter starts as the letter without its accent.
 
     Parameters
     ----------
     weights : dict of Tensor
         Of a network whose classes are the blank and `charset`.
-    charset, grown : str
+    charset, extended : str
 
     Raises
     ------
     SystemExit
-        The grown charset does not begin with the smaller one.
+        The extended charset does not begin with the smaller one.
     """
-    if not grown.startswith(charset):
+    if not extended.startswith(charset):
         raise SystemExit("The charset does not begin with that of the checkpoint: append new characters to its end")
     place = {character: index + 1 for index, character in enumerate(charset)}
     base = [
         place.get(character)
         or place.get(unicodedata.normalize("NFD", character)[0])
-        or place.get(LIKE.get(character, ""))
+        or place.get(SIMILAR.get(character, ""))
         or 0
-        for character in grown[len(charset) :]
+        for character in extended[len(charset) :]
     ]
     old = len(charset) + 1
 
-    def larger(rows: Tensor) -> Tensor:
+    def extend(rows: Tensor) -> Tensor:
         new = rows[base].clone()
         if rows.ndim == 1:
             new -= 4.0
@@ -130,9 +128,9 @@ def grow(weights: dict[str, Tensor], charset: str, grown: str) -> dict[str, Tens
 
     changed = dict(weights)
     for name in ("head.weight", "head.bias"):
-        changed[name] = torch.cat([larger(weights[name][:old].float()), larger(weights[name][old:].float())])
+        changed[name] = torch.cat([extend(weights[name][:old].float()), extend(weights[name][old:].float())])
     for name in ("shortcut.weight", "shortcut.bias"):
-        changed[name] = larger(weights[name].float())
+        changed[name] = extend(weights[name].float())
     return changed
 
 
@@ -142,8 +140,8 @@ def in_capitals(text: str) -> bool:
     return len(letters) > 5 and sum(letter.isupper() for letter in letters) > 0.8 * len(letters)
 
 
-def fitted(strip: Strip, baseline: float) -> Strip:
-    """A strip as large and wide as the product makes it if it counts its characters right.
+def scale_to_density(strip: Strip, baseline: float) -> Strip:
+    """Scale a strip as the product does for its number of characters a column.
 
     Parameters
     ----------
@@ -160,7 +158,7 @@ def fitted(strip: Strip, baseline: float) -> Strip:
 
 
 def describe(options: RecognitionOptions) -> dict[str, Any]:
-    """What the product has to know of a recogniser with these options: its input, how it is made, and its classes."""
+    """The entries of a recogniser's card that describe its input, preprocessing and classes."""
     geometry = asdict(Geometry(options.height, options.width))
     del geometry["height"], geometry["width"]
     return {
@@ -168,13 +166,13 @@ def describe(options: RecognitionOptions) -> dict[str, Any]:
         "input": {
             "name": "strips",
             "shape": [options.batch, 1, options.height, options.width],
-            "grains": [options.batch, 1, options.height, GRAIN],
+            "grains": [options.batch, 1, options.height, WIDTH_MULTIPLE],
         },
         "outputs": [{"name": "log_probabilities"}],
         "preprocessing": {
             "normalisation": asdict(Normalisation()),
             "geometry": geometry,
-            "legible": LEGIBLE,
+            "legible": LEGIBLE_CONFIDENCE,
             "fit": asdict(FIT),
         },
         "charset": load_charset(),
@@ -184,7 +182,7 @@ def describe(options: RecognitionOptions) -> dict[str, Any]:
 
 @dataclass
 class Sources:
-    """What the folders that an experiment is given hold."""
+    """The folders that an experiment is given, by what they hold."""
 
     pages: list[Path] = field(default_factory=list)
     pen: Path | None = None
@@ -192,7 +190,7 @@ class Sources:
     prose: Path | None = None
 
     @classmethod
-    def of(cls, folders: list[Path]) -> Sources:
+    def sort(cls, folders: list[Path]) -> Sources:
         """Sort folders by what is in them: annotated pages, recorded strokes, fonts and texts, or prose."""
         sources = cls()
         for folder in folders:
@@ -206,23 +204,29 @@ class Sources:
                 sources.pages.append(folder)
         return sources
 
-    def draw(self, split: str, geometry: Geometry) -> DrawingBoard:
-        """What draws lines of a split."""
-        return DrawingBoard(
+    def renderer(self, split: str, geometry: Geometry) -> LineRenderer:
+        """A renderer of lines of a split."""
+        return LineRenderer(
             PenLines(self.pen, split, geometry) if self.pen else None,
             DrawnLines(self.assets, self.prose, split, geometry) if self.assets else None,
         )
 
 
 @dataclass
-class DrawingBoard:
-    """Draws lines of recorded strokes and in typefaces."""
+class LineRenderer:
+    """Draw lines from recorded pen strokes and in typefaces."""
 
     pen: PenLines | None
     faces: DrawnLines | None
 
     def draw(self, kind: str, rng: np.random.Generator) -> Strip:
-        """A new strip of a kind: ``pen_lines``, ``pen_words`` or ``faces``."""
+        """Draw a new strip of a kind: ``pen_lines``, ``pen_words`` or ``faces``.
+
+        Raises
+        ------
+        SystemExit
+            The folder that this kind is drawn from was not given.
+        """
         if kind == "faces":
             if self.faces is None:
                 raise SystemExit("Lines in typefaces need a folder of fonts and texts: --data build/assets")
@@ -238,10 +242,10 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
     """Endless batches of augmented strips of similar width: ink (N, 1, H, W), classes (sum of lengths), lengths (N)."""
 
     def __init__(
-        self, lines: Splicer, options: RecognitionOptions, charset: str, seed: int, board: DrawingBoard | None = None
+        self, lines: Splicer, options: RecognitionOptions, charset: str, seed: int, renderer: LineRenderer | None = None
     ) -> None:
         self.lines = lines
-        self.board = board
+        self.renderer = renderer
         self.options = options
         self.classes = {character: index + 1 for index, character in enumerate(charset)}
         self.seed = seed
@@ -257,20 +261,20 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         options = self.options
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
-        kept: dict[str, list[Strip]] = {kind: [] for kind in options.drawn}
+        pools: dict[str, list[Strip]] = {kind: [] for kind in options.drawn}
         while True:
-            pool = []
+            candidates = []
             for index in rng.choice(len(self.probability), 384, p=self.probability):
-                strip = self.choose(int(index), kept, rng)
+                strip = self.choose(int(index), pools, rng)
                 zoom, stretch = FIT.of(len(strip.text) / strip.pixels.shape[1])
                 widest = round(options.width * zoom * stretch)
                 warped = warp_strip(np.asarray(strip.pixels), options.height, widest, MARGIN, rng, zoom, stretch)
                 # CTC needs a frame for each character and a blank between doubled ones.
                 if warped.shape[1] // 4 > 1.15 * len(strip.text):
-                    pool.append((degrade(warped, rng), strip.text))
-            pool.sort(key=lambda item: item[0].shape[1])
+                    candidates.append((degrade(warped, rng), strip.text))
+            candidates.sort(key=lambda item: item[0].shape[1])
             batches: list[list[tuple[NDArray[np.uint8], str]]] = [[]]
-            for item in pool:
+            for item in candidates:
                 if (len(batches[-1]) + 1) * item[0].shape[1] > options.columns:
                     batches.append([])
                 batches[-1].append(item)
@@ -284,24 +288,24 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
                 lengths = [len(text) for _, text in batch]
                 yield stack([pixels for pixels, _ in batch], width), torch.tensor(classes), torch.tensor(lengths)
 
-    def choose(self, index: int, kept: dict[str, list[Strip]], rng: np.random.Generator) -> Strip:
-        """A line that is drawn, now or before, or the one at `index`, some of them spliced."""
+    def choose(self, index: int, pools: dict[str, list[Strip]], rng: np.random.Generator) -> Strip:
+        """A drawn line, new or from the pool, or the annotated one at `index`, perhaps spliced."""
         options = self.options
-        at = float(rng.random())
+        remaining = float(rng.random())
         for kind, share in options.drawn.items():
-            at -= share
-            if at < 0 and self.board:
-                own = kept[kind]
-                if len(own) < 24 or rng.random() < NEW:
-                    strip = self.board.draw(kind, rng)
+            remaining -= share
+            if remaining < 0 and self.renderer:
+                drawn = pools[kind]
+                if len(drawn) < 24 or rng.random() < NEW_DRAWN_SHARE:
+                    strip = self.renderer.draw(kind, rng)
                     if not set(strip.text) <= self.classes.keys():
                         break
-                    if len(own) < KEPT:
-                        own.append(strip)
+                    if len(drawn) < DRAWN_POOL:
+                        drawn.append(strip)
                     else:
-                        own[int(rng.integers(KEPT))] = strip
+                        drawn[int(rng.integers(DRAWN_POOL))] = strip
                     return strip
-                return own[int(rng.integers(len(own)))]
+                return drawn[int(rng.integers(len(drawn)))]
         strip = self.lines.strips[index]
         if rng.random() < options.spliced.get(strip.source, 0.0):
             strip = self.lines.splice(index, rng)
@@ -309,18 +313,18 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class Recognition:
-    """The recogniser's side of `training.fit`."""
+    """What `training.fit` needs to train a recogniser."""
 
     def __init__(self, folders: list[Path], cache: Path, options: dict[str, Any], network: dict[str, Any]) -> None:
         self.options = RecognitionOptions(**options)
         self.charset = load_charset()
-        kind = NETWORKS[network.pop("name")]
+        kind = RECOGNISERS[network.pop("name")]
         self.network: nn.Module = kind(classes=len(self.charset) + 1, height=self.options.height, **network)
-        known = set(self.charset)
+        charset = set(self.charset)
         geometry = Geometry(self.options.height, self.options.width, widths=1.0)
-        sources = Sources.of(folders)
+        sources = Sources.sort(folders)
         folders = sources.pages
-        self.board = sources.draw("train", enlarged(geometry)) if self.options.drawn else None
+        self.renderer = sources.renderer("train", enlarged(geometry)) if self.options.drawn else None
         train = [s for folder in folders for s in load_strips(folder, "train", enlarged(geometry), cache)]
         validation = [s for folder in folders for s in load_strips(folder, "val", geometry, cache)]
         refuse_shared_writers(
@@ -328,7 +332,7 @@ class Recognition:
             {(s.source, s.writer) for s in validation},
             self.options.same_writer,
         )
-        self.train = [s for s in train if set(s.text) <= known and not s.struck]
+        self.train = [s for s in train if set(s.text) <= charset and not s.struck]
         self.lines = Splicer(self.train, [[] for _ in self.train])
         if self.options.spliced:
             shipped = Recognizer(Model(FOLDER / "recognizer.onnx", threads=1))
@@ -336,47 +340,47 @@ class Recognition:
         self.sources = sorted(
             {s.source for s in self.train} | {"unipen_en"} if sources.pen else {s.source for s in self.train}
         )
-        known_by_heart = KnownText(s.text for s in train).knows([s.text for s in validation])
+        seen = SeenText(s.text for s in train).contains([s.text for s in validation])
         pages = [page for folder in folders for page in load_pages(folder, "val")]
         self.pages = choose_pages(pages, self.options.validation_pages)
         self.validation = [
-            fitted(s, geometry.baseline)
-            for s, is_known in zip(validation, known_by_heart, strict=True)
-            if not s.struck and (s.source in self.options.same_text or not is_known)
+            scale_to_density(s, geometry.baseline)
+            for s, is_seen in zip(validation, seen, strict=True)
+            if not s.struck and (s.source in self.options.same_text or not is_seen)
         ]
         self.drawn: list[Strip] = []
         if self.options.drawn:
-            board, rng = sources.draw("val", geometry), np.random.default_rng(1)
+            renderer, rng = sources.renderer("val", geometry), np.random.default_rng(1)
             self.drawn = [
-                fitted(board.draw(kind, rng), geometry.baseline)
+                scale_to_density(renderer.draw(kind, rng), geometry.baseline)
                 for kind in self.options.drawn
                 for _ in range(DRAWN_VALIDATION)
             ]
 
     def batches(self, seed: int, workers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Endless training batches."""
-        lines = AugmentedLines(self.lines, self.options, self.charset, seed, self.board)
-        return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=leave_signals))
+        lines = AugmentedLines(self.lines, self.options, self.charset, seed, self.renderer)
+        return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=ignore_stop_signals))
 
-    def adopt(self, state: dict[str, Any]) -> None:
-        """Make the weights of a checkpoint fit this network's classes, in place."""
+    def adapt_checkpoint(self, state: dict[str, Any]) -> None:
+        """Extend the weights of a checkpoint with a smaller charset to this network's classes, in place."""
         for name in ("average", "network"):
             weights = state.get(name)
             if weights is None or "head.bias" not in weights or "shortcut.bias" not in weights:
                 continue
             charset = state.get("charset") or self.charset[: len(weights["shortcut.bias"]) - 1]
             if charset != self.charset:
-                state[name] = grow(weights, charset, self.charset)
+                state[name] = extend_charset(weights, charset, self.charset)
                 state.pop("optimizers", None)
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
-        """The network's own loss."""
+        """The network's own loss of one batch, on `device`."""
         strips, classes, lengths = batch
         strips = strips.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         return network.loss(strips, classes, lengths)  # type: ignore[operator, no-any-return]
 
     def draw(self, batch: tuple[Tensor, Tensor, Tensor]) -> NDArray[np.uint8]:
-        """A batch as a picture, uint8 (H, W, 3): each strip with its text below."""
+        """Picture of a batch, uint8 (H, W, 3): each strip with its text below."""
         strips, classes, lengths = batch
         texts = ["".join(self.charset[kind - 1] for kind in text.tolist()) for text in classes.split(lengths.tolist())]
         height, width = strips.shape[2:]
@@ -397,7 +401,7 @@ class Recognition:
         overall = ErrorRate()
         for start in range(0, len(chosen), 16):
             part = chosen[start : start + 16]
-            width = max(self.options.width, -(-max(s.pixels.shape[1] for s in part) // GRAIN) * GRAIN)
+            width = max(self.options.width, -(-max(s.pixels.shape[1] for s in part) // WIDTH_MULTIPLE) * WIDTH_MULTIPLE)
             batch = stack([np.asarray(s.pixels) for s in part], width).to(device)
             with torch.inference_mode():
                 readings = network.read(batch)  # type: ignore[operator]
@@ -411,4 +415,4 @@ class Recognition:
         if isinstance(network, Seq2Seq):
             # The product reads by CTC.
             return figures
-        return figures | page_errors(self.pages, network, describe(self.options), device)
+        return figures | page_character_errors(self.pages, network, describe(self.options), device)

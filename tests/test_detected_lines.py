@@ -10,7 +10,7 @@ from pages import write_folder
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.rectification import Geometry
-from training.data.found import collect, is_whole, redraw
+from training.data.detected_lines import collect, is_whole, transfer_text
 from training.data.pages import TruePage, load_pages
 from training.data.strips import load_strips
 from training.evaluation.matching import match_lines
@@ -42,7 +42,7 @@ def test_training_pages_are_written_with_the_lines_that_are_found(folder: Path, 
 
 def test_a_redrawn_line_has_the_height_that_was_found_and_the_text_that_is_true(folder: Path) -> None:
     (page,) = load_pages(folder, "train")
-    rows = redraw(page, as_found(page)[::-1])
+    rows = transfer_text(page, as_found(page)[::-1])
     assert [row["text"] for row in rows] == [line.text for line in page.lines]
     for row, line in zip(rows, as_found(page), strict=True):
         assert np.ptp(np.array(row["polygon"])[:, 1]) == pytest.approx(line.ascender + line.descender, abs=1)
@@ -55,4 +55,4 @@ def test_a_line_that_is_found_in_part_is_left_out(folder: Path, start: float, en
     found = as_found(page)
     found[0] = replace(found[0], baseline=true.baseline[[0, -1]] + np.array([[start, 0], [end, 0]], np.float32))
     assert is_whole(true, found[0]) is whole
-    assert (true.text in [row["text"] for row in redraw(page, found)]) is whole
+    assert (true.text in [row["text"] for row in transfer_text(page, found)]) is whole

@@ -1,4 +1,4 @@
-"""A network that is being fitted in; the product with that network in the place of its own half, out."""
+"""Measure a network that is being trained end to end, with the shipped model for the other half of the product."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from paragraph_ocr.models import FOLDER, Card, Model
+from paragraph_ocr.models import FOLDER, Card, Model, Runnable
 from paragraph_ocr.pipeline.detection import Detector
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.recognition import Recognizer
@@ -53,7 +53,7 @@ class TorchModel:
         return tuple(o.float().cpu().numpy() for o in (outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
-def page_errors(
+def page_character_errors(
     pages: list[TruePage],
     network: nn.Module,
     description: dict[str, Any],
@@ -68,7 +68,10 @@ def page_errors(
     path = models / f"{other}.onnx"
     if not path.exists():
         return {}
-    halves = {description["model"]: TorchModel(network, description, device), other: Model(path, threads=1)}
+    halves: dict[str, Runnable] = {
+        description["model"]: TorchModel(network, description, device),
+        other: Model(path, threads=1),
+    }
     reader = PageReader(Detector(halves["detector"]), Recognizer(halves["recognizer"]))
     figures: dict[str, Figures] = {}
     for page in pages:
