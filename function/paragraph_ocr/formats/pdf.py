@@ -47,7 +47,7 @@ _UPRIGHT = {
     7: (0, 1, 1, 0),
     8: (0, 1, -1, 0),
 }
-_LOSSY = {"AVIF", "HEIF", "WEBP"}
+_LOSSY = {"AVIF", "HEIF", "JPEG2000", "WEBP"}
 _LOSSY_TIFF = {"jpeg", "tiff_jpeg", "webp"}
 
 
