@@ -29,7 +29,7 @@ FORMATS = ("PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000")
 # The letter's upper part is enough, and quick.
 BEGINNING = (0, 0, 1000, 305)
 LINES = 4
-FORMS = ("text", "hocr", "alto", "pdf", "json")
+FORMS = ("text", "hocr", "alto", "pdf", "page", "markdown", "csv", "json")
 
 
 def event(method: str, path: str, content_type: str = "", body: bytes = b"", form: str = "text") -> dict[str, Any]:

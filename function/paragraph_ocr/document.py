@@ -1,6 +1,6 @@
-"""What was read: a document of pages, a page of lines, a line of words; as text and as what JSON has of them."""
+"""What was read: a document of pages, a page of blocks and lines, a line of words; as text and as JSON has them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,68 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes
+    ----------
+    lines : tuple of int
+        Places in the page's lines; none where the cell is empty.
+    """
+
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Lines of a page that belong together.
+
+    Attributes
+    ----------
+    kind : str
+        One of `BLOCK_KINDS`.
+    lines : tuple of int
+        Places in the page's lines, in reading order.
+    level : int
+        Of a heading: 1 for a title, 2 for another; else 0.
+    items : tuple of tuple of int
+        The lines of each item of a list.
+    rows : tuple of tuple of Cell
+        A table's, each with as many cells as the table has columns.
+    """
+
+    kind: str
+    lines: tuple[int, ...]
+    level: int = 0
+    items: tuple[tuple[int, ...], ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+
+
+BLOCK_KINDS = ("heading", "paragraph", "list", "table", "margin", "page_number", "signature")
+# A word of lower confidence is doubtful, and has this behind it where such words are marked.
+DOUBTFUL, MARK = 0.85, "[?]"
+
+
+@dataclass(frozen=True)
+class TextStyle:
+    """How text is written of lines.
+
+    Attributes
+    ----------
+    joined : bool
+        Whether the lines of a paragraph run on, rather than each being a line.
+    marked : bool
+        Whether doubtful words are marked.
+    hyphens : tuple of int
+        Places of the lines whose last hyphen goes where lines are joined.
+    """
+
+    joined: bool = False
+    marked: bool = False
+    hyphens: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Page:
     """A page that has been read.
 
@@ -81,6 +143,10 @@ class Page:
         ``name@version`` of the detector and of the recogniser.
     timings_ms : mapping of str to float
         Milliseconds spent in each step and in all.
+    blocks : tuple of Block
+        In reading order, every line in one of them; none where they have not been looked for.
+    style : TextStyle
+        How `text` is written.
     """
 
     image: str
@@ -91,11 +157,51 @@ class Page:
     lines: tuple[Line, ...]
     model: Mapping[str, str]
     timings_ms: Mapping[str, float]
+    blocks: tuple[Block, ...] = ()
+    style: TextStyle = TextStyle()
+
+    @property
+    def layout(self) -> tuple[Block, ...]:
+        """The blocks; one paragraph of all lines where they have not been looked for."""
+        if self.blocks or not self.lines:
+            return self.blocks
+        return (Block("paragraph", tuple(range(len(self.lines)))),)
 
     @property
     def text(self) -> str:
-        """The lines' text, a line each."""
-        return "\n".join(line.text for line in self.lines)
+        """The lines' text, a line each; where lines are joined, a paragraph each, with an empty line between two."""
+        if self.style.joined:
+            return "\n\n".join(self.text_of(block) for block in self.layout)
+        return "\n".join(map(self.text_of_line, range(len(self.lines))))
+
+    def text_of_line(self, index: int) -> str:
+        """The text of a line, its doubtful words marked where that is asked for."""
+        line = self.lines[index]
+        if not self.style.marked:
+            return line.text
+        return " ".join(word.text + MARK * (word.confidence < DOUBTFUL) for word in line.words) or line.text
+
+    def text_of(self, block: Block) -> str:
+        """The text of a block: a line each, or as one, but a line for each row of a table and each item of a list."""
+        if not self.style.joined:
+            return "\n".join(map(self.text_of_line, block.lines))
+        if block.rows:
+            return "\n".join("\t".join(self.flow(cell.lines) for cell in row) for row in block.rows)
+        return "\n".join(map(self.flow, block.items)) if block.items else self.flow(block.lines)
+
+    def flow(self, indices: Sequence[int]) -> str:
+        """The text of lines that run on, without the hyphens that only ends of lines had."""
+        text = ""
+        for place, index in enumerate(indices):
+            last = place + 1 == len(indices)
+            own = self.text_of_line(index)
+            if index in self.style.hyphens and not last:
+                marked = own.endswith(MARK)
+                text += own.removesuffix(MARK).rstrip()[:-1].rstrip() + MARK * marked
+            else:
+                # A word that keeps its hyphen at the end of a line is one word, too.
+                text += own + ("" if last or _ends_in_hyphen(own) else " ")
+        return text
 
     @property
     def confidence(self) -> float:
@@ -103,8 +209,8 @@ class Page:
         return _confidence(self.lines)
 
     def to_text(self) -> str:
-        """Return the text with every line ended."""
-        return "".join(f"{line.text}\n" for line in self.lines)
+        """Return the text with every line ended, and an empty line between one block and the next."""
+        return "\n".join(f"{self.text_of(block)}\n" for block in self.layout)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the page as JSON has it, coordinates to a tenth of a pixel and within the image."""
@@ -140,9 +246,21 @@ class Page:
                 }
                 for line in self.lines
             ],
+            "blocks": [self._block(block, clipped) for block in self.layout],
             "model": dict(self.model),
             "timings_ms": {step: round(value, 1) for step, value in self.timings_ms.items()},
         }
+
+    def _block(self, block: Block, clipped: Callable[[Points], list[list[float]]]) -> dict[str, Any]:
+        outline = tuple(point for index in block.lines for point in self.lines[index].polygon)
+        found: dict[str, Any] = {"type": block.kind, "lines": list(block.lines), "box": list(bounds(clipped(outline)))}
+        if block.level:
+            found["level"] = block.level
+        if block.items:
+            found["items"] = [list(item) for item in block.items]
+        if block.rows:
+            found["rows"] = [[list(cell.lines) for cell in row] for row in block.rows]
+        return found
 
 
 @dataclass(frozen=True)
@@ -155,10 +273,13 @@ class Document:
         Name or path, as the caller gave it.
     pages : sequence of Page
         At least one, in the file's order; a tuple, or a sequence that loads each page when it is asked for.
+    numbers : tuple of int
+        Of the pages in the file, from 1, where they are not all of it; else empty.
     """
 
     image: str
     pages: Sequence[Page]
+    numbers: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:
@@ -190,6 +311,10 @@ class Document:
                 weighted += line.confidence * len(line.text)
         confidence = weighted / characters if characters else 0.0
         return {"image": self.image, "text": "\f".join(texts), "confidence": round(confidence, 4)}
+
+
+def _ends_in_hyphen(text: str) -> bool:
+    return len(text) > 1 and text[-1] in "-\u2010" and text[-2].isalpha()
 
 
 def _confidence(lines: Sequence[Line]) -> float:

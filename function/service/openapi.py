@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paragraph_ocr import __version__
+from paragraph_ocr.document import BLOCK_KINDS
 from paragraph_ocr.formats import FORMATS
 from service.intake import IMAGE_TYPES, MAX_NAME_CHARACTERS, MULTIPART
 
@@ -16,6 +17,7 @@ FILE = Path(__file__).with_name("openapi.json")
 _PIXELS = {"type": "integer", "minimum": 1}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}}
+_PLACES = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 _BINARY = {"type": "string", "format": "binary"}
 _DATE = {"type": "string", "format": "date-time", "description": "When it ends, with its results."}
 _NAME = {"type": "string", "maxLength": MAX_NAME_CHARACTERS, "description": "What the answer calls the image."}
@@ -52,6 +54,20 @@ SCHEMAS = {
         box={"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
         words=_each("Word"),
     ),
+    "Block": _object(
+        "Lines that belong together.",
+        optional=("level", "items", "rows"),
+        type={"enum": list(BLOCK_KINDS)},
+        lines={**_PLACES, "description": "Places in the page's lines, from 0."},
+        box={"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
+        level={"type": "integer", "minimum": 1, "description": "Of a heading."},
+        items={"type": "array", "items": _PLACES, "description": "Of a list: the lines of each item."},
+        rows={
+            "type": "array",
+            "items": {"type": "array", "items": _PLACES},
+            "description": "Of a table: the lines of each cell of each row; all rows have as many cells.",
+        },
+    ),
     "Page": _object(
         "A page, in pixels of the image after its EXIF orientation.",
         image={"type": "string"},
@@ -62,6 +78,7 @@ SCHEMAS = {
         text={"type": "string"},
         confidence=_SHARE,
         lines=_each("Line"),
+        blocks=_each("Block"),
         model=_MODELS,
         timings_ms={"type": "object", "additionalProperties": {"type": "number"}},
     ),
@@ -211,6 +228,7 @@ _EXAMPLE_PAGE = {
             ],
         }
     ],
+    "blocks": [{"type": "paragraph", "lines": [0], "box": [60, 40, 240, 90]}],
     "model": {"detector": "detector@2", "recognizer": "recognizer@2"},
     "timings_ms": {"decode": 9.1, "detect": 180.4, "recognize": 95.2, "total": 284.7},
 }

@@ -19,16 +19,13 @@ from urllib.parse import quote
 from paragraph_ocr.cli.folder import File, read_record
 from paragraph_ocr.cli.terminal import printable
 from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.formats.csv import inert
 from paragraph_ocr.io import output
 
 SUMMARY = "summary.csv"
 REPORT = "report.html"
 # A browser has trouble with much more; the summary names all.
 SHOWN = 1000
-
-# A cell that begins with one of these is a formula for a spreadsheet, which may run commands or send cells elsewhere:
-# https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 _COLUMNS = ("file", "page", "kind", "confidence", "lines", "characters", "seconds", "error")
 # Nothing of the page is fetched from anywhere, and nothing on it runs.
@@ -120,7 +117,7 @@ def write_summary(files: Sequence[File], out: Path, formats: Iterable[str]) -> T
 
 def _inert(cell: str | int | float) -> str | int | float:
     """A cell that a spreadsheet takes for text where it is text: what looks like a formula has an apostrophe before."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return inert(cell) if isinstance(cell, str) else cell
 
 
 def _rows(number: int, file: File, record: dict[str, Any]) -> Iterator[_Row]:

@@ -19,6 +19,7 @@ from paragraph_ocr.errors import DeadlineExceeded, TooLarge
 from paragraph_ocr.io.imaging import DecodedPage, Source, decode_pages
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.models import FOLDER, Model
+from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import Detector, TextLine
 from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
@@ -213,6 +214,7 @@ class PageReader:
             found, upright_boxes = complete_lines(page, self.detector.find(page).lines)
             lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline))
         lines += self._read_upright(page, upright_boxes, deadline)
+        blocks = find_blocks(lines, page.shape[1], page.shape[0])
         to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
         end = perf_counter()
         return Page(
@@ -229,6 +231,7 @@ class PageReader:
                 "recognize": 1000 * (end - middle),
                 "total": decode_ms + 1000 * (end - start),
             },
+            blocks=blocks,
         )
 
     def _accepted(
