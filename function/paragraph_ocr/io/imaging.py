@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from io import BytesIO
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from paragraph_ocr.io.confined import Confined
     from paragraph_ocr.io.pdfium import Pdf
+    from paragraph_ocr.pipeline.options import PageRange
 
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -137,10 +139,11 @@ LEAST_UNEQUAL, MOST_UNEQUAL = 1.1, 5.0
 
 
 class DecodedPage(NamedTuple):
-    """A page's grey values uint8 (H, W), and how many times as tall as wide its pixels are."""
+    """A page's grey values uint8 (H, W), how many times as tall as wide its pixels are, and its number in the file."""
 
     pixels: NDArray[np.uint8]
     pixel_aspect: float
+    number: int
 
 
 class Source:
@@ -213,34 +216,65 @@ def decode(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1
     return (page.pixels for page in decode_pages(data, limits, first))
 
 
-def decode_pages(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iterator[DecodedPage]:
-    """What `decode` gives, each page with the shape of its pixels; takes, raises and refuses what `decode` does."""
+def decode_pages(
+    data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1, ranges: Sequence[PageRange] = ()
+) -> Iterator[DecodedPage]:
+    """What `decode` gives, each page with the shape of its pixels; takes, raises and refuses what `decode` does.
+
+    Parameters
+    ----------
+    ranges : sequence of (int, int or None), optional
+        The pages that are decoded, as `options.ReadOptions` has them; it is them that the limit of pages counts then.
+
+    Raises
+    ------
+    MalformedRequest
+        The file lacks one of these.
+    """
     deadline = perf_counter() + limits.max_seconds
+    chosen = replace(limits, max_pages=max(limits.max_pages, DEFAULT_LIMITS.max_pages)) if ranges else limits
     source = data if isinstance(data, Source) else Source(data)
     if len(source.data) > limits.max_bytes:
         raise TooLarge(f"The image has {len(source.data):,} bytes; the limit is {limits.max_bytes:,}.")
     name = format_of(source.data)
     if name == "PDF":
-        pages = _rendered(source, limits, first, deadline, source is not data)
+        pages = _rendered(source, chosen, partial(_numbers, ranges, first, limits), deadline, source is not data)
     else:
-        plan = _plan(source.data, name, limits)
+        plan = _plan(source.data, name, chosen)
         if plan.image is not None:
-            return _grey(source.data, plan, limits, first, deadline)
-        pages = _grey_elsewhere(source.data, plan, limits, first, deadline)
+            numbers = _numbers(ranges, first, limits, len(plan.pages))
+            return _grey(source.data, plan, chosen, numbers, deadline)
+        pages = _grey_elsewhere(source.data, plan, chosen, partial(_numbers, ranges, first, limits), deadline)
     # What can be refused is refused before the first page.
     next(pages)
     return pages
 
 
-def _rendered(source: Source, limits: Limits, first: int, deadline: float, close: bool) -> Iterator[DecodedPage]:
+def _numbers(ranges: Sequence[PageRange], first: int, limits: Limits, count: int) -> list[int]:
+    """The pages that are decoded of a file that has so many."""
+    if not ranges:
+        return list(range(first, count + 1))
+    # Which page is one is a matter of reading, not of files.
+    from paragraph_ocr.pipeline.options import numbers_of
+
+    numbers = [number for number in numbers_of(ranges, count) if number >= first]
+    if len(numbers) > limits.max_pages:
+        raise TooLarge(f"pages asks for {len(numbers):,} pages; the limit is {limits.max_pages:,} at once.")
+    return numbers
+
+
+def _rendered(
+    source: Source, limits: Limits, choose: Callable[[int], list[int]], deadline: float, close: bool
+) -> Iterator[DecodedPage]:
     """Yield an empty page once the PDF is let in, then its own; end its process then if that is to be done."""
     import numpy as np
 
     try:
         pdf = source.pdf(limits)
-        yield DecodedPage(np.empty((0, 0), np.uint8), 1.0)
-        for page in pdf.pages(first, deadline):
-            yield DecodedPage(page, 1.0)
+        numbers = choose(pdf.count)
+        yield DecodedPage(np.empty((0, 0), np.uint8), 1.0, 0)
+        for number, page in zip(numbers, pdf.pages(numbers, deadline), strict=True):
+            yield DecodedPage(page, 1.0, number)
     finally:
         if close:
             source.close()
@@ -270,14 +304,15 @@ def format_of(data: bytes) -> str:
     return name
 
 
-def frames(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[Image.Image]:
+def frames(data: bytes, limits: Limits = DEFAULT_LIMITS, numbers: Sequence[int] = ()) -> Iterator[Image.Image]:
     """The pages of an image file that is no PDF, loaded one at a time in this process; valid until the next.
 
-    Parameters and errors are those of `decode`. A colour JPEG comes as its luma, at a third of the memory.
+    Parameters and errors are those of `decode`; `numbers` are the pages that are loaded, all where there are none. A
+    colour JPEG comes as its luma, at a third of the memory.
     """
     name = format_of(data)
     image, pages, _ = _opened(data, name, limits)
-    return _loaded(image, pages, data, name, limits)
+    return _loaded(image, [pages[number - 1] for number in numbers] if numbers else pages, data, name, limits)
 
 
 def count_pages(data: bytes | Source, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -416,28 +451,33 @@ def _is_run_length_encoded(bmp: bytes) -> bool:
     return bmp[14:18] != b"\x0c\0\0\0" and bmp[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
 
 
-def _grey(data: bytes, plan: _Plan, limits: Limits, first: int, deadline: float) -> Iterator[DecodedPage]:
+def _grey(data: bytes, plan: _Plan, limits: Limits, numbers: list[int], deadline: float) -> Iterator[DecodedPage]:
     import numpy as np
 
     assert plan.image is not None
-    for frame in _loaded(plan.image, plan.pages[first - 1 :], data, plan.name, limits):
+    frames = _loaded(plan.image, [plan.pages[number - 1] for number in numbers], data, plan.name, limits)
+    for number, frame in zip(numbers, frames, strict=True):
         with _refusing(data, plan.name, limits):
-            page = DecodedPage(np.asarray(upright(frame, to_grey(frame))), _pixel_aspect(frame))
+            page = DecodedPage(np.asarray(upright(frame, to_grey(frame))), _pixel_aspect(frame), number)
         _check_time(deadline)
         yield page
 
 
-def _grey_elsewhere(data: bytes, plan: _Plan, limits: Limits, first: int, deadline: float) -> Iterator[DecodedPage]:
+def _grey_elsewhere(
+    data: bytes, plan: _Plan, limits: Limits, choose: Callable[[int], list[int]], deadline: float
+) -> Iterator[DecodedPage]:
     """Yield an empty page once the file is let in, then its own."""
     import numpy as np
 
-    with start(__name__, data, plan.name, {"first": first}, plan.memory, limits) as process:
+    with start(__name__, data, plan.name, {}, plan.memory, limits) as process:
         header, _ = process.answer(deadline - perf_counter())
-        yield DecodedPage(np.empty((0, 0), np.uint8), 1.0)
-        for _ in range(first, header["pages"] + 1):
+        numbers = choose(header["pages"])
+        process.ask({"numbers": numbers})
+        yield DecodedPage(np.empty((0, 0), np.uint8), 1.0, 0)
+        for number in numbers:
             shape, pixels = process.answer(deadline - perf_counter())
             grey = np.frombuffer(pixels, np.uint8).reshape(shape["height"], shape["width"])
-            yield DecodedPage(grey, shape["aspect"])
+            yield DecodedPage(grey, shape["aspect"], number)
 
 
 @contextmanager
@@ -453,14 +493,15 @@ def start(module: str, data: bytes, name: str, task: dict[str, Any], memory: int
 
 
 def serve(task: dict[str, Any], data: bytes) -> None:
-    """What a process for an image does: send its number of pages, then the grey of each."""
-    from paragraph_ocr.io.confined import send
+    """What a process for an image does: send its number of pages, then the grey of those that are asked for."""
+    from paragraph_ocr.io.confined import receive, send
 
     limits = Limits(**task["limits"])
     name = format_of(data)
     image, pages, _ = _opened(data, name, limits)
     send({"pages": len(pages)})
-    for frame in _loaded(image, pages[task["first"] - 1 :], data, name, limits):
+    asked, _ = receive()
+    for frame in _loaded(image, [pages[number - 1] for number in asked["numbers"]], data, name, limits):
         with _refusing(data, name, limits):
             page = upright(frame, to_grey(frame))
         shape = {"width": page.width, "height": page.height, "aspect": _pixel_aspect(frame)}

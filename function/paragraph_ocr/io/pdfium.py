@@ -5,7 +5,7 @@ PDFium takes what other readers take, but a hostile file of a megabyte makes it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -69,19 +69,19 @@ class Pdf:
         """End the process."""
         self._process.close()
 
-    def pages(self, first: int, deadline: float) -> Iterator[NDArray[np.uint8]]:
-        """The pages from one on, uint8 (H, W), as `imaging.decode` gives them, until `perf_counter` says `deadline`."""
+    def pages(self, numbers: Sequence[int], deadline: float) -> Iterator[NDArray[np.uint8]]:
+        """Some pages, uint8 (H, W), as `imaging.decode` gives them, until `perf_counter` says `deadline`."""
         import numpy as np
 
-        if first > self.count:
+        if not numbers:
             return
-        self._process.ask({"first": first})
-        for _ in range(first, self.count + 1):
+        self._process.ask({"numbers": list(numbers)})
+        for _ in numbers:
             shape, pixels = self._process.answer(min(PAGE_SECONDS, deadline - perf_counter()))
             rows = np.frombuffer(pixels, np.uint8).reshape(shape["height"], -1)
             yield np.ascontiguousarray(rows[:, : shape["width"]])
 
-    def overlay(self, layers: Iterable[TextLayer], deadline: float) -> bytes:
+    def overlay(self, layers: Iterable[TextLayer], deadline: float, numbers: Sequence[int] = ()) -> bytes:
         """The PDF with invisible text laid over its pages, except where they have text already; the last thing asked.
 
         Parameters
@@ -90,6 +90,8 @@ class Pdf:
             One a page; their units are the pixels of `pages`. Each is handed over before the next is asked for.
         deadline : float
             As `perf_counter` has it.
+        numbers : sequence of int, optional
+            The layers' pages, from 1; the first and those after it where they are left out.
 
         Raises
         ------
@@ -98,8 +100,9 @@ class Pdf:
         """
         seconds = PAGE_SECONDS
         self._process.ask({"overlay": True})
-        for layer in layers:
-            self._process.ask({"layer": [layer.width, layer.height, layer.words]})
+        for number, layer in enumerate(layers):
+            page = numbers[number] if numbers else number + 1
+            self._process.ask({"layer": [page - 1, layer.width, layer.height, layer.words]})
             self._process.answer(min(PAGE_SECONDS, deadline - perf_counter()))
             seconds += 1.0
         self._process.ask({})
@@ -120,7 +123,7 @@ def serve(task: dict[str, Any], data: bytes) -> None:
             if "overlay" in asked:
                 _overlay(document)
             else:
-                _render(document, scales, asked["first"])
+                _render(document, scales, asked["numbers"])
     except pypdfium2.PdfiumError as error:
         raise errors.BrokenImage("The PDF is damaged or cut short; print it to a new PDF.") from error
 
@@ -149,9 +152,9 @@ def _scales(document: pypdfium2.PdfDocument, max_pages: int, max_pixels: int) ->
     return [_scale(width, height, max_pixels) for width, height in sizes]
 
 
-def _render(document: pypdfium2.PdfDocument, scales: list[float], first: int) -> None:
-    """Send the grey pixels of the first page that is asked for and of all after it."""
-    for index in range(first - 1, len(document)):
+def _render(document: pypdfium2.PdfDocument, scales: list[float], numbers: list[int]) -> None:
+    """Send the grey pixels of the pages that are asked for."""
+    for index in (number - 1 for number in numbers):
         page = document[index]
         bitmap = page.render(scales[index], grayscale=True)
         send({"width": bitmap.width, "height": bitmap.height}, memoryview(bitmap.buffer).cast("B"))
@@ -171,8 +174,8 @@ def _scale(width: float, height: float, max_pixels: int) -> float:
     return min(DOTS_PER_INCH / POINTS_PER_INCH, most)
 
 
-def _layers() -> Iterator[tuple[int, int, list[tuple[float, float, str]]]]:
-    """The layers that are asked for, up to the message without one."""
+def _layers() -> Iterator[tuple[int, int, int, list[tuple[float, float, str]]]]:
+    """The layers, each with its page's index, that are asked for, up to the message without one."""
     while "layer" in (asked := receive()[0]):
         yield asked["layer"]
 
@@ -182,7 +185,7 @@ def _overlay(document: pypdfium2.PdfDocument) -> None:
     import pypdfium2
     from pypdfium2 import raw
 
-    for index, (width, height, words) in enumerate(_layers()):
+    for index, width, height, words in _layers():
         page = document[index]
         to_page = _to_page(page, width, height)
         places = [to_page.on_point(word[0], height - word[1]) for word in words]
