@@ -52,7 +52,7 @@ def test_pages_that_are_not_there_are_refused() -> None:
 
 def test_languages_are_those_that_there_are() -> None:
     assert parse_languages("de, EN,de", {"de", "en", "xx"}) == ("de", "en")
-    with pytest.raises(MalformedRequest, match="one or more of de, en, xx.*'fr' is none"):
+    with pytest.raises(MalformedRequest, match=r"one or more of de, en, xx.*'fr' is none"):
         parse_languages("de,fr", {"de", "en", "xx"})
     with pytest.raises(MalformedRequest, match="no language models"):
         parse_languages("de", ())
@@ -163,7 +163,7 @@ def test_an_iban_has_its_checksum() -> None:
         ("amount", ["5", "1234", "1,234.50", "1.234.567,00", "-12.50", "$ 3.99", "3,99 €", "1234.50", "1,234"],
          ["1,23,4", "1.2", "1,234.5", "1234,567", ".50", "1..2", "12,34,567.00", "1,234,56", "5 5"]),
         ("iban", [VALID, "GB29 NWBK 6016 1331 9268 19", "NL91ABNA0417164300"],
-         [VALID[:-1], VALID[:-1] + "1", "XX89370400440532013000", VALID + "0", "DE893704004405320130 00"]),
+         [VALID[:-1], VALID[:-1] + "1", "XX89370400440532013000", VALID + "0", "DE8937 0400440532013000"]),
     ],
 )  # fmt: skip
 def test_patterns_fit_what_they_name(name: str, good: list[str], bad: list[str]) -> None:
@@ -209,10 +209,9 @@ def test_no_hyphen_joins_paragraphs() -> None:
 def test_the_reader_heeds_how_text_is_written() -> None:
     buffer = io.BytesIO()
     Image.new("L", (300, 200), 255).save(buffer, "PNG")
-    (page,) = (
-        StillReader(DEFAULT_LIMITS).read(buffer.getvalue(), "a", options=ReadOptions(joined=True, marked=True)).pages
-    )
+    options = ReadOptions(joined=True, marked=True)
+    (page,) = StillReader(DEFAULT_LIMITS).read(buffer.getvalue(), "a", options=options).pages
     assert (page.style.joined, page.style.marked) == (True, True)
-    doubtful = replace(page, lines=tuple(replace(line, words=tuple(replace(word, confidence=0.1) for word in line.words))
-                                         for line in page.lines))  # fmt: skip
-    assert doubtful.text == "a[?]"
+    (line,) = page.lines
+    words = tuple(replace(word, confidence=0.1) for word in line.words)
+    assert replace(page, lines=(replace(line, words=words),)).text == "a[?]"

@@ -23,6 +23,7 @@ from paragraph_ocr.errors import (
     UnsupportedContentType,
     UrlRefused,
 )
+from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages, parse_pages
 
 IMAGE_TYPES = (
     "image/jpeg",
@@ -46,6 +47,11 @@ UNTYPED = ("application/octet-stream", "binary/octet-stream", URL_ENCODED, "imag
 BINARY_TYPES = (*IMAGE_TYPES, *UNTYPED, MULTIPART)
 MAX_NAME_CHARACTERS = 255
 DEFAULT_NAME = "image"
+
+# Of the query of POST /ocr.
+OCR_PARAMETERS = ("format", "lang", "pages", "lines", "mark", "charset")
+LINES = ("kept", "joined")
+SWITCHES = {"true": True, "false": False}
 
 IMAGE_FIELDS = ("image_base64", "image_url", "image_name")
 WEBHOOK_FIELDS = ("webhook_url", "webhook_secret")
@@ -130,6 +136,47 @@ def take_image(event: Mapping[str, Any], max_bytes: int, fetch: Fetch | None) ->
     if fetch is None:
         raise UrlRefused("image_url is turned off here; send the image itself.")
     return fetch(url), name
+
+
+def take_query(event: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
+    """The parameters of a request's query, each of them known and there once; raises MalformedRequest, naming these."""
+    many = event.get("multiValueQueryStringParameters") or {}
+    query: dict[str, str] = event.get("queryStringParameters") or {}
+    for name in {**many, **query}:
+        if name not in known:
+            named = f"the parameters are {', '.join(known)}" if known else "there are none on this route"
+            raise MalformedRequest(f"The query has a parameter {name[:40]!r}; {named}.")
+        if len(many.get(name) or ()) > 1:
+            raise MalformedRequest(f"The query has {name} more than once.")
+    return query
+
+
+def take_options(query: Mapping[str, str], languages: Collection[str]) -> ReadOptions:
+    """What a query asks of reading.
+
+    Parameters
+    ----------
+    query : mapping of str to str
+        Its parameters, of `OCR_PARAMETERS`.
+    languages : collection of str
+        Codes of those that there are.
+
+    Raises
+    ------
+    MalformedRequest
+        A parameter has no such value.
+    """
+    if query.get("lines", LINES[0]) not in LINES:
+        raise MalformedRequest(f"lines must be one of {', '.join(LINES)}.")
+    if query.get("mark", "false") not in SWITCHES:
+        raise MalformedRequest(f"mark must be one of {', '.join(SWITCHES)}.")
+    return ReadOptions(
+        languages=parse_languages(query["lang"], languages) if "lang" in query else (),
+        pages=parse_pages(query["pages"]) if "pages" in query else (),
+        joined=query.get("lines") == "joined",
+        marked=SWITCHES[query.get("mark", "false")],
+        charset=parse_charset(query["charset"]) if "charset" in query else None,
+    )
 
 
 def take_job(event: Mapping[str, Any], max_bytes: int, takes_urls: bool) -> JobRequest:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from paragraph_ocr import __version__
-from paragraph_ocr.document import BLOCK_KINDS
+from paragraph_ocr.document import BLOCK_KINDS, DOUBTFUL, MARK
 from paragraph_ocr.formats import FORMATS
-from service.intake import IMAGE_TYPES, MAX_NAME_CHARACTERS, MULTIPART
+from paragraph_ocr.pipeline.charset import CHARSETS
+from service.intake import IMAGE_TYPES, LINES, MAX_NAME_CHARACTERS, MULTIPART, SWITCHES, UNTYPED
 
 FILE = Path(__file__).with_name("openapi.json")
 
@@ -135,7 +136,11 @@ SCHEMAS = {
         "type": "object",
         "required": ["image_base64"],
         "properties": {
-            "image_base64": {"type": "string", "minLength": 1, "description": "Also as a data: URL."},
+            "image_base64": {
+                "type": "string",
+                "minLength": 1,
+                "description": "In either alphabet, with or without padding, line ends or data: before it.",
+            },
             "image_name": _NAME,
         },
         "additionalProperties": False,
@@ -204,6 +209,11 @@ def _problems(*statuses: int) -> dict[int, Any]:
 def _answer(description: str, content_type: str, schema: dict[str, Any], *statuses: int) -> dict[int, Any]:
     content = {content_type: {"schema": schema}}
     return {200: {"description": description, "content": content}, **_problems(*statuses, 500)}
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A parameter of a query that may be left out."""
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema, **more}
 
 
 _KEY: list[dict[str, list[str]]] = [{"ApiKey": []}]
@@ -280,13 +290,40 @@ OCR: dict[str, Any] = {
     # Powertools takes these from a function's parameters, which only pydantic could fill.
     "openapi_extensions": {
         "parameters": [
-            {
-                "name": "format",
-                "in": "query",
-                "required": False,
-                "description": "The answer's form; wins over the Accept header.",
-                "schema": {"type": "string", "enum": list(FORMATS)},
-            }
+            _parameter(
+                "format", "The answer's form; wins over the Accept header.", {"type": "string", "enum": list(FORMATS)}
+            ),
+            _parameter(
+                "lang",
+                "The languages that the pages are in, ISO 639-1, parted by commas; else each page's is told by its "
+                "lines. One that has no model of its own is refused; the answer names those that have, and xx stands "
+                "for all others.",
+                {"type": "string", "maxLength": 100},
+                example="de,en",
+            ),
+            _parameter(
+                "pages",
+                "The pages to read of a TIFF or PDF, as numbers and ranges; all others are not even decoded.",
+                {"type": "string", "pattern": "^[0-9]{1,6}(-([0-9]{1,6})?)?(,[0-9]{1,6}(-([0-9]{1,6})?)?)*$"},
+                example="2-5,9",
+            ),
+            _parameter(
+                "lines",
+                "Whether text keeps its lines, or those of a paragraph are joined and words divided at their ends made "
+                "whole.",
+                {"type": "string", "enum": list(LINES), "default": LINES[0]},
+            ),
+            _parameter(
+                "mark",
+                f"Whether words of a confidence below {DOUBTFUL} have {MARK} behind them in the text.",
+                {"type": "string", "enum": list(SWITCHES), "default": "false"},
+            ),
+            _parameter(
+                "charset",
+                "What lines may consist of: digits and spaces, letters, or the pattern of a date, an amount, or an "
+                "IBAN with its checksum; the likeliest text that fits is found.",
+                {"type": "string", "enum": list(CHARSETS)},
+            ),
         ],
         "requestBody": {
             "required": True,
@@ -312,7 +349,7 @@ OCR: dict[str, Any] = {
                         "additionalProperties": False,
                     }
                 },
-                **{kind: {"schema": _BINARY} for kind in IMAGE_TYPES},
+                **{kind: {"schema": _BINARY} for kind in (*IMAGE_TYPES, *UNTYPED)},
             },
         },
     },

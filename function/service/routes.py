@@ -28,7 +28,7 @@ from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.io.imaging import Source
 from paragraph_ocr.io.limits import Limits
 from service import openapi
-from service.intake import IMAGE_TYPES, header, take_image, take_job
+from service.intake import IMAGE_TYPES, OCR_PARAMETERS, header, take_image, take_job, take_options, take_query
 from service.negotiation import choose
 from service.runtime import MAX_MEMORY, deadline_of, load_reader, logger, measure, metrics, reject, report
 
@@ -107,11 +107,13 @@ def ocr() -> Response[Any]:
     """Read the one image of the body."""
     deadline = deadline_of(app.lambda_context, LIMITS.max_seconds)
     event = app.current_event.raw_event
-    form = choose(header(event, "accept"), (event.get("queryStringParameters") or {}).get("format"))
+    query = take_query(event, OCR_PARAMETERS)
+    form = choose(header(event, "accept"), query.get("format"))
+    options = take_options(query, reader.languages_known)
     data, name = take_image(event, LIMITS.max_bytes, partial(_fetch, deadline=deadline) if TAKES_URLS else None)
     try:
         with Source(data) as source:
-            document = reader.read(source, name, deadline - perf_counter())
+            document = reader.read(source, name, deadline - perf_counter(), options)
             answer = render(document, form, source, deadline, MAX_MEMORY)
     except MemoryError as error:
         raise TooLarge("Reading the image takes more memory than the function has; send a smaller one.") from error
@@ -128,6 +130,7 @@ def post_job() -> Response[Any]:
     """Take an image to read in the background, or say where to upload it."""
     jobs = _jobs()
     event = app.current_event.raw_event
+    take_query(event, ())
     request = take_job(event, LIMITS.max_bytes, TAKES_URLS)
     key = header(event, "idempotency-key")
     job = jobs.create_once(event, request, key, app.lambda_context) if key else jobs.create(event, request)
@@ -137,6 +140,7 @@ def post_job() -> Response[Any]:
 @app.get("/jobs/<id>", **openapi.GET_JOB)
 def get_job(id: str) -> Response[Any]:
     """Say how far a job is, and where its results are."""
+    take_query(app.current_event.raw_event, ())
     return _answer(json.dumps(_jobs().watch(app.current_event.raw_event, id)).encode(), "application/json")
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from paragraph_ocr.pipeline.options import ReadOptions
     from paragraph_ocr.pipeline.reader import PageReader
 
 # As `models.FOLDER`, without loading what runs them.
@@ -81,19 +82,23 @@ class Settings:
     overlay : bool
         Whether pictures of what was found are drawn.
     models : str
-        Digest of the models that read.
+        Digest of the models that read, and of what is asked of them.
+    options : ReadOptions or None
+        What is asked of reading; nothing where it is None.
     """
 
     out: Path
     formats: tuple[str, ...]
     overlay: bool
     models: str
+    options: ReadOptions | None = None
 
 
-def digest_models() -> str:
-    """What tells these models from others, without loading them: a hash of their cards and of the version."""
+def digest_models(options: ReadOptions | None = None) -> str:
+    """What tells these models, asked for this, from others, without loading them: a hash of cards and version."""
     cards = b"".join(path.read_bytes() for path in sorted(MODELS.glob("*.json")))
-    return hashlib.sha256(__version__.encode() + cards).hexdigest()[:16]
+    asked = b"" if options is None else repr(options).encode()
+    return hashlib.sha256(__version__.encode() + cards + asked).hexdigest()[:16]
 
 
 def render_pages(document: Document, form: str, data: bytes) -> bytes:
@@ -184,7 +189,7 @@ def read_file(reader: PageReader, file: File, settings: Settings) -> str | None:
     try:
         status = os.stat(file.path)
         data = load(file.path)
-        document, seen, overlays = _read(reader, data, file.path, settings.overlay)
+        document, seen, overlays = _read(reader, data, file.path, settings.overlay, settings.options)
         for form in settings.formats:
             output.write(settings.out, _result(file, form), render_pages(document, form, data))
         for number, picture in enumerate(overlays, 1):
@@ -340,19 +345,21 @@ def _serve(connection: Connection, settings: Settings) -> None:
 
 
 def _read(
-    reader: PageReader, data: bytes, path: str, overlay: bool
+    reader: PageReader, data: bytes, path: str, overlay: bool, options: ReadOptions | None
 ) -> tuple[Document, list[dict[str, Any]], list[bytes]]:
     """A file's document, what the summary shows of each page, and its overlays as JPEG where they are wanted."""
     from paragraph_ocr.pipeline.kind import kind_of_page
+    from paragraph_ocr.pipeline.options import NO_OPTIONS
 
+    asked = options or NO_OPTIONS
     pages: list[Page] = []
     seen: list[dict[str, Any]] = []
     overlays: list[bytes] = []
     start = perf_counter()
     deadline = start + reader.limits.max_seconds
-    for number, (pixels, aspect) in enumerate(imaging.decode_pages(data, reader.limits), 1):
+    for pixels, aspect, number in imaging.decode_pages(data, reader.limits, ranges=asked.pages):
         decode_ms = 1000 * (perf_counter() - start)
-        page = reader.read_image(pixels, path, decode_ms, number, deadline, pixel_aspect=aspect)
+        page = reader.read_image(pixels, path, decode_ms, number, deadline, pixel_aspect=aspect, options=asked)
         pages.append(page)
         seen.append(
             {
@@ -367,7 +374,8 @@ def _read(
         if overlay:
             overlays.append(_overlay(pixels, page, deadline))
         start = perf_counter()
-    return Document(path, tuple(pages)), seen, overlays
+    numbers = tuple(page.page for page in pages) if asked.pages else ()
+    return Document(path, tuple(pages), numbers), seen, overlays
 
 
 def _thumbnail(pixels: NDArray[np.uint8]) -> bytes:

@@ -1,19 +1,23 @@
-"""The command line: print or write the text of images, PDFs and folders in one of five forms.
+"""The command line: print or write the text of images, PDFs and folders.
 
 A file that cannot be read is reported on standard error and the rest go on; the exit status is 1 if any failed. With
 an output folder there is a summary too, and a run that was broken off goes on where it stood.
 """
 
+from __future__ import annotations
+
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
 from paragraph_ocr.cli.folder import (
+    MODELS,
     File,
     FolderError,
     Settings,
@@ -27,13 +31,16 @@ from paragraph_ocr.cli.folder import (
     render_pages,
 )
 from paragraph_ocr.cli.terminal import printable
-from paragraph_ocr.errors import OcrError
+from paragraph_ocr.errors import MalformedRequest, OcrError
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.io import imaging
 from paragraph_ocr.processors import count_processors
 
+if TYPE_CHECKING:
+    from paragraph_ocr.pipeline.options import ReadOptions
+
 # Several of these one after another are still of the form.
-_CONCATENABLE = {"json", "text"}
+_CONCATENABLE = {"json", "text", "markdown"}
 _INTERRUPTED = 130
 
 
@@ -77,17 +84,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="read N files at once, each on one core; needs --out"
     )
+    parser.add_argument("--pages", metavar="RANGES", help="of a TIFF or PDF, read these alone: 2-5,9 or 3-")
+    parser.add_argument(
+        "--lang", metavar="CODES", help="what the pages are in, such as de,en; told by the lines where left out"
+    )
+    parser.add_argument(
+        "--join", action="store_true", help="join the lines of a paragraph, and words divided at their ends"
+    )
+    parser.add_argument("--mark", action="store_true", help="put [?] behind doubtful words in the text")
+    parser.add_argument(
+        "--charset", metavar="NAME", help="what lines may consist of: digits, letters, date, amount or iban"
+    )
     options = parser.parse_args(arguments)
+    asked = _asked(parser, options)
     formats = tuple(dict.fromkeys(options.format or ["text"]))
     files = list(_files(options.paths, options.out))
     _refuse(parser, options, formats, files)
     try:
         if options.out is None:
-            return _print(files, formats[0])
-        return _write(files, Settings(options.out, formats, options.overlay, digest_models()), options)
+            return _print(files, formats[0], asked)
+        settings = Settings(options.out, formats, options.overlay, digest_models(asked), asked)
+        return _write(files, settings, options)
     except KeyboardInterrupt:
         print("Broken off; the same command goes on from here.", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _asked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ReadOptions | None:
+    """What is asked of reading, None where nothing is; ends with a message where it cannot be."""
+    if not (options.pages or options.lang or options.join or options.mark or options.charset):
+        return None
+    # Which loads what --help should not wait for.
+    from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages, parse_pages
+
+    try:
+        card = MODELS / "language.json"
+        known = json.loads(card.read_text(encoding="utf-8"))["languages"] if card.exists() else ()
+        return ReadOptions(
+            languages=parse_languages(options.lang, known) if options.lang else (),
+            pages=parse_pages(options.pages) if options.pages else (),
+            joined=options.join,
+            marked=options.mark,
+            charset=parse_charset(options.charset) if options.charset else None,
+        )
+    except MalformedRequest as error:
+        parser.error(f"--{error}")
 
 
 def _refuse(
@@ -145,8 +186,9 @@ def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in imaging.SUFFIXES
 
 
-def _print(files: Sequence[File], form: str) -> int:
+def _print(files: Sequence[File], form: str, asked: ReadOptions | None) -> int:
     # Loading the models takes longer than a wrong option or --help should.
+    from paragraph_ocr.pipeline.options import NO_OPTIONS
     from paragraph_ocr.pipeline.reader import PageReader
 
     reader = PageReader.load(threads=count_processors())
@@ -154,7 +196,7 @@ def _print(files: Sequence[File], form: str) -> int:
     for file in tqdm(files, unit="file", disable=None if len(files) > 1 else True):
         try:
             data = load(file.path)
-            written = render_pages(reader.read(data, file.path), form, data)
+            written = render_pages(reader.read(data, file.path, options=asked or NO_OPTIONS), form, data)
         except (OcrError, OSError) as error:
             failed = True
             _report(file, error)

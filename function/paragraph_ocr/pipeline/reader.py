@@ -95,6 +95,12 @@ class PageReader:
             model.run(np.zeros(model.input_shape, np.float32))
         return cls(detector, recognizer, limits)
 
+    @property
+    def languages_known(self) -> tuple[str, ...]:
+        """Codes of the languages that there are models of, ISO 639-1, and that of all others."""
+        languages = self.recognizer.languages
+        return () if languages is None else tuple(sorted(languages.models))
+
     def read(
         self,
         data: bytes | Source,
