@@ -139,7 +139,7 @@ SCHEMAS = {
             "image_base64": {
                 "type": "string",
                 "minLength": 1,
-                "description": "In either alphabet, with or without padding, line ends or data: before it.",
+                "description": "In either alphabet, padded or not, also as a data: URL.",
             },
             "image_name": _NAME,
         },
