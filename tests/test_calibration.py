@@ -7,7 +7,7 @@ import pytest
 from pages import write_folder
 
 from paragraph_ocr.models import FOLDER, UNCALIBRATED, read_card
-from training.evaluation.product import calibration
+from training.evaluation import calibration
 
 
 def test_characters_are_judged_by_the_alignment_with_the_fewest_edits() -> None:

@@ -59,6 +59,22 @@ def resized(page: Grey, scale: float) -> Grey:
     return np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def find_ink_mask(page: Grey) -> NDArray[np.bool_]:
+    """Which pixels of a page are ink.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+        Dark strokes on light paper, evenly lit.
+    """
+    dark, paper = np.percentile(page[::2, ::2], (1, 70))
+    limit = float(paper) - max(GLOBAL_SHARE * float(paper - dark), LOCAL_CONTRAST)
+    mask = page < limit
+    around = cv2.blur(page, (41, 41), borderType=cv2.BORDER_REPLICATE)
+    mask |= cv2.subtract(around, page) > LOCAL_CONTRAST
+    return np.asarray(mask)
+
+
 def find_ink(page: Grey, scale: float = 1.0) -> Ink:
     """The ink of a page.
 
@@ -70,12 +86,7 @@ def find_ink(page: Grey, scale: float = 1.0) -> Ink:
         At most 1: the page is shrunk so much first.
     """
     scale = min(scale, 1.0)
-    small = resized(page, scale)
-    dark, paper = np.percentile(small[::2, ::2], (1, 70))
-    limit = float(paper) - max(GLOBAL_SHARE * float(paper - dark), LOCAL_CONTRAST)
-    mask = small < limit
-    around = cv2.blur(small, (41, 41), borderType=cv2.BORDER_REPLICATE)
-    mask |= cv2.subtract(around, small) > LOCAL_CONTRAST
+    mask = find_ink_mask(resized(page, scale))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     left, top, width, height, area = (boxes[1:count, column].astype(np.int64) for column in range(5))
     return Ink(np.asarray(labels, np.int32), left, top, left + width, top + height, area, scale)

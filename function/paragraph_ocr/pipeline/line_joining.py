@@ -40,10 +40,14 @@ DESCENDER = 0.35
 
 
 class CompleteLines(NamedTuple):
-    """Lines of a page in no order, and boxes (left, top, right, bottom) in which text may run up or down the page."""
+    """Lines of a page in no order, boxes in which text may run up or down the page, and the page's ink.
+
+    Boxes are left, top, right and bottom, in pixels of the page.
+    """
 
     lines: list[TextLine]
     upright: list[Box]
+    ink: Ink
 
 
 def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLines:
@@ -63,7 +67,7 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     ascender = float(np.median([line.ascender for line in lines])) if lines else None
     ink = find_ink(page, min(1.0, ASCENDER / ascender) if ascender else min(1.0, 1024 / min(page.shape)))
     if ascender is None and (ascender := letter_height(ink)) is None:
-        return CompleteLines(lines, [])
+        return CompleteLines(lines, [], ink)
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
     cover = _cover(ink, pieces)
     loose = ~cover & (ink.area >= SMALLEST)
@@ -78,6 +82,7 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
             (left / ink.scale, top / ink.scale, right / ink.scale, bottom / ink.scale)
             for left, top, right, bottom in upright
         ],
+        ink,
     )
 
 

@@ -23,6 +23,7 @@ from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import Detector, TextLine
 from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
+from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import Languages
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
@@ -219,7 +220,12 @@ class PageReader:
         _check(deadline)
         upright = find_upright(pixels, self.detector, self.recognizer, partial(_check, deadline))
         page = np.rot90(pixels, upright.turn)
-        found, upright_boxes = complete_lines(page, upright.lines)
+        found, upright_boxes, ink = complete_lines(page, upright.lines)
+        boxes = find_form_boxes(page, found, ink)
+        if boxes.page is not None:
+            # Walls and ticks were taken for letters.
+            page = boxes.page
+            found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
         _check(deadline)
         if len(found) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
@@ -231,14 +237,18 @@ class PageReader:
             if (place := places.get(id(line))) in upright.readings
         }
         middle = perf_counter()
-        lines, faintest = self._accepted(
-            page, found, self.read_lines(page, found, deadline, progress, readings, options)
-        )
+        combs = [
+            (comb.on_page, comb.placed(self.read_lines(comb.pixels, [comb.line], options=options)[0]))
+            for comb in boxes.combs
+        ]
+        read = self.read_lines(page, found, deadline, progress, readings, options)
+        lines, faintest = self._accepted(page, found, read, combs)
         if faintest:
             # Lines of this side and of the back run into each other: look again at what is left without the back.
             page = wiped(page, faintest)
-            found, upright_boxes = complete_lines(page, self.detector.find(page).lines)
-            lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline, options=options))
+            found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
+            lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline, options=options), combs)
+        lines = label(lines, boxes.check_boxes)
         lines += self._read_upright(page, upright_boxes, deadline, options)
         blocks = find_blocks(lines, page.shape[1], page.shape[0])
         to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
@@ -278,9 +288,13 @@ class PageReader:
         return TextStyle(options.joined, options.marked, hyphens)
 
     def _accepted(
-        self, page: NDArray[np.uint8], found: Sequence[TextLine], lines: Sequence[Line]
+        self,
+        page: NDArray[np.uint8],
+        found: Sequence[TextLine],
+        lines: Sequence[Line],
+        more: Sequence[tuple[TextLine, Line]] = (),
     ) -> tuple[list[Line], float]:
-        """Those lines of a page that are text, in reading order, and `FalseLines.faintest`."""
+        """Those lines of a page that are text and some more, in reading order, and `FalseLines.faintest`."""
         kept = [
             index
             for index, (each, line) in enumerate(zip(found, lines, strict=True))
@@ -292,8 +306,9 @@ class PageReader:
             for place, index in enumerate(kept)
             if place not in false.bar_codes and place not in false.show_through
         ]
-        order = reading_order([found[index] for index in kept], [lines[index].text for index in kept])
-        return [lines[kept[place]] for place in order], false.faintest
+        text = [(found[index], lines[index]) for index in kept] + [each for each in more if each[1].text]
+        order = reading_order([each for each, _ in text], [line.text for _, line in text])
+        return [text[place][1] for place in order], false.faintest
 
     def _read_upright(
         self, page: NDArray[np.uint8], boxes: Sequence[Box], deadline: float, options: ReadOptions

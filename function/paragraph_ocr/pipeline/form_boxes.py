@@ -1,0 +1,404 @@
+"""Find the boxes of forms: check boxes, and combs, which are rows of boxes for one letter each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.document import Box, Line, Word
+from paragraph_ocr.document import Points as DocumentPoints
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.ink import SMALLEST, Ink, find_ink_mask, resized
+
+Grey = NDArray[np.uint8]
+
+# Lengths are in ascender heights of the page's lines, unless they are shares of something named.
+# Pixels of an ascender height on the page as it is searched for boxes.
+ASCENDER = 24.0
+# Shorter straight strokes are parts of letters.
+SHORTEST_WALL = 0.6
+# A page is searched where straight strokes of such a length meet.
+CORNER_WALL = 0.8
+CELL_WIDTH, CELL_HEIGHT = (0.6, 3.5), (0.6, 4.0)
+# Of a cell's area within its bounds, and of each of its sides that is drawn.
+RECTANGULAR, DRAWN = 0.85, 0.9
+CHECK_BOX_SIDE = (0.55, 2.4)
+# Width over height.
+SQUARE = (0.75, 1.34)
+# Around a check box so much is free of ink, but for a share of it, where a tick goes beyond the box.
+MARGIN, OVERFLOW = 0.2, 0.15
+# A check box has a label, which begins or ends so near, on its level.
+LABEL_GAP = 3.0
+# Share of ink within a check box at which it is as likely to be ticked as not, and how fast that changes.
+TICKED, TICKED_STEP = 0.045, 0.012
+FEWEST_CELLS = 3
+# Cells of a comb: width over height, and by what share their widths differ at most.
+COMB_CELL, COMB_WIDTHS = (0.4, 1.7), 0.3
+WALL = 0.4
+# Of a composed line, the space on either side of a letter, and an empty cell, in heights of the cells.
+LETTER_SPACE, EMPTY_CELL = 0.06, 0.5
+PAPER = 255
+
+
+@dataclass(frozen=True)
+class CheckBox:
+    """A check box: its outer bounds in pixels of the page, whether it is ticked, and how sure that is, 0.5 to 1."""
+
+    box: Box
+    ticked: bool
+    confidence: float
+
+    @property
+    def word(self) -> Word:
+        """What stands for it in text."""
+        left, top, right, bottom = self.box
+        polygon = ((left, top), (right, top), (right, bottom), (left, bottom))
+        return Word("[x]" if self.ticked else "[ ]", self.confidence, polygon)
+
+
+@dataclass(frozen=True)
+class Comb:
+    """A row of boxes for one letter each, of which at least one is filled.
+
+    Attributes
+    ----------
+    cells : tuple of Box
+        Inner bounds of the boxes, left to right, in pixels of the page.
+    pixels : uint8 (h, w)
+        The letters beside each other as if they had been written without boxes, dark on light.
+    line : TextLine
+        On `pixels`.
+    columns : float (K, 2)
+        Columns of `pixels` and of the page that stand for each other, both rising.
+    """
+
+    cells: tuple[Box, ...]
+    pixels: Grey
+    line: TextLine
+    columns: NDArray[np.float64]
+
+    @property
+    def on_page(self) -> TextLine:
+        """The line on the page, from the first letter to the last."""
+        top, bottom = self.cells[0][1], self.cells[0][3]
+        scale = (bottom - top) / self.pixels.shape[0]
+        level = top + float(self.line.baseline[0, 1]) * scale
+        left, right = self._across(float(self.line.baseline[0, 0])), self._across(float(self.line.baseline[-1, 0]))
+        return TextLine(
+            np.array([[left, level], [right, level]], np.float32),
+            self.line.ascender * scale,
+            self.line.descender * scale,
+            self.line.confidence,
+        )
+
+    def placed(self, line: Line) -> Line:
+        """A line that was read of `pixels` as a line of the page."""
+        found = self.on_page
+        return replace(
+            line,
+            polygon=_points(found.polygon),
+            baseline=_points(found.baseline),
+            words=tuple(replace(word, polygon=self._placed(word.polygon)) for word in line.words),
+        )
+
+    def _across(self, x: float) -> float:
+        return float(np.interp(x, self.columns[:, 0], self.columns[:, 1]))
+
+    def _placed(self, points: DocumentPoints) -> DocumentPoints:
+        top, bottom = self.cells[0][1], self.cells[0][3]
+        scale = (bottom - top) / self.pixels.shape[0]
+        return tuple((self._across(x), top + y * scale) for x, y in points)
+
+
+@dataclass(frozen=True)
+class FormBoxes:
+    """What `find_form_boxes` found on a page, and the page without it."""
+
+    check_boxes: list[CheckBox] = field(default_factory=list)
+    combs: list[Comb] = field(default_factory=list)
+    page: Grey | None = None
+
+
+def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxes:
+    """Find the check boxes and combs of a page.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+        Dark strokes on light paper, upright and evenly lit.
+    lines : sequence of TextLine
+        Found on it; they tell how large its letters are, and label the check boxes.
+    ink : Ink
+        The page's. Where it has no cell, there is none to look for.
+
+    Returns
+    -------
+    FormBoxes
+        Its page has paper in the place of check boxes and combs; it is None where there are none.
+    """
+    if not lines:
+        return FormBoxes()
+    ascender = float(np.median([line.ascender for line in lines]))
+    if not _has_corners((ink.labels > 0).view(np.uint8), ascender * ink.scale):
+        return FormBoxes()
+    scale = min(1.0, ASCENDER / ascender)
+    small = resized(page, scale)
+    mask = find_ink_mask(small).view(np.uint8)
+    unit = ascender * scale
+    cells = _cells(mask, unit)
+    if not cells:
+        return FormBoxes()
+    neighbours = [[other for other in cells if other is not cell and _adjoin(cell, other, unit)] for cell in cells]
+    combs = [row for row in _rows(cells, unit) if _is_comb(row, cells, neighbours)]
+    wide, thick = (np.array([page.shape[1], page.shape[0]]) / small.shape[::-1]).tolist(), []
+    check_boxes = []
+    for cell, beside in zip(cells, neighbours, strict=True):
+        wall = _wall(mask, cell)
+        outer = (cell[0] - wall, cell[1] - wall, cell[2] + wall, cell[3] + wall)
+        if beside or not _is_check_box(mask, cell, outer, unit):
+            continue
+        box = _scaled(outer, wide)
+        if not any(_labels(line, box, ascender) for line in lines):
+            continue
+        share = float(mask[_inner(cell)].mean())
+        ticked = 1.0 / (1.0 + np.exp(-(share - TICKED) / TICKED_STEP))
+        check_boxes.append(CheckBox(box, ticked > 0.5, float(max(ticked, 1.0 - ticked))))
+        thick.append(outer)
+    found = [comb for row in combs if (comb := _comb(small, mask, row, wide))]
+    if not check_boxes and not found:
+        return FormBoxes()
+    clear = page.copy()
+    margin = 0.25 * ascender
+    for left, top, right, bottom in [check_box.box for check_box in check_boxes]:
+        _paint(clear, (left - margin, top - margin, right + margin, bottom + margin))
+    for row in combs:
+        first, last = _scaled(row[0], wide), _scaled(row[-1], wide)
+        _paint(clear, (first[0] - margin, first[1] - margin, last[2] + margin, last[3] + margin))
+    return FormBoxes(check_boxes, found, clear)
+
+
+def label(lines: Sequence[Line], check_boxes: Sequence[CheckBox]) -> list[Line]:
+    """Lines with each check box as a word before, within or after the line that is its label.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+    check_boxes : sequence of CheckBox
+    """
+    own: dict[int, list[CheckBox]] = {}
+    for check_box in check_boxes:
+        best = min(range(len(lines)), key=lambda index: _distance(lines[index], check_box), default=None)
+        if best is not None:
+            own.setdefault(best, []).append(check_box)
+    labelled = []
+    for index, line in enumerate(lines):
+        words = sorted(
+            [*line.words, *(each.word for each in own.get(index, ()))],
+            key=lambda word: min(x for x, _ in word.polygon) + max(x for x, _ in word.polygon),
+        )
+        labelled.append(replace(line, words=tuple(words), text=" ".join(word.text for word in words)))
+    return labelled
+
+
+def _straight(mask: Grey, length: float) -> tuple[Grey, Grey]:
+    """The ink of straight strokes across and down that are at least so long."""
+    pixels = max(5, round(length))
+    across, down = (
+        cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones(shape, np.uint8)) for shape in ((1, pixels), (pixels, 1))
+    )
+    return np.asarray(across, np.uint8), np.asarray(down, np.uint8)
+
+
+def _has_corners(mask: Grey, unit: float) -> bool:
+    """Whether straight strokes that are longer than those of most letters meet or cross."""
+    across, down = _straight(mask, CORNER_WALL * unit)
+    if not across.any() or not down.any():
+        return False
+    near = np.ones((3, 3), np.uint8)
+    return bool(cv2.bitwise_and(cv2.dilate(across, near), cv2.dilate(down, near)).any())
+
+
+def _cells(mask: Grey, unit: float) -> list[Box]:
+    """Inner bounds of rectangles with straight walls on all sides."""
+    walls = cv2.dilate(cv2.bitwise_or(*_straight(mask, SHORTEST_WALL * unit)), np.ones((3, 3), np.uint8))
+    contours, hierarchy = cv2.findContours(walls, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    cells = []
+    for contour, (_, _, _, parent) in zip(contours, hierarchy[0] if contours else (), strict=True):
+        if parent < 0:
+            continue
+        x, y, width, height = cv2.boundingRect(contour)
+        # The contour of a hole lies on the pixels around it.
+        left, top, right, bottom = x + 1, y + 1, x + width - 1, y + height - 1
+        if not (
+            CELL_WIDTH[0] * unit <= right - left <= CELL_WIDTH[1] * unit
+            and CELL_HEIGHT[0] * unit <= bottom - top <= CELL_HEIGHT[1] * unit
+        ):
+            continue
+        if cv2.contourArea(contour) < RECTANGULAR * (width - 1) * (height - 1):
+            continue
+        sides = (
+            walls[top:bottom, max(left - 2, 0) : left],
+            walls[top:bottom, right : right + 2],
+            walls[max(top - 2, 0) : top, left:right].T,
+            walls[bottom : bottom + 2, left:right].T,
+        )
+        if all(side.size and side.any(axis=1).mean() >= DRAWN for side in sides):
+            # The walls were made thicker by a pixel.
+            cells.append((left - 1.0, top - 1.0, right + 1.0, bottom + 1.0))
+    return cells
+
+
+def _adjoin(cell: Box, other: Box, unit: float) -> bool:
+    """Whether two cells share a wall."""
+    across = max(cell[0], other[0]) - min(cell[2], other[2])
+    down = max(cell[1], other[1]) - min(cell[3], other[3])
+    return max(across, down) <= WALL * unit and min(across, down) < 0
+
+
+def _rows(cells: Sequence[Box], unit: float) -> list[list[Box]]:
+    """Cells of a size beside each other, left to right, with nothing but a wall between them."""
+    rows: list[list[Box]] = []
+    for cell in sorted(cells):
+        for row in rows:
+            last = row[-1]
+            same = max(abs(cell[1] - last[1]), abs(cell[3] - last[3])) <= 0.2 * (last[3] - last[1])
+            width, other = cell[2] - cell[0], last[2] - last[0]
+            if same and 0 <= cell[0] - last[2] <= WALL * unit and abs(width - other) <= COMB_WIDTHS * max(width, other):
+                row.append(cell)
+                break
+        else:
+            rows.append([cell])
+    return rows
+
+
+def _is_comb(row: Sequence[Box], cells: Sequence[Box], neighbours: Sequence[Sequence[Box]]) -> bool:
+    if len(row) < FEWEST_CELLS:
+        return False
+    shape = float(np.median([(cell[2] - cell[0]) / (cell[3] - cell[1]) for cell in row]))
+    # Tables have rows above and below.
+    beside = [neighbours[cells.index(cell)] for cell in row]
+    return COMB_CELL[0] <= shape <= COMB_CELL[1] and all(other in row for others in beside for other in others)
+
+
+def _wall(mask: Grey, cell: Box) -> int:
+    """How thick a cell's walls are, pixels."""
+    left, top, right, bottom = (round(value) for value in cell)
+    middle, centre = (top + bottom) // 2, (left + right) // 2
+    rays = (mask[middle, right:], mask[middle, :left][::-1], mask[:top, centre][::-1], mask[bottom:, centre])
+    runs = [int(np.argmin(ray[:40])) if ray.size and not ray[:40].all() else 40 for ray in rays]
+    return int(np.median(runs)) + 1
+
+
+def _is_check_box(mask: Grey, cell: Box, outer: Box, unit: float) -> bool:
+    width, height = outer[2] - outer[0], outer[3] - outer[1]
+    inside = (cell[2] - cell[0]) / max(width, 1e-6)
+    if not (
+        CHECK_BOX_SIDE[0] * unit <= height <= CHECK_BOX_SIDE[1] * unit and SQUARE[0] <= width / height <= SQUARE[1]
+    ):
+        return False
+    margin = max(2, round(MARGIN * unit))
+    left, top, right, bottom = (round(value) for value in outer)
+    if inside < 0.5 or min(left, top) < margin:
+        return False
+    whole = mask[top - margin : bottom + margin, left - margin : right + margin]
+    around = int(whole.sum()) - int(mask[top:bottom, left:right].sum())
+    return around <= OVERFLOW * (whole.size - (bottom - top) * (right - left))
+
+
+def _labels(line: TextLine, box: Box, ascender: float) -> bool:
+    """Whether a line stands beside a check box, or around it."""
+    left, right = float(line.baseline[0, 0]), float(line.baseline[-1, 0])
+    middle = (box[0] + box[2]) / 2
+    level = float(np.interp(middle, line.baseline[:, 0], line.baseline[:, 1]))
+    near = left - LABEL_GAP * ascender <= box[2] and right + LABEL_GAP * ascender >= box[0]
+    return near and box[1] - 0.5 * ascender <= level - 0.4 * line.ascender <= box[3] + 0.5 * ascender
+
+
+def _distance(line: Line, check_box: CheckBox) -> float:
+    """How far a line is from being a check box's label: what stands to the right of it comes first."""
+    left, top, right, bottom = check_box.box
+    side = bottom - top
+    xs, ys = zip(*line.polygon, strict=True)
+    beside = max(0.0, min(ys) - bottom, top - max(ys)) / side
+    if min(xs) <= right and max(xs) >= left:
+        across = 0.0
+    else:
+        across = (min(xs) - right) / side if min(xs) > right else 3.0 + (left - max(xs)) / side
+    return float(across + 20.0 * beside + abs((min(ys) + max(ys)) / 2 - (top + bottom) / 2) / side)
+
+
+def _comb(small: Grey, mask: Grey, row: Sequence[Box], wide: Sequence[float]) -> Comb | None:
+    """The letters of a row of cells as a line of their own, or None where all are empty."""
+    top = round(max(cell[1] for cell in row)) + 1
+    bottom = round(min(cell[3] for cell in row)) - 1
+    height = bottom - top
+    space = max(1, round(LETTER_SPACE * height))
+    parts: list[Grey] = []
+    columns: list[tuple[float, float]] = []
+    tops, bottoms, blank, at = [], [], 0, 0
+    for cell in row:
+        left, right = round(cell[0]) + 1, round(cell[2]) - 1
+        ink = mask[top:bottom, left:right]
+        filled, rows = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
+        if ink.sum() < SMALLEST or len(rows) < 0.15 * height:
+            blank += bool(parts)
+            continue
+        if blank:
+            parts.append(np.full((height, round(EMPTY_CELL * height)), PAPER, np.uint8))
+            at += parts[-1].shape[1]
+            blank = 0
+        first, last = left + int(filled[0]), left + int(filled[-1]) + 1
+        part = np.full((height, last - first + 2 * space), PAPER, np.uint8)
+        part[:, space:-space] = small[top:bottom, first:last]
+        columns += [(at + space, first), (at + space + last - first, last)]
+        parts.append(part)
+        at += part.shape[1]
+        tops.append(int(rows[0]))
+        bottoms.append(int(rows[-1]) + 1)
+    if not parts:
+        return None
+    pixels = np.concatenate(parts, axis=1)
+    baseline = float(np.median(bottoms))
+    ascender = max(baseline - float(np.median(tops)), 0.3 * height)
+    ends = np.array([[columns[0][0], baseline], [columns[-1][0], baseline]], np.float32)
+    across = np.array(columns, np.float64)
+    across[:, 1] *= wide[0]
+    # Composed lines have paper around them, as lines of a page have.
+    border = round(0.5 * ascender)
+    padded = cv2.copyMakeBorder(pixels, 0, 0, border, border, cv2.BORDER_CONSTANT, value=PAPER)
+    across[:, 0] += border
+    ends[:, 0] += border
+    return Comb(
+        tuple(_scaled((cell[0], top, cell[2], bottom), wide) for cell in row),
+        np.asarray(padded, np.uint8),
+        TextLine(ends, ascender, 0.3 * ascender, 1.0),
+        across,
+    )
+
+
+def _inner(cell: Box) -> tuple[slice, slice]:
+    """The pixels of a cell that are not near its walls."""
+    margin = max(2, round(0.12 * (cell[3] - cell[1])))
+    left, top, right, bottom = (round(value) for value in cell)
+    return slice(top + margin, max(bottom - margin, top + margin + 1)), slice(
+        left + margin, max(right - margin, left + margin + 1)
+    )
+
+
+def _paint(page: Grey, box: Box) -> None:
+    """Put paper over a box of a page."""
+    left, top, right, bottom = (max(round(value), 0) for value in box)
+    part = page[top:bottom, left:right]
+    part[:] = np.percentile(part, 90) if part.size else PAPER
+
+
+def _scaled(box: Box, wide: Sequence[float]) -> Box:
+    return (box[0] * wide[0], box[1] * wide[1], box[2] * wide[0], box[3] * wide[1])
+
+
+def _points(points: NDArray[np.float32]) -> DocumentPoints:
+    return tuple((x, y) for x, y in points.tolist())

@@ -1,0 +1,133 @@
+"""Check boxes become words beside their labels, and a row of boxes for a letter each becomes one word."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from paragraph_ocr.document import Line, Word
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.form_boxes import CheckBox, FormBoxes, find_form_boxes, label
+from paragraph_ocr.pipeline.ink import find_ink
+from paragraph_ocr.pipeline.reader import PageReader
+
+FONT = ImageFont.load_default(30)
+ASCENDER = 24
+
+
+@pytest.fixture(scope="module")
+def reader() -> PageReader:
+    return PageReader.load()
+
+
+def sheet() -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    image = Image.new("L", (1100, 500), 255)
+    return image, ImageDraw.Draw(image)
+
+
+def written(draw: ImageDraw.ImageDraw, x: int, bottom: int, text: str) -> TextLine:
+    draw.text((x, bottom), text, 0, FONT, anchor="ls")
+    right = x + draw.textlength(text, FONT)
+    return TextLine(np.array([[x, bottom], [right, bottom]], np.float32), ASCENDER, 7, 0.9)
+
+
+def comb(draw: ImageDraw.ImageDraw, letters: str, left: int = 300, top: int = 100, side: int = 48) -> None:
+    for index, letter in enumerate(letters):
+        x = left + index * side
+        draw.rectangle((x, top, x + side, top + side), outline=60, width=2)
+        draw.text((x + side / 2, top + side - 10), letter, 0, FONT, anchor="ms")
+
+
+def check_box(draw: ImageDraw.ImageDraw, x: int, bottom: int, mark: str, side: int = 28) -> None:
+    draw.rectangle((x, bottom - side, x + side, bottom), outline=0, width=3)
+    if mark == "x":
+        draw.line((x + 4, bottom - side + 4, x + side - 4, bottom - 4), 0, 3)
+        draw.line((x + 4, bottom - 4, x + side - 4, bottom - side + 4), 0, 3)
+    if mark == "v":
+        # A tick that a hand has drawn beyond the box.
+        draw.line([(x + 5, bottom - 14), (x + 12, bottom - 5), (x + side + 4, bottom - side - 6)], 0, 4)
+
+
+def find(image: Image.Image, lines: list[TextLine]) -> FormBoxes:
+    page = np.asarray(image)
+    return find_form_boxes(page, lines, find_ink(page, 16 / ASCENDER))
+
+
+@pytest.mark.parametrize(("mark", "text"), [("", "[ ]"), ("x", "[x]"), ("v", "[x]")])
+def test_a_check_box_is_ticked_or_not(mark: str, text: str) -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 80, "Do you smoke?"), written(draw, 350, 80, "Yes")]
+    check_box(draw, 300, 82, mark)
+    found = find(image, lines)
+    assert [each.word.text for each in found.check_boxes] == [text]
+    assert found.check_boxes[0].confidence > 0.8
+    left, top, right, bottom = found.check_boxes[0].box
+    assert np.abs(np.array([left, top, right, bottom]) - [300, 54, 329, 83]).max() < 4
+    assert found.page is not None
+    assert found.page[50:90, 296:336].min() > 200
+    assert np.array_equal(found.page[:, 345:], np.asarray(image)[:, 345:])
+
+
+def test_a_box_without_a_label_is_none() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 80, "Do you smoke?")]
+    check_box(draw, 800, 400, "x")
+    assert find(image, lines).page is None
+
+
+def test_letters_and_tables_are_no_boxes() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 80, "DOBRO B08 HEFT 4711 OPEL"), written(draw, 40, 180, "QUADRAT 600 D0 BODEN")]
+    for row in range(3):
+        comb(draw, "842", 300, 250 + 48 * row)
+    found = find(image, lines)
+    assert (found.check_boxes, found.combs, found.page) == ([], [], None)
+
+
+def test_a_comb_is_read_as_a_word_where_it_stands(reader: PageReader) -> None:
+    image, draw = sheet()
+    written(draw, 40, 138, "Surname")
+    written(draw, 40, 338, "Remarks of the office that issued this form")
+    comb(draw, "MARTINEZ    ")
+    page = reader.read_image(np.asarray(image), "form.png")
+    texts = [line.text for line in page.lines]
+    assert texts[1] == "MARTINEZ"
+    assert texts[0].lower() == "surname"
+    (word,) = page.lines[1].words
+    (left, top, right, bottom) = page.lines[1].box
+    assert np.abs(np.array([left, right]) - [310, 674]).max() < 12
+    assert 100 <= top < 125 < bottom < 165
+    assert min(x for x, _ in word.polygon) >= left - 12
+
+
+def test_what_stands_apart_in_a_comb_are_words(reader: PageReader) -> None:
+    image, draw = sheet()
+    written(draw, 40, 138, "Name")
+    written(draw, 40, 338, "Remarks of the office that issued this form")
+    comb(draw, "ANNA BERG")
+    page = reader.read_image(np.asarray(image), "form.png")
+    assert "ANNA BERG" in [line.text for line in page.lines]
+
+
+def test_an_empty_comb_says_nothing() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 138, "Surname")]
+    comb(draw, "        ")
+    assert not find(image, lines).combs
+
+
+def line(text: str, left: float, right: float) -> Line:
+    box = ((left, 10.0), (right, 10.0), (right, 40.0), (left, 40.0))
+    step = (right - left) / len(text.split())
+    words = tuple(
+        Word(word, 0.9, tuple((left + step * index + (x > left) * step * 0.8, y) for x, y in box))
+        for index, word in enumerate(text.split())
+    )
+    return Line(text, 0.9, box, ((left, 34.0), (right, 34.0)), words)
+
+
+def test_a_label_to_the_right_comes_first_and_words_stay_in_order() -> None:
+    boxes = [CheckBox((100.0, 12.0, 125.0, 37.0), True, 0.9), CheckBox((260.0, 12.0, 285.0, 37.0), False, 0.9)]
+    lines = [line("Smoker?", 0, 90), line("Yes", 130, 170), line("No", 290, 330)]
+    assert [each.text for each in label(lines, boxes)] == ["Smoker?", "[x] Yes", "[ ] No"]
+    assert [each.text for each in label([line("Yes No", 130, 500)], boxes)] == ["[x] Yes [ ] No"]
+    assert [each.text for each in label([line("Smoker", 0, 90)], boxes[:1])] == ["Smoker [x]"]
