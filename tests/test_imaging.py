@@ -130,7 +130,7 @@ def test_says_what_is_cut_short(form: str) -> None:
     assert not imaging.is_cut_short(data, imaging.format_of(data))
     cut = data[: len(data) * 2 // 3]
     assert imaging.is_cut_short(cut, imaging.format_of(data))
-    with pytest.raises(BrokenImage, match=f"cut short: its end is missing after {len(cut):,} bytes"):
+    with pytest.raises(BrokenImage, match=f"cut short, and its end is missing after {len(cut):,} bytes"):
         list(imaging.decode(cut))
 
 

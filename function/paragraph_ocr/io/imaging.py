@@ -679,7 +679,8 @@ def _broken(data: bytes, name: str) -> BrokenImage:
     """Why an image does not decode, as far as its bytes tell."""
     if is_cut_short(data, name):
         return BrokenImage(
-            f"The {name} image is cut short: its end is missing after {len(data):,} bytes. Send the whole file again."
+            f"The {name} image is damaged: it is cut short, and its end is missing after {len(data):,} bytes. "
+            "Send the whole file again."
         )
     return BrokenImage(f"The {name} image is damaged or cut short; save it anew and send the whole file.")
 
