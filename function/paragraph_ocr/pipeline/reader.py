@@ -277,14 +277,11 @@ class PageReader:
         if options.joined and lines:
             languages = self.recognizer.languages
             codes = options.languages or self.languages
-            hyphens = soft_hyphens(
-                lines,
-                blocks,
-                languages
-                and languages.model(
-                    languages.given(codes) if codes else languages.identify([line.text for line in lines])
-                ),
-            )
+            model = None
+            if languages is not None:
+                texts = [line.text for line in lines]
+                model = languages.model(languages.given(codes) if codes else languages.identify(texts))
+            hyphens = soft_hyphens(lines, blocks, model)
         return TextStyle(options.joined, options.marked, hyphens)
 
     def _accepted(
