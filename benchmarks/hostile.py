@@ -36,7 +36,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.memory import resident
 from benchmarks.report import ROOT, machine, table
 
-FORMS = ("json", "text", "hocr", "alto", "pdf")
+FORMS = ("json", "text", "hocr", "alto", "pdf", "page", "markdown", "csv")
 # Wide and high as no other format allows, and 79,998,189 pixels, which the function's default limit lets through.
 LARGEST_WEBP = (16383, 4883)
 LARGEST = (8944, 8944)
@@ -415,7 +415,7 @@ class Handler:
         import app
         from service.runtime import logger
 
-        logger.registered_handler.setStream(io.StringIO())
+        logger.registered_handler.setStream(io.StringIO())  # type: ignore[attr-defined]
         self.handler = app.handler
         self.event = json.loads((ROOT / "events" / "ocr.json").read_text(encoding="utf-8"))
 

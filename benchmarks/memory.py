@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # 210 x 297 mm at 300 dots an inch.
 A4 = (2480, 3508)
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PDF")
-FORMS = ("json", "text", "hocr", "alto", "pdf")
+FORMS = ("json", "text", "hocr", "alto", "pdf", "page", "markdown", "csv")
 SETTLED = 100
 
 

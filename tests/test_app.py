@@ -20,6 +20,8 @@ from standins import StillReader
 
 from paragraph_ocr import errors
 from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.models import FOLDER
+from paragraph_ocr.pipeline.language import Languages
 from service import fetch, openapi
 from service import routes as app
 from service import runtime as serving
@@ -35,6 +37,7 @@ CONTEXT: Any = SimpleNamespace(
     aws_request_id="id",
     get_remaining_time_in_millis=lambda: 29_000,
 )
+LANGUAGES = Languages.load(FOLDER / "language.npz")
 Event = dict[str, Any]
 
 
@@ -260,6 +263,68 @@ def test_answers_in_every_form(monkeypatch: pytest.MonkeyPatch, form: str) -> No
         assert response["statusCode"] == 200, response
         assert response["multiValueHeaders"]["Content-Type"] == [content_type]
         assert response["isBase64Encoded"] is (content_type in IMAGE_TYPES)
+
+
+def asked(**query: str) -> Event:
+    return {**recorded("ocr"), "queryStringParameters": query}
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [({"langs": "en"}, "'langs'; the parameters are format, lang, pages, lines, mark, charset"),
+     ({"lang": "qq"}, "lang must be one or more of .*en.*'qq' is none"), ({"pages": "5-2"}, "upwards"),
+     ({"pages": "2"}, "asks for page 2; the file has 1 page"), ({"lines": "flow"}, "lines must be one of kept, joined"),
+     ({"mark": "1"}, "mark must be one of true, false"), ({"charset": "hex"}, "charset must be one of digits, letters"),
+     ({"format": "docx"}, "format must be one of json")],
+)  # fmt: skip
+def test_options_are_heeded_or_refused(monkeypatch: pytest.MonkeyPatch, query: dict[str, str], message: str) -> None:
+    monkeypatch.setattr(app, "reader", StillReader(app.LIMITS))
+    monkeypatch.setattr(app.reader.recognizer, "languages", LANGUAGES)
+    status, body, _ = answer(asked(**query))
+    assert status == 400
+    assert re.search(message, body["detail"])
+
+
+def test_a_parameter_may_be_there_once_and_jobs_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = asked(pages="1") | {"multiValueQueryStringParameters": {"pages": ["1", "1"]}}
+    status, body, _ = answer(event)
+    assert (status, "more than once" in body["detail"]) == (400, True)
+    monkeypatch.setattr(app, "HAS_JOBS", True)
+    status, body, _ = answer({**recorded("post_job"), "queryStringParameters": {"lang": "en"}})
+    assert (status, "there are none on this route" in body["detail"]) == (400, True)
+
+
+def test_options_reach_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = StillReader(app.LIMITS)
+    reader.recognizer.languages = LANGUAGES
+    monkeypatch.setattr(app, "reader", reader)
+    plain = answer(asked())[1]
+    assert set(plain["text"]) == {"a", "\n"}
+    # The model is asked whatever language is named, and digits leave no letter.
+    joined = answer(asked(lang="en,de", pages="1", lines="joined"))[1]
+    assert joined["text"].split() == plain["text"].split()
+    assert "\n" not in joined["text"].replace("\n\n", "")
+    assert answer(asked(charset="digits"))[1]["lines"] == []
+    named: list[Any] = []
+    given = Languages.given
+    monkeypatch.setattr(Languages, "given", lambda self, codes: named.append(codes) or given(self, codes))
+    answer(asked(lang="en,de"))
+    assert named == [("en", "de")]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/octet-stream", "", "image/jpg", "application/x-www-form-urlencoded"]
+)
+def test_a_picture_is_read_whatever_its_type_is_said_to_be(monkeypatch: pytest.MonkeyPatch, content_type: str) -> None:
+    monkeypatch.setattr(app, "reader", StillReader(app.LIMITS))
+    event = recorded("ocr_body") | {"body": base64.b64encode(LETTER.read_bytes()).decode(), "isBase64Encoded": True}
+    event["headers"] = {"Content-Type": content_type} if content_type else {}
+    assert answer(event)[0] == 200
+    # As the gateway hands it over where its list lacks the type.
+    event |= {"body": LETTER.read_bytes().decode(errors="replace"), "isBase64Encoded": False}
+    status, body, _ = answer(event)
+    assert (status, body["type"]) == (422, "urn:paragraph-ocr:broken-image")
+    assert "BinaryMediaTypes" in body["detail"]
 
 
 @pytest.mark.parametrize("route", ["page", "page_file", "health", "openapi", "ocr", "ocr_url"])

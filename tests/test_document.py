@@ -44,6 +44,7 @@ def test_json_is_the_contract_s() -> None:
                 ],
             }
         ],
+        "blocks": [{"type": "paragraph", "lines": [0], "box": [10.0, 20.0, 110.1, 50.0]}],
         "model": {"detector": "d@1", "recognizer": "r@1"},
         "timings_ms": {"total": 12.3},
     }

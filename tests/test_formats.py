@@ -1,12 +1,17 @@
 """Every form has its name, its suffix and its type, and holds what was read."""
 
+import csv
 import io
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 from PIL import Image
 
-from paragraph_ocr.document import Document, Line, Page, Word
+from paragraph_ocr.document import Block, Cell, Document, Line, Page, TextStyle, Word
 from paragraph_ocr.formats import FORMATS, render
 
 BOX = ((10.0, 20.0), (110.0, 20.0), (110.0, 50.0), (10.0, 50.0))
@@ -19,10 +24,10 @@ def document(*pages: int, name: str = "scan.tif") -> Document:
     return Document(name, tuple(made))
 
 
-def test_there_are_five_with_a_suffix_and_a_type_each() -> None:
-    assert list(FORMATS) == ["json", "text", "hocr", "alto", "pdf"]
-    assert len({form.suffix for form in FORMATS.values()}) == 5
-    assert len({form.content_type for form in FORMATS.values()}) == 5
+def test_each_has_a_suffix_and_a_type_of_its_own() -> None:
+    assert list(FORMATS) == ["json", "text", "hocr", "alto", "pdf", "page", "markdown", "csv"]
+    assert len({form.suffix for form in FORMATS.values()}) == len(FORMATS)
+    assert len({form.content_type for form in FORMATS.values()}) == len(FORMATS)
 
 
 def test_json_of_one_page_is_the_page() -> None:
@@ -44,11 +49,105 @@ def test_names_that_are_no_unicode_do_not_stop_json() -> None:
     assert json.loads(render(document(1, name="\udcff.png"), "json", b""))["image"] == "?.png"
 
 
+def laid_out(texts: list[str], *blocks: Block, **style: Any) -> Document:
+    """A page of lines with these blocks."""
+    lines = tuple(Line(text, 0.8, BOX, BOX[2:], (Word(text, 0.9, BOX),)) for text in texts)
+    return Document("scan.tif", (Page("scan.tif", 1, 600, 800, 0, lines, {}, {}, blocks, TextStyle(**style)),))
+
+
+def cells(*rows: tuple[tuple[int, ...], ...]) -> tuple[tuple[Cell, ...], ...]:
+    return tuple(tuple(map(Cell, row)) for row in rows)
+
+
+TEXTS = [
+    "Rules *",
+    "1. One",
+    "meets",
+    "2. Two",
+    "a|b",
+    "1",
+    "c",
+    "=2+3",
+    "-4.50",
+    "# not",
+    "a heading",
+    "12",
+    "A. B.",
+]
+BLOCKS = (
+    Block("heading", (0,), level=1),
+    Block("list", (1, 2, 3), items=((1, 2), (3,))),
+    Block("table", (4, 5, 6, 7, 8), rows=cells(((4,), (5,)), ((6,), ()), ((7,), (8,)))),
+    Block("paragraph", (9, 10)),
+    Block("page_number", (11,)),
+    Block("signature", (12,)),
+)
+
+
+def test_markdown_has_headings_lists_tables_and_paragraphs() -> None:
+    written = render(laid_out(TEXTS, *BLOCKS), "markdown", b"").decode()
+    assert written == (
+        "# Rules \\*\n\n1. One meets\n2. Two\n\n| a\\|b | 1 |\n| --- | --- |\n| c |  |\n| =2+3 | -4.50 |\n\n"
+        "\\# not a heading\n\n> 12\n\nA. B.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- he said", "+ 1", "1. a", "12) b", "> x", "# y", "---", "=== z", "*a* _b_ `c` [d](e) <f> ~g~ |h|", "\\",
+     "&amp; &", "a  b", "| a |", "***", "    code", "~~~", "```"],
+)  # fmt: skip
+def test_text_means_nothing_in_markdown(text: str) -> None:
+    written = render(laid_out([text]), "markdown", b"").decode()
+    html = MarkdownIt("commonmark").enable("table").render(written)
+    assert html == f"<p>{escapeHtml(' '.join(text.split()))}</p>\n"
+
+
+def test_markdown_is_read_as_the_blocks_that_were_written() -> None:
+    parsed = MarkdownIt("commonmark").enable("table").parse(render(laid_out(TEXTS, *BLOCKS), "markdown", b"").decode())
+    opened = [token.tag for token in parsed if token.nesting == 1 and token.level == 0]
+    assert opened == ["h1", "ol", "table", "p", "blockquote", "p"]
+
+
+def test_csv_has_the_rows_of_tables_and_nothing_that_computes() -> None:
+    written = render(laid_out(TEXTS, *BLOCKS), "csv", b"")
+    assert written.startswith("\ufeff".encode())
+    rows = list(csv.reader(io.StringIO(written.decode("utf-8-sig"), newline="")))
+    assert rows == [["1", "1", "a|b", "1"], ["1", "1", "c", ""], ["1", "1", "'=2+3", "-4.50"]]
+    assert render(document(2), "csv", b"") == "\ufeff".encode()
+
+
+def test_joined_lines_run_on() -> None:
+    texts = ["The Donau-", "dampfschiff and", "a well-", "known man", "Next."]
+    blocks = Block("paragraph", (0, 1, 2, 3)), Block("paragraph", (4,))
+    joined = laid_out(texts, *blocks, joined=True, hyphens=(0,))
+    flowing = "The Donaudampfschiff and a well-known man\n\nNext."
+    assert joined.pages[0].text == flowing
+    assert render(joined, "text", b"").decode() == flowing + "\n"
+    assert json.loads(render(joined, "json", b""))["text"] == flowing
+    # In Markdown lines run on anyway.
+    assert render(joined, "markdown", b"").decode() == flowing + "\n"
+    table = laid_out(TEXTS, *BLOCKS, joined=True).pages[0].text
+    assert "1. One meets\n2. Two\n\na|b\t1\nc\t\n=2+3\t-4.50\n\n# not a heading" in table
+
+
+def test_doubtful_words_are_marked() -> None:
+    words = (Word("sure", 0.85, BOX), Word("doubt-", 0.849, BOX))
+    lines = (Line("sure doubt-", 0.8, BOX, BOX[2:], words), Line("ful", 0.9, BOX, BOX[2:], (Word("ful", 0.9, BOX),)))
+    page = Page("scan", 1, 600, 800, 0, lines, {}, {}, (), TextStyle(marked=True))
+    assert page.text == "sure doubt-[?]\nful"
+    assert page.to_dict()["lines"][0]["text"] == "sure doubt-"
+    joined = replace(page, style=TextStyle(joined=True, marked=True, hyphens=(0,)))
+    assert joined.text == "sure doubt[?]ful"
+
+
 def test_text_parts_lines_and_pages() -> None:
     assert render(document(2, 0, 1), "text", b"") == b"first line\nfirst line\n\f\ffirst line\n"
 
 
-@pytest.mark.parametrize(("form", "start"), [("hocr", b"<?xml"), ("alto", b"<?xml"), ("pdf", b"%PDF-")])
+@pytest.mark.parametrize(
+    ("form", "start"), [("hocr", b"<?xml"), ("alto", b"<?xml"), ("pdf", b"%PDF-"), ("page", b"<?xml")]
+)
 def test_the_other_forms_are_written_too(form: str, start: bytes) -> None:
     buffer = io.BytesIO()
     Image.new("1", (600, 800)).save(buffer, "PNG")

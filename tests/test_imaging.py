@@ -15,7 +15,7 @@ from paragraph_ocr.io import imaging
 from paragraph_ocr.io.imaging import decode_pages
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 
-FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "HEIF", "AVIF"]
+FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "HEIF", "AVIF", "JPEG2000"]
 
 pillow_heif.register_heif_opener()
 
@@ -51,7 +51,8 @@ def test_reads_every_format(form: str, mode: str) -> None:
 @pytest.mark.parametrize(
     ("mode", "form"),
     [("1", "PNG"), ("P", "PNG"), ("P", "GIF"), ("LA", "PNG"), ("RGBA", "PNG"), ("RGBA", "WEBP"), ("CMYK", "JPEG"),
-     ("CMYK", "TIFF"), ("YCbCr", "TIFF"), ("RGBA", "TIFF"), ("RGBA", "HEIF"), ("RGBA", "AVIF")],
+     ("CMYK", "TIFF"), ("YCbCr", "TIFF"), ("RGBA", "TIFF"), ("RGBA", "HEIF"), ("RGBA", "AVIF"), ("LA", "JPEG2000"),
+     ("RGBA", "JPEG2000")],
 )  # fmt: skip
 def test_reads_every_kind_of_pixel(mode: str, form: str) -> None:
     source = np.where(page() < 128, 0, 255).astype(np.uint8)
@@ -59,7 +60,7 @@ def test_reads_every_kind_of_pixel(mode: str, form: str) -> None:
     assert np.abs(decoded.astype(int) - source).mean() < 4
 
 
-@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "JPEG2000"])
 def test_scales_sixteen_bits(form: str) -> None:
     decoded = decode(encode(Image.fromarray(page().astype(np.uint16) * 256), form))
     np.testing.assert_allclose(decoded, page(), atol=1)
@@ -114,6 +115,23 @@ def test_reads_the_first_frame() -> None:
     first, second = Image.fromarray(page()), Image.new("L", (60, 40), 0)
     decoded = decode(encode(first, "GIF", save_all=True, append_images=[second]))
     assert np.abs(decoded.astype(int) - page()).mean() < 4
+
+
+def test_reads_a_bare_codestream_of_jpeg_2000_and_one_in_tiles() -> None:
+    bare = encode(Image.fromarray(page()), "JPEG2000", no_jp2=True, tile_size=(32, 32))
+    assert bare.startswith(b"\xff\x4f\xff\x51")
+    assert np.abs(decode(bare).astype(int) - page()).mean() < 4
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "TIFF"])
+def test_says_what_is_cut_short(form: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))
+    data = encode(noise, form)
+    assert not imaging.is_cut_short(data, imaging.format_of(data))
+    cut = data[: len(data) * 2 // 3]
+    assert imaging.is_cut_short(cut, imaging.format_of(data))
+    with pytest.raises(BrokenImage, match=f"cut short, and its end is missing after {len(cut):,} bytes"):
+        list(imaging.decode(cut))
 
 
 def tiff(*images: Image.Image, **options: Any) -> bytes:

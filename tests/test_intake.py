@@ -1,16 +1,20 @@
-"""One image comes out of each kind of body; anything else is refused for what it is."""
+"""The image of each kind of body is taken; anything else is refused for what it is, and for what became of it."""
 
 import base64
+import io
 import json
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from paragraph_ocr.errors import MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
-from service.intake import IMAGE_TYPES, JobRequest, parse_image, parse_job
+from paragraph_ocr.errors import BrokenImage, MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
+from service.intake import IMAGE_TYPES, UNTYPED, URL_ENCODED, JobRequest, parse_image, parse_job
 
 LIMIT = 100_000
-PIXELS = b"\x89PNG\r\n\x1a\n\x00--\xff\r\n"
+# Its base64 has both characters that the alphabet for URLs has others for, and is padded.
+PIXELS = b"\x89PNG\r\n\x1a\n\x00--\xff\xfb\xef\xff\r\n"
 FORM = "multipart/form-data; boundary=edge"
 PART = b'--edge\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
 FILE = b'--edge\r\nContent-Disposition: form-data; name="%b"; filename="%b"\r\nContent-Type: image/png\r\n\r\n%b\r\n'
@@ -36,6 +40,7 @@ def as_json(**fields: Any) -> str:
 
 
 IN_BASE64 = base64.b64encode(PIXELS).decode()
+URL_SAFE = str.maketrans("+/", "-_")
 TAKEN: dict[str, tuple[str, bytes | str, str]] = {
     "JSON": ("application/json", as_json(image_base64=IN_BASE64, image_name="a b.png"), "a b.png"),
     "JSON without name": ("application/json", as_json(image_base64=IN_BASE64), "image"),
@@ -54,7 +59,15 @@ TAKEN: dict[str, tuple[str, bytes | str, str]] = {
     "form, quoted boundary": ('multipart/form-data; boundary="edge"', PART % (b"image", PIXELS) + END, "image"),
     "form with name": (FORM, PART % (b"image_name", "né".encode()) + FILE % (b"image", b"x", PIXELS) + END, "né"),
     "form without last line end": (FORM, PART % (b"image", PIXELS) + END.rstrip(), "image"),
-    **{kind: (kind, PIXELS, "image") for kind in IMAGE_TYPES},
+    **{kind: (kind, PIXELS, "image") for kind in (*IMAGE_TYPES, *UNTYPED)},
+    "no content type": ("", PIXELS, "image"),
+    "JSON without content type": ("", as_json(image_base64=IN_BASE64), "image"),
+    "JSON as curl -d sends it": (URL_ENCODED, as_json(image_base64=IN_BASE64).encode(), "image"),
+    "base64 of URLs": ("application/json", as_json(image_base64=IN_BASE64.translate(URL_SAFE)), "image"),
+    "base64 without padding": ("application/json", as_json(image_base64=IN_BASE64.rstrip("=")), "image"),
+    "data URL without padding": (
+        "application/json", as_json(image_base64=f"data:image/png;base64,{IN_BASE64.rstrip('=')}"), "image"),
+    "base64 that went through a form": ("application/json", as_json(image_base64=IN_BASE64.replace("+", " ")), "image"),
 }  # fmt: skip
 
 
@@ -132,16 +145,96 @@ def test_refuses_base64_that_is_broken() -> None:
         parse_image(event, LIMIT, None)
 
 
-@pytest.mark.parametrize("content_type", ["", "text/plain", "image/svg+xml", "a/b", "*/*", "image/png, a/b"])
+@pytest.mark.parametrize("content_type", ["text/plain", "image/svg+xml", "a/b", "*/*", "image/png, a/b"])
 def test_refuses_other_content_types(content_type: str) -> None:
     with pytest.raises(UnsupportedContentType, match="application/json, multipart/form-data"):
         take(content_type, PIXELS)
 
 
 @pytest.mark.parametrize("headers", [None, {}, {"Content-Type": None}])
-def test_refuses_no_content_type(headers: Any) -> None:
-    with pytest.raises(UnsupportedContentType):
+def test_a_body_without_content_type_is_read_for_what_it_is(headers: Any) -> None:
+    with pytest.raises(MalformedRequest, match="neither"):
         parse_image({"headers": headers, "body": "{}"}, LIMIT, None)
+    event = {"headers": headers, "body": IN_BASE64, "isBase64Encoded": True}
+    assert parse_image(event, LIMIT, None) == (PIXELS, "image")
+
+
+def encoded(form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+FILES = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PDF"]
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_files_pass(form: str) -> None:
+    data = encoded(form)
+    assert take("image/png", data) == (data, "image")
+
+
+@pytest.mark.parametrize("form", FILES)
+@pytest.mark.parametrize("content_type", ["image/png", "", "application/json", "application/octet-stream"])
+def test_says_that_bytes_were_taken_for_text(form: str, content_type: str) -> None:
+    # As API Gateway does with what is not on its list.
+    text = encoded(form).decode(errors="replace")
+    with pytest.raises(BrokenImage, match="BinaryMediaTypes"):
+        take(content_type, text)
+    # And as a client does by itself.
+    with pytest.raises(BrokenImage, match="a client must send bytes"):
+        take(content_type, text.encode())
+
+
+def test_says_so_of_the_image_in_a_form_and_in_base64_too() -> None:
+    mangled = encoded("JPEG").decode(errors="replace").encode()
+    with pytest.raises(BrokenImage, match="taken for text"):
+        take(FORM, FILE % (b"image", b"scan.jpg", mangled) + END)
+    with pytest.raises(BrokenImage, match="taken for text"):
+        take("application/json", as_json(image_base64=base64.b64encode(mangled).decode()))
+    with pytest.raises(BrokenImage, match="taken for text"):
+        ask("image/jpeg", mangled)
+
+
+def test_text_in_a_file_is_not_taken_for_a_mangled_one() -> None:
+    pdf = b"%PDF-1.4\n% \xef\xbf\xbd\n" + b"x" * 1000
+    assert take("application/pdf", pdf) == (pdf, "image")
+
+
+@pytest.mark.parametrize("form", FILES)
+@pytest.mark.parametrize("prefix", ["", "data:image/x;base64,", '"'])
+def test_says_that_base64_was_sent_as_an_image(form: str, prefix: str) -> None:
+    text = base64.b64encode(encoded(form)).decode()
+    named = "HEIF|AVIF" if form == "AVIF" else form
+    for sent in (text, base64.encodebytes(encoded(form)).decode(), text.replace("+", "-").replace("/", "_")):
+        with pytest.raises(BrokenImage, match=f"base64 text of a ({named}) file"):
+            take("image/jpeg", prefix + sent)
+    with pytest.raises(BrokenImage, match="once encoded"):
+        take("application/json", as_json(image_base64=base64.b64encode(text.encode()).decode()))
+
+
+def test_says_that_line_ends_were_changed() -> None:
+    data = encoded("PNG")
+    for changed in (data.replace(b"\r", b"").replace(b"\n", b""), data.replace(b"\r\n", b"\n")):
+        with pytest.raises(BrokenImage, match="--data-binary"):
+            take(URL_ENCODED, changed)
+
+
+def test_says_how_to_send_fields() -> None:
+    with pytest.raises(MalformedRequest, match="curl -F image=@FILE"):
+        take(URL_ENCODED, b"image_base64=" + IN_BASE64.encode())
+
+
+def test_says_that_the_upload_was_cut_short() -> None:
+    event = {"headers": {"Content-Type": "image/png", "content-length": "1000"}, "body": IN_BASE64,
+             "isBase64Encoded": True}  # fmt: skip
+    with pytest.raises(MalformedRequest, match=f"{len(PIXELS)} of the 1,000 bytes"):
+        parse_image(event, LIMIT, None)
+    event["headers"] = {"Content-Type": "image/png", "content-length": str(len(PIXELS))}
+    assert parse_image(event, LIMIT, None)[0] == PIXELS
+    with pytest.raises(MalformedRequest, match="cut short"):
+        take("application/json", as_json(image_base64="AAAAA"))
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "image/png", FORM])

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -112,6 +113,7 @@ MODES = [
     ("TIFF", "F", {}), ("TIFF", "I", {}), ("TIFF", "LAB", {}), ("TIFF", "RGBA", {"compression": "tiff_lzw"}),
     ("TIFF", "RGB", {"compression": "jpeg"}), ("BMP", "RGB", {}), ("GIF", "P", {}), ("AVIF", "RGB", {"speed": 10}),
     ("AVIF", "RGBA", {"speed": 10, "subsampling": "4:4:4"}), ("HEIF", "RGB", {}), ("HEIF", "RGBA", {}),
+    ("JPEG2000", "RGB", {}), ("JPEG2000", "RGBA", {}), ("JPEG2000", "L", {"tile_size": (512, 512)}),
 ]  # fmt: skip
 MEASURE = """
 import re, sys
@@ -124,7 +126,8 @@ name = imaging.format_of(data)
 if name == "HEIF":
     import pillow_heif
 Image.preinit()
-__import__("PIL." + {"WEBP": "WebP", "TIFF": "Tiff", "AVIF": "Avif"}.get(name, "Png") + "ImagePlugin")
+plugins = {"WEBP": "WebP", "TIFF": "Tiff", "AVIF": "Avif", "JPEG2000": "Jpeg2K"}
+__import__("PIL." + plugins.get(name, "Png") + "ImagePlugin")
 def peak(): return int(re.search(r"VmPeak:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
 before = peak()
 for frame in imaging.frames(data):
@@ -157,7 +160,7 @@ def test_the_memory_that_is_counted_is_enough(form: str, mode: str, options: dic
     assert taken < counted - imaging._MEMORY_BESIDE / 2
 
 
-@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF", "AVIF", "JPEG2000"])
 def test_refuses_what_takes_more_memory_than_there_is(form: str) -> None:
     data = encoded(Image.new("RGB", (2000, 2000)), form)
     assert len(list(imaging.decode(data))) == 1
@@ -176,6 +179,17 @@ def test_what_decodes_to_more_than_it_says_gets_no_memory(
     assert len(list(imaging.decode(data))) == 1
     with pytest.raises((TooLarge, BrokenImage)):
         list(imaging.decode(hostile.claiming(data, 64, 64)))
+
+
+@ON_LINUX
+def test_a_jpeg_2000_that_claims_less_than_its_tiles_take_gets_no_memory() -> None:
+    data = bytearray(encoded(Image.new("L", (4000, 4000), 200), "JPEG2000", no_jp2=True))
+    assert len(list(imaging.decode(bytes(data)))) == 1
+    # One pixel is shown of a grid with one tile.
+    struct.pack_into(">2L", data, 16, 3999, 3999)
+    assert imaging._claimed_pixels(bytes(data), "JPEG2000") == 16_000_000
+    with pytest.raises((TooLarge, BrokenImage)):
+        list(imaging.decode(bytes(data), Limits(max_memory=400 * 2**20)))
 
 
 WEBP = f"""
@@ -218,7 +232,7 @@ def document(width: int = 600, height: int = 800, pages: int = 1) -> Document:
     return Document("scan", tuple(made))
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PDF"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PDF"])
 def test_decoding_ends_with_its_time(form: str) -> None:
     data = encoded(Image.new("RGB", (600, 800), "white"), form)
     assert len(list(imaging.decode(data, Limits(max_seconds=60)))) == 1

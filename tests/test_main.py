@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +12,12 @@ from pathlib import Path
 import pypdfium2
 import pytest
 from pages import draw_page
+from PIL import Image
+from standins import StillReader
 
 from paragraph_ocr.cli import main as command_line
 from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.io.limits import DEFAULT_LIMITS
 from paragraph_ocr.pipeline.reader import PageReader
 
 
@@ -140,3 +144,38 @@ def test_runs_as_a_module(folder: Path) -> None:
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 1
     assert "missing.png" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--pages", "5-2"], "--pages must go upwards"), (["--lang", "qq"], "--lang must be one or more of .*en"),
+     (["--charset", "hex"], "--charset must be one of digits, letters"), (["--langs", "en"], "unrecognized arguments")],
+)  # fmt: skip
+def test_options_that_cannot_be_heeded_are_refused(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(["a.png", *options])
+    assert ended.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_only_the_pages_asked_for_are_read_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.setattr(PageReader, "load", lambda **_: StillReader(DEFAULT_LIMITS))
+    scan = tmp_path / "scan.tif"
+    pages = [Image.new("L", (300, 200), 255) for _ in range(4)]
+    pages[0].save(scan, save_all=True, append_images=pages[1:])
+    assert command_line.main([str(scan), "--pages", "2,4", "--format", "json"]) == 0
+    read = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    assert [page["page"] for page in read] == [2, 4]
+    assert command_line.main([str(scan), "--pages", "5"]) == 1
+    assert b"the file has 4 pages" in capsysbinary.readouterr().err
+    out = tmp_path / "out"
+    arguments = [str(scan), "--format", "markdown", "--format", "page", "--out", str(out)]
+    # What was asked before is no reason not to read again.
+    for asked, count in ((["--pages", "3"], 1), (["--pages", "2-4"], 3), ([], 4)):
+        assert command_line.main([*arguments, *asked]) == 0
+        assert len((out / "scan.tif.md").read_text().split("\n---\n")) == count
+        assert (out / "scan.tif.page.xml").read_text().count("<PcGts") == count

@@ -11,7 +11,7 @@ from conftest import Cloud
 from PIL import Image
 from standins import StillReader
 
-from paragraph_ocr.document import Document
+from paragraph_ocr.document import Block, Cell, Document, Line, Page, TextStyle, Word
 from paragraph_ocr.errors import BrokenImage, ImageGone, TooLarge
 from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.io.imaging import decode
@@ -216,3 +216,22 @@ def test_a_result_whose_making_ends_is_not_there_at_all(
         storage.write_form(RESULTS, "a", "e", document, b"", "text")
     assert held(cloud) == {}
     assert "Uploads" not in cloud.client("s3").list_multipart_uploads(Bucket=RESULTS)
+
+
+def test_blocks_are_kept_and_pages_of_earlier_workers_load_without_them() -> None:
+    outline = ((0.0, 0.0), (9.0, 0.0), (9.0, 5.0), (0.0, 5.0))
+    line = Line("a", 0.5, outline, outline[2:], (Word("a", 0.5, outline),))
+    blocks = (
+        Block("heading", (0,), level=2),
+        Block("list", (1, 2), items=((1,), (2,))),
+        Block("table", (3,), rows=((Cell((3,)), Cell(())),)),
+    )
+    page = Page(
+        "scan", 3, 90, 50, 0, (line,) * 4, {"detector": "d"}, {"total": 1.0}, blocks, TextStyle(True, True, (1,))
+    )
+    kept = json.loads(json.dumps(page, default=vars))
+    assert storage._page(kept) == page
+    earlier = {name: value for name, value in kept.items() if name not in ("blocks", "style")}
+    loaded = storage._page(earlier)
+    assert (loaded.lines, loaded.blocks, loaded.style) == (page.lines, (), TextStyle())
+    assert [block["lines"] for block in loaded.to_dict()["blocks"]] == [[0, 1, 2, 3]]

@@ -166,7 +166,7 @@ def test_the_account_is_changed_only_where_access_logs_are_asked_for() -> None:
 
 def test_what_travels_as_base64_is_what_the_function_takes_as_bytes() -> None:
     binary = [kind.replace("~1", "/") for kind in API["BinaryMediaTypes"]]
-    assert binary == [*intake.IMAGE_TYPES, intake.MULTIPART]
+    assert binary == list(intake.BINARY_TYPES)
 
 
 RESOURCE_VARIABLES = {"TABLE", "REQUESTS", "INBOX", "RESULTS", "QUEUE_URL", "TOPIC_ARN"}

@@ -473,6 +473,9 @@ RENDERED = {
     "hocr": ("text/vnd.hocr+html; charset=utf-8", "<hocr/>"),
     "alto": ("application/alto+xml", "<alto/>"),
     "pdf": ("application/pdf", "%PDF-1.7"),
+    "page": ("application/vnd.prima.page+xml", "<PcGts/>"),
+    "markdown": ("text/markdown; charset=utf-8", "# a"),
+    "csv": ("text/csv; charset=utf-8", "1,1,a"),
 }
 
 
@@ -487,7 +490,8 @@ def rendered(event: Event) -> Answer:
 @pytest.mark.parametrize(
     ("form", "suffix", "content"),
     [("text", ".txt", f"first line\nsecond\n{HOSTILE}\n"), ("json", ".json", json.dumps(PAGE)),
-     ("hocr", ".hocr", "<hocr/>"), ("alto", ".xml", "<alto/>"), ("pdf", ".pdf", "%PDF-1.7")],
+     ("hocr", ".hocr", "<hocr/>"), ("alto", ".xml", "<alto/>"), ("pdf", ".pdf", "%PDF-1.7"),
+     ("page", ".page.xml", "<PcGts/>"), ("markdown", ".md", "# a"), ("csv", ".csv", "1,1,a")],
 )  # fmt: skip
 def test_downloads_every_format(page: Page, service: Service, form: str, suffix: str, content: str) -> None:
     service.reply = rendered
@@ -510,7 +514,16 @@ def test_downloads_every_format(page: Page, service: Service, form: str, suffix:
 
 @pytest.mark.parametrize(
     ("form", "sign"),
-    [("text", b"12 March"), ("json", b'"lines":'), ("hocr", b"ocrx_word"), ("alto", b"<String"), ("pdf", b"%PDF-")],
+    [
+        ("text", b"12 March"),
+        ("json", b'"lines":'),
+        ("hocr", b"ocrx_word"),
+        ("alto", b"<String"),
+        ("pdf", b"%PDF-"),
+        ("page", b"<TextLine"),
+        ("markdown", b"12 March"),
+        ("csv", "\ufeff".encode()),
+    ],
 )
 def test_downloads_what_the_handler_makes_of_the_sample(page: Page, form: str, sign: bytes) -> None:
     page.get_by_role("button", name="Try the sample").click()

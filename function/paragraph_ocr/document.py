@@ -1,9 +1,9 @@
-"""The results of reading: a document of pages, a page of lines, a line of words."""
+"""The results of reading: a document of pages, a page of blocks and lines, a line of words."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,68 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes
+    ----------
+    lines : tuple of int
+        Places in the page's lines; none where the cell is empty.
+    """
+
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Lines of a page that belong together.
+
+    Attributes
+    ----------
+    kind : str
+        One of `BLOCK_KINDS`.
+    lines : tuple of int
+        Places in the page's lines, in reading order.
+    level : int
+        Of a heading: 1 for a title, 2 for another; else 0.
+    items : tuple of tuple of int
+        The lines of each item of a list.
+    rows : tuple of tuple of Cell
+        A table's, each with as many cells as the table has columns.
+    """
+
+    kind: str
+    lines: tuple[int, ...]
+    level: int = 0
+    items: tuple[tuple[int, ...], ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+
+
+BLOCK_KINDS = ("heading", "paragraph", "list", "table", "margin", "page_number", "signature")
+# A word of lower confidence is doubtful, and has this behind it where such words are marked.
+DOUBTFUL, MARK = 0.85, "[?]"
+
+
+@dataclass(frozen=True)
+class TextStyle:
+    """How text is written of lines.
+
+    Attributes
+    ----------
+    joined : bool
+        Whether the lines of a paragraph run on, rather than each being a line.
+    marked : bool
+        Whether doubtful words are marked.
+    hyphens : tuple of int
+        Places of the lines whose last hyphen goes where lines are joined.
+    """
+
+    joined: bool = False
+    marked: bool = False
+    hyphens: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Page:
     """A page and its lines.
 
@@ -88,6 +150,10 @@ class Page:
         ``name@version`` of the detector and of the recogniser.
     timings_ms : mapping of str to float
         Milliseconds of each step and in total.
+    blocks : tuple of Block
+        In reading order, every line in one of them; empty where they have not been looked for.
+    style : TextStyle
+        How `text` is written.
     """
 
     image: str
@@ -98,11 +164,51 @@ class Page:
     lines: tuple[Line, ...]
     model: Mapping[str, str]
     timings_ms: Mapping[str, float]
+    blocks: tuple[Block, ...] = ()
+    style: TextStyle = TextStyle()
+
+    @property
+    def layout(self) -> tuple[Block, ...]:
+        """The blocks; one paragraph of all lines where they have not been looked for."""
+        if self.blocks or not self.lines:
+            return self.blocks
+        return (Block("paragraph", tuple(range(len(self.lines)))),)
 
     @property
     def text(self) -> str:
-        """Text of the lines, separated by line feeds."""
-        return "\n".join(line.text for line in self.lines)
+        """The lines' text, a line each; where lines are joined, a paragraph each, with an empty line between two."""
+        if self.style.joined:
+            return "\n\n".join(self.text_of(block) for block in self.layout)
+        return "\n".join(map(self.text_of_line, range(len(self.lines))))
+
+    def text_of_line(self, index: int) -> str:
+        """The text of a line, its doubtful words marked where that is asked for."""
+        line = self.lines[index]
+        if not self.style.marked:
+            return line.text
+        return " ".join(word.text + MARK * (word.confidence < DOUBTFUL) for word in line.words) or line.text
+
+    def text_of(self, block: Block) -> str:
+        """The text of a block: a line each, or as one, but a line for each row of a table and each item of a list."""
+        if not self.style.joined:
+            return "\n".join(map(self.text_of_line, block.lines))
+        if block.rows:
+            return "\n".join("\t".join(self.flow(cell.lines) for cell in row) for row in block.rows)
+        return "\n".join(map(self.flow, block.items)) if block.items else self.flow(block.lines)
+
+    def flow(self, indices: Sequence[int]) -> str:
+        """The text of lines that run on, without the hyphens that only ends of lines had."""
+        text = ""
+        for place, index in enumerate(indices):
+            last = place + 1 == len(indices)
+            own = self.text_of_line(index)
+            if index in self.style.hyphens and not last:
+                marked = own.endswith(MARK)
+                text += own.removesuffix(MARK).rstrip()[:-1].rstrip() + MARK * marked
+            else:
+                # A word that keeps its hyphen at the end of a line is one word, too.
+                text += own + ("" if last or _ends_in_hyphen(own) else " ")
+        return text
 
     @property
     def confidence(self) -> float:
@@ -110,8 +216,8 @@ class Page:
         return _confidence(self.lines)
 
     def to_text(self) -> str:
-        """Return the text with every line ended."""
-        return "".join(f"{line.text}\n" for line in self.lines)
+        """Return the text with every line ended, and an empty line between one block and the next."""
+        return "\n".join(f"{self.text_of(block)}\n" for block in self.layout)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the page for JSON, with coordinates within the image and rounded to a tenth of a pixel."""
@@ -147,9 +253,21 @@ class Page:
                 }
                 for line in self.lines
             ],
+            "blocks": [self._block(block, clipped) for block in self.layout],
             "model": dict(self.model),
             "timings_ms": {step: round(value, 1) for step, value in self.timings_ms.items()},
         }
+
+    def _block(self, block: Block, clipped: Callable[[Points], list[list[float]]]) -> dict[str, Any]:
+        outline = tuple(point for index in block.lines for point in self.lines[index].polygon)
+        found: dict[str, Any] = {"type": block.kind, "lines": list(block.lines), "box": list(bounds(clipped(outline)))}
+        if block.level:
+            found["level"] = block.level
+        if block.items:
+            found["items"] = [list(item) for item in block.items]
+        if block.rows:
+            found["rows"] = [[list(cell.lines) for cell in row] for row in block.rows]
+        return found
 
 
 @dataclass(frozen=True)
@@ -164,11 +282,14 @@ class Document:
         At least one, in the file's order; a tuple, or a sequence that loads each page when it is accessed.
     source : bytes or None
         Content of the file, which `overlay`, `show` and `save` need.
+    numbers : tuple of int
+        Of the pages in the file, from 1, where they are not all of it; else empty.
     """
 
     image: str
     pages: Sequence[Page]
     source: bytes | None = field(default=None, repr=False, compare=False)
+    numbers: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:
@@ -251,6 +372,10 @@ class Document:
                 weighted += line.confidence * len(line.text)
         confidence = weighted / characters if characters else 0.0
         return {"image": self.image, "text": "\f".join(texts), "confidence": round(confidence, 4)}
+
+
+def _ends_in_hyphen(text: str) -> bool:
+    return len(text) > 1 and text[-1] in "-\u2010" and text[-2].isalpha()
 
 
 def _confidence(lines: Sequence[Line]) -> float:

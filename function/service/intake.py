@@ -1,17 +1,29 @@
-"""Parse the requests of the API: the image that a proxy event of a REST API carries, or the job that it asks for."""
+"""Parse the requests of the API: the image that a proxy event of a REST API carries, or the job that it asks for.
+
+The content is identified by its bytes where the content type is missing or is one that clients send by default. Bytes
+that were damaged on the way, as they are where API Gateway takes them for text, are answered with that cause.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paragraph_ocr.errors import MalformedRequest, TooLarge, UnsupportedContentType, UrlRefused
+from paragraph_ocr.errors import (
+    BrokenImage,
+    MalformedRequest,
+    OcrError,
+    TooLarge,
+    UnsupportedContentType,
+    UrlRefused,
+)
+from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages, parse_pages
 
-# These and multipart/form-data are the stack's BinaryMediaTypes; a body of any other type arrives as text.
 IMAGE_TYPES = (
     "image/jpeg",
     "image/png",
@@ -22,16 +34,38 @@ IMAGE_TYPES = (
     "image/heic",
     "image/heif",
     "image/avif",
+    "image/jp2",
     "application/pdf",
 )
 MULTIPART = "multipart/form-data"
+# What curl sends unless it is told what a file is, with --data-binary.
+URL_ENCODED = "application/x-www-form-urlencoded"
+# Types that say nothing, or are no registered ones: the bytes tell what they are.
+UNTYPED = ("application/octet-stream", "binary/octet-stream", URL_ENCODED, "image/jpg", "image/pjpeg", "image/x-png")
+# The stack's BinaryMediaTypes; a body of any other type arrives as text. API Gateway takes one without a type for JSON.
+BINARY_TYPES = (*IMAGE_TYPES, *UNTYPED, MULTIPART)
 MAX_NAME_CHARACTERS = 255
 DEFAULT_NAME = "image"
+
+# Of the query of POST /ocr.
+OCR_PARAMETERS = ("format", "lang", "pages", "lines", "mark", "charset")
+LINES = ("kept", "joined")
+SWITCHES = {"true": True, "false": False}
 
 IMAGE_FIELDS = ("image_base64", "image_url", "image_name")
 WEBHOOK_FIELDS = ("webhook_url", "webhook_secret")
 
 Fetch = Callable[[str], bytes]
+
+# The character that stands for bytes that are no UTF-8, as UTF-8.
+_REPLACEMENT = "\ufffd".encode()
+# A binary file has one about every other byte once it has been taken for text, a text hardly any.
+_MOST_REPLACEMENTS = 1 / 50
+_BASE64_CHARACTERS = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
+# Characters of base64 at the beginning of a body that tell what it stands for.
+_BASE64_LOOK = 1400
+_URL_SAFE = str.maketrans("-_", "+/")
+_FORM_FIELD = re.compile(rb"[A-Za-z_][\w.-]*=")
 
 
 @dataclass(frozen=True)
@@ -75,10 +109,12 @@ def parse_image(event: Mapping[str, Any], max_bytes: int, fetch: Fetch | None) -
     ------
     MalformedRequest
         The body is broken, or holds no image or more than one.
+    BrokenImage
+        The image did not survive its way here.
     TooLarge
         The body is too large to hold an image within the limit.
     UnsupportedContentType
-        The body is neither JSON, nor an image, nor a form.
+        The content type names neither JSON, nor an image, nor a form, nor nothing.
     UrlRefused
         image_url is turned off.
     OcrError
@@ -86,18 +122,60 @@ def parse_image(event: Mapping[str, Any], max_bytes: int, fetch: Fetch | None) -
     """
     kind, content = _content(event, max_bytes)
     if kind != "application/json":
-        return _from_file(kind, content, event)
+        image, name = _from_file(kind, content, event)
+        return _checked(image), name
     fields = _fields(content, IMAGE_FIELDS)
     if ("image_base64" in fields) == ("image_url" in fields):
         found = "both" if "image_url" in fields else "neither"
         raise MalformedRequest(f"Send exactly one image: image_base64 or image_url; the body has {found}.")
     name = _named(fields.get("image_name", DEFAULT_NAME))
     if "image_base64" in fields:
-        return _from_base64(_text(fields, "image_base64")), name
+        return _checked(_from_base64(_text(fields, "image_base64"))), name
     url = _text(fields, "image_url")
     if fetch is None:
         raise UrlRefused("image_url is turned off here; send the image itself.")
     return fetch(url), name
+
+
+def parse_query(event: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
+    """The parameters of a request's query, each of them known and there once; raises MalformedRequest, naming these."""
+    many = event.get("multiValueQueryStringParameters") or {}
+    query: dict[str, str] = event.get("queryStringParameters") or {}
+    for name in {**many, **query}:
+        if name not in known:
+            named = f"the parameters are {', '.join(known)}" if known else "there are none on this route"
+            raise MalformedRequest(f"The query has a parameter {name[:40]!r}; {named}.")
+        if len(many.get(name) or ()) > 1:
+            raise MalformedRequest(f"The query has {name} more than once.")
+    return query
+
+
+def parse_options(query: Mapping[str, str], languages: Collection[str]) -> ReadOptions:
+    """What a query asks of reading.
+
+    Parameters
+    ----------
+    query : mapping of str to str
+        Its parameters, of `OCR_PARAMETERS`.
+    languages : collection of str
+        Codes of those that there are.
+
+    Raises
+    ------
+    MalformedRequest
+        A parameter has no such value.
+    """
+    if query.get("lines", LINES[0]) not in LINES:
+        raise MalformedRequest(f"lines must be one of {', '.join(LINES)}.")
+    if query.get("mark", "false") not in SWITCHES:
+        raise MalformedRequest(f"mark must be one of {', '.join(SWITCHES)}.")
+    return ReadOptions(
+        languages=parse_languages(query["lang"], languages) if "lang" in query else (),
+        pages=parse_pages(query["pages"]) if "pages" in query else (),
+        joined=query.get("lines") == "joined",
+        marked=SWITCHES[query.get("mark", "false")],
+        charset=parse_charset(query["charset"]) if "charset" in query else None,
+    )
 
 
 def parse_job(event: Mapping[str, Any], max_bytes: int, allow_urls: bool) -> JobRequest:
@@ -122,7 +200,7 @@ def parse_job(event: Mapping[str, Any], max_bytes: int, allow_urls: bool) -> Job
     kind, content = _content(event, max_bytes)
     if kind != "application/json":
         image, name = _from_file(kind, content, event)
-        return JobRequest(image, image_name=name)
+        return JobRequest(_checked(image), image_name=name)
     fields = _fields(content, (*IMAGE_FIELDS, *WEBHOOK_FIELDS))
     if {"image_base64", "image_url"} <= fields.keys():
         raise MalformedRequest("Send at most one image: image_base64 or image_url; the body has both.")
@@ -132,7 +210,7 @@ def parse_job(event: Mapping[str, Any], max_bytes: int, allow_urls: bool) -> Job
     if "image_url" in fields and not allow_urls:
         raise UrlRefused("image_url is turned off here; send the image itself.")
     return JobRequest(
-        image=_from_base64(_text(fields, "image_base64")) if "image_base64" in fields else None,
+        image=_checked(_from_base64(_text(fields, "image_base64"))) if "image_base64" in fields else None,
         image_url=_text(fields, "image_url") if "image_url" in fields else None,
         image_name=_named(fields.get("image_name", DEFAULT_NAME)),
         webhook=(webhook[0], webhook[1]) if webhook else None,
@@ -142,16 +220,26 @@ def parse_job(event: Mapping[str, Any], max_bytes: int, allow_urls: bool) -> Job
 def _content(event: Mapping[str, Any], max_bytes: int) -> tuple[str, bytes]:
     """Return the content type of a request, without parameters, and the bytes of its body."""
     kind = header(event, "content-type").partition(";")[0].strip().lower()
-    if kind not in ("application/json", MULTIPART, *IMAGE_TYPES):
+    if kind and kind not in ("application/json", *BINARY_TYPES):
         raise UnsupportedContentType(f"Send application/json, {MULTIPART}, or one of {', '.join(IMAGE_TYPES)}.")
     body = event.get("body") or ""
     # Base64 takes four characters for three bytes; the rest leaves room for the JSON or the form around them.
     if len(body) > math.ceil(max_bytes / 3) * 4 + 8192:
         raise TooLarge(f"The body has {len(body):,} characters; the image may have {max_bytes:,} bytes.")
     try:
-        return kind, base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+        content = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
     except ValueError as error:
         raise MalformedRequest("The body is neither text nor base64.") from error
+    announced = header(event, "content-length")
+    # Where the body travelled as text, its bytes are not those that were sent.
+    if event.get("isBase64Encoded") and announced.isdecimal() and len(content) < int(announced):
+        raise MalformedRequest(
+            f"The upload was cut short: {len(content):,} of the {int(announced):,} bytes arrived that Content-Length "
+            "announces. Send it again."
+        )
+    if kind in ("", *UNTYPED) and content.lstrip()[:1] == b"{":
+        kind = "application/json"
+    return kind, content
 
 
 def _from_file(kind: str, content: bytes, event: Mapping[str, Any]) -> tuple[bytes, str]:
@@ -159,13 +247,74 @@ def _from_file(kind: str, content: bytes, event: Mapping[str, Any]) -> tuple[byt
         return _from_form(content, header(event, "content-type"))
     if not content:
         raise MalformedRequest("The body is empty; send exactly one image.")
+    if kind == URL_ENCODED and _FORM_FIELD.match(content):
+        raise MalformedRequest(
+            "The body holds URL-encoded fields. Send the fields as JSON or multipart/form-data, or the image itself: "
+            "curl --data-binary @FILE, or curl -F image=@FILE."
+        )
     return content, DEFAULT_NAME
+
+
+def _checked(data: bytes) -> bytes:
+    """An image as it came, unless its bytes show that it did not survive the way.
+
+    Raises
+    ------
+    BrokenImage
+        It was taken for text on its way, lost its line ends, or is base64 that nobody decoded.
+    """
+    if _is_text_of_bytes(data):
+        raise BrokenImage(
+            "The bytes were taken for text on their way, so that most were replaced (by U+FFFD). API Gateway does so "
+            "with content types that its BinaryMediaTypes lack, or where there is none: send the image with its own "
+            f"type, such as {IMAGE_TYPES[0]}, or as image_base64 in JSON; a client must send bytes, not a string."
+        )
+    if data.startswith((b"\x89PNG\x1a", b"\x89PNG\n\x1a", b"\x89PNG\r\n\x1a\r")):
+        raise BrokenImage(
+            "The line ends of the PNG were changed on its way, as curl -d does: send it with --data-binary @FILE."
+        )
+    if encoded := _encoded_format(data):
+        raise BrokenImage(
+            f"The image is base64 text of a {encoded} file rather than the file itself. Decode it before it is sent "
+            "as an image, or send it once encoded, as image_base64 in JSON."
+        )
+    return data
+
+
+def _is_text_of_bytes(data: bytes) -> bool:
+    """Whether bytes are a binary file that somebody took for UTF-8."""
+    if data.count(_REPLACEMENT) <= max(1, _MOST_REPLACEMENTS * len(data)) and not data.startswith(_REPLACEMENT):
+        return False
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        # A cut in the last character is no sign of bytes that are none of text.
+        return error.start >= len(data) - 3
+    return True
+
+
+def _encoded_format(data: bytes) -> str | None:
+    """The format of the file that bytes are base64 of, or None where they are not."""
+    start = data[:_BASE64_LOOK].lstrip().lstrip(b'"')
+    if start[:5].lower() == b"data:":
+        start = start.partition(b",")[2]
+    start = b"".join(start.split()).translate(bytes.maketrans(b"-_", b"+/"))
+    if len(start) < 16 or not (found := _BASE64_CHARACTERS.match(start)) or found.end() < min(len(start), 1000):
+        return None
+    from paragraph_ocr.io.imaging import format_of
+
+    try:
+        return format_of(base64.b64decode(start[: len(start) // 4 * 4]))
+    except (OcrError, ValueError):
+        return None
 
 
 def _fields(content: bytes, allowed: Collection[str]) -> dict[str, Any]:
     try:
         fields = json.loads(content, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
+        # An image without a content type of its own is taken for JSON by some.
+        _checked(content)
         raise MalformedRequest("The body is not JSON.") from error
     if not isinstance(fields, dict) or not fields.keys() <= set(allowed):
         raise MalformedRequest(f"Send one object; its fields may be {', '.join(allowed)}.")
@@ -180,15 +329,23 @@ def _text(fields: Mapping[str, Any], field: str) -> str:
 
 
 def _from_base64(value: str) -> bytes:
+    """The bytes of base64 of either alphabet (RFC 4648, 4 and 5), with or without padding, line ends or a data: URL."""
     if value[:5].lower() == "data:":
         start, _, value = value.partition(",")
         if not start.lower().endswith(";base64"):
             raise MalformedRequest("A data: URL must be base64.")
+    value = value.strip()
+    if " " in value and "+" not in value and "-" not in value:
+        # What decodes forms makes a space of every plus sign.
+        value = value.replace(" ", "+")
+    value = "".join(value.split()).rstrip("=").translate(_URL_SAFE)
     try:
-        # Encoders wrap their lines; b64decode refuses the line ends where it validates.
-        data = base64.b64decode("".join(value.split()), validate=True)
+        data = base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
     except ValueError as error:
-        raise MalformedRequest("image_base64 is not base64.") from error
+        cut = len(value) % 4 == 1
+        raise MalformedRequest(
+            "image_base64 is not base64" + ("; it seems to be cut short: send all of it." if cut else ".")
+        ) from error
     if not data:
         raise MalformedRequest("Send exactly one image: image_base64 is empty.")
     return data

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from paragraph_ocr.document import BLOCK_KINDS, DOUBTFUL, MARK
 from paragraph_ocr.formats import FORMATS
-from service.intake import IMAGE_TYPES, MAX_NAME_CHARACTERS, MULTIPART
+from paragraph_ocr.pipeline.charset import CHARSETS
+from service.intake import IMAGE_TYPES, LINES, MAX_NAME_CHARACTERS, MULTIPART, SWITCHES, UNTYPED
 
 FILE = Path(__file__).with_name("openapi.json")
 
 _PIXELS = {"type": "integer", "minimum": 1}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}}
+_PLACES = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 _BINARY = {"type": "string", "format": "binary"}
 _DATE = {"type": "string", "format": "date-time", "description": "When it ends, with its results."}
 _NAME = {"type": "string", "maxLength": MAX_NAME_CHARACTERS, "description": "What the answer calls the image."}
@@ -51,6 +54,20 @@ SCHEMAS = {
         box={"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
         words=_each("Word"),
     ),
+    "Block": _object(
+        "Lines that belong together.",
+        optional=("level", "items", "rows"),
+        type={"enum": list(BLOCK_KINDS)},
+        lines={**_PLACES, "description": "Places in the page's lines, from 0."},
+        box={"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
+        level={"type": "integer", "minimum": 1, "description": "Of a heading."},
+        items={"type": "array", "items": _PLACES, "description": "Of a list: the lines of each item."},
+        rows={
+            "type": "array",
+            "items": {"type": "array", "items": _PLACES},
+            "description": "Of a table: the lines of each cell of each row; all rows have as many cells.",
+        },
+    ),
     "Page": _object(
         "A page, in pixels of the image after its EXIF orientation.",
         image={"type": "string"},
@@ -61,6 +78,7 @@ SCHEMAS = {
         text={"type": "string"},
         confidence=_SHARE,
         lines=_each("Line"),
+        blocks=_each("Block"),
         model=_MODELS,
         timings_ms={"type": "object", "additionalProperties": {"type": "number"}},
     ),
@@ -117,7 +135,11 @@ SCHEMAS = {
         "type": "object",
         "required": ["image_base64"],
         "properties": {
-            "image_base64": {"type": "string", "minLength": 1, "description": "Also as a data: URL."},
+            "image_base64": {
+                "type": "string",
+                "minLength": 1,
+                "description": "In either alphabet, padded or not, also as a data: URL.",
+            },
             "image_name": _NAME,
         },
         "additionalProperties": False,
@@ -188,6 +210,11 @@ def _answer(description: str, content_type: str, schema: dict[str, Any], *status
     return {200: {"description": description, "content": content}, **_problems(*statuses, 500)}
 
 
+def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A parameter of a query that may be left out."""
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema, **more}
+
+
 _KEY: list[dict[str, list[str]]] = [{"ApiKey": []}]
 _EXAMPLE_PAGE = {
     "image": "letter.png",
@@ -210,6 +237,7 @@ _EXAMPLE_PAGE = {
             ],
         }
     ],
+    "blocks": [{"type": "paragraph", "lines": [0], "box": [60, 40, 240, 90]}],
     "model": {"detector": "detector@2", "recognizer": "recognizer@2"},
     "timings_ms": {"decode": 9.1, "detect": 180.4, "recognize": 95.2, "total": 284.7},
 }
@@ -267,13 +295,40 @@ OCR: dict[str, Any] = {
     # Powertools takes these from a function's parameters, which only pydantic could fill.
     "openapi_extensions": {
         "parameters": [
-            {
-                "name": "format",
-                "in": "query",
-                "required": False,
-                "description": "The answer's form; wins over the Accept header.",
-                "schema": {"type": "string", "enum": list(FORMATS)},
-            }
+            _parameter(
+                "format", "The answer's form; wins over the Accept header.", {"type": "string", "enum": list(FORMATS)}
+            ),
+            _parameter(
+                "lang",
+                "The languages that the pages are in, ISO 639-1, parted by commas; else each page's is told by its "
+                "lines. One that has no model of its own is refused; the answer names those that have, and xx stands "
+                "for all others.",
+                {"type": "string", "maxLength": 100},
+                example="de,en",
+            ),
+            _parameter(
+                "pages",
+                "The pages to read of a TIFF or PDF, as numbers and ranges; all others are not even decoded.",
+                {"type": "string", "pattern": "^[0-9]{1,6}(-([0-9]{1,6})?)?(,[0-9]{1,6}(-([0-9]{1,6})?)?)*$"},
+                example="2-5,9",
+            ),
+            _parameter(
+                "lines",
+                "Whether text keeps its lines, or those of a paragraph are joined and words divided at their ends made "
+                "whole.",
+                {"type": "string", "enum": list(LINES), "default": LINES[0]},
+            ),
+            _parameter(
+                "mark",
+                f"Whether words of a confidence below {DOUBTFUL} have {MARK} behind them in the text.",
+                {"type": "string", "enum": list(SWITCHES), "default": "false"},
+            ),
+            _parameter(
+                "charset",
+                "What lines may consist of: digits and spaces, letters, or the pattern of a date, an amount, or an "
+                "IBAN with its checksum; the likeliest text that fits is found.",
+                {"type": "string", "enum": list(CHARSETS)},
+            ),
         ],
         "requestBody": {
             "required": True,
@@ -299,7 +354,7 @@ OCR: dict[str, Any] = {
                         "additionalProperties": False,
                     }
                 },
-                **{kind: {"schema": _BINARY} for kind in IMAGE_TYPES},
+                **{kind: {"schema": _BINARY} for kind in (*IMAGE_TYPES, *UNTYPED)},
             },
         },
     },

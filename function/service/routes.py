@@ -27,7 +27,7 @@ from paragraph_ocr.errors import (
 from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.io.imaging import Source
 from service import openapi
-from service.intake import IMAGE_TYPES, header, parse_image, parse_job
+from service.intake import IMAGE_TYPES, OCR_PARAMETERS, header, parse_image, parse_job, parse_options, parse_query
 from service.negotiation import choose
 from service.runtime import deadline_of, load_reader, log_failure, log_rejection, logger, metrics, record_pages
 from service.settings import Settings
@@ -107,13 +107,15 @@ def ocr() -> Response[Any]:
     """Read the image of the request."""
     deadline = deadline_of(app.lambda_context, SETTINGS.max_seconds)
     event = app.current_event.raw_event
-    form = choose(header(event, "accept"), (event.get("queryStringParameters") or {}).get("format"))
+    query = parse_query(event, OCR_PARAMETERS)
+    form = choose(header(event, "accept"), query.get("format"))
+    options = parse_options(query, reader.languages_known)
     data, name = parse_image(
         event, SETTINGS.max_image_bytes, partial(_fetch, deadline=deadline) if SETTINGS.allow_image_url else None
     )
     try:
         with Source(data) as source:
-            document = reader.read(source, name, deadline - perf_counter())
+            document = reader.read(source, name, deadline - perf_counter(), options)
             answer = render(document, form, source, deadline, SETTINGS.max_memory)
     except MemoryError as error:
         raise TooLarge("Reading the image takes more memory than the function has; send a smaller one.") from error
@@ -130,6 +132,7 @@ def post_job() -> Response[Any]:
     """Create a job for an image, or for an upload."""
     jobs = _jobs()
     event = app.current_event.raw_event
+    parse_query(event, ())
     request = parse_job(event, SETTINGS.max_image_bytes, SETTINGS.allow_image_url)
     key = header(event, "idempotency-key")
     job = jobs.create_once(event, request, key, app.lambda_context) if key else jobs.create(event, request)
@@ -139,6 +142,7 @@ def post_job() -> Response[Any]:
 @app.get("/jobs/<id>", **openapi.GET_JOB)
 def get_job(id: str) -> Response[Any]:
     """State of a job, and links to its results."""
+    parse_query(app.current_event.raw_event, ())
     return _answer(json.dumps(_jobs().describe(app.current_event.raw_event, id)).encode(), "application/json")
 
 

@@ -2,7 +2,7 @@
 
 For the object KEY the results bucket holds:
 
-    done/KEY.json, .txt, .hocr, .xml, .pdf    the result in every format; .json is written last and marks completion
+    done/KEY.json, .txt, .hocr, .xml, ...     the result in every format; .json is written last and marks completion
     failed/KEY.json                           the error, as a problem of RFC 9457
     pages/KEY/ETAG/000001.json                the pages that have been read of an unfinished document
 
@@ -29,7 +29,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from paragraph_ocr.document import Document, Line, Page, Word
+from paragraph_ocr.document import Block, Cell, Document, Line, Page, TextStyle, Word
 from paragraph_ocr.errors import ImageGone, OcrError, TooLarge
 from paragraph_ocr.formats import FORMATS, render, stream
 
@@ -414,7 +414,20 @@ def _page(kept: dict[str, Any]) -> Page:
         )
         for line in kept["lines"]
     )
-    return Page(**{**kept, "lines": lines})
+    blocks = tuple(
+        Block(
+            block["kind"],
+            tuple(block["lines"]),
+            block["level"],
+            tuple(map(tuple, block["items"])),
+            tuple(tuple(Cell(tuple(cell["lines"])) for cell in row) for row in block["rows"]),
+        )
+        # Workers of earlier versions kept none.
+        for block in kept.get("blocks", ())
+    )
+    style = {**kept.get("style", {})}
+    style["hyphens"] = tuple(style.get("hyphens", ()))
+    return Page(**{**kept, "lines": lines, "blocks": blocks, "style": TextStyle(**style)})
 
 
 def _points(points: list[list[float]]) -> tuple[tuple[float, float], ...]:

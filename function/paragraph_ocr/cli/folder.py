@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from paragraph_ocr.pipeline.options import ReadOptions
     from paragraph_ocr.pipeline.reader import PageReader
 
 RECORDS = ".paragraph-ocr"
@@ -81,9 +82,11 @@ class Settings:
     overlay : bool
         Whether overlays are drawn.
     models : str
-        Digest of the models, see `digest_models`.
+        Digest of the models and of the options of reading, see `digest_models`.
     model_folder : Path
         Folder of the model set.
+    options : ReadOptions or None
+        Options of reading; None stands for the default ones.
     """
 
     out: Path
@@ -91,11 +94,13 @@ class Settings:
     overlay: bool
     models: str
     model_folder: Path = FOLDER
+    options: ReadOptions | None = None
 
 
-def digest_models(folder: Path = FOLDER) -> str:
-    """Hash the version and a model set, without loading the models; raises ModelError."""
-    return hashlib.sha256(f"{__version__} {load_manifest(folder).digest}".encode()).hexdigest()[:16]
+def digest_models(folder: Path = FOLDER, options: ReadOptions | None = None) -> str:
+    """Hash the version, a model set and the options of reading, without loading the models; raises ModelError."""
+    asked = "" if options is None else repr(options)
+    return hashlib.sha256(f"{__version__} {load_manifest(folder).digest}{asked}".encode()).hexdigest()[:16]
 
 
 def render_pages(document: Document, form: str, data: bytes) -> bytes:
@@ -186,7 +191,7 @@ def read_file(reader: PageReader, file: File, settings: Settings) -> str | None:
     try:
         status = os.stat(file.path)
         data = load(file.path)
-        document, seen, overlays = _read(reader, data, file.path, settings.overlay)
+        document, seen, overlays = _read(reader, data, file.path, settings.overlay, settings.options)
         for form in settings.formats:
             output.write(settings.out, _result(file, form), render_pages(document, form, data))
         for number, picture in enumerate(overlays, 1):
@@ -348,19 +353,21 @@ def _serve(connection: Connection, settings: Settings) -> None:
 
 
 def _read(
-    reader: PageReader, data: bytes, path: str, overlay: bool
+    reader: PageReader, data: bytes, path: str, overlay: bool, options: ReadOptions | None
 ) -> tuple[Document, list[dict[str, Any]], list[bytes]]:
     """Return a file's document, what the summary shows of each page, and its overlays as JPEG if they are drawn."""
     from paragraph_ocr.pipeline.kind import kind_of_page
+    from paragraph_ocr.pipeline.options import NO_OPTIONS
 
+    asked = options or NO_OPTIONS
     pages: list[Page] = []
     seen: list[dict[str, Any]] = []
     overlays: list[bytes] = []
     start = perf_counter()
     deadline = start + reader.limits.max_seconds
-    for number, (pixels, aspect) in enumerate(imaging.decode_pages(data, reader.limits), 1):
+    for pixels, aspect, number in imaging.decode_pages(data, reader.limits, ranges=asked.pages):
         decode_ms = 1000 * (perf_counter() - start)
-        page = reader.read_image(pixels, path, decode_ms, number, deadline, pixel_aspect=aspect)
+        page = reader.read_image(pixels, path, decode_ms, number, deadline, pixel_aspect=aspect, options=asked)
         pages.append(page)
         seen.append(
             {
@@ -375,7 +382,8 @@ def _read(
         if overlay:
             overlays.append(_overlay(pixels, page, deadline))
         start = perf_counter()
-    return Document(path, tuple(pages)), seen, overlays
+    numbers = tuple(page.page for page in pages) if asked.pages else ()
+    return Document(path, tuple(pages), numbers=numbers), seen, overlays
 
 
 def _thumbnail(pixels: NDArray[np.uint8]) -> bytes:

@@ -4,12 +4,15 @@ A file that cannot be read is reported on standard error and the others are read
 output folder, a summary is written, too, and an interrupted run continues where it stopped.
 """
 
+from __future__ import annotations
+
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
@@ -27,14 +30,17 @@ from paragraph_ocr.cli.folder import (
     render_pages,
 )
 from paragraph_ocr.cli.terminal import printable
-from paragraph_ocr.errors import OcrError
+from paragraph_ocr.errors import MalformedRequest, OcrError
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.io import imaging
 from paragraph_ocr.model_set import FOLDER, ModelError
 from paragraph_ocr.processors import count_processors
 
+if TYPE_CHECKING:
+    from paragraph_ocr.pipeline.options import ReadOptions
+
 # Formats of which several files, one after another, are still valid.
-_CONCATENABLE = {"json", "text"}
+_CONCATENABLE = {"json", "text", "markdown"}
 _INTERRUPTED = 130
 
 
@@ -79,21 +85,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--jobs", type=int, default=1, metavar="N", help="read N files at once, each on one core; needs --out"
     )
     parser.add_argument("--models", type=Path, default=FOLDER, metavar="DIR", help="folder of another model set")
+    parser.add_argument("--pages", metavar="RANGES", help="of a TIFF or PDF, read these alone: 2-5,9 or 3-")
+    parser.add_argument("--lang", metavar="CODES", help="languages of the pages, such as de,en; detected if left out")
+    parser.add_argument(
+        "--join", action="store_true", help="join the lines of a paragraph, and words divided at their ends"
+    )
+    parser.add_argument("--mark", action="store_true", help="put [?] behind doubtful words in the text")
+    parser.add_argument(
+        "--charset", metavar="NAME", help="what lines may consist of: digits, letters, date, amount or iban"
+    )
     options = parser.parse_args(arguments)
+    asked = _asked(parser, options)
     formats = tuple(dict.fromkeys(options.format or ["text"]))
     files = list(_files(options.paths, options.out))
     _refuse(parser, options, formats, files)
     try:
-        digest = digest_models(options.models)
+        digest = digest_models(options.models, asked)
         if options.out is None:
-            return _print(files, formats[0], options.models)
-        return _write(files, Settings(options.out, formats, options.overlay, digest, options.models), options)
+            return _print(files, formats[0], options.models, asked)
+        settings = Settings(options.out, formats, options.overlay, digest, options.models, asked)
+        return _write(files, settings, options)
     except ModelError as error:
         print(printable(str(error)), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Broken off; the same command goes on from here.", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _asked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ReadOptions | None:
+    """What is asked of reading, None where nothing is; ends with a message where it cannot be."""
+    if not (options.pages or options.lang or options.join or options.mark or options.charset):
+        return None
+    # Which loads what --help should not wait for.
+    from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages, parse_pages
+
+    try:
+        card = options.models / "language.json"
+        known = json.loads(card.read_text(encoding="utf-8"))["languages"] if card.exists() else ()
+        return ReadOptions(
+            languages=parse_languages(options.lang, known) if options.lang else (),
+            pages=parse_pages(options.pages) if options.pages else (),
+            joined=options.join,
+            marked=options.mark,
+            charset=parse_charset(options.charset) if options.charset else None,
+        )
+    except MalformedRequest as error:
+        parser.error(f"--{error}")
 
 
 def _refuse(
@@ -151,8 +189,9 @@ def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in imaging.SUFFIXES
 
 
-def _print(files: Sequence[File], form: str, models: Path) -> int:
+def _print(files: Sequence[File], form: str, models: Path, asked: ReadOptions | None) -> int:
     # Loading the models takes longer than a wrong option or --help should.
+    from paragraph_ocr.pipeline.options import NO_OPTIONS
     from paragraph_ocr.pipeline.reader import PageReader
 
     reader = PageReader.load(threads=count_processors(), models=models)
@@ -160,7 +199,7 @@ def _print(files: Sequence[File], form: str, models: Path) -> int:
     for file in tqdm(files, unit="file", disable=None if len(files) > 1 else True):
         try:
             data = load(file.path)
-            written = render_pages(reader.read(data, file.path), form, data)
+            written = render_pages(reader.read(data, file.path, options=asked or NO_OPTIONS), form, data)
         except (OcrError, OSError) as error:
             failed = True
             _report(file, error)

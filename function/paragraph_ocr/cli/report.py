@@ -19,16 +19,13 @@ from urllib.parse import quote
 from paragraph_ocr.cli.folder import File, read_record
 from paragraph_ocr.cli.terminal import printable
 from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.formats.csv import inert
 from paragraph_ocr.io import output
 
 SUMMARY = "summary.csv"
 REPORT = "report.html"
 # Browsers are slow with many more; the CSV file has all.
 SHOWN = 1000
-
-# Spreadsheets treat a cell that starts with one of these as a formula, which may run commands or send data:
-# https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 _COLUMNS = ("file", "page", "kind", "confidence", "lines", "characters", "seconds", "error")
 # The policy allows neither scripts nor requests.
@@ -120,7 +117,7 @@ def write_summary(files: Sequence[File], out: Path, formats: Iterable[str]) -> T
 
 def _escape_formula(cell: str | int | float) -> str | int | float:
     """Put an apostrophe before text that a spreadsheet would treat as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return inert(cell) if isinstance(cell, str) else cell
 
 
 def _rows(number: int, file: File, record: dict[str, Any]) -> Iterator[_Row]:

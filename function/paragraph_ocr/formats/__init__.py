@@ -45,6 +45,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "hocr": Format("hocr", ".hocr", "text/vnd.hocr+html; charset=utf-8"),
         "alto": Format("alto", ".xml", "application/alto+xml"),
         "pdf": Format("pdf", ".pdf", "application/pdf"),
+        "page": Format("page", ".page.xml", "application/vnd.prima.page+xml"),
+        "markdown": Format("markdown", ".md", "text/markdown; charset=utf-8"),
+        "csv": Format("csv", ".csv", "text/csv; charset=utf-8"),
     }
 )
 

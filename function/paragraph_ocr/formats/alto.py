@@ -1,11 +1,11 @@
 """ALTO 4.2 (https://www.loc.gov/standards/alto/)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from paragraph_ocr import __version__
-from paragraph_ocr.document import Box, Document, Page, Points, bounds
+from paragraph_ocr.document import BLOCK_KINDS, Box, Document, Page, Points, bounds
 from paragraph_ocr.formats.xml import bounds_of_lines, check_time, child, clean, clipped, written
 
 _NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
@@ -33,6 +33,9 @@ def write(document: Document, _: object = None, deadline: float = math.inf, __: 
     software = child(processing, "processingSoftware")
     child(software, "softwareName").text = "paragraph-ocr"
     child(software, "softwareVersion").text = __version__
+    tags = child(root, "Tags")
+    for kind in BLOCK_KINDS:
+        child(tags, "LayoutTag", ID=kind, LABEL=kind)
     pages = (_page(page, deadline) for page in document.pages)
     return written("", root, child(root, "Layout"), pages)
 
@@ -42,10 +45,27 @@ def _page(page: Page, deadline: float) -> ElementTree.Element:
     named = {"ID": f"page_{page.page}", "PHYSICAL_IMG_NR": str(page.page), "PROCESSINGREFS": "reading"}
     sheet = ElementTree.Element("Page", {**size, **named, "PC": f"{page.confidence:.4f}"})
     space = child(sheet, "PrintSpace", size, HPOS=0, VPOS=0)
-    if not page.lines:
-        return sheet
-    block = child(space, "TextBlock", _place(bounds_of_lines(page), page), ID=f"block_{page.page}")
-    for number, line in enumerate(page.lines, 1):
+    for place, block in enumerate(page.layout, 1):
+        name = f"block_{page.page}_{place}"
+        if not block.rows:
+            _block(space, page, block.lines, name, block.kind, deadline)
+            continue
+        # A table is a composed block with a block for each cell, which tells its row and column.
+        box = _place(bounds_of_lines(page, block.lines), page)
+        table = child(space, "ComposedBlock", box, ID=name, TYPE="table", TAGREFS="table")
+        for number, row in enumerate(block.rows, 1):
+            for column, cell in enumerate(row, 1):
+                if cell.lines:
+                    _block(table, page, cell.lines, f"{name}_{number}_{column}", "table", deadline)
+    return sheet
+
+
+def _block(
+    parent: ElementTree.Element, page: Page, indices: Sequence[int], name: str, kind: str, deadline: float
+) -> None:
+    block = child(parent, "TextBlock", _place(bounds_of_lines(page, indices), page), ID=name, TAGREFS=kind)
+    for index in indices:
+        line, number = page.lines[index], index + 1
         check_time(deadline)
         name = f"line_{page.page}_{number}"
         row = child(block, "TextLine", _place(line.box, page), ID=name, BASELINE=_points(line.baseline, page))
@@ -56,7 +76,6 @@ def _page(page: Page, deadline: float) -> ElementTree.Element:
             place = _place(bounds(word.polygon), page)
             content = {"CONTENT": clean(word.text), "WC": f"{word.confidence:.4f}"}
             _shape(child(row, "String", place, ID=f"{name}_{count}", **content), word.polygon, page)
-    return sheet
 
 
 def _shape(parent: ElementTree.Element, polygon: Points, page: Page) -> None:

@@ -1,7 +1,7 @@
 """hOCR 1.2 (https://kba.github.io/hocr-spec/1.2/) in XHTML 1.0."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from paragraph_ocr import __version__
@@ -13,6 +13,11 @@ _XHTML = (
 )
 
 
+_CAPABILITIES = "ocr_page ocr_carea ocr_par ocr_line ocrx_word ocr_header ocr_pageno ocr_table ocrx_block ocrp_wconf"
+# What a block is besides an area of the page's content (hOCR 1.2, 5 and 6).
+_CLASSES = {"heading": "ocr_header", "page_number": "ocr_pageno", "table": "ocr_table", "margin": "ocrx_block"}
+
+
 def write(document: Document, _: object = None, deadline: float = math.inf, __: object = None) -> Iterator[bytes]:
     """Yield the document in parts; raises DeadlineExceeded when `perf_counter` passes the deadline."""
     html = ElementTree.Element("html", {"xmlns": "http://www.w3.org/1999/xhtml"})
@@ -21,7 +26,7 @@ def write(document: Document, _: object = None, deadline: float = math.inf, __: 
     child(head, "meta", {"http-equiv": "Content-Type", "content": "text/html; charset=utf-8"})
     child(head, "meta", name="ocr-system", content=f"paragraph-ocr {__version__}")
     child(head, "meta", name="ocr-number-of-pages", content=len(document.pages))
-    child(head, "meta", name="ocr-capabilities", content="ocr_page ocr_carea ocr_line ocrx_word ocrp_wconf")
+    child(head, "meta", name="ocr-capabilities", content=_CAPABILITIES)
     pages = (_page(document, page, deadline) for page in document.pages)
     return written(_XHTML, html, child(html, "body"), pages)
 
@@ -34,16 +39,29 @@ def _page(document: Document, page: Page, deadline: float) -> ElementTree.Elemen
     sheet.text = "\n"
     if not page.lines:
         return sheet
-    area = child(sheet, "div", {"class": "ocr_carea"}, title=_bbox(bounds_of_lines(page), page))
-    for number, line in enumerate(page.lines, 1):
+    for place, block in enumerate(page.layout, 1):
+        outline = _bbox(bounds_of_lines(page, block.lines), page)
+        kinds = " ".join(filter(None, ["ocr_carea", _CLASSES.get(block.kind)]))
+        area = child(sheet, "div", {"class": kinds}, id=f"block_{page.page}_{place}", title=outline)
+        # A list has a paragraph for each item, a table for each cell.
+        cells = [cell.lines for row in block.rows for cell in row if cell.lines]
+        for count, indices in enumerate(block.items or cells or [block.lines], 1):
+            title = _bbox(bounds_of_lines(page, indices), page)
+            paragraph = child(area, "p", {"class": "ocr_par"}, id=f"par_{page.page}_{place}_{count}", title=title)
+            _lines(paragraph, page, indices, deadline)
+    return sheet
+
+
+def _lines(parent: ElementTree.Element, page: Page, indices: Sequence[int], deadline: float) -> None:
+    for index in indices:
+        line, number = page.lines[index], index + 1
         check_time(deadline)
         name = f"line_{page.page}_{number}"
         title = _bbox(line.box, page) + _baseline(line, page)
-        row = child(area, "span", {"class": "ocr_line"}, id=name, title=title)
+        row = child(parent, "span", {"class": "ocr_line"}, id=name, title=title)
         for count, word in enumerate(line.words, 1):
             title = f"{_bbox(bounds(word.polygon), page)}; x_wconf {round(100 * word.confidence)}"
             child(row, "span", {"class": "ocrx_word"}, id=f"{name}_{count}", title=title).text = clean(word.text)
-    return sheet
 
 
 def _bbox(box: Box, page: Page) -> str:

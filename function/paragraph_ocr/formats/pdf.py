@@ -47,7 +47,7 @@ _UPRIGHT = {
     7: (0, 1, 1, 0),
     8: (0, 1, -1, 0),
 }
-_LOSSY = {"AVIF", "HEIF", "WEBP"}
+_LOSSY = {"AVIF", "HEIF", "JPEG2000", "WEBP"}
 _LOSSY_TIFF = {"jpeg", "tiff_jpeg", "webp"}
 
 
@@ -83,14 +83,14 @@ def write(
     layers = map(TextLayer.of, document.pages)
     if imaging.format_of(source.data) == "PDF":
         try:
-            written = source.pdf(limits).overlay(layers, deadline)
+            written = source.pdf(limits).overlay(layers, deadline, document.numbers)
         finally:
             if source is not data:
                 source.close()
         yield written
         return
     writer = Writer()
-    for layer, picture in zip(layers, _pictures(source.data, limits, len(document.pages), deadline), strict=True):
+    for layer, picture in zip(layers, _pictures(source.data, limits, document, deadline), strict=True):
         if perf_counter() > deadline:
             raise DeadlineExceeded("Writing the PDF takes longer than the limit; send fewer pages.")
         dots = picture.dots_per_inch if picture.dots_per_inch in _LIKELY_DOTS_PER_INCH else _DEFAULT_DOTS_PER_INCH
@@ -116,9 +116,10 @@ class _Picture:
     dots_per_inch: int
 
 
-def _pictures(data: bytes, limits: Limits, count: int, deadline: float) -> Iterator[_Picture]:
+def _pictures(data: bytes, limits: Limits, document: Document, deadline: float) -> Iterator[_Picture]:
     from PIL import Image
 
+    count = len(document.pages)
     name = imaging.format_of(data)
     if name in ("JPEG", "PNG"):
         # The header is enough for what PDF takes as it is.
@@ -130,9 +131,10 @@ def _pictures(data: bytes, limits: Limits, count: int, deadline: float) -> Itera
                 yield _Picture(*_lossless(image, data), imaging.orientation(image), _dots_per_inch(image))
                 return
     if imaging.is_small(data, MAX_PIXELS_HERE // count, limits):
-        yield from map(_picture, imaging.frames(data, limits))
+        yield from map(_picture, imaging.frames(data, limits, document.numbers))
         return
-    with imaging.start(__name__, data, name, {}, limits.max_memory, limits) as process:
+    task = {"numbers": document.numbers}
+    with imaging.start(__name__, data, name, task, limits.max_memory, limits) as process:
         for _ in range(count):
             header, content = process.answer(deadline - perf_counter())
             yield _Picture(**header, content=bytes(content))
@@ -140,7 +142,7 @@ def _pictures(data: bytes, limits: Limits, count: int, deadline: float) -> Itera
 
 def serve(task: dict[str, Any], data: bytes) -> None:
     """What a process for an image does here: send its pages as a PDF shows them."""
-    for frame in imaging.frames(data, Limits(**task["limits"])):
+    for frame in imaging.frames(data, Limits(**task["limits"]), task["numbers"]):
         picture = asdict(_picture(frame))
         send(picture, picture.pop("content"))
 

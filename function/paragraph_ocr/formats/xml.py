@@ -36,8 +36,8 @@ def written(
     yield after.encode()
 
 
-def bounds_of_lines(page: Page) -> Box:
-    return bounds([point for line in page.lines for point in line.polygon])
+def bounds_of_lines(page: Page, indices: Iterable[int]) -> Box:
+    return bounds([point for index in indices for point in page.lines[index].polygon])
 
 
 def clipped(box: Box, page: Page) -> tuple[int, int, int, int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from io import BytesIO
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from paragraph_ocr.io.confined import Confined
     from paragraph_ocr.io.pdfium import Pdf
+    from paragraph_ocr.pipeline.options import PageRange
 
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -36,6 +38,8 @@ _MAGIC = {
     b"MM\x00+": "TIFF",
     b"BM": "BMP",
     b"GIF8": "GIF",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
+    b"\xff\x4f\xff\x51": "JPEG2000",
 }
 # Brands that stand in the first box of the file (ISO/IEC 14496-12, 4.3; ISO/IEC 23008-12, 10; AVIF 1.1, 6).
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -43,7 +47,24 @@ _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b
 # Junk may stand before a PDF's header, up to here (Adobe's PDF Reference 1.7, implementation note 13).
 _PDF_HEADER_WITHIN = 1024
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif", ".pdf"}
+    {
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jp2",
+        ".j2k",
+        ".jpf",
+        ".jpx",
+        ".pdf",
+    }
 )
 
 # What Pillow's decoders raise on hostile bytes, beside the OSError and SyntaxError they document.
@@ -90,8 +111,11 @@ MAX_BYTES_HERE = 32 * 2**20
 MAX_PNG_BYTES_HERE = 8 * 2**20
 MAX_RLE_PIXELS_HERE = 1_000_000
 MAX_TIFF_PIECES_HERE = 4096
-# These say how large they are in more than one place, and the pixels themselves are believed.
-_NEVER_HERE = ("AVIF", "HEIF")
+# AVIF and HEIC say how large they are in more than one place, and the pixels themselves are believed; what decoding a
+# JPEG 2000 takes depends on its tiles, levels and code blocks.
+_NEVER_HERE = ("AVIF", "HEIF", "JPEG2000")
+# Start of a JPEG 2000 codestream, with its size right behind (ISO/IEC 15444-1, A.4.1 and A.5.1).
+_CODESTREAM = b"\xff\x4f\xff\x51"
 
 # Bytes a pixel that decoding one to grey takes at the most: the decoder's own, those of Pillow's image, and the grey.
 _BYTES_A_PIXEL = {
@@ -101,22 +125,25 @@ _BYTES_A_PIXEL = {
 _MOST_BYTES_A_PIXEL = 16
 # WebP: two canvases of four bytes, the frame as bytes, the image. AVIF and HEIC: four planes, the picture made of
 # them, the same as bytes, the image.
-_BYTES_A_PIXEL_OF_FORMAT = {"WEBP": 20, "AVIF": 20, "HEIF": 20}
+# JPEG 2000: the planes of a tile, which may be the whole, in 32 bits, their copy as the image has them, the image and
+# the grey; 25 were measured of four planes.
+_BYTES_A_PIXEL_OF_FORMAT = {"WEBP": 20, "AVIF": 20, "HEIF": 20, "JPEG2000": 40}
 # Where one colour stands for transparency, an image with a channel for it is made first.
 _WITH_TRANSPARENT_COLOURS = ("PNG", "GIF")
 _BYTES_A_PIXEL_OF_TRANSPARENCY = 8
 _MEMORY_BESIDE = 64 * 2**20
-_MEMORY_OF_DECODER = {"AVIF": 256 * 2**20, "HEIF": 256 * 2**20}
+_MEMORY_OF_DECODER = {"AVIF": 256 * 2**20, "HEIF": 256 * 2**20, "JPEG2000": 256 * 2**20}
 
 # Resolutions across and down that differ by less are meant to be the same, and by more are nonsense.
 LEAST_UNEQUAL, MOST_UNEQUAL = 1.1, 5.0
 
 
 class DecodedPage(NamedTuple):
-    """A page's grey values uint8 (H, W), and how many times as tall as wide its pixels are."""
+    """A page's grey values uint8 (H, W), how many times as tall as wide its pixels are, and its number in the file."""
 
     pixels: NDArray[np.uint8]
     pixel_aspect: float
+    number: int
 
 
 class Source:
@@ -162,8 +189,8 @@ def decode(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1
     Parameters
     ----------
     data : bytes or Source
-        A JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF image, or a PDF. TIFF and PDF have pages; of other files with
-        several frames, the first is read.
+        A JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF or JPEG 2000 image, or a PDF. TIFF and PDF have pages; of other
+        files with several frames, the first is read.
     limits : Limits
         What is refused before it is decoded; the time begins with the call.
     first : int
@@ -189,34 +216,65 @@ def decode(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1
     return (page.pixels for page in decode_pages(data, limits, first))
 
 
-def decode_pages(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1) -> Iterator[DecodedPage]:
-    """What `decode` gives, each page with the shape of its pixels; takes, raises and refuses what `decode` does."""
+def decode_pages(
+    data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1, ranges: Sequence[PageRange] = ()
+) -> Iterator[DecodedPage]:
+    """What `decode` gives, each page with the shape of its pixels; takes, raises and refuses what `decode` does.
+
+    Parameters
+    ----------
+    ranges : sequence of (int, int or None), optional
+        The pages that are decoded, as `options.ReadOptions` has them; it is them that the limit of pages counts then.
+
+    Raises
+    ------
+    MalformedRequest
+        The file lacks one of these.
+    """
     deadline = perf_counter() + limits.max_seconds
+    chosen = replace(limits, max_pages=max(limits.max_pages, DEFAULT_LIMITS.max_pages)) if ranges else limits
     source = data if isinstance(data, Source) else Source(data)
     if len(source.data) > limits.max_bytes:
         raise TooLarge(f"The image has {len(source.data):,} bytes; the limit is {limits.max_bytes:,}.")
     name = format_of(source.data)
     if name == "PDF":
-        pages = _rendered(source, limits, first, deadline, source is not data)
+        pages = _rendered(source, chosen, partial(_numbers, ranges, first, limits), deadline, source is not data)
     else:
-        plan = _plan(source.data, name, limits)
+        plan = _plan(source.data, name, chosen)
         if plan.image is not None:
-            return _grey(plan, limits, first, deadline)
-        pages = _grey_elsewhere(source.data, plan, limits, first, deadline)
+            numbers = _numbers(ranges, first, limits, len(plan.pages))
+            return _grey(source.data, plan, chosen, numbers, deadline)
+        pages = _grey_elsewhere(source.data, plan, chosen, partial(_numbers, ranges, first, limits), deadline)
     # What can be refused is refused before the first page.
     next(pages)
     return pages
 
 
-def _rendered(source: Source, limits: Limits, first: int, deadline: float, close: bool) -> Iterator[DecodedPage]:
+def _numbers(ranges: Sequence[PageRange], first: int, limits: Limits, count: int) -> list[int]:
+    """The pages that are decoded of a file that has so many."""
+    if not ranges:
+        return list(range(first, count + 1))
+    # Which page is one is a matter of reading, not of files.
+    from paragraph_ocr.pipeline.options import numbers_of
+
+    numbers = [number for number in numbers_of(ranges, count) if number >= first]
+    if len(numbers) > limits.max_pages:
+        raise TooLarge(f"pages asks for {len(numbers):,} pages; the limit is {limits.max_pages:,} at once.")
+    return numbers
+
+
+def _rendered(
+    source: Source, limits: Limits, choose: Callable[[int], list[int]], deadline: float, close: bool
+) -> Iterator[DecodedPage]:
     """Yield an empty page once the PDF is let in, then its own; end its process then if that is to be done."""
     import numpy as np
 
     try:
         pdf = source.pdf(limits)
-        yield DecodedPage(np.empty((0, 0), np.uint8), 1.0)
-        for page in pdf.pages(first, deadline):
-            yield DecodedPage(page, 1.0)
+        numbers = choose(pdf.count)
+        yield DecodedPage(np.empty((0, 0), np.uint8), 1.0, 0)
+        for number, page in zip(numbers, pdf.pages(numbers, deadline), strict=True):
+            yield DecodedPage(page, 1.0, number)
     finally:
         if close:
             source.close()
@@ -242,18 +300,19 @@ def format_of(data: bytes) -> str:
     if name is None and b"%PDF-" in data[:_PDF_HEADER_WITHIN]:
         name = "PDF"
     if name is None:
-        raise UnsupportedFormat("Send a JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF image, or a PDF.")
+        raise UnsupportedFormat("Send a JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF or JPEG 2000 image, or a PDF.")
     return name
 
 
-def frames(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[Image.Image]:
+def frames(data: bytes, limits: Limits = DEFAULT_LIMITS, numbers: Sequence[int] = ()) -> Iterator[Image.Image]:
     """The pages of an image file that is no PDF, loaded one at a time in this process; valid until the next.
 
-    Parameters and errors are those of `decode`. A colour JPEG comes as its luma, at a third of the memory.
+    Parameters and errors are those of `decode`; `numbers` are the pages that are loaded, all where there are none. A
+    colour JPEG comes as its luma, at a third of the memory.
     """
     name = format_of(data)
     image, pages, _ = _opened(data, name, limits)
-    return _loaded(image, pages, name, limits)
+    return _loaded(image, [pages[number - 1] for number in numbers] if numbers else pages, data, name, limits)
 
 
 def count_pages(data: bytes | Source, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -294,7 +353,7 @@ class _Plan:
 def _plan(data: bytes, name: str, limits: Limits) -> _Plan:
     """How a file is decoded; raises what can be known from its header."""
     if name in _NEVER_HERE:
-        pixels = min(_claimed_pixels(data), limits.max_pixels)
+        pixels = min(_claimed_pixels(data, name), limits.max_pixels)
         return _Plan(name, None, [0], _memory(name, _BYTES_A_PIXEL_OF_FORMAT[name] * pixels, data, limits))
     if name == "WEBP":
         width, height = _webp_size(data)
@@ -304,7 +363,7 @@ def _plan(data: bytes, name: str, limits: Limits) -> _Plan:
         if width * height > MAX_PIXELS_HERE or len(data) > MAX_BYTES_HERE:
             return _Plan(name, None, [0], memory)
     elif name == "TIFF":
-        with _refusing(name, limits):
+        with _refusing(data, name, limits):
             sheets = tiff.check_file(data, limits.max_pages)
         if len(sheets) > limits.max_pages:
             raise TooLarge(f"The file has more than {limits.max_pages:,} pages; send it in parts.")
@@ -367,12 +426,21 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     if kind == b"VP8 " and len(data) >= 30:
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
-    raise BrokenImage("The WEBP image is damaged or cut short; save it anew and send the whole file.")
+    raise _broken(data, "WEBP")
 
 
-def _claimed_pixels(data: bytes) -> int:
-    """Pixels of the largest image that an AVIF or HEIC file says it has (ISO/IEC 23008-12, 6.5.3); 0 for sequences."""
+def _claimed_pixels(data: bytes, name: str) -> int:
+    """Pixels of the largest image that a file says it has.
+
+    In AVIF and HEIC it stands in a box (ISO/IEC 23008-12, 6.5.3), which sequences lack: 0; in JPEG 2000 at the start of
+    the codestream, as the far corner of a grid (ISO/IEC 15444-1, A.5.1), tiles of which may be larger than the image.
+    """
     most = at = 0
+    if name == "JPEG2000":
+        while (at := data.find(_CODESTREAM, at) + 4) >= 4 and len(data) >= at + 36:
+            across, down, left, top, tile_across, tile_down = struct.unpack_from(">6L", data, at + 4)
+            most = max(most, (across - left) * (down - top), min(tile_across, across) * min(tile_down, down))
+        return most
     while (at := data.find(b"ispe\0\0\0\0", at) + 4) >= 4:
         most = max(most, int.from_bytes(data[at + 4 : at + 8], "big") * int.from_bytes(data[at + 8 : at + 12], "big"))
     return most
@@ -383,28 +451,33 @@ def _is_run_length_encoded(bmp: bytes) -> bool:
     return bmp[14:18] != b"\x0c\0\0\0" and bmp[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
 
 
-def _grey(plan: _Plan, limits: Limits, first: int, deadline: float) -> Iterator[DecodedPage]:
+def _grey(data: bytes, plan: _Plan, limits: Limits, numbers: list[int], deadline: float) -> Iterator[DecodedPage]:
     import numpy as np
 
     assert plan.image is not None
-    for frame in _loaded(plan.image, plan.pages[first - 1 :], plan.name, limits):
-        with _refusing(plan.name, limits):
-            page = DecodedPage(np.asarray(upright(frame, to_grey(frame))), _pixel_aspect(frame))
+    frames = _loaded(plan.image, [plan.pages[number - 1] for number in numbers], data, plan.name, limits)
+    for number, frame in zip(numbers, frames, strict=True):
+        with _refusing(data, plan.name, limits):
+            page = DecodedPage(np.asarray(upright(frame, to_grey(frame))), _pixel_aspect(frame), number)
         _check_time(deadline)
         yield page
 
 
-def _grey_elsewhere(data: bytes, plan: _Plan, limits: Limits, first: int, deadline: float) -> Iterator[DecodedPage]:
+def _grey_elsewhere(
+    data: bytes, plan: _Plan, limits: Limits, choose: Callable[[int], list[int]], deadline: float
+) -> Iterator[DecodedPage]:
     """Yield an empty page once the file is let in, then its own."""
     import numpy as np
 
-    with start(__name__, data, plan.name, {"first": first}, plan.memory, limits) as process:
+    with start(__name__, data, plan.name, {}, plan.memory, limits) as process:
         header, _ = process.answer(deadline - perf_counter())
-        yield DecodedPage(np.empty((0, 0), np.uint8), 1.0)
-        for _ in range(first, header["pages"] + 1):
+        numbers = choose(header["pages"])
+        process.ask({"numbers": numbers})
+        yield DecodedPage(np.empty((0, 0), np.uint8), 1.0, 0)
+        for number in numbers:
             shape, pixels = process.answer(deadline - perf_counter())
             grey = np.frombuffer(pixels, np.uint8).reshape(shape["height"], shape["width"])
-            yield DecodedPage(grey, shape["aspect"])
+            yield DecodedPage(grey, shape["aspect"], number)
 
 
 @contextmanager
@@ -420,18 +493,55 @@ def start(module: str, data: bytes, name: str, task: dict[str, Any], memory: int
 
 
 def serve(task: dict[str, Any], data: bytes) -> None:
-    """What a process for an image does: send its number of pages, then the grey of each."""
-    from paragraph_ocr.io.confined import send
+    """What a process for an image does: send its number of pages, then the grey of those that are asked for."""
+    from paragraph_ocr.io.confined import receive, send
 
     limits = Limits(**task["limits"])
     name = format_of(data)
     image, pages, _ = _opened(data, name, limits)
     send({"pages": len(pages)})
-    for frame in _loaded(image, pages[task["first"] - 1 :], name, limits):
-        with _refusing(name, limits):
+    asked, _ = receive()
+    for frame in _loaded(image, [pages[number - 1] for number in asked["numbers"]], data, name, limits):
+        with _refusing(data, name, limits):
             page = upright(frame, to_grey(frame))
         shape = {"width": page.width, "height": page.height, "aspect": _pixel_aspect(frame)}
         send(shape, page.tobytes())
+
+
+def is_cut_short(data: bytes, name: str) -> bool:
+    """Whether the end of a file is missing, as far as its format tells without decoding it; False for TIFF."""
+    match name:
+        case "JPEG":
+            return data.find(b"\xff\xd9", data.rfind(b"\xff\xda") + 1) < 0
+        case "PNG":
+            return b"IEND\xaeB`\x82" not in data
+        case "WEBP":
+            return int.from_bytes(data[4:8], "little") + 8 > len(data)
+        case "GIF":
+            return not data.rstrip(b"\0").endswith(b";")
+        case "BMP":
+            return int.from_bytes(data[2:6], "little") > len(data)
+        case "PDF":
+            return b"%%EOF" not in data
+        case "JPEG2000" if data.startswith(_CODESTREAM):
+            return b"\xff\xd9" not in data[-64:]
+        case "AVIF" | "HEIF" | "JPEG2000":
+            return _are_boxes_cut_short(data)
+    return False
+
+
+def _are_boxes_cut_short(data: bytes) -> bool:
+    """Whether the last of a file's boxes says that it ends after the file does (ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        # What has no size goes to the end; less than a header has no box.
+        if size < 8:
+            return False
+        at += size
+    return at > len(data)
 
 
 def _check_time(deadline: float) -> None:
@@ -441,7 +551,7 @@ def _check_time(deadline: float) -> None:
 
 def _opened(data: bytes, name: str, limits: Limits) -> tuple[Image.Image, list[int], int]:
     """An image file, its frames that are pages, and the most memory that one of them takes."""
-    with _refusing(name, limits):
+    with _refusing(data, name, limits):
         _check_structure(data, name, limits)
         image = _open(data, name)
         scans = _scans(data) if name == "JPEG" else 0
@@ -539,9 +649,9 @@ def _pages(image: Image.Image, limits: Limits, more: int, data: bytes) -> tuple[
             return pages, memory
 
 
-def _loaded(image: Image.Image, pages: list[int], name: str, limits: Limits) -> Iterator[Image.Image]:
+def _loaded(image: Image.Image, pages: list[int], data: bytes, name: str, limits: Limits) -> Iterator[Image.Image]:
     for index in pages:
-        with _refusing(name, limits):
+        with _refusing(data, name, limits):
             if name == "TIFF":
                 image.seek(index)
             image.draft("L", image.size)
@@ -550,7 +660,7 @@ def _loaded(image: Image.Image, pages: list[int], name: str, limits: Limits) -> 
 
 
 @contextmanager
-def _refusing(name: str, limits: Limits) -> Iterator[None]:
+def _refusing(data: bytes, name: str, limits: Limits) -> Iterator[None]:
     """Turn what Pillow raises into what the caller can change."""
     try:
         with warnings.catch_warnings():
@@ -562,7 +672,17 @@ def _refusing(name: str, limits: Limits) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise TooLarge(f"The image has too many pixels; the limit is {limits.max_pixels:,} in all.") from error
     except _DECODING_ERRORS as error:
-        raise BrokenImage(f"The {name} image is damaged or cut short; save it anew and send the whole file.") from error
+        raise _broken(data, name) from error
+
+
+def _broken(data: bytes, name: str) -> BrokenImage:
+    """Why an image does not decode, as far as its bytes tell."""
+    if is_cut_short(data, name):
+        return BrokenImage(
+            f"The {name} image is damaged: it is cut short, and its end is missing after {len(data):,} bytes. "
+            "Send the whole file again."
+        )
+    return BrokenImage(f"The {name} image is damaged or cut short; save it anew and send the whole file.")
 
 
 def to_grey(image: Image.Image) -> Image.Image:

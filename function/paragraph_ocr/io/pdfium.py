@@ -5,7 +5,7 @@ A hostile PDF of a megabyte can make PDFium use gigabytes and minutes, or crash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -70,19 +70,19 @@ class Pdf:
         """End the process."""
         self._process.close()
 
-    def pages(self, first: int, deadline: float) -> Iterator[NDArray[np.uint8]]:
-        """Render the pages from `first` on as uint8 (H, W); `deadline` is a time of `perf_counter`."""
+    def pages(self, numbers: Sequence[int], deadline: float) -> Iterator[NDArray[np.uint8]]:
+        """Render some pages, by their numbers, as uint8 (H, W); `deadline` is a time of `perf_counter`."""
         import numpy as np
 
-        if first > self.count:
+        if not numbers:
             return
-        self._process.ask({"first": first})
-        for _ in range(first, self.count + 1):
+        self._process.ask({"numbers": list(numbers)})
+        for _ in numbers:
             shape, pixels = self._process.answer(min(PAGE_SECONDS, deadline - perf_counter()))
             rows = np.frombuffer(pixels, np.uint8).reshape(shape["height"], -1)
             yield np.ascontiguousarray(rows[:, : shape["width"]])
 
-    def overlay(self, layers: Iterable[TextLayer], deadline: float) -> bytes:
+    def overlay(self, layers: Iterable[TextLayer], deadline: float, numbers: Sequence[int] = ()) -> bytes:
         """Return the PDF with invisible text over its pages, except where they have text; must be the last request.
 
         Parameters
@@ -91,6 +91,8 @@ class Pdf:
             One per page, in pixels of `pages`; each is sent before the next is taken from the iterable.
         deadline : float
             A time of `perf_counter`.
+        numbers : sequence of int, optional
+            The layers' pages, from 1; the first and those after it where they are left out.
 
         Raises
         ------
@@ -99,8 +101,9 @@ class Pdf:
         """
         seconds = PAGE_SECONDS
         self._process.ask({"overlay": True})
-        for layer in layers:
-            self._process.ask({"layer": [layer.width, layer.height, layer.words]})
+        for number, layer in enumerate(layers):
+            page = numbers[number] if numbers else number + 1
+            self._process.ask({"layer": [page - 1, layer.width, layer.height, layer.words]})
             self._process.answer(min(PAGE_SECONDS, deadline - perf_counter()))
             seconds += 1.0
         self._process.ask({})
@@ -121,7 +124,7 @@ def serve(task: dict[str, Any], data: bytes) -> None:
             if "overlay" in asked:
                 _overlay(document)
             else:
-                _render(document, scales, asked["first"])
+                _render(document, scales, asked["numbers"])
     except pypdfium2.PdfiumError as error:
         raise errors.BrokenImage("The PDF is damaged or cut short; print it to a new PDF.") from error
 
@@ -150,9 +153,9 @@ def _scales(document: pypdfium2.PdfDocument, max_pages: int, max_pixels: int) ->
     return [_scale(width, height, max_pixels) for width, height in sizes]
 
 
-def _render(document: pypdfium2.PdfDocument, scales: list[float], first: int) -> None:
-    """Send the grey pixels of the requested page and all following ones."""
-    for index in range(first - 1, len(document)):
+def _render(document: pypdfium2.PdfDocument, scales: list[float], numbers: list[int]) -> None:
+    """Send the grey pixels of the pages that are asked for."""
+    for index in (number - 1 for number in numbers):
         page = document[index]
         bitmap = page.render(scales[index], grayscale=True)
         send({"width": bitmap.width, "height": bitmap.height}, memoryview(bitmap.buffer).cast("B"))
@@ -172,8 +175,8 @@ def _scale(width: float, height: float, max_pixels: int) -> float:
     return min(DOTS_PER_INCH / POINTS_PER_INCH, most)
 
 
-def _layers() -> Iterator[tuple[int, int, list[tuple[float, float, str]]]]:
-    """Yield the layers that are sent, up to the message without one."""
+def _layers() -> Iterator[tuple[int, int, int, list[tuple[float, float, str]]]]:
+    """Yield the layers that are sent, each with its page's index, up to the message without one."""
     while "layer" in (asked := receive()[0]):
         yield asked["layer"]
 
@@ -183,7 +186,7 @@ def _overlay(document: pypdfium2.PdfDocument) -> None:
     import pypdfium2
     from pypdfium2 import raw
 
-    for index, (width, height, words) in enumerate(_layers()):
+    for index, width, height, words in _layers():
         page = document[index]
         to_page = _to_page(page, width, height)
         places = [to_page.on_point(word[0], height - word[1]) for word in words]

@@ -13,20 +13,23 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.document import Box, Document, Line, Page, Word
+from paragraph_ocr.document import Block, Box, Document, Line, Page, TextStyle, Word
 from paragraph_ocr.document import Points as DocumentPoints
 from paragraph_ocr.errors import DeadlineExceeded, TooLarge
 from paragraph_ocr.io.imaging import DecodedPage, Source, decode_pages
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model
+from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import Detector, TextLine
 from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
+from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import Languages
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import complete_lines
+from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
 from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
 from paragraph_ocr.pipeline.reading_order import reading_order
 from paragraph_ocr.pipeline.recognition import Recognizer
@@ -98,7 +101,19 @@ class PageReader:
         reader.model_set = model_set
         return reader
 
-    def read(self, data: bytes | Source, image: str, max_seconds: float | None = None) -> Document:
+    @property
+    def languages_known(self) -> tuple[str, ...]:
+        """Codes of the languages that there are models of, ISO 639-1, and that of all others."""
+        languages = self.recognizer.languages
+        return () if languages is None else tuple(sorted(languages.models))
+
+    def read(
+        self,
+        data: bytes | Source,
+        image: str,
+        max_seconds: float | None = None,
+        options: ReadOptions = NO_OPTIONS,
+    ) -> Document:
         """All that a file holds.
 
         Parameters
@@ -109,13 +124,15 @@ class PageReader:
             The name that the document carries.
         max_seconds : float, optional
             The reader's limit when left out.
+        options : ReadOptions, optional
 
         Raises
         ------
         OcrError
-            The file is refused, does not decode, or takes too long.
+            The file is refused, does not decode, takes too long, or lacks a page that is asked for.
         """
-        return Document(image, tuple(self.pages(data, image, max_seconds)))
+        pages = tuple(self.pages(data, image, max_seconds, options=options))
+        return Document(image, pages, numbers=tuple(page.page for page in pages) if options.pages else ())
 
     def pages(
         self,
@@ -124,6 +141,7 @@ class PageReader:
         max_seconds: float | None = None,
         first: int = 1,
         progress: Callable[[int, int, int], None] | None = None,
+        options: ReadOptions = NO_OPTIONS,
     ) -> Generator[Page]:
         """The pages of a file, each read when it is asked for.
 
@@ -139,7 +157,12 @@ class PageReader:
         limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
         start = perf_counter()
         return self._read_each(
-            decode_pages(data, limits, first), image, start, start + limits.max_seconds, first, progress
+            decode_pages(data, limits, first, options.pages),
+            image,
+            start,
+            start + limits.max_seconds,
+            progress,
+            options,
         )
 
     def _read_each(
@@ -148,13 +171,13 @@ class PageReader:
         image: str,
         start: float,
         deadline: float,
-        first: int,
         progress: Callable[[int, int, int], None] | None,
+        options: ReadOptions,
     ) -> Generator[Page]:
-        for number, (pixels, aspect) in enumerate(pages, first):
+        for pixels, aspect, number in pages:
             decode_ms = 1000 * (perf_counter() - start)
             tell = partial(progress, number) if progress else None
-            yield self.read_image(pixels, image, decode_ms, number, deadline, tell, aspect)
+            yield self.read_image(pixels, image, decode_ms, number, deadline, tell, aspect, options)
             start = perf_counter()
 
     def read_image(
@@ -166,6 +189,7 @@ class PageReader:
         deadline: float = math.inf,
         progress: Progress | None = None,
         pixel_aspect: float = 1.0,
+        options: ReadOptions = NO_OPTIONS,
     ) -> Page:
         """The page in an upright grey image.
 
@@ -184,6 +208,7 @@ class PageReader:
             Is told the lines that are read and how many there are.
         pixel_aspect : float
             How many times as tall as wide the image's pixels are.
+        options : ReadOptions, optional
 
         Raises
         ------
@@ -217,16 +242,20 @@ class PageReader:
             if (place := places.get(id(line))) in upright.readings
         }
         middle = perf_counter()
-        combs = [(comb.on_page, comb.placed(self.read_lines(comb.pixels, [comb.line])[0])) for comb in boxes.combs]
-        read = self.read_lines(page, found, deadline, progress, readings)
+        combs = [
+            (comb.on_page, comb.placed(self.read_lines(comb.pixels, [comb.line], options=options)[0]))
+            for comb in boxes.combs
+        ]
+        read = self.read_lines(page, found, deadline, progress, readings, options)
         lines, faintest = self._accepted(page, found, read, combs)
         if faintest:
             # Lines of this side and of the back run into each other: look again at what is left without the back.
             page = wiped(page, faintest)
             found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
-            lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline), combs)
+            lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline, options=options), combs)
         lines = label(lines, boxes.check_boxes)
-        lines += self._read_upright(page, upright_boxes, deadline)
+        lines += self._read_upright(page, upright_boxes, deadline, options)
+        blocks = find_blocks(lines, page.shape[1], page.shape[0])
         to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
         end = perf_counter()
         return Page(
@@ -243,7 +272,22 @@ class PageReader:
                 "recognize": 1000 * (end - middle),
                 "total": decode_ms + 1000 * (end - start),
             },
+            blocks=blocks,
+            style=self._style(lines, blocks, options),
         )
+
+    def _style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
+        """How the text of a page is written."""
+        hyphens: tuple[int, ...] = ()
+        if options.joined and lines:
+            languages = self.recognizer.languages
+            codes = options.languages or self.languages
+            model = None
+            if languages is not None:
+                texts = [line.text for line in lines]
+                model = languages.model(languages.given(codes) if codes else languages.identify(texts))
+            hyphens = soft_hyphens(lines, blocks, model)
+        return TextStyle(options.joined, options.marked, hyphens)
 
     def _accepted(
         self,
@@ -268,7 +312,9 @@ class PageReader:
         order = reading_order([each for each, _ in text], [line.text for _, line in text])
         return [text[place][1] for place in order], false.faintest
 
-    def _read_upright(self, page: NDArray[np.uint8], boxes: Sequence[Box], deadline: float) -> list[Line]:
+    def _read_upright(
+        self, page: NDArray[np.uint8], boxes: Sequence[Box], deadline: float, options: ReadOptions
+    ) -> list[Line]:
         """The text that runs up or down a page in some boxes, left to right, as lines of the page."""
         read: list[Line] = []
         for left, top, right, bottom in sorted(boxes):
@@ -287,7 +333,7 @@ class PageReader:
                 continue
             turned = np.rot90(part, turn)
             found = complete_lines(turned, found).lines
-            lines, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline))
+            lines, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline, options=options))
             place = _Placement(turn, (part.shape[1], part.shape[0]), (1.0, 1.0), (x, y))
             # Boxes beside each other show the same lines at their edges.
             read += [line for line in map(place.line, lines) if not any(_is_within(line.box, own.box) for own in read)]
@@ -343,6 +389,7 @@ class PageReader:
         deadline: float = math.inf,
         progress: Progress | None = None,
         seen: Readings | None = None,
+        options: ReadOptions = NO_OPTIONS,
     ) -> list[Line]:
         """Each line of a page read, in the order given; the text is empty where nothing was read.
 
@@ -357,6 +404,7 @@ class PageReader:
             Is told the lines that are read and how many there are.
         seen : dict, optional
             What the recogniser saw already, by the line's place in `lines`.
+        options : ReadOptions, optional
 
         Raises
         ------
@@ -370,10 +418,10 @@ class PageReader:
             progress(0, len(lines))
         looked = self.look(pixels, lines, deadline, seen)
         first = list(islice(looked, LANGUAGE_LINES))
-        language = recognizer.language_of([output for _, output in first], self.languages)
+        language = recognizer.language_of([output for _, output in first], options.languages or self.languages)
         for line, (within, output) in zip(lines, chain(first, looked), strict=True):
             _check(deadline)
-            characters = recognizer.read(output, language)
+            characters = recognizer.read(output, language, options.charset)
             read.append(_line(line, within, characters, recognizer.confidences(characters), step))
             if progress:
                 progress(len(read), len(lines))

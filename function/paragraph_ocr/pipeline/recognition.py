@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, Runnable
+from paragraph_ocr.pipeline.charset import decode_within
 from paragraph_ocr.pipeline.ctc import Character, decode, greedy, join
 from paragraph_ocr.pipeline.language import LanguageModel, Languages, Mixture
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
@@ -83,7 +84,12 @@ class Recognizer:
         self.fit = Fit(**preprocessing["fit"])
         self.columns_a_step = width / model.card.output_shapes[0][1]
 
-    def read(self, seen: NDArray[np.float32], language: LanguageModel | Mixture | None = None) -> list[Character]:
+    def read(
+        self,
+        seen: NDArray[np.float32],
+        language: LanguageModel | Mixture | None = None,
+        charset: str | None = None,
+    ) -> list[Character]:
         """The characters of what `look` saw, left to right; their steps are `columns_a_step` strip columns wide.
 
         Parameters
@@ -91,8 +97,12 @@ class Recognizer:
         seen : float32 (T, C)
         language : LanguageModel or Mixture, optional
             That of the page, as `language_of` gives it; where it is left out, that of the line alone.
+        charset : str, optional
+            A key of `charset.CHARSETS`: what the line may consist of. No language model is asked then.
         """
         card = self.model.card
+        if charset is not None:
+            return decode_within(seen, card.charset, card.blank, charset)
         return decode(seen, card.charset, card.blank, language or self.language_of([seen]))
 
     def language_of(

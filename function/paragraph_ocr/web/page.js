@@ -20,6 +20,9 @@ const FORMATS = {
   hocr: { name: "hOCR", type: "text/vnd.hocr+html", suffix: ".hocr" },
   alto: { name: "ALTO", type: "application/alto+xml", suffix: ".xml" },
   pdf: { name: "PDF", type: "application/pdf", suffix: ".pdf" },
+  page: { name: "PAGE XML", type: "application/vnd.prima.page+xml", suffix: ".page.xml" },
+  markdown: { name: "Markdown", type: "text/markdown", suffix: ".md" },
+  csv: { name: "CSV of tables", type: "text/csv", suffix: ".csv" },
 };
 
 const $ = (id) => document.getElementById(id);
@@ -295,7 +298,7 @@ let shown = null;
 function present(name, image, body, json, answer) {
   const pages = answer.pages ?? [answer];
   const lines = pages.flatMap((page) => page.lines);
-  const text = new Blob(lines.length ? [answer.text, "\n"] : []);
+  const text = new Blob(lines.length ? [pages.map(textOf).join("\f")] : []);
   if (shown?.image) URL.revokeObjectURL(shown.image.src);
   shown = { name, image, body, rendered: { json, text } };
   const seconds = pages.reduce((sum, page) => sum + page.timings_ms.total, 0) / 1000;
@@ -313,6 +316,12 @@ function present(name, image, body, json, answer) {
   document.body.classList.add("done");
   say(`Read ${count(lines.length, "line")}.`);
   $("result-title").focus();
+}
+
+/** A page's text with a line a line, and an empty line between two blocks. */
+function textOf(page) {
+  const blocks = page.blocks ?? [{ lines: page.lines.keys() }];
+  return blocks.map(({ lines }) => [...lines].map((index) => `${page.lines[index].text}\n`).join("")).join("\n");
 }
 
 function make(tag, attributes = {}, ...children) {
