@@ -15,11 +15,11 @@ from training.tasks.detection import (
     SHORT_WEIGHT,
     AugmentedPages,
     DetectionOptions,
+    DownscaledPage,
     Points,
-    SmallPage,
+    concatenate,
     downscale,
     draw_maps,
-    join,
 )
 
 STRIDE = 2
@@ -72,7 +72,7 @@ def test_a_line_ends_where_another_page_is_joined_to_its_own() -> None:
     ink = np.zeros((256, 256), np.float32)
     maps = draw_maps(page(LONG), STILL, 256, STRIDE)
     for seed in range(5):
-        _, joined = join((ink, maps), (ink, np.zeros_like(maps)), np.random.default_rng(seed))
+        _, joined = concatenate((ink, maps), (ink, np.zeros_like(maps)), np.random.default_rng(seed))
         columns = np.flatnonzero(joined[0].any(axis=0))
         ends = joined[4, 55 // STRIDE, columns[-1] + 1]
         assert columns[-1] < np.flatnonzero(maps[0].any(axis=0))[-1]
@@ -92,7 +92,7 @@ def test_a_turned_page_teaches_its_turn_alone(tmp_path: Path, share: float) -> N
 
 def test_what_stands_in_a_corner_is_seen_often_enough_to_be_learnt() -> None:
     number = page(line(230, 250, 20, 16))
-    blank = SmallPage(number, np.full((256, 256), 230, np.uint8), 1.0)
+    blank = DownscaledPage(number, np.full((256, 256), 230, np.uint8), 1.0)
     pages = AugmentedPages([blank], DetectionOptions(size=128, zoom=(2.0, 2.0)), STRIDE, 0)
     rng = np.random.default_rng(0)
     seen = [bool(pages.sample(blank, rng)[1][0].any()) for _ in range(1000)]
