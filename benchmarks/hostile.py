@@ -415,7 +415,7 @@ class Handler:
         import app
         from service.runtime import logger
 
-        logger.registered_handler.setStream(io.StringIO())
+        logger.registered_handler.setStream(io.StringIO())  # type: ignore[attr-defined]
         self.handler = app.handler
         self.event = json.loads((ROOT / "events" / "ocr.json").read_text(encoding="utf-8"))
 

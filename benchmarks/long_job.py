@@ -90,7 +90,7 @@ def work() -> None:
         write_form(*arguments, **limits)
         seconds[arguments[-1]] = round(_processor_seconds() - start, 1)
 
-    storage.write_form = timed  # type: ignore[assignment]
+    storage.write_form = timed
 
     def invoke(event: dict[str, Any]) -> dict[str, Any]:
         end = time.monotonic() + worker.TIMEOUT
