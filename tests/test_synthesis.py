@@ -159,7 +159,7 @@ def test_no_family_is_in_two_splits() -> None:
 
 
 def test_a_missing_font_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"training\.fonts"):
+    with pytest.raises(FileNotFoundError, match=r"training\.synthesis\.fonts"):
         load_faces(tmp_path, "val")
 
 
