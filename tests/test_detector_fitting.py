@@ -85,7 +85,7 @@ def test_a_turned_page_teaches_its_turn_alone(tmp_path: Path, share: float) -> N
     options = DetectionOptions(size=128, joined=0.0, turned=share)
     pages = AugmentedPages([downscale(each, 256) for each in load_pages(folder)], options, STRIDE, 0)
     rng = np.random.default_rng(0)
-    seen = [pages.draw(rng) for _ in range(12)]
+    seen = [pages.compose(rng) for _ in range(12)]
     assert {turn for _, _, turn in seen} == ({1, 2, 3} if share else {0})
     assert all(bool(maps[4].any()) == (turn == 0) for _, maps, turn in seen)
 
