@@ -16,7 +16,7 @@ from pages import write_folder
 from export.__main__ import ExportError, build, export
 from paragraph_ocr.models import Model
 from paragraph_ocr.pipeline.reader import PageReader
-from training import evaluation
+from training.evaluation import product as evaluation
 from training.fit import (
     CPU,
     ProcessGroup,

@@ -16,12 +16,13 @@ from paragraph_ocr.document import Block, Line, Word
 from paragraph_ocr.errors import MalformedRequest, TooLarge
 from paragraph_ocr.formats import render
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
+from paragraph_ocr.io.page_ranges import numbers_of, parse_pages
 from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.charset import CHARSETS, decode_within, fits
 from paragraph_ocr.pipeline.ctc import greedy
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import Languages
-from paragraph_ocr.pipeline.options import ReadOptions, numbers_of, parse_charset, parse_languages, parse_pages
+from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages
 
 LETTERS = "0123456789.,-/ $ABDEOSXZl"
 

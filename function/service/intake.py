@@ -22,7 +22,8 @@ from paragraph_ocr.errors import (
     UnsupportedContentType,
     UrlRefused,
 )
-from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages, parse_pages
+from paragraph_ocr.io.page_ranges import parse_pages
+from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages
 
 IMAGE_TYPES = (
     "image/jpeg",

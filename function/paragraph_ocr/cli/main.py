@@ -118,7 +118,8 @@ def _asked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Read
     if not (options.pages or options.lang or options.join or options.mark or options.charset):
         return None
     # Which loads what --help should not wait for.
-    from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages, parse_pages
+    from paragraph_ocr.io.page_ranges import parse_pages
+    from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages
 
     try:
         card = options.models / "language.json"

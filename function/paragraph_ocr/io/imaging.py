@@ -18,6 +18,7 @@ from PIL import ExifTags, Image
 from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, TooLarge, UnsupportedFormat
 from paragraph_ocr.io import tiff
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
+from paragraph_ocr.io.page_ranges import PageRange, numbers_of
 
 # NumPy takes three times as long to import as all that a process for decoding needs.
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from paragraph_ocr.io.confined import Confined
     from paragraph_ocr.io.pdfium import Pdf
-    from paragraph_ocr.pipeline.options import PageRange
 
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -254,9 +254,6 @@ def _numbers(ranges: Sequence[PageRange], first: int, limits: Limits, count: int
     """The pages that are decoded of a file that has so many."""
     if not ranges:
         return list(range(first, count + 1))
-    # Which page is one is a matter of reading, not of files.
-    from paragraph_ocr.pipeline.options import numbers_of
-
     numbers = [number for number in numbers_of(ranges, count) if number >= first]
     if len(numbers) > limits.max_pages:
         raise TooLarge(f"pages asks for {len(numbers):,} pages; the limit is {limits.max_pages:,} at once.")
