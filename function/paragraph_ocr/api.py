@@ -34,7 +34,7 @@ class ReadDocument(Document):
     source: bytes = field(default=b"", repr=False, compare=False)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the document in the format of the path's suffix: .json, .txt, .hocr, .xml (ALTO) or .pdf.
+        """Write the document in the format of the path's suffix, such as .pdf, .json, .md or .page.xml.
 
         Raises
         ------
@@ -45,8 +45,10 @@ class ReadDocument(Document):
         OcrError
             The source cannot be decoded again, which a PDF needs.
         """
-        suffix = Path(path).suffix.lower()
-        form = next((name for name, each in FORMATS.items() if each.suffix == suffix), None)
+        name = Path(path).name.lower()
+        # PAGE XML ends like ALTO, and in more.
+        longest_first = sorted(FORMATS, key=lambda form: len(FORMATS[form].suffix), reverse=True)
+        form = next((form for form in longest_first if name.endswith(FORMATS[form].suffix)), None)
         if form is None:
             suffixes = ", ".join(each.suffix for each in FORMATS.values())
             raise ValueError(f"{os.fspath(path)!r} has none of the suffixes {suffixes}")
