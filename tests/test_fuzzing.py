@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from operator import mul
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,7 +52,15 @@ def still_app() -> Iterator[None]:
         raise UrlRefused("not in tests")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "LIMITS", LIMITS)
+        settings = replace(
+            app.SETTINGS,
+            max_image_bytes=LIMITS.max_bytes,
+            max_image_pixels=LIMITS.max_pixels,
+            max_pages=LIMITS.max_pages,
+            max_lines=LIMITS.max_lines,
+            max_seconds=LIMITS.max_seconds,
+        )
+        patch.setattr(app, "SETTINGS", settings)
         patch.setattr(app, "reader", StillReader(LIMITS))
         patch.setattr(fetch, "fetch", fetched)
         patch.setattr(app.logger.registered_handler, "stream", io.StringIO())

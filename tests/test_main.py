@@ -98,10 +98,11 @@ def test_draws_every_page(two_pages: str) -> None:
 
 def test_writes_every_form(two_pages: str) -> None:
     assert command_line.main([two_pages, "--out", "read", *(f"--format={form}" for form in FORMATS)]) == 0
-    written = {path.suffix: path.read_bytes() for path in Path("read").glob("two*")}
-    assert set(written) == {".json", ".txt", ".hocr", ".xml", ".pdf"}
+    written = {"".join(path.suffixes[1:]): path.read_bytes() for path in Path("read").glob("two*")}
+    assert set(written) == {each.suffix for each in FORMATS.values()}
     assert b"ocr_page" in written[".hocr"]
     assert b"<alto" in written[".xml"]
+    assert b"<PcGts" in written[".page.xml"]
     with pypdfium2.PdfDocument(written[".pdf"]) as document:
         assert len(document) == 2
 

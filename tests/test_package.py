@@ -178,12 +178,6 @@ def test_the_overlay_shows_the_page_that_is_asked_for(reader: Reader, monkeypatc
     assert [image.tobytes() for image in shown] == [document.overlay().tobytes()]
 
 
-def test_without_its_source_a_document_is_not_drawn() -> None:
-    document = Document("a", StillReader(DEFAULT_LIMITS).read(png(), "a").pages)
-    with pytest.raises(ValueError, match="without keeping its source"):
-        document.show()
-
-
 def test_the_first_lines_of_the_readme_read_the_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Python snippet of the README runs as it stands, in a folder with a page.jpg."""
     snippet = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)

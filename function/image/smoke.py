@@ -94,6 +94,14 @@ def main() -> None:
     expect_letter(
         answer(event("POST", "/ocr", "image/png", encode(turned, "PNG"))).decode(), "The letter, turned, shaded"
     )
+    boxes = image.copy()
+    for index in range(4):
+        # A row of boxes with a stroke in each.
+        x, y = 100 + 44 * index, image.height - 60
+        boxes.paste(0, (x, y, x + 46, y + 46))
+        boxes.paste(255, (x + 2, y + 2, x + 44, y + 44))
+        boxes.paste(0, (x + 20, y + 10, x + 24, y + 36))
+    answer(event("POST", "/ocr", "image/png", encode(boxes, "PNG")))
     boundary = b'--b\r\nContent-Disposition: form-data; name="image"; filename="letter.jpg"\r\n\r\n'
     form = boundary + letter + b"\r\n--b--\r\n"
     expect_letter(answer(event("POST", "/ocr", "multipart/form-data; boundary=b", form)).decode(), "The form")

@@ -4,16 +4,76 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from paragraph_ocr.document import Document, Page
+from paragraph_ocr.formats import FORMATS, render
+from paragraph_ocr.io.imaging import decode
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.processors import count_processors
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 File = str | os.PathLike[str] | bytes | BinaryIO
+
+
+@dataclass(frozen=True)
+class ReadDocument(Document):
+    """A document with the content of the file that it was read from.
+
+    Attributes
+    ----------
+    source : bytes
+    """
+
+    source: bytes = field(default=b"", repr=False, compare=False)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the document in the format of the path's suffix, such as .pdf, .json, .md or .page.xml.
+
+        Raises
+        ------
+        ValueError
+            No format has this suffix.
+        OSError
+            The file cannot be written.
+        OcrError
+            The source cannot be decoded again, which a PDF needs.
+        """
+        name = Path(path).name.lower()
+        # PAGE XML ends like ALTO, and in more.
+        longest_first = sorted(FORMATS, key=lambda form: len(FORMATS[form].suffix), reverse=True)
+        form = next((form for form in longest_first if name.endswith(FORMATS[form].suffix)), None)
+        if form is None:
+            suffixes = ", ".join(each.suffix for each in FORMATS.values())
+            raise ValueError(f"{os.fspath(path)!r} has none of the suffixes {suffixes}")
+        Path(path).write_bytes(render(self, form, self.source))
+
+    def overlay(self, number: int = 1) -> Image:
+        """Draw the lines of a page over its image; pages are numbered from 1.
+
+        Raises
+        ------
+        IndexError
+            There is no such page.
+        """
+        from PIL import Image
+
+        from paragraph_ocr.formats.overlay import draw_overlay
+
+        if not 1 <= number <= len(self.pages):
+            raise IndexError(f"There is no page {number}; the document has {len(self.pages)}.")
+        pixels = next(decode(self.source, first=number))
+        return Image.fromarray(draw_overlay(pixels, self.pages[number - 1]))
+
+    def show(self, number: int = 1) -> None:
+        """Open the overlay of a page in the system's image viewer; errors are those of `overlay`."""
+        self.overlay(number).show()
 
 
 class Reader:
@@ -56,7 +116,7 @@ class Reader:
         )
         self._reader.languages = tuple(languages)
 
-    def read(self, file: File, name: str | None = None) -> Document:
+    def read(self, file: File, name: str | None = None) -> ReadDocument:
         """Read all pages of a file.
 
         Parameters
@@ -67,8 +127,8 @@ class Reader:
 
         Returns
         -------
-        Document
-            It keeps the content of the file for `Document.show` and `Document.save`.
+        ReadDocument
+            It keeps the content of the file for `ReadDocument.show` and `ReadDocument.save`.
 
         Raises
         ------
@@ -78,7 +138,7 @@ class Reader:
             The file is refused, cannot be decoded, or exceeds a limit.
         """
         data, name = _load(file, name)
-        return Document(name, self._reader.read(data, name).pages, data)
+        return ReadDocument(name, self._reader.read(data, name).pages, source=data)
 
     def pages(self, file: File, name: str | None = None) -> Iterator[Page]:
         """Read the pages of a file one by one; parameters and errors are those of `read`."""

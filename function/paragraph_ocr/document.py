@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from dataclasses import dataclass
+from typing import Any
 
 Point = tuple[float, float]
 Points = tuple[Point, ...]
@@ -280,15 +275,12 @@ class Document:
         Name or path, as the caller gave it.
     pages : sequence of Page
         At least one, in the file's order; a tuple, or a sequence that loads each page when it is accessed.
-    source : bytes or None
-        Content of the file, which `overlay`, `show` and `save` need.
     numbers : tuple of int
         Of the pages in the file, from 1, where they are not all of it; else empty.
     """
 
     image: str
     pages: Sequence[Page]
-    source: bytes | None = field(default=None, repr=False, compare=False)
     numbers: tuple[int, ...] = ()
 
     @property
@@ -300,57 +292,6 @@ class Document:
     def confidence(self) -> float:
         """Mean of the lines' confidence, weighted by their length; 0 where there is no text."""
         return _confidence([line for page in self.pages for line in page.lines])
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the document in the format of the path's suffix: .json, .txt, .hocr, .xml (ALTO) or .pdf.
-
-        Raises
-        ------
-        ValueError
-            No format has this suffix, or the document has no `source`.
-        OSError
-            The file cannot be written.
-        OcrError
-            The source cannot be decoded again, which a PDF needs.
-        """
-        # Circular: formats are functions of documents.
-        from paragraph_ocr.formats import FORMATS, render
-
-        suffix = Path(path).suffix.lower()
-        form = next((name for name, each in FORMATS.items() if each.suffix == suffix), None)
-        if form is None:
-            suffixes = ", ".join(each.suffix for each in FORMATS.values())
-            raise ValueError(f"{os.fspath(path)!r} has none of the suffixes {suffixes}")
-        Path(path).write_bytes(render(self, form, self._get_source()))
-
-    def overlay(self, number: int = 1) -> Image:
-        """Draw the lines of a page over its image; pages are numbered from 1.
-
-        Raises
-        ------
-        IndexError
-            There is no such page.
-        ValueError
-            The document has no `source`.
-        """
-        from PIL import Image
-
-        from paragraph_ocr.formats.overlay import draw_overlay
-        from paragraph_ocr.io.imaging import decode
-
-        if not 1 <= number <= len(self.pages):
-            raise IndexError(f"There is no page {number}; the document has {len(self.pages)}.")
-        pixels = next(decode(self._get_source(), first=number))
-        return Image.fromarray(draw_overlay(pixels, self.pages[number - 1]))
-
-    def show(self, number: int = 1) -> None:
-        """Open the overlay of a page in the system's image viewer; errors are those of `overlay`."""
-        self.overlay(number).show()
-
-    def _get_source(self) -> bytes:
-        if self.source is None:
-            raise ValueError("The document was read without keeping its source; read it with paragraph_ocr.Reader.")
-        return self.source
 
     def to_text(self) -> str:
         """Return the text with every line ended, and a form feed between one page and the next."""

@@ -1,4 +1,4 @@
-"""Ranges of a file's pages, as ``2-5,9`` or ``3-`` name them."""
+"""Choose pages of a file by their numbers."""
 
 from __future__ import annotations
 
