@@ -1,5 +1,6 @@
 """The sample's command reads a picture and draws what was found beside where one stands, through no link."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(folder: Path, image: Path | str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "samples" / "run.py", image]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "samples.run", image]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_reads_and_draws_the_sample(tmp_path: Path) -> None:
