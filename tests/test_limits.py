@@ -219,6 +219,7 @@ def test_the_largest_webp_fits_the_functions_memory_in_every_form() -> None:
     image = hostile.written_page(hostile.LARGEST_WEBP, "RGBA")
     data = encoded(image, "WEBP", quality=10, method=0)
     environment = {**os.environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(hostile.function_megabytes())}
+    environment["PYTHONPATH"] = str(Path(__file__).parent)
     run = subprocess.run([sys.executable, "-c", WEBP], input=data, capture_output=True, check=False, env=environment)
     assert run.returncode == 0, run.stderr.decode()
     lines, megabytes = map(int, run.stdout.split())

@@ -535,7 +535,8 @@ def test_downloads_what_the_handler_makes_of_the_sample(page: Page, form: str, s
     assert sign in content
     if form == "pdf":
         content = pypdfium2.PdfDocument(content)[0].get_textpage().get_text_range().encode()
-    for word in (b"Dear", b"Margaret"):
+    # A letter has no table.
+    for word in (b"Dear", b"Margaret") if form != "csv" else ():
         assert word in content
     assert download.value.suggested_filename == f"letter{FORMATS[form].suffix}"
 
