@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -93,3 +94,44 @@ def test_text_that_runs_up_or_down_is_one_box_and_no_lines(quarters: int) -> Non
     ((left, top, right, bottom),) = complete.upright
     assert 40 <= left < right <= 80
     assert bottom - top == pytest.approx(FONT.getlength("copy for the tenant 2019"), rel=0.05)
+
+
+def found_alone(page: Image.Image, column: tuple[int, int], tall: float) -> list[TextLine]:
+    """Each component within some columns of a page as a line of its own."""
+    left, right = column
+    part = (np.asarray(page)[:, left:right] < 128).astype(np.uint8)
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(part)
+    return [
+        TextLine(np.array([[left + x, y + height], [left + x + width, y + height]], np.float32), tall, 0.3 * tall, 0.8)
+        for x, y, width, height, area in boxes[1:]
+        if area > 20
+    ]
+
+
+def test_letters_of_an_upright_line_that_were_found_each_by_itself_are_one_line() -> None:
+    font = ImageFont.load_default(28)
+    page = Image.new("L", (900, 700), 255)
+    ImageDraw.Draw(page).text((200, 90), "The annual meeting of the society", 0, font, anchor="ls")
+    along = Image.new("L", (560, 40), 255)
+    ImageDraw.Draw(along).text((0, 32), "Copy for the tenant of the house", 0, font, anchor="ls")
+    page.paste(along.rotate(90, expand=True), (60, 100))
+    body = TextLine(np.array([[200, 90], [620, 90]], np.float32), 21, 6, 0.9)
+    complete = complete_lines(np.asarray(page), [body, *found_alone(page, (60, 100), 18.0)])
+    assert [round(float(line.baseline[0, 0])) for line in complete.lines] == [200]
+    ((left, top, right, bottom),) = complete.upright
+    assert (left > 55, right < 105, bottom - top > 300) == (True, True, True)
+
+
+def test_figures_above_each_other_stay_lines() -> None:
+    font = ImageFont.load_default(28)
+    page = Image.new("L", (900, 700), 255)
+    for index, figure in enumerate("7385264985"):
+        ImageDraw.Draw(page).text((200, 90 + 34 * index), "An item of the list", 0, font, anchor="ls")
+        ImageDraw.Draw(page).text((700, 90 + 34 * index), figure, 0, font, anchor="ls")
+    items = [
+        TextLine(np.array([[200, 90 + 34 * index], [430, 90 + 34 * index]], np.float32), 21, 6, 0.9)
+        for index in range(10)
+    ]
+    complete = complete_lines(np.asarray(page), [*items, *found_alone(page, (690, 740), 20.0)])
+    assert len(complete.lines) == 20
+    assert complete.upright == []

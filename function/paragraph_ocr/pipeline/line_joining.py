@@ -35,6 +35,10 @@ COVERED = 0.5
 CONFIDENCE = 0.61
 # Letters of a line turned by a quarter, and how many times as tall as wide it is.
 FEWEST_UPRIGHT, LEAST_UPRIGHT = 5, 4.0
+# Gaps between its letters in widths of the column: of letters that no line has, and of those found as lines of one.
+UPRIGHT_GAP, SINGLE_GAP = 0.8, 0.55
+# A line of one letter is shorter than this many ascender heights.
+SINGLE = 1.5
 # Descenders in ascender heights, of lines that were not found by the detector.
 DESCENDER = 0.35
 
@@ -73,7 +77,10 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     loose = ~cover & (ink.area >= SMALLEST)
     _join(pieces, ink, loose)
     whole = [piece for piece in pieces if piece.alive]
-    upright = _upright_boxes(ink, loose, ascender * ink.scale)
+    # Letters of a line turned by a quarter may have been found as lines of one letter.
+    single = [piece for piece in whole if _length(piece.line.baseline) < SINGLE * ascender * ink.scale]
+    upright = _upright_boxes(ink, loose, _cover(ink, single), ascender * ink.scale)
+    whole = [piece for piece in whole if piece not in single or not any(_is_within(piece, box) for box in upright)]
     more = _loose_lines(ink, loose, whole, ascender * ink.scale)
     return CompleteLines(
         [piece.found or piece.line.rescaled(1 / ink.scale) for piece in whole]
@@ -288,19 +295,28 @@ def _gap(piece: _Piece, ink: Ink, start: float, end: float, usual: float) -> tup
     return float(high - low - hidden), float(hidden)
 
 
-def _upright_boxes(ink: Ink, loose: NDArray[np.bool_], ascender: float) -> list[Box]:
+def _is_within(piece: _Piece, box: Box) -> bool:
+    """Whether the middle of a piece lies in a box."""
+    x = (piece.left + piece.right) / 2
+    y = piece.level(x) - piece.line.ascender / 2
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+
+
+def _upright_boxes(ink: Ink, loose: NDArray[np.bool_], single: NDArray[np.bool_], ascender: float) -> list[Box]:
     """Boxes of letters that stand so close above each other that they are a line turned by a quarter; no longer loose.
 
-    Letters of lines that stand above each other are farther apart than those of a line are.
+    Letters of lines that stand above each other are farther apart than those of a line are, by more where they are
+    `single`, which were found as lines of their own.
     """
     width, height = ink.width, ink.height
-    letters = loose & (width >= 0.3 * ascender) & (width <= 2.2 * ascender) & (height <= 4 * ascender)
+    letters = (loose | single) & (width >= 0.3 * ascender) & (width <= 2.2 * ascender) & (height <= 4 * ascender)
     columns: list[list[int]] = []
     for index in sorted(np.flatnonzero(letters), key=lambda index: ink.top[index]):
         for column in reversed(columns):
             left, right = ink.left[column].min(), ink.right[column].max()
             overlap = min(right, ink.right[index]) - max(left, ink.left[index])
-            if ink.top[index] - ink.bottom[column].max() <= 0.8 * (right - left) and overlap > 0.5 * width[index]:
+            gap = UPRIGHT_GAP if loose[index] else SINGLE_GAP
+            if ink.top[index] - ink.bottom[column].max() <= gap * (right - left) and overlap > 0.5 * width[index]:
                 column.append(int(index))
                 break
         else:
