@@ -94,7 +94,7 @@ def laid_out() -> Document:
 
 @pytest.fixture(scope="module")
 def page_schema() -> etree.XMLSchema:
-    return etree.XMLSchema(etree.parse(Path(__file__).parent / "schemas" / "page-2019-07-15.xsd"))
+    return etree.XMLSchema(etree.parse(str(distribution("ocrd").locate_file("ocrd_validators/page.xsd"))))
 
 
 @pytest.mark.parametrize("pages", [(2,), (0,)])
