@@ -126,7 +126,10 @@ def test_small_letters_are_read_larger_and_their_words_are_as_tall_as_found(read
         assert line.text == "the house by the river"
         for word in line.words:
             assert sorted({round(y) for _, y in word.polygon}) == [87 - ascender, 87 + descender]
-    assert zooms == pytest.approx([1.25, 1.0], abs=0.01)
+    # How much larger follows from the letters that a first reading counts, which depends on the model.
+    small, plain = zooms
+    assert 1.15 < small <= reader.recognizer.fit.most_zoom + 0.01
+    assert plain == pytest.approx(1.0, abs=0.01)
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
