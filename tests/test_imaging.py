@@ -12,6 +12,8 @@ from PIL import Image, TiffImagePlugin
 
 from paragraph_ocr.errors import BrokenImage, TooLarge, UnsupportedFormat
 from paragraph_ocr.io import imaging
+from paragraph_ocr.io.decoding_cost import ALWAYS_CONFINED, MAX_JPEG_SCANS
+from paragraph_ocr.io.file_format import format_of, is_truncated
 from paragraph_ocr.io.imaging import decode_pages
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 
@@ -127,9 +129,9 @@ def test_reads_a_bare_codestream_of_jpeg_2000_and_one_in_tiles() -> None:
 def test_says_what_is_cut_short(form: str) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))
     data = encode(noise, form)
-    assert not imaging.is_cut_short(data, imaging.format_of(data))
+    assert not is_truncated(data, format_of(data))
     cut = data[: len(data) * 2 // 3]
-    assert imaging.is_cut_short(cut, imaging.format_of(data))
+    assert is_truncated(cut, format_of(data))
     with pytest.raises(BrokenImage, match=f"cut short, and its end is missing after {len(cut):,} bytes"):
         list(imaging.decode(cut))
 
@@ -198,7 +200,7 @@ def with_scans(times: int) -> bytes:
 def test_refuses_a_jpeg_of_too_many_scans() -> None:
     assert decode(with_scans(20)).shape == (40, 60)
     for cover in (b"", b"\xff\xff", b"\xff\xe0\x00\x06\xff\xd9\xff\xda"):
-        data = with_scans(imaging.MAX_JPEG_SCANS)
+        data = with_scans(MAX_JPEG_SCANS)
         with pytest.raises(TooLarge, match="100 scans"):
             imaging.decode(data[:2] + cover + data[2:])
 
@@ -250,7 +252,7 @@ def test_refuses_no_bytes() -> None:
 
 @pytest.mark.parametrize(
     "form",
-    [pytest.param(form, marks=pytest.mark.slow) if form in imaging._NEVER_HERE else form for form in FORMATS],
+    [pytest.param(form, marks=pytest.mark.slow) if form in ALWAYS_CONFINED else form for form in FORMATS],
 )
 def test_damaged_files_decode_or_are_refused(form: str) -> None:
     rng = np.random.default_rng(1)

@@ -24,7 +24,8 @@ from paragraph_ocr.document import Document, Line, Page, Word
 from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, OcrError, TooLarge
 from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.formats.overlay import draw_overlay
-from paragraph_ocr.io import confined, imaging, pdfium, tiff
+from paragraph_ocr.io import confined, decoding_cost, imaging, pdfium, tiff
+from paragraph_ocr.io.headers import claimed_pixels, count_jpeg_scans
 from paragraph_ocr.io.imaging import Source
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.io.pdf_writer import TextLayer
@@ -89,14 +90,14 @@ def test_is_refused_before_it_is_decoded(make: Callable[[], bytes], expected: st
 
 
 def test_scans_are_counted_as_libjpeg_does() -> None:
-    assert imaging._scans(hostile.jpeg_with_hidden_scans(40, 64)) == 40
+    assert count_jpeg_scans(hostile.jpeg_with_hidden_scans(40, 64), 100) == 40
     data = encoded(Image.new("L", (64, 64), 40), "JPEG", progressive=True, restart_marker_blocks=1)
     first = data.index(b"\xff\xda")
     # What looks like a segment of 32,767 bytes stands where a restart is due.
     hidden = data[:first] + data[first : first + 10] + b"\x00\xff\x02\x7f\xff" + data[first:]
     # libjpeg takes what follows for the scans that they are.
     np.testing.assert_allclose(np.asarray(Image.open(io.BytesIO(hidden))), 40, atol=2)
-    assert imaging._scans(hidden) == 1 + imaging._scans(data)
+    assert count_jpeg_scans(hidden, 100) == 1 + count_jpeg_scans(data, 100)
 
 
 def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
@@ -119,10 +120,12 @@ MEASURE = """
 import re, sys
 import numpy
 from paragraph_ocr.io import imaging, tiff
+from paragraph_ocr.io.file_format import format_of
+from paragraph_ocr.io.grey import to_grey, upright
 from paragraph_ocr.io.limits import DEFAULT_LIMITS
 from PIL import Image
 data = sys.stdin.buffer.read()
-name = imaging.format_of(data)
+name = format_of(data)
 if name == "HEIF":
     import pillow_heif
 Image.preinit()
@@ -131,7 +134,7 @@ __import__("PIL." + plugins.get(name, "Png") + "ImagePlugin")
 def peak(): return int(re.search(r"VmPeak:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
 before = peak()
 for frame in imaging.frames(data):
-    page = imaging.upright(frame, imaging.to_grey(frame)).tobytes()
+    page = upright(frame, to_grey(frame)).tobytes()
 print(peak() - before, imaging._plan(data, name, DEFAULT_LIMITS).memory)
 """
 
@@ -157,7 +160,7 @@ def test_the_memory_that_is_counted_is_enough(form: str, mode: str, options: dic
     run = subprocess.run([sys.executable, "-c", MEASURE], input=data, capture_output=True, check=True)
     taken, counted = map(int, run.stdout.split())
     # Where it is decoded for a file that nobody made so large, the decoder's own threads and heaps count little.
-    assert taken < counted - imaging._MEMORY_BESIDE / 2
+    assert taken < counted - decoding_cost.BASE_MEMORY / 2
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF", "AVIF", "JPEG2000"])
@@ -173,7 +176,8 @@ def test_refuses_what_takes_more_memory_than_there_is(form: str) -> None:
 def test_what_decodes_to_more_than_it_says_gets_no_memory(
     make: Callable[[int], bytes], side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imaging, "_MEMORY_OF_DECODER", dict.fromkeys(imaging._NEVER_HERE, 40 * 2**20))
+    decoder_memory = dict.fromkeys(decoding_cost.ALWAYS_CONFINED, 40 * 2**20)
+    monkeypatch.setattr(decoding_cost, "_DECODER_MEMORY", decoder_memory)
     data = make(side)
     assert len(list(imaging.decode(hostile.claiming(make(64), 64, 64)))) == 1
     assert len(list(imaging.decode(data))) == 1
@@ -187,7 +191,7 @@ def test_a_jpeg_2000_that_claims_less_than_its_tiles_take_gets_no_memory() -> No
     assert len(list(imaging.decode(bytes(data)))) == 1
     # One pixel is shown of a grid with one tile.
     struct.pack_into(">2L", data, 16, 3999, 3999)
-    assert imaging._claimed_pixels(bytes(data), "JPEG2000") == 16_000_000
+    assert claimed_pixels(bytes(data), "JPEG2000") == 16_000_000
     with pytest.raises((TooLarge, BrokenImage)):
         list(imaging.decode(bytes(data), Limits(max_memory=400 * 2**20)))
 

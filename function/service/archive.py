@@ -22,7 +22,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from paragraph_ocr.document import Document, Page
 from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, ImageGone, OcrError
-from paragraph_ocr.io.imaging import SUFFIXES, Source, count_pages
+from paragraph_ocr.io.file_format import SUFFIXES
+from paragraph_ocr.io.imaging import Source, count_pages
 from paragraph_ocr.pipeline.reader import PageReader
 from service import storage
 from service.runtime import ReadingMetrics, load_reader, log_failure, log_rejection, logger, metrics

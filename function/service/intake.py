@@ -302,7 +302,7 @@ def _encoded_format(data: bytes) -> str | None:
     start = b"".join(start.split()).translate(bytes.maketrans(b"-_", b"+/"))
     if len(start) < 16 or not (found := _BASE64_CHARACTERS.match(start)) or found.end() < min(len(start), 1000):
         return None
-    from paragraph_ocr.io.imaging import format_of
+    from paragraph_ocr.io.file_format import format_of
 
     try:
         return format_of(base64.b64decode(start[: len(start) // 4 * 4]))

@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from paragraph_ocr.errors import OcrError
-from paragraph_ocr.io.imaging import SUFFIXES, decode
+from paragraph_ocr.io.file_format import SUFFIXES
+from paragraph_ocr.io.imaging import decode
 from training.data.pages import DatasetError
 from training.synthesis.corpus import straight
 from training.synthesis.fonts import CHARSET

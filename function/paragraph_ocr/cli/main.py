@@ -32,7 +32,7 @@ from paragraph_ocr.cli.folder import (
 from paragraph_ocr.cli.terminal import printable
 from paragraph_ocr.errors import MalformedRequest, OcrError
 from paragraph_ocr.formats import FORMATS
-from paragraph_ocr.io import imaging
+from paragraph_ocr.io.file_format import SUFFIXES
 from paragraph_ocr.model_set import FOLDER, ModelError
 from paragraph_ocr.processors import count_processors
 
@@ -187,7 +187,7 @@ def _walk(path: str, name: str, ours: str | None) -> Iterator[File]:
 
 
 def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in imaging.SUFFIXES
+    return Path(name).suffix.lower() in SUFFIXES
 
 
 def _print(files: Sequence[File], form: str, models: Path, asked: ReadOptions | None) -> int:

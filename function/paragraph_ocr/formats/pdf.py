@@ -15,6 +15,8 @@ from paragraph_ocr.document import Document
 from paragraph_ocr.errors import DeadlineExceeded
 from paragraph_ocr.io import imaging
 from paragraph_ocr.io.confined import send
+from paragraph_ocr.io.file_format import format_of
+from paragraph_ocr.io.grey import orientation, to_grey
 from paragraph_ocr.io.imaging import Source
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.io.pdf_writer import TextLayer, Writer
@@ -81,7 +83,7 @@ def write(
     memory = DEFAULT_LIMITS.max_memory if max_memory is None else max_memory
     limits = Limits(*(sys.maxsize,) * 4, deadline - perf_counter(), memory)
     layers = map(TextLayer.of, document.pages)
-    if imaging.format_of(source.data) == "PDF":
+    if format_of(source.data) == "PDF":
         try:
             written = source.pdf(limits).overlay(layers, deadline, document.numbers)
         finally:
@@ -120,15 +122,15 @@ def _pictures(data: bytes, limits: Limits, document: Document, deadline: float) 
     from PIL import Image
 
     count = len(document.pages)
-    name = imaging.format_of(data)
+    name = format_of(data)
     if name in ("JPEG", "PNG"):
         # The header is enough for what PDF takes as it is.
         with Image.open(BytesIO(data), formats=(name,)) as image:
             if name == "JPEG":
-                yield _Picture(*_lossy(image, data), imaging.orientation(image), _dots_per_inch(image))
+                yield _Picture(*_lossy(image, data), orientation(image), _dots_per_inch(image))
                 return
             if data[25] in _PLAIN_PNG and not image.info.get("interlace") and not image.has_transparency_data:
-                yield _Picture(*_lossless(image, data), imaging.orientation(image), _dots_per_inch(image))
+                yield _Picture(*_lossless(image, data), orientation(image), _dots_per_inch(image))
                 return
     if imaging.is_small(data, MAX_PIXELS_HERE // count, limits):
         yield from map(_picture, imaging.frames(data, limits, document.numbers))
@@ -156,7 +158,7 @@ def _picture(frame: Image.Image) -> _Picture:
     else:
         pixels.save(encoded, "PNG", compress_level=_PNG_LEVEL)
         entries, content = _lossless(pixels, encoded.getvalue())
-    return _Picture(entries, content, imaging.orientation(frame), _dots_per_inch(frame))
+    return _Picture(entries, content, orientation(frame), _dots_per_inch(frame))
 
 
 def _shown(frame: Image.Image) -> Image.Image:
@@ -166,7 +168,7 @@ def _shown(frame: Image.Image) -> Image.Image:
     if frame.mode in ("1", "L", "RGB") and not frame.has_transparency_data:
         return frame
     if frame.mode[0] in "LIF":
-        return imaging.to_grey(frame)
+        return to_grey(frame)
     if not frame.has_transparency_data:
         return frame.convert("RGB")
     separate = frame if frame.mode == "RGBA" else frame.convert("RGBA")
