@@ -10,8 +10,9 @@ import json
 import os
 import statistics
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,8 @@ def operator(kind: str, given: Array, weights: dict[str, Array], inputs: str, **
         [helper.make_empty_tensor_value_info("y")],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())
 
 
 def peaks(runs: int) -> dict[str, float]:
@@ -77,26 +79,30 @@ def peaks(runs: int) -> dict[str, float]:
     def bytes_of(shape: tuple[int, ...], kind: type) -> Array:
         return rng.integers(0, 127, shape).astype(kind)
 
-    scale = {"s": np.float32(0.1), "zx": np.uint8(128), "zw": np.int8(0)}
+    scale: dict[str, Array] = {
+        "s": np.array(0.1, np.float32),
+        "zx": np.array(128, np.uint8),
+        "zw": np.array(0, np.int8),
+    }
     product, convolution = SIDE**3, CHANNELS * CHANNELS * 9 * PIXELS * PIXELS
     work: list[tuple[str, int, Array, bytes]] = []
     x: Array = rng.standard_normal(square).astype(np.float32)
     work.append(("fp32 product", product, x, operator("MatMul", x, {"w": x}, "x w")))
     x = bytes_of(square, np.uint8)
     zeros = {name: scale[name] for name in ("zx", "zw")}
-    weights = {"w": bytes_of(square, np.int8), **zeros}
+    weights = {"w": bytes_of(square, np.int8)} | zeros
     work.append(("int8 product", product, x, operator("MatMulInteger", x, weights, "x w zx zw")))
     x = rng.standard_normal(image).astype(np.float32)
     weights = {"w": rng.standard_normal(kernel).astype(np.float32)}
     work.append(("fp32 convolution", convolution, x, operator("Conv", x, weights, "x w", pads=[1] * 4)))
     x = bytes_of(image, np.uint8)
-    weights = {"w": bytes_of(kernel, np.int8), **scale}
+    weights = {"w": bytes_of(kernel, np.int8)} | scale
     model = operator("QLinearConv", x, weights, "x s zx w s zw s zx", pads=[1] * 4)
     work.append(("int8 convolution", convolution, x, model))
     found = {}
     for name, macs, given, model in work:
-        loaded = session(model)
-        found[name] = macs / seconds(lambda run=loaded.run, x=given: run(None, {"x": x}), runs, best=True) / 1e9
+        run = partial(session(model).run, None, {"x": given})
+        found[name] = macs / seconds(run, runs, best=True) / 1e9
     return found
 
 
@@ -142,10 +148,10 @@ def profile(path: Path, shape: tuple[int, ...], runs: int) -> dict[str, float]:
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             nodes.setdefault((event["args"]["op_name"], event["name"]), []).append(event["dur"] / 1000)
-    total: Counter[str] = Counter()
+    total: dict[str, float] = defaultdict(float)
     for (kind, _), times in nodes.items():
         total[kind] += statistics.median(times)
-    return dict(total.most_common())
+    return dict(sorted(total.items(), key=lambda item: item[1], reverse=True))
 
 
 def main() -> None:
@@ -156,13 +162,13 @@ def main() -> None:
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     peak = peaks(arguments.runs)
-    models = {}
+    models: dict[str, dict[str, Any]] = {}
     for path in MODELS:
         loaded = session(path.read_bytes())
         (taken,) = loaded.get_inputs()
         shape = read_card(path.with_suffix(".json")).input_shape
         x = np.random.default_rng(0).random(shape, np.float32)
-        time = seconds(lambda run=loaded.run, given={taken.name: x}: run(None, given), arguments.runs, best=False)
+        time = seconds(partial(loaded.run, None, {taken.name: x}), arguments.runs, best=False)
         counts = multiply_accumulates(path, shape)
         models[path.stem] = {
             "multiply_accumulates": dict(counts),
@@ -192,14 +198,14 @@ def main() -> None:
         lines.append(f"The time of the {name}: {', '.join(parts)}.")
 
     def draw(axes: Axes) -> None:
-        for name, found in models.items():
+        for row, (name, found) in enumerate(models.items()):
             left = 0.0
             whole = sum(found["operators_ms"].values())
             for kind, ms in found["operators_ms"].items():
                 share = 100 * ms / whole
                 axes.barh([name], [share], left=[left], edgecolor="white")
                 if share > 5:
-                    axes.text(left + share / 2, name, kind, ha="center", va="center", fontsize=7)
+                    axes.text(left + share / 2, row, kind, ha="center", va="center", fontsize=7)
                 left += share
         axes.set_xlabel("percent of the model's time, by operator")
 

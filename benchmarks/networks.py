@@ -191,8 +191,8 @@ def compare_detectors(data: Path, cache: Path, paragraphs: int) -> str:
                 f"{milliseconds:.0f}",
             ]
         )
-    found = ["precision", "recall", "F1", "baseline off by", "error", "error on true lines"]
-    return table(["network", "pixels right", "original project", *found, "parameters", "file", "ms"], rows)
+    scores = ["precision", "recall", "F1", "baseline off by", "error", "error on true lines"]
+    return table(["network", "pixels right", "original project", *scores, "parameters", "file", "ms"], rows)
 
 
 # --- reading lines ----------------------------------------------------------------------------------------------------

@@ -363,11 +363,9 @@ class DrawnLines:
                 x += wide
             if rng.random() < 0.5:
                 side = int(rng.integers(3, 9))
-                mask = cv2.resize(
-                    ((rng.random((height // side + 1, width // side + 1)) < 0.5) * 255).astype(np.uint8),
-                    (width, height),
-                    interpolation=cv2.INTER_NEAREST,
-                )
+                cells = rng.random((height // side + 1, width // side + 1)) < 0.5
+                scaled = cv2.resize((cells * 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+                mask = np.asarray(scaled, np.uint8)
         page = paper + (ink - paper) * mask.astype(np.float32) / 255 + rng.uniform(0, 8) * grain(rng, height, width)
         return np.asarray(np.clip(page, 0, 255), np.uint8)
 
@@ -435,9 +433,8 @@ def develop(ink: Grey, rng: Generator, hand: Hand, style: str) -> Grey:
             (max(8, round(width * 0.9)), max(8, round(height * rng.uniform(0.4, 0.9)))),
             interpolation=cv2.INTER_AREA,
         )
-        alpha = cv2.resize(
-            (small > rng.uniform(0.3, 0.6)).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
-        )
+        dots = (small > rng.uniform(0.3, 0.6)).astype(np.float32)
+        alpha = np.asarray(cv2.resize(dots, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     elif style != "hand" and 0.68 <= look < 0.74:
         # Photographed from a screen: the raster shows.
         step = rng.uniform(2.2, 5.0)

@@ -78,8 +78,8 @@ def photographed(pixels: Grey) -> Changed:
     margin = 0.06 * max(height, width)
     page, place = projected(pixels, away.astype(np.float32), TABLE)
     border = round(margin)
-    page = cv2.copyMakeBorder(page, border, border, border, border, cv2.BORDER_CONSTANT, value=float(TABLE))
-    return shaded(np.asarray(page, np.uint8))[0], lambda points: place(points) + np.float32(border)
+    bordered = cv2.copyMakeBorder(page, border, border, border, border, cv2.BORDER_CONSTANT, value=float(TABLE))
+    return shaded(np.asarray(bordered, np.uint8))[0], lambda points: place(points) + np.float32(border)
 
 
 def curved(pixels: Grey) -> Changed:
@@ -167,9 +167,8 @@ def cut_out(page: TruePage, pixels: Grey, line: TrueLine) -> tuple[TruePage, Gre
     left, top = np.floor(line.polygon.min(axis=0) - margin).clip(0).astype(int)
     right, bottom = np.ceil(line.polygon.max(axis=0) + margin).astype(int)
     alone = replace(page, lines=(line,), ignore=())
-    return change(
-        alone, pixels, lambda whole: (whole[top:bottom, left:right], lambda points: points - np.float32([left, top]))
-    )
+    corner = np.array([left, top], np.float32)
+    return change(alone, pixels, lambda whole: (whole[top:bottom, left:right], lambda points: points - corner))
 
 
 def lines_alone(page: TruePage, pixels: Grey, reading: Page) -> Iterator[tuple[TruePage, Grey]]:

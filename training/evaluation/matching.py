@@ -45,7 +45,7 @@ def baseline_error(true: Points, found: Points) -> float:
         Polylines in the same coordinates, in which the distance is.
     """
     line = shapely.LineString(found)
-    points = shapely.points(resample(true, max(1.0, line.length / 50)))
+    points = np.asarray(shapely.points(resample(true, max(1.0, line.length / 50))))
     along = shapely.line_locate_point(line, points)
     beside = (along > 0) & (along < line.length)
     return float(shapely.distance(points[beside], line).mean()) if beside.any() else float("nan")

@@ -62,7 +62,7 @@ class FCN(nn.Module):
         for stage in self.down:
             maps.append(stage(maps[-1]))
         maps[-1] = self.context(maps[-1])
-        total = self.scores[-1](maps[-1])
+        total: Tensor = self.scores[-1](maps[-1])
         for score, finer in zip(reversed(self.scores[:-1]), reversed(maps[1:-1]), strict=True):
             total = torch.add(functional.interpolate(total, scale_factor=2.0, mode="bilinear"), score(finer))
         return total

@@ -28,8 +28,11 @@ class DecoderLayer(nn.Module):
 
     def attend(self, question: Tensor, memory: Tensor, causal: bool) -> Tensor:
         """Attention of queries (N, L, D) over keys and values (N, T, 2 D)."""
-        parts = [part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (question, *memory.chunk(2, dim=2))]
-        return functional.scaled_dot_product_attention(*parts, is_causal=causal).transpose(1, 2).flatten(2)
+        query, key, value = (
+            torch.unflatten(part, 2, (self.heads, -1)).transpose(1, 2) for part in (question, *memory.chunk(2, dim=2))
+        )
+        attention = functional.scaled_dot_product_attention(query, key, value, is_causal=causal)
+        return attention.transpose(1, 2).flatten(2)
 
     def forward(self, x: Tensor, remembered: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """The next state of characters (N, L, D), after `past` ones (N, P, 2 D), and these with them added.
@@ -97,7 +100,7 @@ class Seq2Seq(CRNN):
             steps = self.steps(self.columns(strips))
         places = self.places(torch.arange(steps.shape[1], device=steps.device))
         memory = self.bridge(steps) + places
-        return torch.stack([layer.memory(memory) for layer in self.layers])
+        return torch.stack([layer.get_submodule("memory")(memory) for layer in self.layers])
 
     def decode(self, characters: Tensor, positions: Tensor, memory: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Log probabilities of the characters that follow.
@@ -130,7 +133,7 @@ class Seq2Seq(CRNN):
 
     def loss(self, strips: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
         """Cross entropy of each character and of the end, given those before it."""
-        ends = [torch.cat([text, text.new_full((1,), END)]) for text in classes.split(lengths.tolist())]
+        ends = [torch.cat([text, text.new_full((1,), END)]) for text in torch.split(classes, lengths.tolist())]
         wanted = nn.utils.rnn.pad_sequence(ends, batch_first=True, padding_value=-100).to(strips.device)
         given = functional.pad(wanted[:, :-1].clamp(min=END), (1, 0), value=END)
         memory = self.encode(strips)

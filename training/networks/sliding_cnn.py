@@ -26,6 +26,6 @@ class SlidingCNN(CRNN):
         hops = functional.pad(strips, (around, around)).reshape(count, height, -1, HOP).transpose(1, 2)
         steps = width // HOP
         windows = torch.cat([hops[:, at : at + steps] for at in range(WINDOW // HOP)], dim=3)
-        seen = self.convolutions(windows.reshape(-1, 1, height, WINDOW))[:, :, 0]
-        middle = seen[:, :, around // self.stride : (around + HOP) // self.stride]
+        features: Tensor = self.convolutions(windows.reshape(-1, 1, height, WINDOW))[:, :, 0]
+        middle = features[:, :, around // self.stride : (around + HOP) // self.stride]
         return middle.reshape(count, steps, -1, HOP // self.stride).transpose(1, 2).flatten(2)

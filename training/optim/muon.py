@@ -18,7 +18,7 @@ SCALE = 0.2
 def orthogonalise(matrices: Tensor) -> Tensor:
     """Matrices (..., M, N) with all their singular values brought to about 1, by Newton and Schulz's iteration."""
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.mT if tall else matrices
+    x: Tensor = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-12)
     for _ in range(ITERATIONS):
         gram = x @ x.mT

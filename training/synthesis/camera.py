@@ -35,7 +35,8 @@ class View:
         """Sheet points float32 (N, 2) to picture points."""
         bent = points.astype(np.float64)
         bent[:, 1] += np.interp(points[:, 0], np.arange(len(self.bulge)), self.bulge)
-        return cv2.perspectiveTransform(bent[None], self.matrix)[0].astype(np.float32)
+        moved: Array = np.asarray(cv2.perspectiveTransform(bent[None], self.matrix), np.float32)[0]
+        return moved
 
     def maps(self) -> tuple[Array, Array]:
         """For each picture pixel the sheet point it shows, as `cv2.remap` takes it."""
@@ -53,8 +54,10 @@ class View:
     def take(self, layer: Array, border: int) -> Array:
         """A layer of the sheet, float32 (H, W), as it looks in the picture."""
         if not self.bulge.any():
-            return cv2.warpPerspective(layer, self.matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=border)
-        return cv2.remap(layer, *self.maps(), cv2.INTER_LINEAR, borderMode=border)
+            warped = cv2.warpPerspective(layer, self.matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=border)
+        else:
+            warped = cv2.remap(layer, *self.maps(), cv2.INTER_LINEAR, borderMode=border)
+        return np.asarray(warped, layer.dtype)
 
 
 def make_view(rng: Generator, height: int, width: int, lines: Sequence[dict[str, Any]], table: bool) -> View:
@@ -70,12 +73,12 @@ def make_view(rng: Generator, height: int, width: int, lines: Sequence[dict[str,
         )
         bulge = bulge.astype(np.float32)
     angle = math.radians(rng.choice([rng.normal(0, 0.4), rng.uniform(-3, 3), rng.uniform(-8, 8)], p=[0.55, 0.4, 0.05]))
-    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
-    turn = np.float32([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], np.float32)
     moved = (corners - corners.mean(0)) @ turn.T
     if rng.random() < 0.25:
         moved += (rng.normal(0, 0.012, (4, 2)) * min(height, width)).astype(np.float32)
-    matrix = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
+    matrix = np.asarray(cv2.getPerspectiveTransform(corners, moved.astype(np.float32)), np.float64)
     rough = View(bulge, matrix, (1, 1))
     outline = np.concatenate([rough.forward(corners)] if table else [rough.forward(line["polygon"]) for line in lines])
     low, high = outline.min(0), outline.max(0)
@@ -87,9 +90,9 @@ def make_view(rng: Generator, height: int, width: int, lines: Sequence[dict[str,
         share = rng.uniform(0.1, 1, (2, 2)) ** 0.7
         low, high = low - np.maximum(6, room[0] * share[0]), high + np.maximum(6, room[1] * share[1])
     scale = min(1.0, MAX_SIDE / float((high - low).max()))
-    shrink = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]])
+    to_picture = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]])
     size = (max(32, int((high[0] - low[0]) * scale)), max(32, int((high[1] - low[1]) * scale)))
-    return View(bulge, shrink @ matrix, size)
+    return View(bulge, to_picture @ matrix, size)
 
 
 def photograph(rng: Generator, sheet: Sheet, hand: Hand, rows: Sequence[float], pitch: float) -> tuple[Pixels, View]:
@@ -116,10 +119,11 @@ def photograph(rng: Generator, sheet: Sheet, hand: Hand, rows: Sequence[float], 
 def around(page: Array, rng: Generator, view: View, sheet_size: tuple[int, int]) -> None:
     """Show a table, or the pages beneath, wherever the picture looks beside the sheet; in place."""
     height, width = sheet_size
+    rows, columns = page.shape
     map_x, map_y = view.maps()
     outside = np.maximum(np.maximum(-map_x, map_x - width + 1), np.maximum(-map_y, map_y - height + 1))
     level = rng.choice([rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.95)])
-    ground = level + rng.uniform(0, 0.05) * noise_field(rng, *page.shape, period=40)
+    ground = level + rng.uniform(0, 0.05) * noise_field(rng, rows, columns, 40)
     shadow = 1 - rng.uniform(0.1, 0.6) * np.exp(-np.maximum(outside, 0) / rng.uniform(3, 25))
     np.copyto(page, ground * shadow, where=outside > 0)
 
@@ -143,7 +147,7 @@ def develop(page: Array, rng: Generator) -> Pixels:
         )
     blur = rng.choice([0, rng.uniform(0.3, 0.7), rng.uniform(0.7, 1.3)], p=[0.4, 0.45, 0.15])
     if blur:
-        page = cv2.GaussianBlur(page, (0, 0), blur)
+        page = np.asarray(cv2.GaussianBlur(page, (0, 0), blur), page.dtype)
     if rng.random() < 0.6:
         page = page + rng.uniform(0.004, 0.04) * grain(rng, height, width)
     if rng.random() < 0.15:

@@ -248,7 +248,7 @@ class Canvas:
             across, down = line[name].T
             points[name] = np.stack((down, width - across) if quarters == 3 else (height - down, across), 1)
         patch = np.rot90(small, 1 if quarters == 3 else -1)
-        corner = np.float32([round(x - patch.shape[1] / 2), round(y - patch.shape[0] / 2)])
+        corner = np.array([round(x - patch.shape[1] / 2), round(y - patch.shape[0] / 2)], np.float32)
         left, top = corner.astype(int)
         if left < 0 or top < 0 or left + patch.shape[1] > self.width or top + patch.shape[0] > self.height:
             return
@@ -282,9 +282,9 @@ class Canvas:
         ink = np.asarray(cv2.warpAffine(small.ink, turn, (side, side)), np.uint8)
         if rng.random() < 0.5:
             worn = rng.random((side // 3 + 1, side // 3 + 1)).astype(np.float32)
-            worn = cv2.resize(cv2.GaussianBlur(worn, (0, 0), 1.5), (side, side))
+            worn = np.asarray(cv2.resize(cv2.GaussianBlur(worn, (0, 0), 1.5), (side, side)), np.float32)
             ink = (ink * np.clip((worn - 0.3) * rng.uniform(4, 12), 0.25, 1)).astype(np.uint8)
-        corner = np.float32([round(x - middle), round(y - middle)])
+        corner = np.array([round(x - middle), round(y - middle)], np.float32)
         figures.press(self.tone, ink, int(corner[0]), int(corner[1]), grey)
         shift = turn[:, 2] + corner
         for line in small.lines:

@@ -23,7 +23,7 @@ def curve(rng: Generator, points: Array, count: int = 160) -> Array:
     u = (t - low)[:, None]
     a, b, c, d = (padded[low + offset] for offset in range(4))
     smooth = 0.5 * (2 * b + (c - a) * u + (2 * a - 5 * b + 4 * c - d) * u**2 + (3 * b - a - 3 * c + d) * u**3)
-    return smooth.astype(np.float32)
+    return np.asarray(smooth, np.float32)
 
 
 def stroke(layer: Pixels, points: Array, value: int, thickness: int) -> None:
@@ -71,7 +71,7 @@ def scribble(layer: Pixels, rng: Generator, box: Box, value: int) -> None:
         tip = np.array([[x0, (y0 + y1) / 2], [x1, (y0 + y1) / 2]], np.float32)
         stroke(layer, tip, value, thickness)
         head = min(0.3 * (x1 - x0), 20)
-        stroke(layer, np.float32([[x1 - head, y0], [x1, (y0 + y1) / 2], [x1 - head, y1]]), value, thickness)
+        stroke(layer, np.array([[x1 - head, y0], [x1, (y0 + y1) / 2], [x1 - head, y1]], np.float32), value, thickness)
 
 
 def mark(layer: Pixels, rng: Generator, x: float, y: float, size: float, value: int, kind: str = "") -> None:
@@ -128,10 +128,10 @@ def photo(rng: Generator, height: int, width: int) -> Pixels:
         else:
             corners = np.array(at) + rng.normal(0, 2 * size, (int(rng.integers(3, 6)), 2))
             cv2.fillPoly(picture, [corners.astype(np.int32)], value, cv2.LINE_AA)
-    picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.6, 3))
+    picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.6, 3)), np.float32)
     picture += rng.uniform(0, 30) * noise_field(rng, small_height, small_width, rng.uniform(6, 80))
     picture += rng.uniform(0, 25) * grain(rng, small_height, small_width)
-    picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     if rng.random() < 0.25:
         return halftone(rng, picture)
     return np.clip(picture, 0, 255).astype(np.uint8)
@@ -144,7 +144,8 @@ def halftone(rng: Generator, picture: Array) -> Pixels:
     y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
     turn, step = 2 * math.pi / period, (math.cos(angle), math.sin(angle))
     screen = np.cos(turn * (x * step[0] + y * step[1])) + np.cos(turn * (y * step[0] - x * step[1]))
-    return np.clip(128 + 2.5 * (picture - 128) + 100 * screen, 0, 255).astype(np.uint8)
+    dots: Array = np.clip(128 + 2.5 * (picture - 128) + 100 * screen, 0, 255)
+    return dots.astype(np.uint8)
 
 
 def modules(rng: Generator, size: int) -> Pixels:
@@ -158,7 +159,8 @@ def modules(rng: Generator, size: int) -> Pixels:
         grid[:8, :8], grid[:8, -8:], grid[-8:, :8] = eye[1:, 1:], eye[1:, :8], eye[:8, 1:]
     else:
         grid[:, 0], grid[-1], grid[0, ::2], grid[0, 1::2] = 1, 1, 1, 0
-    return 255 - 255 * cv2.resize(grid, (size, size), interpolation=cv2.INTER_NEAREST)
+    scaled = np.asarray(cv2.resize(grid, (size, size), interpolation=cv2.INTER_NEAREST), np.uint8)
+    return 255 - 255 * scaled
 
 
 def bars(rng: Generator, height: int, width: int) -> Pixels:
@@ -223,7 +225,7 @@ def logo(rng: Generator, height: int, width: int) -> Pixels:
     """A mark of some company, an icon or a coat of arms: uint8 (height, width)."""
     picture = np.full((height, width), 255, np.uint8)
     middle, radius = (width // 2, height // 2), int(0.45 * min(height, width))
-    dark = int(rng.choice([0, rng.integers(0, 150)]))
+    dark = int(rng.choice([0, int(rng.integers(0, 150))]))
     kind = rng.integers(5)
     if kind == 0:
         for ring in np.linspace(radius, 2, int(rng.integers(2, 6))).astype(int):

@@ -53,7 +53,7 @@ def render(
     if showing is None:
         showing = bool(rng.random() < SHOWING and not large)
     alpha = darken(canvas, rng, way, typed)
-    page = canvas.tone.astype(np.float32) / 255
+    page: Array = canvas.tone.astype(np.float32) / 255
     back = 1 - page * (1 - alpha) if showing else None
     dark = 0.0 if way == "digital" and rng.random() < 0.6 else rng.uniform(0.0, 0.4)
     strength = np.float32(1.0 if way == "digital" or rng.random() < 0.4 else rng.uniform(0.6, 1.0))
@@ -84,9 +84,10 @@ def darken(canvas: Canvas, rng: Generator, way: str, typed: bool) -> Array:
         alpha = ink.astype(np.float32) / 255
         if typed and rng.random() < 0.35:
             # A carbon copy: soft and weak.
-            alpha = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.8, 1.5))
-            weak = 1.15 + rng.uniform(0.05, 0.3) * noise_field(rng, *ink.shape, rng.uniform(30, 200))
-            return np.clip(alpha * weak, 0, 1)
+            soft = np.asarray(cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.8, 1.5)), np.float32)
+            height, width = ink.shape
+            weak = 1.15 + rng.uniform(0.05, 0.3) * noise_field(rng, height, width, rng.uniform(30, 200))
+            return np.asarray(np.clip(soft * weak, 0, 1))
         return print_wear(alpha, rng)
     if rng.random() < 0.5:
         return cv2.GaussianBlur(ink, (0, 0), rng.uniform(0.3, 0.8)).astype(np.float32) / 255
@@ -136,7 +137,7 @@ def show_through(page: Array, rng: Generator, back: Array) -> None:
     shift = (int(rng.integers(page.shape[0])), int(rng.integers(-page.shape[1] // 5, page.shape[1] // 5 + 1)))
     mirrored = np.roll(mirrored, shift, (0, 1))
     if blur := rng.choice([0.0, rng.uniform(0.5, 3)], p=[0.2, 0.8]):
-        mirrored = cv2.GaussianBlur(mirrored, (0, 0), blur)
+        mirrored = np.asarray(cv2.GaussianBlur(mirrored, (0, 0), blur), page.dtype)
     page *= 1 - np.float32(rng.uniform(0.05, 0.4)) * mirrored
 
 
@@ -158,7 +159,8 @@ def flat(page: Array, rng: Generator, way: str, levels: tuple[float, float]) -> 
         across = down = rng.uniform(0.75, 1.3)
     size = (max(16, round(width * across)), max(16, round(height * down)))
     if size != (width, height):
-        page = cv2.resize(page, size, interpolation=cv2.INTER_AREA if across * down < 1 else cv2.INTER_CUBIC)
+        resized = cv2.resize(page, size, interpolation=cv2.INTER_AREA if across * down < 1 else cv2.INTER_CUBIC)
+        page = np.asarray(resized, page.dtype)
     if way in ("copy", "fax"):
         noise = rng.uniform(0.02, 0.1) * cv2.GaussianBlur(grain(rng, *page.shape), (0, 0), rng.uniform(0.4, 0.9))
         if way == "fax" or rng.random() < 0.6:
@@ -172,7 +174,7 @@ def flat(page: Array, rng: Generator, way: str, levels: tuple[float, float]) -> 
                 edge = int(rng.uniform(0.002, 0.012) * size[0]) + 1
                 side = page[:, :edge] if rng.random() < 0.5 else page[:, -edge:]
                 side *= np.float32(rng.uniform(0, 0.5))
-    factor = np.float32([size[0] / width, size[1] / height])
+    factor = np.array([size[0] / width, size[1] / height], np.float32)
     return np.clip(page * 255, 0, 255).astype(np.uint8), lambda points: points * factor
 
 
@@ -185,13 +187,15 @@ def scanned(page: Array, rng: Generator) -> tuple[Pixels, Place]:
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ np.array([[cosine, sine], [-sine, cosine]])
     low = corners.min(0)
     matrix = np.array([[cosine, -sine, -low[0]], [sine, cosine, -low[1]], [0, 0, 1]])
-    size = tuple(int(side) for side in np.ceil(corners.max(0) - low))
-    view = View(np.zeros(width, np.float32), matrix, size)  # type: ignore[arg-type]
+    right, bottom = np.ceil(corners.max(0) - low).tolist()
+    size = (int(right), int(bottom))
+    view = View(np.zeros(width, np.float32), matrix, size)
     if angle or scale != 1:
-        lid = float(rng.choice([np.median(page[::8, ::8]), 1.0, rng.uniform(0, 0.3)], p=[0.5, 0.3, 0.2]))
-        page = cv2.warpPerspective(
+        lid = float(rng.choice([float(np.median(page[::8, ::8])), 1.0, rng.uniform(0, 0.3)], p=[0.5, 0.3, 0.2]))
+        turned = cv2.warpPerspective(
             page, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=lid
         )
+        page = np.asarray(turned, page.dtype)
     return quick_develop(page, rng), view.forward
 
 
@@ -204,10 +208,10 @@ def photographed(page: Array, rng: Generator, canvas: Canvas) -> tuple[Pixels, P
         form = x**2 if rng.random() < 0.5 else np.sin(2 * x + rng.uniform(-1, 1))
         bulge = (rng.normal(0, 0.01) * width * form).astype(np.float32)
     angle = math.radians(rng.choice([rng.normal(0, 1), rng.uniform(-7, 7)], p=[0.7, 0.3]))
-    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
-    turn = np.float32([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], np.float32)
     moved = (corners - corners.mean(0)) @ turn.T + rng.normal(0, 0.02, (4, 2)).astype(np.float32) * min(height, width)
-    matrix = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
+    matrix = np.asarray(cv2.getPerspectiveTransform(corners, moved.astype(np.float32)), np.float64)
     rough = View(bulge, matrix, (1, 1))
     outline = rough.forward(corners)
     low, high = outline.min(0), outline.max(0)
@@ -220,19 +224,20 @@ def photographed(page: Array, rng: Generator, canvas: Canvas) -> tuple[Pixels, P
         inner = np.maximum(text.min(0) - low, 0) * 0.6, np.maximum(high - text.max(0), 0) * 0.6
         low, high = low + inner[0] * rng.random(2), high - inner[1] * rng.random(2)
     scale = min(1.0, LONGEST / float((high - low).max()))
-    shrink = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]])
+    to_picture = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]])
     size = (max(32, int((high[0] - low[0]) * scale)), max(32, int((high[1] - low[1]) * scale)))
-    view = View(bulge, shrink @ matrix, size)
+    view = View(bulge, to_picture @ matrix, size)
     paper = float(np.median(page[::8, ::8]))
     if bulge.any():
-        seen = cv2.remap(page, *view.maps(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        taken = cv2.remap(page, *view.maps(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     else:
-        seen = cv2.warpPerspective(
+        taken = cv2.warpPerspective(
             page, view.matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=paper
         )
+    picture = np.asarray(taken, page.dtype)
     if table:
-        around(seen, rng, view, (height, width))
-    return develop(seen, rng), view.forward
+        around(picture, rng, view, (height, width))
+    return develop(picture, rng), view.forward
 
 
 def quick_develop(page: Array, rng: Generator) -> Pixels:
@@ -241,7 +246,7 @@ def quick_develop(page: Array, rng: Generator) -> Pixels:
         white, black = rng.uniform(0.85, 1.05), rng.uniform(0, 0.15)
         page = (page - black) / (white - black)
     if rng.random() < 0.5:
-        page = cv2.GaussianBlur(page, (0, 0), rng.uniform(0.3, 0.9))
+        page = np.asarray(cv2.GaussianBlur(page, (0, 0), rng.uniform(0.3, 0.9)), page.dtype)
     if rng.random() < 0.6:
         page = page + rng.uniform(0.003, 0.03) * grain(rng, *page.shape)
     return np.clip(page * 255, 0, 255).astype(np.uint8)
@@ -249,7 +254,7 @@ def quick_develop(page: Array, rng: Generator) -> Pixels:
 
 def record_of(canvas: Canvas, pixels: Pixels, place: Place) -> dict[str, Any]:
     """The lines of a canvas, its upright ones and its ignored areas, in picture coordinates."""
-    limit = np.float32([pixels.shape[1] - 1, pixels.shape[0] - 1])
+    limit = np.array([pixels.shape[1] - 1, pixels.shape[0] - 1], np.float32)
 
     def move(points: Array) -> list[list[float]]:
         return np.clip(place(points.astype(np.float32)), 0, limit).round(1).tolist()  # type: ignore[no-any-return]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
+
 from training.synthesis import figures
 from training.synthesis.canvas import Canvas, Design, shorten
 from training.synthesis.hands import Setting, drawable
@@ -265,13 +267,13 @@ def questions(
             top = base - 0.35 * height - size / 2
             if round_box:
                 radius = size / 2
-                figures.cv2.circle(
+                cv2.circle(
                     canvas.tone,
                     (round(box + radius), round(top + radius)),
                     round(radius),
                     grey,
                     thickness,
-                    figures.cv2.LINE_AA,
+                    cv2.LINE_AA,
                 )
             else:
                 canvas.box(box, top, box + size, top + size, grey, thickness)

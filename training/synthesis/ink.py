@@ -73,7 +73,7 @@ def write_line(
     gaps = np.maximum((setting.space + justify) * (1 + sway), 0.2 * height)
     pad = int(0.8 * height) + 4
     width = int(sum(widths) + gaps.sum()) + 2 * pad
-    wander = np.zeros(width, np.float32)
+    wander: Array = np.zeros(width, np.float32)
     if hand.wander:
         wander = 0.8 * noise_line(rng, width, 6 * height) + 0.3 * noise_line(rng, width, 1.2 * height)
         wander *= np.float32(height * hand.wander)
@@ -111,12 +111,12 @@ def write_line(
     else:
         paint(spot, strip, grey)
     start, end, polygon = outline
-    corner = np.float32([corner_x + left, corner_y + top])
+    corner = np.array([corner_x + left, corner_y + top], np.float32)
     knots = np.unique(np.append(np.arange(start, end, max(8, int(height / 2))), end))
     baseline = np.stack([knots, above - top + wander[knots]], 1).astype(np.float32)
     if (short := SHORTEST * metrics.ascent - (end - start)) > 0:
         baseline[[0, -1], 0] += (-short / 2, short / 2)
-    line = {"text": drawn.translate(STRAIGHT), "raw_text": drawn}
+    line: dict[str, Any] = {"text": drawn.translate(STRAIGHT), "raw_text": drawn}
     line |= {"baseline": baseline + corner, "polygon": polygon + corner}
     if noted:
         sheet.lines.append(line)
@@ -142,7 +142,9 @@ def draw(strip: Pixels, shape: tuple[Pixels, int, int], x: float, y: float, stre
     mask, left, top = shape
     row, column = max(0, round(y) + top), max(0, round(x) + left)
     spot = strip[row : row + mask.shape[0], column : column + mask.shape[1]]
-    np.maximum(spot, cv2.multiply(mask[: spot.shape[0], : spot.shape[1]], strength), out=spot)
+    # OpenCV multiplies by scalars, too, which its stubs lack.
+    weak = cv2.multiply(mask[: spot.shape[0], : spot.shape[1]], strength)  # type: ignore[call-overload]
+    np.maximum(spot, weak, out=spot)
 
 
 def draw_word(strip: Pixels, rng: Generator, hand: Hand, metrics: Metrics, word: str, x: float, y: float) -> None:
@@ -173,7 +175,8 @@ def bend(strip: Pixels, rng: Generator, hand: Hand, height: float, wander: Array
     up = np.arange(rows, dtype=np.float32)[:, None] - base - wander
     map_x = shift + np.clip(lean, -0.6, 0.6).astype(np.float32) * up
     map_y = base + up / np.clip(swell, 0.6, 1.5).astype(np.float32)
-    return cv2.remap(strip, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR)
+    bent = cv2.remap(strip, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR)
+    return np.asarray(bent, np.uint8)
 
 
 def surround(strip: Pixels, base: float, wander: Array, metrics: Metrics) -> tuple[int, int, Array] | None:
@@ -207,10 +210,10 @@ def surround(strip: Pixels, base: float, wander: Array, metrics: Metrics) -> tup
 def ink_alpha(ink: Pixels, rng: Generator, style: str) -> Array:
     """How much ink hides the paper, float32 (H, W): strokes of varying width and strength from drawn shapes."""
     height, width = ink.shape
-    alpha = ink.astype(np.float32) / 255
+    alpha: Array = ink.astype(np.float32) / 255
     if style != "print" or rng.random() < 0.5:
         spread = rng.uniform(0.45, 0.9)
-        alpha = cv2.GaussianBlur(alpha, (0, 0), spread)
+        alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), spread), np.float32)
         sample = alpha[::3][ink[::3] > 128]
         full = float(np.percentile(sample, 70)) if len(sample) else 1.0
         level = full * (rng.uniform(0.3, 0.5) + 0.06 * noise_field(rng, height, width, rng.uniform(60, 400)))
@@ -220,4 +223,4 @@ def ink_alpha(ink: Pixels, rng: Generator, style: str) -> Array:
     flow = 1 + rng.uniform(0, 0.15) * noise_field(rng, height, width, rng.uniform(20, 120))
     if rng.random() < 0.45:
         flow += rng.uniform(0.05, 0.4) * cv2.GaussianBlur(grain(rng, height, width), (0, 0), rng.uniform(0.5, 1.2))
-    return alpha * np.clip(flow, 0.25, 1)
+    return np.asarray(alpha * np.clip(flow, 0.25, 1))

@@ -199,8 +199,8 @@ def notes(maker: Maker) -> Document:
         canvas.text(design.body, text, x, y, width=design.width - x - 8)
         y += pitch * maker.uniform(0.95, 1.3)
     for _ in range(int(maker.rng.poisson(0.8))):
-        size = design.body.metrics.height * maker.rng.uniform(1.5, 6, 2)
-        if place := maker.beside(canvas, *size):
-            box = (int(place[0]), int(place[1]), int(place[0] + size[0]), int(place[1] + size[1]))
+        wide, tall = design.body.metrics.height * maker.rng.uniform(1.5, 6, 2)
+        if place := maker.beside(canvas, wide, tall):
+            box = (int(place[0]), int(place[1]), int(place[0] + wide), int(place[1] + tall))
             figures.scribble(canvas.pen, maker.rng, box, maker.integer(140, 255))
     return Document(canvas, design)

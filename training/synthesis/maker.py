@@ -182,8 +182,8 @@ class Maker:
                 continue
             x, y = self.uniform(0.1, 0.85) * canvas.width, self.uniform(0.1, 0.9) * max(canvas.bottom, unit)
             if kind == "scribble":
-                size = unit * self.rng.uniform(1, 9, 2)
-                box = (int(x), int(y), int(x + size[0]), int(y + size[1]))
+                wide, tall = unit * self.rng.uniform(1, 9, 2)
+                box = (int(x), int(y), int(x + wide), int(y + tall))
                 figures.scribble(canvas.pen, self.rng, box, self.integer(120, 255))
             elif kind == "stamp":
                 self.stamp(canvas, design, x, y)

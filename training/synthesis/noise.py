@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+# Mostly float32; some operations yield float64.
+Array = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 
 

@@ -156,7 +156,7 @@ def make_page(
         cv2.line(sheet.ink, (middle, 0), (middle, height), 255, int(rng.integers(1, 4)))
     pixels, view = photograph(rng, sheet, hand, rows, layout.pitch)
     page_id, source = f"{split}_{seed}_{index:06d}", f"synth_{kind}"
-    limit = np.float32([pixels.shape[1] - 1, pixels.shape[0] - 1])
+    limit = np.array([pixels.shape[1] - 1, pixels.shape[0] - 1], np.float32)
     lines = [
         {"text": line["text"], "raw_text": line["raw_text"], "struck": False}
         | {name: np.clip(view.forward(line[name]), 0, limit).round(1).tolist() for name in ("baseline", "polygon")}

@@ -108,7 +108,7 @@ class RecordedHand:
         above = math.ceil(max(3.0, -float(points[:, 1].min())) * unit) + pad
         below = math.ceil(max(1.5, float(points[:, 1].max())) * unit) + pad
         large = np.zeros(((above + below) * OVERSAMPLING, (length + 2 * pad) * OVERSAMPLING), np.uint8)
-        origin = np.float32([pad, above])
+        origin = np.array([pad, above], np.float32)
         strokes = tuple(
             ((stroke * np.float32(unit) + origin + 0.5) * OVERSAMPLING - 0.5).astype(np.float32)
             for stroke in item.strokes
@@ -130,7 +130,7 @@ class RecordedHand:
             return None
         np.maximum(spot, cut, out=spot)
         start, end, polygon = outline
-        corner = np.float32([left, top])
+        corner = np.array([left, top], np.float32)
         knots = np.unique(np.append(np.arange(start, end, max(8, int(metrics.height / 2))), end))
         baseline = np.stack([knots, np.full(len(knots), above)], 1).astype(np.float32)
         return {"text": item.text, "raw_text": item.text, "baseline": baseline + corner, "polygon": polygon + corner}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from training.synthesis import figures
@@ -263,9 +264,9 @@ def screen(maker: Maker) -> Document:
         "typewriter" if kind == "code" and maker.chance(0.7) else "sans" if maker.chance(0.8) else "print", "wide"
     )
     if phone:
-        width = int(maker.uniform(500, 1100))
-        design = replace(design, width=width, tall=int(width * maker.uniform(1.5, 2.2)), margin=0.05 * width)
-        resize = width / 26 * maker.uniform(0.7, 1.1) / design.height
+        across = int(maker.uniform(500, 1100))
+        design = replace(design, width=across, tall=int(across * maker.uniform(1.5, 2.2)), margin=0.05 * across)
+        resize = across / 26 * maker.uniform(0.7, 1.1) / design.height
         design = resized(design, resize)
     elif design.height > 26:
         design = resized(design, maker.uniform(14, 26) / design.height)
@@ -293,7 +294,7 @@ def screen(maker: Maker) -> Document:
         radius = max(2, int(0.28 * height))
         for index in range(3):
             middle = (int(design.width - height * (1 + 1.6 * index)), int(bar / 2))
-            figures.cv2.circle(canvas.tone, middle, radius, int(rng.integers(60, 200)), maker.integer(-1, 2) or 1)
+            cv2.circle(canvas.tone, middle, radius, int(rng.integers(60, 200)), maker.integer(-1, 2) or 1)
         if phone:
             canvas.text(
                 design.small,
@@ -325,7 +326,8 @@ def screen(maker: Maker) -> Document:
                 canvas.text(design.small, str(maker.integer(1, 99)), side - 0.6 * height, y, anchor="right", grey=ink)
             y += 1.35 * pitch
         left = side + height * maker.uniform(0.6, 2)
-    y, bottom, width = top + 1.5 * pitch, design.tall - pitch, design.width - left - height
+    y = top + 1.5 * pitch
+    bottom, width = design.tall - pitch, design.width - left - height
     if maker.chance(0.4):
         head = Setting(strong.hand, strong.scale * maker.uniform(1.2, 2.5))
         y += head.metrics.ascent - height
@@ -391,7 +393,7 @@ def screen(maker: Maker) -> Document:
                 if draw < 0.35:
                     size = 0.9 * height
                     canvas.box(left + width - 2 * size, y - size, left + width, y, accent, -1)
-                    figures.cv2.circle(
+                    cv2.circle(
                         canvas.tone, (int(left + width - size / 2), int(y - size / 2)), int(0.35 * size), 255, -1
                     )
                 elif draw < 0.7:

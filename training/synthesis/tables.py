@@ -559,9 +559,9 @@ def receipt(maker: Maker) -> Document:
         y += step
     if maker.chance(0.6):
         tall, wide = int(height * maker.uniform(2, 4)), int((right - left) * maker.uniform(0.4, 0.9))
-        code = figures.bars(rng, tall, wide) if maker.chance(0.7) else figures.modules(rng, tall + int(2 * height))
-        canvas.picture(code, middle - code.shape[1] / 2, y - 0.5 * height)
-        y += code.shape[0] + 0.8 * step
+        symbol = figures.bars(rng, tall, wide) if maker.chance(0.7) else figures.modules(rng, tall + int(2 * height))
+        canvas.picture(symbol, middle - symbol.shape[1] / 2, y - 0.5 * height)
+        y += symbol.shape[0] + 0.8 * step
     for text in words.some("sums", maker.integer(1, 4)):
         canvas.text(setting, text, middle, y, anchor="centre", width=right - left)
         y += step

@@ -337,7 +337,7 @@ class Detection:
         ink, maps, _ = (part.numpy() for part in batch)
         pages = []
         for page, map_ in zip(ink[:, 0], maps, strict=True):
-            grey = np.uint8(255 * (1 - page.clip(0, 1)))
+            grey = (255 * (1 - page.clip(0, 1))).astype(np.uint8)
             picture = np.repeat(grey[..., None], 3, axis=2)
             core, weight = (cv2.resize(map_[at], grey.shape[::-1], interpolation=cv2.INTER_NEAREST) for at in (0, 4))
             picture[core > 0.5, :2] //= 2

@@ -199,9 +199,9 @@ def _count(lines: list[str], order: int, charset: str) -> list[Level]:
         levels.append(
             Level(
                 keys=keys,
-                seen=np.bincount(owner, times),
-                total=np.bincount(owner, counts),
-                left=np.bincount(owner, taken),
+                seen=np.bincount(owner, times).astype(np.float64),
+                total=np.bincount(owner, counts).astype(np.float64),
+                left=np.bincount(owner, taken).astype(np.float64),
                 pairs=pairs,
                 counts=counts - taken,
             )

@@ -113,7 +113,7 @@ def stack_lines(run: list[Strip], lines: tuple[int, int], rng: Generator) -> Par
         (),
         True,
     )
-    return Paragraph(np.uint8(235 - 215 * ink.clip(0, 1)), page)
+    return Paragraph((235 - 215 * ink.clip(0, 1)).astype(np.uint8), page)
 
 
 def draw_labels(polygons: list[Points], side: int, size: int) -> NDArray[np.uint8]:
@@ -157,7 +157,7 @@ def find_labelled(labels: NDArray[np.uint8], side: int) -> list[TextLine]:
     scale = side / len(labels)
     found = []
     for kind in range(1, CLASSES):
-        count, patches, statistics, _ = cv2.connectedComponentsWithStats(np.uint8(labels == kind))
+        count, patches, statistics, _ = cv2.connectedComponentsWithStats((labels == kind).astype(np.uint8))
         for patch in range(1, count):
             left, top, width, height, area = statistics[patch]
             if area < SPECK * labels.size or width < 4:
@@ -195,7 +195,7 @@ class AugmentedParagraphs(IterableDataset[tuple[Tensor, Tensor]]):
         seen = cv2.warpAffine(paragraph.pixels, matrix, (side, side), borderValue=235)
         polygons = [line.polygon @ linear.T + matrix[:, 2] for line in paragraph.page.lines]
         ink = to_input(np.asarray(seen, np.uint8), self.options.size)
-        degraded = degrade(np.uint8(235 - 215 * ink.clip(0, 1)), rng)
+        degraded = degrade((235 - 215 * ink.clip(0, 1)).astype(np.uint8), rng)
         return to_ink(degraded, Normalisation()), draw_labels(polygons, side, self.options.size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -244,7 +244,7 @@ class Labelling:
     def draw(self, batch: tuple[Tensor, Tensor]) -> NDArray[np.uint8]:
         """A batch as a picture, uint8 (H, W, 3): odd lines in red, even ones in blue."""
         ink, labels = (part.numpy() for part in batch)
-        grey = np.uint8(255 * (1 - ink[:, 0].clip(0, 1)))
+        grey = (255 * (1 - ink[:, 0].clip(0, 1))).astype(np.uint8)
         pictures = np.repeat(grey[..., None], 3, axis=3)
         pictures[labels == 1, :2] //= 2
         pictures[labels == 2, 1:] //= 2

@@ -382,7 +382,9 @@ class Recognition:
     def draw(self, batch: tuple[Tensor, Tensor, Tensor]) -> NDArray[np.uint8]:
         """Picture of a batch, uint8 (H, W, 3): each strip with its text below."""
         strips, classes, lengths = batch
-        texts = ["".join(self.charset[kind - 1] for kind in text.tolist()) for text in classes.split(lengths.tolist())]
+        texts = [
+            "".join(self.charset[kind - 1] for kind in text.tolist()) for text in torch.split(classes, lengths.tolist())
+        ]
         height, width = strips.shape[2:]
         picture = np.full((len(texts), round(1.6 * height), width, 3), 255, np.uint8)
         picture[:, :height] = (255 * (1 - strips[:, 0].clamp(0, 1))).byte().numpy()[..., None]

@@ -86,5 +86,6 @@ def is_run_length_encoded(bmp: bytes) -> bool:
 def has_excess_runs(bmp: bytes) -> bool:
     """Return whether a run-length encoded BMP has more data than its pixels can need."""
     width, height = struct.unpack_from("<ii", bmp, 18)
+    size = len(bmp) - int.from_bytes(bmp[10:14], "little")
     # A run of one pixel takes two bytes, and the end of a row two.
-    return len(bmp) - int.from_bytes(bmp[10:14], "little") > 2 * abs(width * height) + 4 * abs(height) + 1024
+    return size > int(2 * abs(width * height) + 4 * abs(height) + 1024)
