@@ -1,8 +1,7 @@
-"""Constrain what a line may say: to some characters, or to what a pattern such as a date or an IBAN allows.
+"""Restrict the text of a line to a set of characters, or to a pattern such as a date or an IBAN.
 
-Characters are constrained before the search, by taking the others' probabilities away; a pattern within it, as an
-automaton in the place of a language model, so that the likeliest text that fits is found, rather than the likeliest
-text checked afterwards.
+A set of characters is applied before decoding: the probabilities of all others become 0. A pattern is an automaton that
+takes the place of the language model in the beam search, which then finds the most probable text that matches.
 """
 
 from __future__ import annotations
@@ -20,36 +19,37 @@ from numpy.typing import NDArray
 from paragraph_ocr.pipeline.ctc import Character, align, beam_search, greedy
 from paragraph_ocr.pipeline.language import Search
 
-# How patterns are searched: wider than text is, since the likeliest beginnings may end in nothing that fits.
+# The beam is wider than for text, since the most probable prefixes may not lead to a match.
 PATTERN_SEARCH = Search(width=64, weight=1.0, bonus=0.0, floor=1e-7, sure=0.9999)
-# What is left of a step's probability below which none of the allowed characters is looked for there.
-HOPELESS = 1e-4
+# A time step shows none of the allowed characters if the sum of their probabilities is below this.
+MIN_ALLOWED = 1e-4
 _CURRENCY = "€$£"
-_LENGTHS = {
+# Length of an IBAN by its country (ISO 13616).
+_IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "BA": 20, "BE": 16, "BG": 22, "CH": 21, "CY": 28, "CZ": 24, "DE": 22,
     "DK": 18, "EE": 20, "ES": 24, "FI": 18, "FR": 27, "GB": 22, "GI": 23, "GR": 27, "HR": 21, "HU": 28, "IE": 22,
     "IS": 26, "IT": 27, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "MC": 27, "MT": 31, "NL": 18, "NO": 15, "PL": 28,
     "PT": 25, "RO": 24, "RS": 22, "SE": 24, "SI": 19, "SK": 24, "SM": 27, "TR": 26, "UA": 29,
 }  # fmt: skip
 
-# A state and a character give the next state, or None where the character does not fit.
+# Takes a state and a character; returns the next state, or None if the character does not match.
 Step = Callable[[Any, str], Hashable | None]
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """What a line may say.
+    """A restriction of the text of a line.
 
     Attributes
     ----------
     allows : callable
-        Whether a character may stand in it.
+        Returns whether a character may occur.
     start : hashable, or None
-        Where the pattern begins; None where the characters are all there is to it.
+        Initial state of the pattern's automaton; None without a pattern.
     step : callable, or None
-        The next state after a character, None where it does not fit.
+        Returns the next state after a character, or None if the character does not match.
     ends : callable, or None
-        Whether a text may end in a state.
+        Returns whether a state is final.
     """
 
     allows: Callable[[str], bool]
@@ -63,9 +63,10 @@ def _one_of(characters: str) -> Callable[[str], bool]:
 
 
 def _date_step(state: tuple[int, int, str, str], character: str) -> tuple[int, int, str, str] | None:
-    """Day, month and year in any order, the year in two or four digits and not in the middle, one sign between them.
+    """Match day, month and year: the year first or last, in two or four digits, with the same separator twice.
 
-    A state is the number that is read, how long the first was, its digits, and the sign.
+    A state consists of the index of the current number, the length of the first one, the digits of the current one, and
+    the separator.
     """
     field, first, digits, sign = state
     if character.isdigit():
@@ -87,10 +88,11 @@ def _date_ends(state: tuple[int, int, str, str]) -> bool:
 
 
 def _amount_step(state: tuple[str, int, str], character: str) -> tuple[str, int, str] | None:
-    """A sign or a currency, digits alone or in groups of three, two behind the last point or comma, a currency.
+    """Match a sign or currency, digits with or without grouping by three, two decimals or none, and a currency.
 
-    A state is where it is, digits there, and the sign between groups; digits behind the first point or comma are a
-    group or cents, as their number tells, and a group only (``g``) behind at most three others.
+    A state consists of the phase, the number of digits in it, and the group separator. Digits after the first point or
+    comma are a group or decimals, depending on their number; they can be a group only (``g``) after at most three
+    digits.
     """
     phase, count, sign = state
     if character.isdigit():
@@ -127,7 +129,11 @@ def _amount_ends(state: tuple[str, int, str]) -> bool:
 
 
 def _iban_step(state: tuple[str, int, int], character: str) -> tuple[str, int, int] | None:
-    """Country and check digits, characters so far, and the remainder of those behind these by 97 (ISO 13616)."""
+    """Match an IBAN (ISO 13616).
+
+    A state consists of the country and check digits, the number of characters so far, and the remainder modulo 97 of
+    the characters after the check digits.
+    """
     head, count, remainder = state
     if character == " ":
         return state if count and count % 4 == 0 else None
@@ -135,10 +141,12 @@ def _iban_step(state: tuple[str, int, int], character: str) -> tuple[str, int, i
         if character.isdigit() != (count >= 2):
             return None
         head += character
-        if (count == 1 and head not in _LENGTHS) or (count == 0 and not any(key[0] == character for key in _LENGTHS)):
+        if (count == 1 and head not in _IBAN_LENGTHS) or (
+            count == 0 and not any(key[0] == character for key in _IBAN_LENGTHS)
+        ):
             return None
         return head, count + 1, 0
-    if count >= _LENGTHS[head[:2]]:
+    if count >= _IBAN_LENGTHS[head[:2]]:
         return None
     return head, count + 1, _append(remainder, character)
 
@@ -150,7 +158,7 @@ def _append(remainder: int, character: str) -> int:
 
 def _iban_ends(state: tuple[str, int, int]) -> bool:
     head, count, remainder = state
-    if count < 4 or count != _LENGTHS[head[:2]]:
+    if count < 4 or count != _IBAN_LENGTHS[head[:2]]:
         return False
     for character in head:
         remainder = _append(remainder, character)
@@ -167,7 +175,7 @@ CHARSETS: Mapping[str, Constraint] = {
 
 
 def fits(name: str, text: str) -> bool:
-    """Whether a text is what a constraint allows."""
+    """Return whether a text satisfies the constraint `name`, a key of `CHARSETS`."""
     constraint = CHARSETS[name]
     if not all(map(constraint.allows, text)):
         return False
@@ -184,10 +192,21 @@ def fits(name: str, text: str) -> bool:
 def masked(
     log_probabilities: NDArray[np.float32], charset: str, blank: int, constraint: Constraint
 ) -> NDArray[np.float32]:
-    """Log probabilities (T, C) given that only the characters that a constraint allows, and the blank, can be.
+    """Return log probabilities in which only the blank and the allowed characters have a probability above 0.
 
-    What shows a character goes on showing one: the others' probability goes to those that are allowed, rather than to
-    the blank. Where all of these are hopeless, it is none of them.
+    The probability of the blank stays the same; that of the other characters is distributed over the allowed ones in
+    proportion to their probabilities. Time steps at which these are below `MIN_ALLOWED` become blank.
+
+    Parameters
+    ----------
+    log_probabilities : float32 (T, C)
+    charset : str
+    blank : int
+    constraint : Constraint
+
+    Returns
+    -------
+    float32 (T, C)
     """
     offset = 1 if blank == 0 else 0
     allowed = np.zeros(log_probabilities.shape[1], bool)
@@ -195,19 +214,19 @@ def masked(
     for at, character in enumerate(charset):
         allowed[at + offset] = constraint.allows(character)
     probabilities = np.exp(log_probabilities.astype(np.float64)) * allowed
-    empty = probabilities[:, blank].copy()
+    blanks = probabilities[:, blank].copy()
     probabilities[:, blank] = 0.0
-    shown = probabilities.sum(axis=1)
-    hopeful = shown > HOPELESS
-    probabilities[hopeful] *= ((1.0 - np.minimum(empty, 1.0))[hopeful] / shown[hopeful])[:, None]
-    probabilities[~hopeful] = 0.0
-    probabilities[:, blank] = np.where(hopeful, empty, 1.0)
-    found: NDArray[np.float32] = np.log(np.maximum(probabilities, 1e-30)).astype(np.float32)
-    return found
+    total = probabilities.sum(axis=1)
+    shows = total > MIN_ALLOWED
+    probabilities[shows] *= ((1.0 - np.minimum(blanks, 1.0))[shows] / total[shows])[:, None]
+    probabilities[~shows] = 0.0
+    probabilities[:, blank] = np.where(shows, blanks, 1.0)
+    restricted: NDArray[np.float32] = np.log(np.maximum(probabilities, 1e-30)).astype(np.float32)
+    return restricted
 
 
-class _Patterned:
-    """The automaton of a pattern, asked as `ctc.beam_search` asks a language model."""
+class _PatternModel:
+    """The automaton of a pattern with the interface of a language model, for `ctc.beam_search`."""
 
     def __init__(self, charset: str, constraint: Constraint) -> None:
         self.charset = charset
@@ -219,14 +238,14 @@ class _Patterned:
         self._ends = ends
 
         @lru_cache(30_000)
-        def remembered(state: Any, at: int) -> tuple[float, Any]:
+        def cached_step(state: Any, at: int) -> tuple[float, Any]:
             following = step(state, charset[at])
             return (-inf if following is None else 0.0), following
 
-        self.step = remembered
+        self.step = cached_step
 
     def log_probability(self, state: Any, at: int) -> float:
-        """0 where a character, or the end, may follow, else minus infinity."""
+        """Return 0 if a character, or the end, may follow; else minus infinity."""
         if at == len(self.charset):
             return 0.0 if self._ends(state) else -inf
         return float(self.step(state, at)[0])
@@ -238,7 +257,7 @@ def decode_within(
     blank: int,
     name: str,
 ) -> list[Character]:
-    """The characters of the likeliest text of a line that a constraint allows.
+    """Decode the most probable text of a line that satisfies a constraint.
 
     Parameters
     ----------
@@ -251,11 +270,11 @@ def decode_within(
     Returns
     -------
     list of Character
-        Where nothing that the pattern allows is likely at all, the likeliest text that begins as it does.
+        If no match of the pattern is in the beam, the most probable prefix of one.
     """
     constraint = CHARSETS[name]
-    seen = masked(log_probabilities, charset, blank, constraint)
+    restricted = masked(log_probabilities, charset, blank, constraint)
     if constraint.step is None:
-        return greedy(seen, charset, blank)
-    classes = beam_search(seen, blank, _Patterned(charset, constraint))  # type: ignore[arg-type]
-    return align(seen, classes, charset, blank)
+        return greedy(restricted, charset, blank)
+    classes = beam_search(restricted, blank, _PatternModel(charset, constraint))  # type: ignore[arg-type]
+    return align(restricted, classes, charset, blank)

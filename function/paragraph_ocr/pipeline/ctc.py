@@ -1,4 +1,4 @@
-"""Decode the log probabilities of a CTC recogniser to characters with their confidences and places."""
+"""Decode the log probabilities of a CTC recogniser to characters with confidences and time steps."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.language import LanguageModel, Mixture, Search
 
-# A prefix that begins at less than this part of the search's floor is dropped before it is ranked.
-HOPELESS = 0.1
+# A new prefix below this share of the search's floor is dropped before the prefixes are ranked.
+NEW_PREFIX_FLOOR = 0.1
 
 
 @dataclass(frozen=True)
 class Character:
-    """One character read: its confidence (0 to 1) and the first and last time step that showed it."""
+    """A decoded character, with its confidence (0 to 1) and its first and last time step."""
 
     text: str
     confidence: float
@@ -29,13 +29,13 @@ class Character:
 
 
 def greedy(log_probabilities: NDArray[np.float32], charset: str, blank: int) -> list[Character]:
-    """Best-path decoding (Graves et al. 2006, section 3.2).
+    """Decode the best path (Graves et al. 2006, section 3.2).
 
     Parameters
     ----------
     log_probabilities : float32 (T, C)
     charset : str
-        Characters of the classes in order, the blank's left out.
+        Characters of the classes in order, without the blank.
     blank : int
         Index of the blank class: 0 or C - 1.
 
@@ -56,28 +56,37 @@ def greedy(log_probabilities: NDArray[np.float32], charset: str, blank: int) -> 
 
 
 def join(left: NDArray[np.float32], right: NDArray[np.float32], start: int, blank: int) -> NDArray[np.float32]:
-    """The log probabilities of two overlapping parts of a strip as those of the whole.
+    """Join the log probabilities of two overlapping parts of a strip.
 
-    The seam lies in the middle half of the overlap, where both parts are surest that no character stands, so that none
-    is lost or doubled, and what either saw only the edge of is taken from the other.
+    The seam is at the time step in the middle half of the overlap at which the blank is most probable in both parts, so
+    that no character is lost or doubled, and characters at the edge of one part are taken from the other.
 
     Parameters
     ----------
     left, right : float32 (T, C), (T', C)
     start : int
-        The step of `left` at which `right` begins.
+        Time step of `left` at which `right` begins.
     blank : int
+        Index of the blank class.
+
+    Returns
+    -------
+    float32 (start + T', C)
     """
     overlap = len(left) - start
     margin = overlap // 4
-    sure = left[start:, blank] + right[:overlap, blank]
-    seam = margin + int(np.convolve(sure, np.ones(3), "same")[margin : overlap - margin].argmax())
+    both_blank = left[start:, blank] + right[:overlap, blank]
+    seam = margin + int(np.convolve(both_blank, np.ones(3), "same")[margin : overlap - margin].argmax())
     return np.concatenate([left[: start + seam], right[seam:]])
 
 
 @dataclass(slots=True, eq=False)
 class _Prefix:
-    """A text begun: its probabilities of ending in a blank and in a character, the language model's within them."""
+    """A prefix of the text, with its probabilities of ending in a blank and in a character.
+
+    They include the language model's probabilities and the bonus of `Search`. `children` has the prefixes that are one
+    character longer, by the class of this character, with the language model's factor.
+    """
 
     before: _Prefix | None
     last: int
@@ -86,37 +95,40 @@ class _Prefix:
     in_character: float = 0.0
     next_blank: float = 0.0
     next_character: float = 0.0
-    longer: dict[int, tuple[_Prefix, float]] = field(default_factory=dict)
+    children: dict[int, tuple[_Prefix, float]] = field(default_factory=dict)
 
 
 def _next_total(prefix: _Prefix) -> float:
     return prefix.next_blank + prefix.next_character
 
 
-def _likely(
+def _uncertain_steps(
     log_probabilities: NDArray[np.float32], blank: int, search: Search
 ) -> Iterator[tuple[int, NDArray[np.float32], list[tuple[int, float]]]]:
-    """The frames that may show a character: each one's number, probabilities, and likely classes, likeliest first."""
-    unsure = np.flatnonzero(log_probabilities[:, blank] <= log(search.sure))
-    probabilities = np.exp(log_probabilities[unsure])
+    """Yield the time steps that may show a character.
+
+    Each comes with its index, its probabilities, and its most probable classes in descending order.
+    """
+    uncertain = np.flatnonzero(log_probabilities[:, blank] <= log(search.sure))
+    probabilities = np.exp(log_probabilities[uncertain])
     frames, classes = np.nonzero(probabilities > search.floor)
     pairs = list(zip(classes.tolist(), probabilities[frames, classes].tolist(), strict=True))
-    bounds = np.searchsorted(frames, np.arange(len(unsure) + 1)).tolist()
-    for time, row, (start, end) in zip(unsure.tolist(), probabilities, pairwise(bounds), strict=True):
-        tried = [pair for pair in pairs[start:end] if pair[0] != blank]
-        tried.sort(key=itemgetter(1), reverse=True)
-        # Where the picture says nothing every class is likely, and trying all takes seconds a line.
-        yield time, row, tried[: search.width]
+    bounds = np.searchsorted(frames, np.arange(len(uncertain) + 1)).tolist()
+    for time, row, (start, end) in zip(uncertain.tolist(), probabilities, pairwise(bounds), strict=True):
+        candidates = [pair for pair in pairs[start:end] if pair[0] != blank]
+        candidates.sort(key=itemgetter(1), reverse=True)
+        # If the image is ambiguous, hundreds of classes exceed the floor; trying them all takes seconds per line.
+        yield time, row, candidates[: search.width]
 
 
-def _best_of(reached: Iterable[_Prefix], search: Search) -> list[_Prefix]:
-    """The prefixes that the next frame begins with, likeliest first, the best one's probability scaled to 1.
+def _prune(next_beam: Iterable[_Prefix], search: Search) -> list[_Prefix]:
+    """Return the prefixes for the next time step in descending order of probability, the best one scaled to 1.
 
-    What follows a prefix depends on its last character and on the language model's state alone. Of two that agree in
-    both, the one that is less likely in both its endings cannot become the best text any more, and gives way to others,
-    once nothing before or after it is looked at beside it.
+    How a prefix continues depends only on its last character and the language model's state. If two prefixes agree in
+    both, and one is less probable with either ending, it cannot become the best text, and is dropped unless its parent
+    or a child of it is also among the prefixes.
     """
-    ranked = sorted(reached, key=_next_total, reverse=True)
+    ranked = sorted(next_beam, key=_next_total, reverse=True)
     scale = 1.0 / max(_next_total(ranked[0]), 1e-300)
     for prefix in ranked:
         prefix.in_blank, prefix.in_character = prefix.next_blank * scale, prefix.next_character * scale
@@ -142,12 +154,12 @@ def _best_of(reached: Iterable[_Prefix], search: Search) -> list[_Prefix]:
 
 
 def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: LanguageModel | Mixture) -> list[int]:
-    """Prefix beam search (Hannun et al. 2014) with a character language model.
+    """Search with prefixes (Hannun et al. 2014) and a character language model.
 
     Parameters
     ----------
     log_probabilities : float32 (T, C)
-        The classes but the blank are the characters that `language` knows, in its order.
+        The classes other than the blank are the characters of `language`, in its order.
     blank : int
         Index of the blank class: 0 or C - 1.
     language : LanguageModel or Mixture
@@ -155,47 +167,47 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
     Returns
     -------
     list of int
-        The classes of the text with the largest product of the recogniser's probability, the language model's to
-        the power of its weight, and the factors for its characters.
+        Classes of the text that maximises the product of the recogniser's probability, the language model's
+        probability to the power of its weight, and the bonus for each character.
     """
     offset = 1 if blank == 0 else 0
     search, step = language.search, language.step
-    hopeless = HOPELESS * search.floor
+    new_prefix_floor = NEW_PREFIX_FLOOR * search.floor
     beam = [_Prefix(None, blank, language.start, in_blank=1.0)]
     before = -1
-    for time, row, tried in _likely(log_probabilities, blank, search):
+    for time, row, candidates in _uncertain_steps(log_probabilities, blank, search):
         if time > before + 1:
             for prefix in beam:
                 prefix.in_blank, prefix.in_character = prefix.in_blank + prefix.in_character, 0.0
         before = time
-        probability_of = dict(tried)
-        still = float(row[blank])
-        reached = dict.fromkeys(beam)
+        probability_of = dict(candidates)
+        blank_probability = float(row[blank])
+        next_beam = dict.fromkeys(beam)
         for prefix in beam:
             in_blank, in_character, last = prefix.in_blank, prefix.in_character, prefix.last
             total = in_blank + in_character
-            prefix.next_blank += total * still
+            prefix.next_blank += total * blank_probability
             if in_character:
                 repeated = probability_of.get(last)
                 prefix.next_character += in_character * (float(row[last]) if repeated is None else repeated)
-            known = prefix.longer
-            for at, probability in tried:
+            children = prefix.children
+            for at, probability in candidates:
                 if total * probability < search.floor:
                     break
                 # A repeated class begins a new character only after a blank.
                 gain = (in_blank if at == last else total) * probability
-                if at in known:
-                    longer, factor = known[at]
+                if at in children:
+                    longer, factor = children[at]
                 else:
                     log_probability, state = step(prefix.state, at - offset)
                     factor = exp(search.weight * log_probability + search.bonus)
-                    if gain * factor < hopeless:
+                    if gain * factor < new_prefix_floor:
                         continue
                     longer = _Prefix(prefix, at, state)
-                    known[at] = longer, factor
+                    children[at] = longer, factor
                 longer.next_character += gain * factor
-                reached[longer] = None
-        beam = _best_of(reached, search)
+                next_beam[longer] = None
+        beam = _prune(next_beam, search)
     edge = len(language.charset)
     best: _Prefix | None = max(
         beam, key=lambda p: (p.in_blank + p.in_character) * exp(search.weight * language.log_probability(p.state, edge))
@@ -208,13 +220,13 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
 
 
 def align(log_probabilities: NDArray[np.float32], classes: list[int], charset: str, blank: int) -> list[Character]:
-    """The best path of a given text (Viterbi over the CTC trellis), with where each character stands on it.
+    """Find the time steps of the characters of a given text, on its best path (Viterbi over the CTC trellis).
 
     Parameters
     ----------
     log_probabilities : float32 (T, C)
     classes : list of int
-        The text; not longer than the frames can hold, as those of `beam_search` are not.
+        The text, as `beam_search` returns it; it must fit into T time steps.
     charset : str
     blank : int
 
@@ -225,18 +237,18 @@ def align(log_probabilities: NDArray[np.float32], classes: list[int], charset: s
     if not classes:
         return []
     offset = 1 if blank == 0 else 0
-    # The states are the characters with a blank before, between and after them.
+    # The states are the characters, and a blank before, between and after them.
     states = np.full(2 * len(classes) + 1, blank)
     states[1::2] = classes
-    barred = np.full(len(states), -np.inf, np.float32)
-    barred[3::2][states[3::2] != states[1:-2:2]] = 0.0
+    skip_penalty = np.full(len(states), -np.inf, np.float32)
+    skip_penalty[3::2][states[3::2] != states[1:-2:2]] = 0.0
     emitted = log_probabilities[:, states]
-    # Two impossible states stand before the first, so that every state has two before it.
+    # Two impossible states precede the first, so that every state has two predecessors.
     scores = np.full((len(emitted), len(states) + 2), -np.inf, np.float32)
     scores[0, 2:4] = emitted[0, :2]
     skipped = np.empty(len(states), np.float32)
     for before, after, row in zip(scores[:-1], scores[1:, 2:], emitted[1:], strict=True):
-        np.add(before[:-2], barred, out=skipped)
+        np.add(before[:-2], skip_penalty, out=skipped)
         np.maximum(before[2:], before[1:-1], out=after)
         np.maximum(after, skipped, out=after)
         np.add(after, row, out=after)
@@ -245,7 +257,7 @@ def align(log_probabilities: NDArray[np.float32], classes: list[int], charset: s
     path[-1] = at
     for time in range(len(emitted) - 2, -1, -1):
         further, one, stayed = scores[time, at : at + 3].tolist()
-        further += float(barred[at])
+        further += float(skip_penalty[at])
         at -= 0 if stayed >= max(one, further) else 1 if one >= further else 2
         path[time] = at
     numbers = np.arange(1, len(states), 2)
@@ -259,13 +271,13 @@ def align(log_probabilities: NDArray[np.float32], classes: list[int], charset: s
 def decode(
     log_probabilities: NDArray[np.float32], charset: str, blank: int, language: LanguageModel | Mixture | None
 ) -> list[Character]:
-    """The characters of a line, by beam search where there is a language model and a step that leaves room for doubt.
+    """Decode a line: by beam search if there is a language model and an uncertain time step, else the best path.
 
     Parameters
     ----------
     log_probabilities : float32 (T, C)
     charset : str
-        Also that of the language model.
+        The same as that of the language model.
     blank : int
     language : LanguageModel, Mixture or None
     """

@@ -1,4 +1,4 @@
-"""Find the boxes of forms: check boxes, and combs, which are rows of boxes for one letter each."""
+"""Find check boxes, and combs, which are rows of boxes for one letter each."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from paragraph_ocr.pipeline.ink import SMALLEST, Ink, find_ink_mask, resized
 
 Grey = NDArray[np.uint8]
 
-# Lengths are in ascender heights of the page's lines, unless they are shares of something named.
-# Pixels of an ascender height on the page as it is searched for boxes.
+# Lengths are in ascender heights of the page's lines, unless stated otherwise.
+# The page is resized to ascenders of this many pixels for the search.
 ASCENDER = 24.0
 # Shorter straight strokes are parts of letters.
 SHORTEST_WALL = 0.6
-# A page is searched where straight strokes of such a length meet.
+# A page is searched only if straight strokes of this length meet.
 CORNER_WALL = 0.8
 CELL_WIDTH, CELL_HEIGHT = (0.6, 3.5), (0.6, 4.0)
-# Of a cell's area within its bounds, and of each of its sides that is drawn.
+# Minimum share of a cell in its bounding box, and of each side that must be drawn.
 RECTANGULAR, DRAWN = 0.85, 0.9
 CHECK_BOX_SIDE = (0.55, 2.4)
 # Width over height.
 SQUARE = (0.75, 1.34)
-# Around a check box so much is free of ink, but for a share of it, where a tick goes beyond the box.
+# Margin around a check box that must be blank, and the share of it that a tick may cover.
 MARGIN, OVERFLOW = 0.2, 0.15
-# A check box has a label, which begins or ends so near, on its level.
+# Maximum distance of a check box to the line that is its label.
 LABEL_GAP = 3.0
-# Share of ink within a check box at which it is as likely to be ticked as not, and how fast that changes.
+# Logistic function of the share of ink in a check box that gives the probability of a tick: midpoint and scale.
 TICKED, TICKED_STEP = 0.045, 0.012
 FEWEST_CELLS = 3
-# Cells of a comb: width over height, and by what share their widths differ at most.
+# Width over height of the cells of a comb, and the maximum relative difference of their widths.
 COMB_CELL, COMB_WIDTHS = (0.4, 1.7), 0.3
 WALL = 0.4
-# Of a composed line, the space on either side of a letter, and an empty cell, in heights of the cells.
+# Space on either side of a letter in the composed line, and the width of an empty cell, in heights of the cells.
 LETTER_SPACE, EMPTY_CELL = 0.06, 0.5
 PAPER = 255
 
 
 @dataclass(frozen=True)
 class CheckBox:
-    """A check box: its outer bounds in pixels of the page, whether it is ticked, and how sure that is, 0.5 to 1."""
+    """A check box: its outer bounds in pixels of the page, whether it is ticked, and the confidence in this, 0.5 to 1."""
 
     box: Box
     ticked: bool
@@ -54,7 +54,7 @@ class CheckBox:
 
     @property
     def word(self) -> Word:
-        """What stands for it in text."""
+        """The word that represents the check box in the text."""
         left, top, right, bottom = self.box
         polygon = ((left, top), (right, top), (right, bottom), (left, bottom))
         return Word("[x]" if self.ticked else "[ ]", self.confidence, polygon)
@@ -69,11 +69,11 @@ class Comb:
     cells : tuple of Box
         Inner bounds of the boxes, left to right, in pixels of the page.
     pixels : uint8 (h, w)
-        The letters beside each other as if they had been written without boxes, dark on light.
+        The letters composed into a line without boxes, dark on light.
     line : TextLine
-        On `pixels`.
+        The line in `pixels`.
     columns : float (K, 2)
-        Columns of `pixels` and of the page that stand for each other, both rising.
+        Corresponding columns of `pixels` and of the page, both in ascending order.
     """
 
     cells: tuple[Box, ...]
@@ -96,7 +96,7 @@ class Comb:
         )
 
     def placed(self, line: Line) -> Line:
-        """A line that was read of `pixels` as a line of the page."""
+        """Return a line that was read from `pixels` in coordinates of the page."""
         found = self.on_page
         return replace(
             line,
@@ -116,7 +116,7 @@ class Comb:
 
 @dataclass(frozen=True)
 class FormBoxes:
-    """What `find_form_boxes` found on a page, and the page without it."""
+    """The check boxes and combs of a page, and the page without them."""
 
     check_boxes: list[CheckBox] = field(default_factory=list)
     combs: list[Comb] = field(default_factory=list)
@@ -131,14 +131,14 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
     page : uint8 (H, W)
         Dark strokes on light paper, upright and evenly lit.
     lines : sequence of TextLine
-        Found on it; they tell how large its letters are, and label the check boxes.
+        Lines of the page, for the size of its letters and as labels of the check boxes.
     ink : Ink
-        The page's. Where it has no cell, there is none to look for.
+        Ink of the page; without corners of straight strokes in it, the page is not searched.
 
     Returns
     -------
     FormBoxes
-        Its page has paper in the place of check boxes and combs; it is None where there are none.
+        Its page has paper in place of check boxes and combs; it is None if there are none.
     """
     if not lines:
         return FormBoxes()
@@ -154,21 +154,20 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
         return FormBoxes()
     neighbours = [[other for other in cells if other is not cell and _adjoin(cell, other, unit)] for cell in cells]
     combs = [row for row in _rows(cells, unit) if _is_comb(row, cells, neighbours)]
-    wide, thick = (np.array([page.shape[1], page.shape[0]]) / small.shape[::-1]).tolist(), []
+    to_page = (np.array([page.shape[1], page.shape[0]]) / small.shape[::-1]).tolist()
     check_boxes = []
     for cell, beside in zip(cells, neighbours, strict=True):
         wall = _wall(mask, cell)
         outer = (cell[0] - wall, cell[1] - wall, cell[2] + wall, cell[3] + wall)
         if beside or not _is_check_box(mask, cell, outer, unit):
             continue
-        box = _scaled(outer, wide)
+        box = _scaled(outer, to_page)
         if not any(_labels(line, box, ascender) for line in lines):
             continue
         share = float(mask[_inner(cell)].mean())
         ticked = 1.0 / (1.0 + np.exp(-(share - TICKED) / TICKED_STEP))
         check_boxes.append(CheckBox(box, ticked > 0.5, float(max(ticked, 1.0 - ticked))))
-        thick.append(outer)
-    found = [comb for row in combs if (comb := _comb(small, mask, row, wide))]
+    found = [comb for row in combs if (comb := _comb(small, mask, row, to_page))]
     if not check_boxes and not found:
         return FormBoxes()
     clear = page.copy()
@@ -176,13 +175,13 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
     for left, top, right, bottom in [check_box.box for check_box in check_boxes]:
         _paint(clear, (left - margin, top - margin, right + margin, bottom + margin))
     for row in combs:
-        first, last = _scaled(row[0], wide), _scaled(row[-1], wide)
+        first, last = _scaled(row[0], to_page), _scaled(row[-1], to_page)
         _paint(clear, (first[0] - margin, first[1] - margin, last[2] + margin, last[3] + margin))
     return FormBoxes(check_boxes, found, clear)
 
 
 def label(lines: Sequence[Line], check_boxes: Sequence[CheckBox]) -> list[Line]:
-    """Lines with each check box as a word before, within or after the line that is its label.
+    """Add each check box as a word to the line that is its label.
 
     Parameters
     ----------
@@ -205,7 +204,7 @@ def label(lines: Sequence[Line], check_boxes: Sequence[CheckBox]) -> list[Line]:
 
 
 def _straight(mask: Grey, length: float) -> tuple[Grey, Grey]:
-    """The ink of straight strokes across and down that are at least so long."""
+    """Return the ink of straight horizontal and vertical strokes of at least a length."""
     pixels = max(5, round(length))
     across, down = (
         cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones(shape, np.uint8)) for shape in ((1, pixels), (pixels, 1))
@@ -214,7 +213,7 @@ def _straight(mask: Grey, length: float) -> tuple[Grey, Grey]:
 
 
 def _has_corners(mask: Grey, unit: float) -> bool:
-    """Whether straight strokes that are longer than those of most letters meet or cross."""
+    """Return whether straight strokes longer than those of most letters meet or cross."""
     across, down = _straight(mask, CORNER_WALL * unit)
     if not across.any() or not down.any():
         return False
@@ -223,7 +222,7 @@ def _has_corners(mask: Grey, unit: float) -> bool:
 
 
 def _cells(mask: Grey, unit: float) -> list[Box]:
-    """Inner bounds of rectangles with straight walls on all sides."""
+    """Return the inner bounds of rectangles with straight walls on all sides."""
     walls = cv2.dilate(cv2.bitwise_or(*_straight(mask, SHORTEST_WALL * unit)), np.ones((3, 3), np.uint8))
     contours, hierarchy = cv2.findContours(walls, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     cells = []
@@ -247,20 +246,20 @@ def _cells(mask: Grey, unit: float) -> list[Box]:
             walls[bottom : bottom + 2, left:right].T,
         )
         if all(side.size and side.any(axis=1).mean() >= DRAWN for side in sides):
-            # The walls were made thicker by a pixel.
+            # Dilation widened the walls by a pixel.
             cells.append((left - 1.0, top - 1.0, right + 1.0, bottom + 1.0))
     return cells
 
 
 def _adjoin(cell: Box, other: Box, unit: float) -> bool:
-    """Whether two cells share a wall."""
+    """Return whether two cells share a wall."""
     across = max(cell[0], other[0]) - min(cell[2], other[2])
     down = max(cell[1], other[1]) - min(cell[3], other[3])
     return max(across, down) <= WALL * unit and min(across, down) < 0
 
 
 def _rows(cells: Sequence[Box], unit: float) -> list[list[Box]]:
-    """Cells of a size beside each other, left to right, with nothing but a wall between them."""
+    """Group cells of equal size that are separated only by a wall into rows, from left to right."""
     rows: list[list[Box]] = []
     for cell in sorted(cells):
         for row in rows:
@@ -285,7 +284,7 @@ def _is_comb(row: Sequence[Box], cells: Sequence[Box], neighbours: Sequence[Sequ
 
 
 def _wall(mask: Grey, cell: Box) -> int:
-    """How thick a cell's walls are, pixels."""
+    """Return the thickness of a cell's walls in pixels."""
     left, top, right, bottom = (round(value) for value in cell)
     middle, centre = (top + bottom) // 2, (left + right) // 2
     rays = (mask[middle, right:], mask[middle, :left][::-1], mask[:top, centre][::-1], mask[bottom:, centre])
@@ -310,7 +309,7 @@ def _is_check_box(mask: Grey, cell: Box, outer: Box, unit: float) -> bool:
 
 
 def _labels(line: TextLine, box: Box, ascender: float) -> bool:
-    """Whether a line stands beside a check box, or around it."""
+    """Return whether a line is beside a check box or around it."""
     left, right = float(line.baseline[0, 0]), float(line.baseline[-1, 0])
     middle = (box[0] + box[2]) / 2
     level = float(np.interp(middle, line.baseline[:, 0], line.baseline[:, 1]))
@@ -319,7 +318,7 @@ def _labels(line: TextLine, box: Box, ascender: float) -> bool:
 
 
 def _distance(line: Line, check_box: CheckBox) -> float:
-    """How far a line is from being a check box's label: what stands to the right of it comes first."""
+    """Return the distance of a line from a check box as its label; lines to the right are preferred."""
     left, top, right, bottom = check_box.box
     side = bottom - top
     xs, ys = zip(*line.polygon, strict=True)
@@ -331,8 +330,8 @@ def _distance(line: Line, check_box: CheckBox) -> float:
     return float(across + 20.0 * beside + abs((min(ys) + max(ys)) / 2 - (top + bottom) / 2) / side)
 
 
-def _comb(small: Grey, mask: Grey, row: Sequence[Box], wide: Sequence[float]) -> Comb | None:
-    """The letters of a row of cells as a line of their own, or None where all are empty."""
+def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float]) -> Comb | None:
+    """Compose the letters of a row of cells into a line; return None if all cells are empty."""
     top = round(max(cell[1] for cell in row)) + 1
     bottom = round(min(cell[3] for cell in row)) - 1
     height = bottom - top
@@ -366,14 +365,14 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], wide: Sequence[float]) ->
     ascender = max(baseline - float(np.median(tops)), 0.3 * height)
     ends = np.array([[columns[0][0], baseline], [columns[-1][0], baseline]], np.float32)
     across = np.array(columns, np.float64)
-    across[:, 1] *= wide[0]
-    # Composed lines have paper around them, as lines of a page have.
+    across[:, 1] *= to_page[0]
+    # Composed lines get a margin, like that of lines on a page.
     border = round(0.5 * ascender)
     padded = cv2.copyMakeBorder(pixels, 0, 0, border, border, cv2.BORDER_CONSTANT, value=PAPER)
     across[:, 0] += border
     ends[:, 0] += border
     return Comb(
-        tuple(_scaled((cell[0], top, cell[2], bottom), wide) for cell in row),
+        tuple(_scaled((cell[0], top, cell[2], bottom), to_page) for cell in row),
         np.asarray(padded, np.uint8),
         TextLine(ends, ascender, 0.3 * ascender, 1.0),
         across,
@@ -381,7 +380,7 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], wide: Sequence[float]) ->
 
 
 def _inner(cell: Box) -> tuple[slice, slice]:
-    """The pixels of a cell that are not near its walls."""
+    """Return the pixels of a cell that are not near its walls."""
     margin = max(2, round(0.12 * (cell[3] - cell[1])))
     left, top, right, bottom = (round(value) for value in cell)
     return slice(top + margin, max(bottom - margin, top + margin + 1)), slice(
@@ -390,14 +389,14 @@ def _inner(cell: Box) -> tuple[slice, slice]:
 
 
 def _paint(page: Grey, box: Box) -> None:
-    """Put paper over a box of a page."""
+    """Fill a box of a page with the colour of its paper."""
     left, top, right, bottom = (max(round(value), 0) for value in box)
     part = page[top:bottom, left:right]
     part[:] = np.percentile(part, 90) if part.size else PAPER
 
 
-def _scaled(box: Box, wide: Sequence[float]) -> Box:
-    return (box[0] * wide[0], box[1] * wide[1], box[2] * wide[0], box[3] * wide[1])
+def _scaled(box: Box, to_page: Sequence[float]) -> Box:
+    return (box[0] * to_page[0], box[1] * to_page[1], box[2] * to_page[0], box[3] * to_page[1])
 
 
 def _points(points: NDArray[np.float32]) -> DocumentPoints:

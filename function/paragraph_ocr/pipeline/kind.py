@@ -1,4 +1,4 @@
-"""Strips of a page's lines in; whether they are handwritten or printed, and so the page's kind, out."""
+"""Classify pages as handwritten, printed, mixed or blank, from features of their lines."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, cut, f
 KINDS = ("handwritten", "printed", "mixed", "blank")
 GEOMETRY = Geometry(height=48, width=1024)
 PATH = FOLDER / "kind.json"
-# Of the length of a page's lines, as much of the other kind makes it mixed; less is a letterhead, or lines misjudged.
+# Minimum share of either kind in the length of a mixed page's lines; less is a letterhead or misclassified lines.
 MIXED = 0.2
 
 _BINS = 12
-# Columns over which a typeset line keeps its height, and a hand does not.
+# Number of columns over which a typeset line keeps its height, unlike handwriting.
 _WINDOW = 96
-# Deviations from the mean beyond which a feature says no more.
-_FAR = 4.0
-# Letters of a typewriter stand this many columns apart, at a strip's height.
+# Features are clipped at this many standard deviations.
+_MAX_DEVIATION = 4.0
+# Pitch of typewriters, in columns of a strip.
 _PITCHES = slice(8, 40)
 
 
 def features(strip: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What tells print from handwriting in a line: directions of edges, evenness of heights, pitch and stroke.
+    """Compute features of a line: directions of edges, evenness of heights, pitch and stroke width.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class KindModel:
     Attributes
     ----------
     mean, scale : float64 (F,)
-        By which features are made comparable.
+        For standardising the features.
     weights : float64 (2 F,)
         Of the features, then of their squares.
     bias : float
@@ -102,18 +102,18 @@ class KindModel:
     bias: float
 
     def expand(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What the weights weigh, float64 (N, 2 F), of features float32 (N, F)."""
-        even = np.clip((values - self.mean) / self.scale, -_FAR, _FAR)
-        return np.concatenate([even, even**2], axis=1)
+        """Standardise features float32 (N, F) and append their squares: float64 (N, 2 F)."""
+        standardised = np.clip((values - self.mean) / self.scale, -_MAX_DEVIATION, _MAX_DEVIATION)
+        return np.concatenate([standardised, standardised**2], axis=1)
 
     def printed(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How likely each line is printed, float64 (N,), by its features float32 (N, F)."""
+        """Return the probability that each line is printed, float64 (N,), from features float32 (N, F)."""
         return np.asarray(1 / (1 + np.exp(-(self.expand(values) @ self.weights + self.bias))))
 
 
 @cache
 def load() -> KindModel:
-    """The committed model; raises ModelError when it cannot be read."""
+    """Load the packaged model; raises ModelError if it cannot be read."""
     try:
         content = json.loads(PATH.read_text(encoding="utf-8"))
         mean, scale, weights = (np.array(content[key], np.float64) for key in ("mean", "scale", "weights"))
@@ -123,13 +123,17 @@ def load() -> KindModel:
 
 
 def line_features(pixels: NDArray[np.uint8], lines: Sequence[Line]) -> NDArray[np.float32]:
-    """The features of each line of a page, float32 (N, F).
+    """Compute the features of each line of a page.
 
     Parameters
     ----------
     pixels : uint8 (H, W)
     lines : sequence of Line
-        As found on it: their polygons run along the baseline above and back below it.
+        Lines whose polygons follow the baseline above it and return below it.
+
+    Returns
+    -------
+    float32 (N, F)
     """
     pixels = dark_on_light(pixels)
     values = []
@@ -142,7 +146,7 @@ def line_features(pixels: NDArray[np.uint8], lines: Sequence[Line]) -> NDArray[n
 
 
 def kind_of_page(pixels: NDArray[np.uint8], lines: Sequence[Line]) -> str:
-    """The kind of a page that was read.
+    """Classify a page.
 
     Parameters
     ----------
@@ -162,6 +166,6 @@ def kind_of_page(pixels: NDArray[np.uint8], lines: Sequence[Line]) -> str:
 
 
 def kind_of_file(kinds: Iterable[str]) -> str:
-    """The kind of a file by those of its pages: blank ones count for nothing among others."""
-    found = set(kinds) - {"blank"}
-    return "blank" if not found else found.pop() if len(found) == 1 else "mixed"
+    """Return the kind of a file from those of its pages, of which blank ones are ignored."""
+    distinct = set(kinds) - {"blank"}
+    return "blank" if not distinct else distinct.pop() if len(distinct) == 1 else "mixed"

@@ -1,4 +1,4 @@
-"""A table of character contexts in; how likely each next character is after a text out."""
+"""Character n-gram language models: the probability of the next character after a text, and the language of a page."""
 
 from __future__ import annotations
 
@@ -19,50 +19,50 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, read_verified
 
-# What stands before a line's first character and after its last.
+# The symbol before the first character of a line and after its last.
 EDGE = "\n"
-# The code of the model of all languages that have none of their own.
+# The code of the model for all languages without their own.
 OTHERS = "xx"
-# Steps that are kept in mind, at about 200 bytes each.
-REMEMBERED = 30_000
-# Natural logarithm of the probability of a character that a model does not know.
+# Cached steps, at about 200 bytes each.
+CACHE_SIZE = 30_000
+# Log probability of a character that a model lacks.
 UNKNOWN = -14.0
-# What a character counts at least when languages are told apart: an error is no evidence against one.
-WORST = -7.0
-# Characters stand in each other's context, so that each says less than if it stood alone.
-CAUTION = 0.35
-# A page is read with at most so many languages, of which each has at least this probability.
-MIXED, DOUBT = 2, 0.02
+# Lower bound of a character's log probability in identification, so that a recognition error rules out no language.
+MIN_LOG_PROBABILITY = -7.0
+# Weight of each character's evidence in identification, since neighbouring characters are not independent.
+EVIDENCE_WEIGHT = 0.35
+# Maximum number of languages with which a page is read, and minimum probability of each.
+MAX_LANGUAGES, MIN_PROBABILITY = 2, 0.02
 ARRAYS = ("characters", "longer", "shorter", "backoff", "starts", "followers", "costs")
 BYTES = [bytes([value]) for value in range(256)]
-# By name: a buffer, where the array begins in it and how many bytes it takes.
+# The buffer of each array, its offset in the buffer, and its size in bytes, by the array's name.
 Arrays = dict[str, tuple[bytes | mmap.mmap, int, int]]
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a character n-gram model knows: a tree, where a context branches from what it is without its last character.
+    """The parameters of a character n-gram model: a tree whose nodes are contexts.
 
-    The empty context is the first; then come those of one character, of two, and so on, each length sorted by the
-    characters. With each context, what it begins with and what it ends in are there too. Costs are negative log
-    probabilities in steps of 1 / `scale` nats.
+    A context is a child of the context without its last character. The contexts are in breadth-first order, from the
+    empty one, and those of one length are sorted by their characters. All prefixes and suffixes of a context are
+    contexts, too. Costs are negative log probabilities in units of 1 / `scale` nats.
 
     Attributes
     ----------
     charset : str
-        The characters that it knows; `EDGE` counts as one more, the last.
+        Characters of the model; `EDGE` has the index after the last.
     characters : uint8 (contexts,)
         Index in the charset of each context's last character.
     longer : uint32 (contexts + 1,)
-        Where the contexts begin that are one character longer than each.
+        Index of each context's first child.
     shorter : uint32 (contexts,)
-        Each without its first character.
+        Index of each context without its first character.
     backoff : uint8 (contexts,)
-        Added to the cost after the next shorter context, for a character that a context has none for.
+        Added to the cost in the next shorter context, for a character without an entry in this one.
     starts : uint32 (contexts + 1,)
-        Where the characters that follow each context begin in `followers` and `costs`.
+        Index in `followers` and `costs` of each context's first entry.
     followers : uint8 (entries,)
-        Index in the charset of a character seen after a context; the empty context has all.
+        Index in the charset of a character after a context; the empty context has all characters.
     costs : uint8 (entries,)
     scale : float
     """
@@ -80,23 +80,23 @@ class Table:
 
 @dataclass(frozen=True)
 class Search:
-    """How `ctc.beam_search` weighs and prunes.
+    """Parameters of `ctc.beam_search`.
 
     Attributes
     ----------
     width : int
-        Prefixes that are kept at each step.
+        Maximum number of prefixes at each time step.
     weight : float
-        Power of the language model's probability beside the recogniser's.
+        Exponent of the language model's probability.
     bonus : float
-        Natural logarithm of a factor for every character, against the language model's liking for short texts.
+        Log of a factor for each character, which offsets the language model's preference for short texts.
     floor : float
-        What is less probable than this, beside the best prefix, is dropped, and no prefix is made longer by it.
+        Prefixes less probable than this, relative to the best one, are dropped; less probable classes are not tried.
     sure : float
-        Steps whose blank has a higher probability are taken as blank.
+        Time steps at which the blank has a higher probability count as blank.
     other_case : float
-        Share of the probability of a letter in the other case that counts for one that begins a word: prose says little
-        about the capitals of forms, lists and tables, which the picture shows.
+        Share of the probability of the same letter in the other case that is added at the beginning of a word, since
+        prose has fewer capitals than forms, lists and tables.
     """
 
     width: int
@@ -108,31 +108,32 @@ class Search:
 
 
 class LanguageModel:
-    """A character n-gram model with backoff (Katz 1987) whose contexts are as long as they are worth.
+    """A character n-gram model with backoff (Katz 1987) and contexts of variable length.
 
     Parameters
     ----------
-    table : Table or mapping of str to (buffer, offset, count)
-        The arrays of a table, or where each lies in a buffer that has bytes' `find`, such as a memory map.
-    charset : str
-        The characters of the table.
+    table : Table or mapping of str to (buffer, offset, size)
+        A table, or the location of its arrays in buffers with the method `find`, such as memory maps.
     search : Search
-        How it is to be used.
+        Parameters of the beam search with this model.
+    charset : str, optional
+        The characters of the table, if it is given as buffers.
     reader_charset : str, optional
-        The characters by whose index it is asked, where they are others than the table's. Those that the table lacks
-        are all equally unlikely, and after them the model begins anew.
-    scale : float
-        Steps of a cost in a nat.
+        The characters that the indices of the methods refer to, if other than the table's. Characters that the table
+        lacks have the probability `UNKNOWN`, and reset the context.
+    scale : float, optional
+        Units of a cost per nat, if the table is given as buffers.
 
     Attributes
     ----------
     charset : str
-        The characters by whose index it is asked.
+        The characters that the indices of the methods refer to.
     search : Search
     start : int
         The state at the beginning of a line.
     step : callable
-        `log_probability` and `after` of a state and a character, remembered: the prefixes of a page share most states.
+        Returns the log probability of a character in a state, and the next state; cached, since the prefixes of a page
+        share most states.
     """
 
     def __init__(
@@ -167,10 +168,10 @@ class LanguageModel:
         self._other_case = [indices.get(character.swapcase(), at) for at, character in enumerate(self.charset)]
         self._begins_word = [not character.isalnum() for character in charset] + [True]
         self.start = self.after(0, len(self.charset))
-        self.step = lru_cache(REMEMBERED)(lambda state, at: (self._score(state, at), self.after(state, at)))
+        self.step = lru_cache(CACHE_SIZE)(lambda state, at: (self._score(state, at), self.after(state, at)))
 
     def _score(self, state: int, character: int) -> float:
-        """`log_probability`, with the share of the other case where a word begins."""
+        """Return `log_probability`, with the share of the other case at the beginning of a word."""
         own = self.log_probability(state, character)
         share = self.search.other_case
         if not share or character >= len(self._other_case) or (other := self._other_case[character]) == character:
@@ -184,43 +185,43 @@ class LanguageModel:
         place = self._places[character]
         if place < 0:
             return UNKNOWN
-        sought, cost = BYTES[place], 0
+        wanted, cost = BYTES[place], 0
         followers, entry, starts = self._followers, self._entry, self._starts
         while True:
-            at = followers.find(sought, entry + starts[state], entry + starts[state + 1])
+            at = followers.find(wanted, entry + starts[state], entry + starts[state + 1])
             if at >= 0:
                 return -(cost + self._costs[at - entry]) * self._nats
             cost += self._backoff[state]
             state = self._shorter[state]
 
     def after(self, state: int, character: int) -> int:
-        """The state that a character, by its index, leads to: the longest known context that the text then ends in."""
+        """Return the state after a character, by its index: the longest context that the text then ends in."""
         place = self._places[character]
         if place < 0:
             return 0
-        sought, first, longer = BYTES[place], self._first, self._longer
+        wanted, first, longer = BYTES[place], self._first, self._longer
         while True:
-            at = self._characters.find(sought, first + longer[state], first + longer[state + 1])
+            at = self._characters.find(wanted, first + longer[state], first + longer[state + 1])
             if at >= 0 or state == 0:
                 return max(at - first, 0)
             state = self._shorter[state]
 
 
 class Mixture:
-    """Several models of one charset, the probability of a character being the weighted mean of theirs.
+    """A mixture of models with one charset: the probability of a character is the weighted mean of theirs.
 
     Parameters
     ----------
     models : sequence of LanguageModel
     weights : sequence of float
-        Positive; their sum is 1.
+        Positive, with a sum of 1.
     """
 
     def __init__(self, models: Sequence[LanguageModel], weights: Sequence[float]) -> None:
         self.charset, self.search = models[0].charset, models[0].search
         self._models, self._weights = tuple(models), tuple(weights)
         self.start: tuple[int, ...] = tuple(model.start for model in models)
-        self.step = lru_cache(REMEMBERED)(self._step)
+        self.step = lru_cache(CACHE_SIZE)(self._step)
 
     def _step(self, state: tuple[int, ...], character: int) -> tuple[float, tuple[int, ...]]:
         steps = [model.step(own, character) for model, own in zip(self._models, state, strict=True)]
@@ -232,17 +233,17 @@ class Mixture:
         return self.step(state, character)[0]
 
     def after(self, state: tuple[int, ...], character: int) -> tuple[int, ...]:
-        """The state that a character, by its index, leads to."""
+        """Return the state after a character, by its index."""
         return self.step(state, character)[1]
 
 
 class Languages:
-    """The language models of a reader, and which of them a page is read with.
+    """The language models of a reader, and the choice among them for a page.
 
     Parameters
     ----------
     models : mapping of str to LanguageModel
-        By the code of the language, ISO 639-1; ``xx`` is that of all other languages.
+        By the code of the language, ISO 639-1; ``xx`` is the model for all other languages.
     """
 
     def __init__(self, models: Mapping[str, LanguageModel]) -> None:
@@ -252,18 +253,18 @@ class Languages:
 
     @classmethod
     def load(cls, path: Path, charset: str | None = None) -> Languages:
-        """The models in a file that `save` wrote, used as the card beside it says, memory-mapped.
+        """Load a file that `save` wrote as memory maps, with the settings of the card beside it.
 
         Parameters
         ----------
         path : Path
         charset : str, optional
-            The characters by whose index the models are asked; the card's where it is left out.
+            The reader's charset; the card's by default.
 
         Raises
         ------
         ModelError
-            The file or its card is missing, the file's hash is not the card's, or it holds something else.
+            The file or its card is missing or invalid, or the hashes differ.
         """
         try:
             card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -292,12 +293,17 @@ class Languages:
             ) from error
 
     def identify(self, texts: Sequence[str]) -> dict[str, float]:
-        """How likely a page is in each language, by what its lines seem to say.
+        """Identify the language of a page.
 
         Parameters
         ----------
         texts : sequence of str
-            Lines as the recogniser reads them by itself; errors among them do no harm.
+            Lines as decoded without a language model; they may contain errors.
+
+        Returns
+        -------
+        dict of str to float
+            Probability of each language.
         """
         index = {character: at for at, character in enumerate(self.charset)}
         scores = {}
@@ -309,21 +315,21 @@ class Languages:
                     if (at := index.get(character)) is None:
                         continue
                     probability, state = model.step(state, at)
-                    total += max(probability, WORST)
-            scores[language] = CAUTION * total
+                    total += max(probability, MIN_LOG_PROBABILITY)
+            scores[language] = EVIDENCE_WEIGHT * total
         best = max(scores.values())
         weights = {language: exp(score - best) for language, score in scores.items()}
         total = sum(weights.values())
         return {language: weight / total for language, weight in weights.items()}
 
     def given(self, codes: Sequence[str]) -> dict[str, float]:
-        """Equal weights of the languages that somebody names, ISO 639-1; those without a model count as `OTHERS`."""
+        """Return equal weights for given languages, ISO 639-1; those without a model count as `OTHERS`."""
         return dict.fromkeys((code if code in self.models else OTHERS for code in codes), 1.0)
 
-    def model(self, likely: Mapping[str, float]) -> LanguageModel | Mixture:
-        """The model for a page, of its likeliest languages: their mixture, or one alone that leaves no doubt."""
-        ranked = sorted(likely.items(), key=lambda item: item[1], reverse=True)[:MIXED]
-        chosen = [(language, weight) for language, weight in ranked if weight >= DOUBT]
+    def model(self, probabilities: Mapping[str, float]) -> LanguageModel | Mixture:
+        """Return the model for a page from the probabilities of its languages: one model, or a mixture of two."""
+        ranked = sorted(probabilities.items(), key=lambda item: item[1], reverse=True)[:MAX_LANGUAGES]
+        chosen = [(language, weight) for language, weight in ranked if weight >= MIN_PROBABILITY]
         if len(chosen) < 2:
             return self.models[ranked[0][0]]
         total = sum(weight for _, weight in chosen)
@@ -331,7 +337,7 @@ class Languages:
 
 
 def save(tables: Mapping[str, Table], path: Path) -> dict[str, Any]:
-    """Write tables to an uncompressed npz, and give what its card says of each language."""
+    """Write tables to an uncompressed npz, and return the entries of its card for each language."""
     np.savez(
         path, **{f"{language}.{name}": getattr(table, name) for language, table in tables.items() for name in ARRAYS}
     )
@@ -342,7 +348,7 @@ def save(tables: Mapping[str, Table], path: Path) -> dict[str, Any]:
 
 
 def _map(path: Path) -> Arrays:
-    """Where each array of an uncompressed npz lies in a memory map of the file."""
+    """Map an uncompressed npz into memory, and return the location of each array."""
     with path.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     arrays: Arrays = {}

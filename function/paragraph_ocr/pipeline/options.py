@@ -1,4 +1,4 @@
-"""What a caller may ask of reading: which pages, in which languages, of which characters, and how text is written."""
+"""Options of reading a file: its pages, languages and characters, and the form of the text."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from paragraph_ocr.pipeline.charset import CHARSETS
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What is asked of reading a file.
+    """Options of reading a file.
 
     Attributes
     ----------
     languages : tuple of str
-        That pages are in, ISO 639-1; each page's is told by what its lines say where there are none.
+        Languages of the pages, ISO 639-1; if empty, the language of each page is identified from its text.
     pages : tuple of PageRange
-        That are read; all where there are none.
+        Pages to read; all if empty.
     joined, marked : bool
-        As `document.TextStyle` has them.
+        See `document.TextStyle`.
     charset : str or None
-        A key of `charset.CHARSETS`: what lines may consist of.
+        Restriction of the text of each line, a key of `charset.CHARSETS`.
     """
 
     languages: tuple[str, ...] = ()
@@ -37,7 +37,13 @@ NO_OPTIONS = ReadOptions()
 
 
 def parse_languages(text: str, known: Collection[str]) -> tuple[str, ...]:
-    """Codes of languages, parted by commas, each of them among the known; raises MalformedRequest, naming these."""
+    """Parse comma-separated codes of languages.
+
+    Raises
+    ------
+    MalformedRequest
+        A code is not in `known`; the message lists these.
+    """
     codes = tuple(dict.fromkeys(code.strip().lower() for code in text.split(",")))
     if unknown := [code for code in codes if code not in known]:
         named = (
@@ -48,7 +54,7 @@ def parse_languages(text: str, known: Collection[str]) -> tuple[str, ...]:
 
 
 def parse_charset(text: str) -> str:
-    """The name of a set of characters or of a pattern; raises MalformedRequest, naming those that there are."""
+    """Parse the name of a set of characters or of a pattern; raises MalformedRequest if there is none of that name."""
     if text not in CHARSETS:
         raise MalformedRequest(f"charset must be one of {', '.join(CHARSETS)}.")
     return text

@@ -1,4 +1,4 @@
-"""A page and one line's baseline and heights in; the recogniser's fixed-height strip out, and the way back."""
+"""Cut a line along its curved baseline into a strip of fixed height, and map strip positions back to the page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Pixels of a longer side that need not become more.
-ENOUGH_PIXELS = 6000
+# Pages are not enlarged beyond this many pixels on the longer side.
+MAX_ENLARGED_SIDE = 6000
 
 Points = NDArray[np.float32]
 Grey = NDArray[np.uint8]
@@ -17,21 +17,21 @@ Grey = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Geometry:
-    """What part of the page a strip shows, and how large.
+    """Size of a strip, and the part of the page that it shows.
 
     Attributes
     ----------
     height, width : int
-        Rows of every strip, and the columns that the recogniser sees at once.
+        Rows of every strip, and columns of the recogniser's input.
     window : float
-        How many times the line's height (ascender to descender) the strip shows, so that letters which the detector
-        measured short still stand inside.
+        Height that the strip shows, relative to the line's height (ascender to descender); more than 1, in case the
+        detector underestimates it.
     baseline : float
-        Share of the strip's height at which the baseline lies.
+        Position of the baseline, as a share of the strip's height.
     squeeze : float
-        A line of up to this many widths is squeezed into one; a longer one makes a strip of several.
+        A line of up to this many widths is compressed into one; a longer one makes a strip of several widths.
     widths : float
-        The most widths that a strip may have; what is longer still is squeezed into them.
+        Maximum number of widths of a strip; longer lines are compressed into them.
     """
 
     height: int
@@ -44,14 +44,14 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How grey levels become ink.
+    """Conversion of grey levels to ink.
 
     Attributes
     ----------
     dark, paper : float
         Percentiles of the grey levels that count as full ink and as bare paper.
     contrast : float
-        Smallest span between the two: what has less is taken to be blank, not stretched until its noise looks like ink.
+        Minimum difference between the two, which keeps the noise of blank images from being amplified to ink.
     """
 
     dark: float = 2.0
@@ -61,7 +61,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Frame:
-    """The curved coordinate frame of one line: where each strip column stands on the page.
+    """The curved coordinate frame of a line, which maps each column of the strip to the page.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Frame:
     height: int
 
     def to_page(self, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Points:
-        """Page positions of strip positions.
+        """Map strip positions to page positions.
 
         Parameters
         ----------
@@ -102,12 +102,16 @@ class Frame:
 
 
 def resample(line: Points, step: float) -> Points:
-    """Points every `step` pixels of arc length along a polyline, both ends included.
+    """Return points every `step` pixels of arc length along a polyline, including both ends.
 
     Parameters
     ----------
     line : float32 (K, 2), K at least 2
     step : float, pixels
+
+    Returns
+    -------
+    float32 (N, 2)
     """
     lengths = np.hypot(*np.diff(line, axis=0).T)
     arc = np.concatenate([[0.0], np.cumsum(lengths)])
@@ -117,7 +121,7 @@ def resample(line: Points, step: float) -> Points:
 
 
 def smooth(line: Points, window: int) -> Points:
-    """A polyline of evenly spaced points, each the mean of `window` neighbours; the ends are continued straight."""
+    """Smooth a polyline of evenly spaced points by a moving average over `window` points, with straight ends."""
     half = min(window, len(line) - 1) // 2
     if half < 1:
         return line
@@ -129,7 +133,7 @@ def smooth(line: Points, window: int) -> Points:
 
 
 def frame(baseline: Points, ascender: float, descender: float, geometry: Geometry, stretch: float = 1.0) -> Frame:
-    """The strip frame of a line.
+    """Return the frame of the strip of a line.
 
     Parameters
     ----------
@@ -139,13 +143,13 @@ def frame(baseline: Points, ascender: float, descender: float, geometry: Geometr
         Heights above and below the baseline, pixels of the page.
     geometry : Geometry
     stretch : float
-        How many times as many columns the strip has as it would otherwise.
+        Factor of the number of columns.
     """
     line_height = max(ascender + descender, 1.0)
     scale = geometry.height / (geometry.window * line_height)
     sampled = resample(baseline, max(1.0, line_height / 8))
     line = smooth(sampled, 16)
-    # Half a line height of context at both ends: first and last strokes often reach past the baseline.
+    # A quarter of the line height is added at both ends, since the first and last strokes often exceed the baseline.
     start, end = line[0] - line[min(8, len(line) - 1)], line[-1] - line[-min(9, len(line))]
     reach = 0.25 * line_height
     line = np.concatenate(
@@ -171,7 +175,7 @@ def frame(baseline: Points, ascender: float, descender: float, geometry: Geometr
 
 
 def cut(page: Grey, line: Frame) -> Grey:
-    """The strip of a frame, in the page's grey levels.
+    """Sample the strip of a frame from a page, in grey levels.
 
     Parameters
     ----------
@@ -180,22 +184,22 @@ def cut(page: Grey, line: Frame) -> Grey:
 
     Returns
     -------
-    uint8 (line.height, columns); what lies beyond the page repeats its edge
+    uint8 (line.height, columns); beyond the page, its edge is repeated
     """
     rows = (np.arange(line.height, dtype=np.float32) - np.float32(line.baseline_row))[:, None]
-    # A column is straight, so it reaches farthest at its ends.
+    # Columns are straight, so their ends bound the part of the page.
     ends = np.concatenate([line.origins + row * line.downs for row in rows[[0, -1], 0]])
     left, top = np.floor(ends.min(axis=0)).astype(int) - 2
     right, bottom = np.ceil(ends.max(axis=0)).astype(int) + 3
     left, top = np.clip([left, top], 0, [page.shape[1] - 1, page.shape[0] - 1])
     right, bottom = np.clip([right, bottom], [left + 1, top + 1], [page.shape[1], page.shape[0]])
     part = page[top:bottom, left:right]
-    # Remapping samples points: shrink the part first where a strip pixel covers more than one of the page.
+    # Remapping samples points, so the part is reduced first if a strip pixel covers more than one of the page.
     middle = len(line.origins) // 2
     steps = np.stack([line.downs[middle], line.origins[middle] - line.origins[middle - 1]])
-    shrink = float(np.hypot(*steps.T).min())
-    if shrink > 1.3:
-        size = (max(1, round(part.shape[1] / shrink)), max(1, round(part.shape[0] / shrink)))
+    reduction = float(np.hypot(*steps.T).min())
+    if reduction > 1.3:
+        size = (max(1, round(part.shape[1] / reduction)), max(1, round(part.shape[0] / reduction)))
         part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
         factor = np.array([size[0] / (right - left), size[1] / (bottom - top)], np.float32)
     else:
@@ -208,19 +212,19 @@ def cut(page: Grey, line: Frame) -> Grey:
 
 
 def with_square_pixels(page: Grey, pixel_aspect: float) -> Grey:
-    """A page with pixels as tall as wide: enlarged where they are too few, shrunk where there are enough.
+    """Resize a page to square pixels: enlarged along the shorter side of its pixels, or reduced if it is large.
 
     Parameters
     ----------
     page : uint8 (H, W)
     pixel_aspect : float
-        How many times as tall as wide its pixels are.
+        Height over width of its pixels.
     """
     if pixel_aspect == 1.0:
         return page
     height, width = page.shape
     across, down = (1.0, pixel_aspect) if pixel_aspect > 1 else (1 / pixel_aspect, 1.0)
-    if max(height * down, width * across) > ENOUGH_PIXELS:
+    if max(height * down, width * across) > MAX_ENLARGED_SIDE:
         across, down = across / max(across, down), down / max(across, down)
     size = (max(1, round(width * across)), max(1, round(height * down)))
     method = cv2.INTER_AREA if across * down < 1 else cv2.INTER_CUBIC
@@ -228,7 +232,7 @@ def with_square_pixels(page: Grey, pixel_aspect: float) -> Grey:
 
 
 def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:
-    """Ink between 0 (paper) and about 1 (the darkest strokes), whatever the paper's tone and the ink's strength.
+    """Normalise grey levels to ink: 0 is paper, about 1 the darkest strokes, for any paper and ink.
 
     Parameters
     ----------
