@@ -46,7 +46,7 @@ PAPER = 255
 
 @dataclass(frozen=True)
 class CheckBox:
-    """A check box: its outer bounds in pixels of the page, whether it is ticked, and the confidence in this, 0.5 to 1."""
+    """A check box: outer bounds in pixels of the page, whether it is ticked, and the confidence in this, 0.5 to 1."""
 
     box: Box
     ticked: bool
