@@ -1,4 +1,4 @@
-"""Compute how long 1,000 to 1,000,000,000 pages take, what they cost, and which limit of AWS sets the pace.
+"""Compute time and cost of 1,000 to 1,000,000,000 pages, and which quota of AWS limits the rate.
 
     python -m benchmarks.capacity --seconds 1.0 --memory 1769 > docs/capacity.md
 
@@ -27,7 +27,7 @@ COPY = "stored copy, 2026-11"
 
 @dataclass(frozen=True)
 class Work:
-    """Demands of reading: seconds a page, megabytes of the function, pages a batch, forms written, the processor."""
+    """Resources of reading: seconds per page, memory of the function in MB, pages per batch, formats, processor."""
 
     seconds: float
     memory: int
@@ -38,7 +38,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Limit:
-    """A quota as it is given, the pages a second that it lets through, and where it stands."""
+    """A quota, the pages per second that it allows, and its source."""
 
     name: str
     quota: str
@@ -50,7 +50,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Setting:
-    """An account: invocations at once, state transitions a second, and partitions of the results bucket."""
+    """Quotas of an account: concurrent invocations, state transitions per second, partitions of the results bucket."""
 
     name: str
     concurrency: int
@@ -70,7 +70,7 @@ PARTITIONS = "S3 divides a busy prefix by itself, in half an hour or more"
 
 
 def limits(work: Work, setting: Setting) -> list[Limit]:
-    """Every limit of a setting, the tightest first."""
+    """Return the limits of a configuration in ascending order."""
     return sorted(
         [
             Limit(
@@ -135,7 +135,7 @@ def duration(seconds: float) -> str:
 
 
 def costs(work: Work, pages: int) -> prices.Bill:
-    """Cost of reading pages, a file each."""
+    """Return the cost of reading pages in separate files."""
     gigabyte_seconds = pages * work.seconds * work.memory / 1024
     return bill(gigabyte_seconds, -(-pages // work.batch), pages, pages * work.forms, work.architecture)
 

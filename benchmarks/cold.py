@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS = "paragraph-ocr"
-MOST_SECONDS = 30.0
+MAX_SECONDS = 30.0
 STEPS = ("interpreter and runtime client", "imports", "sessions", "warm-up", "first page")
 
 
 class RuntimeApi(HTTPServer):
-    """Hands out one event, and knows when it was asked for and answered."""
+    """Lambda's runtime interface for one event, with the times of its request and its answer."""
 
     def __init__(self, event: dict[str, object]) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
@@ -89,7 +89,7 @@ def ours() -> dict[str, float]:
         command = [sys.executable, "-m", "awslambdaric", "benchmarks.traced.handler"]
         start = monotonic()
         process = subprocess.Popen(command, cwd=ROOT / "function", env=environment, stdout=subprocess.DEVNULL)
-        api.timeout = MOST_SECONDS
+        api.timeout = MAX_SECONDS
         try:
             for _ in ("asked", "answered"):
                 api.handle_request()
@@ -108,7 +108,7 @@ def ours() -> dict[str, float]:
 
 
 def peer(name: str, python: str) -> dict[str, float]:
-    """Seconds until a reader is ready, and until it has read."""
+    """Return the seconds until a reader is ready, and until it has read."""
     start = monotonic()
     with readers.Worker(name, python) as worker:
         ready = monotonic()

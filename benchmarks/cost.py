@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MEGABYTES_PER_CORE = 1769
-# The most that this machine's two cores can stand for, and the least that reading takes.
+# Maximum memory whose processors two cores can emulate, and minimum memory for reading.
 SIZES = (512, 768, 1024, 1280, 1536, 1769, 2048, 2560, 3008, 3538)
 # Dollars for a GB-second and for a million requests: https://aws.amazon.com/lambda/pricing/, US East (N. Virginia), the
-# first tier, as quoted on 2026-03-08 and 2026-05-11 by two guides to it. The page's tables were not to be read here.
+# first tier, as quoted by two guides of 2026-03-08 and 2026-05-11.
 PRICES_AS_OF = "2026-05-11"
 PRICES = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
 REQUESTS = 0.20
@@ -45,7 +45,7 @@ VERSION_2 = Path("/sys/fs/cgroup")
 
 @contextmanager
 def share(cores: float) -> Iterator[Path | None]:
-    """A control group with so many cores: its file for the processes in it, or None where there can be none."""
+    """Create a control group with a number of cores; yield its file of processes, or None if this is impossible."""
     version_2 = (VERSION_2 / "cgroup.controllers").exists()
     group = (VERSION_2 if version_2 else VERSION_1) / GROUP
     try:
@@ -63,7 +63,7 @@ def share(cores: float) -> Iterator[Path | None]:
 
 
 def read(threads: int, pages: int, lines: int) -> float:
-    """Seconds a page, the median; what the process that `measured` starts does."""
+    """Print the median of the seconds per page; run in the process that `measured` starts."""
     from paragraph_ocr.pipeline.reader import PageReader
 
     reader = PageReader.load(threads=threads)
@@ -78,7 +78,7 @@ def read(threads: int, pages: int, lines: int) -> float:
 
 
 def measured(megabytes: int, pages: int, lines: int) -> tuple[float, bool]:
-    """Seconds a page in a function of this size, and whether they were scaled."""
+    """Return the seconds per page in a function of this size, and whether they are scaled."""
     cores = megabytes / MEGABYTES_PER_CORE
     threads = max(1, round(cores))
     code = f"from benchmarks.cost import read; print(read({threads}, {pages}, {lines}))"

@@ -56,7 +56,7 @@ def seconds(run: Callable[[], object], runs: int, best: bool) -> float:
 
 
 def operator(kind: str, given: Array, weights: dict[str, Array], inputs: str, **attributes: Any) -> bytes:
-    """A model of one operator; `inputs` names what it takes in order, "x" being `given`."""
+    """Make a model of one operator; `inputs` names its inputs in order, and "x" has the shape of `given`."""
     node = helper.make_node(kind, inputs.split(), ["y"], **attributes)
     element = helper.np_dtype_to_tensor_dtype(given.dtype)
     graph = helper.make_graph(
@@ -71,7 +71,7 @@ def operator(kind: str, given: Array, weights: dict[str, Array], inputs: str, **
 
 
 def peaks(runs: int) -> dict[str, float]:
-    """Billions of multiply-accumulates a second, of large products and convolutions, the best of some runs."""
+    """Return billions of multiply-accumulates per second of large products and convolutions, the best of some runs."""
     rng = np.random.default_rng(0)
     square, image = (SIDE, SIDE), (1, CHANNELS, PIXELS, PIXELS)
     kernel = (CHANNELS, CHANNELS, 3, 3)
@@ -107,7 +107,7 @@ def peaks(runs: int) -> dict[str, float]:
 
 
 def multiply_accumulates(path: Path, shape: tuple[int, ...]) -> Counter[str]:
-    """Of one run of a model on an input of a shape, by operator, from the shapes of all its arrays."""
+    """Count the multiply-accumulates of one run of a model by operator, from the shapes of all its arrays."""
     model = onnx.load(path)
     graph = model.graph
     given = {output.name for output in graph.output}
@@ -137,7 +137,7 @@ def multiply_accumulates(path: Path, shape: tuple[int, ...]) -> Counter[str]:
 
 
 def profile(path: Path, shape: tuple[int, ...], runs: int) -> dict[str, float]:
-    """Milliseconds of each kind of operator in one run."""
+    """Return the milliseconds of each kind of operator in one run."""
     with tempfile.TemporaryDirectory() as folder:
         loaded = session(path.read_bytes(), profile=f"{folder}/run")
         (taken,) = loaded.get_inputs()

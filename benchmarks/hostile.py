@@ -37,9 +37,9 @@ from benchmarks.memory import resident
 from benchmarks.report import ROOT, machine, table
 
 FORMS = ("json", "text", "hocr", "alto", "pdf", "page", "markdown", "csv")
-# Wide and high as no other format allows, and 79,998,189 pixels, which the function's default limit lets through.
-LARGEST_WEBP = (16383, 4883)
-LARGEST = (8944, 8944)
+# The maximum width of WebP, and 79,998,189 pixels, within the function's default limit.
+MAX_WEBP_SIZE = (16383, 4883)
+MAX_SIZE = (8944, 8944)
 RATIONAL, SHORT, LONG = 5, 3, 4
 TIMEOUT = 29.0
 
@@ -61,7 +61,7 @@ def written_page(size: tuple[int, int], mode: str = "RGB", lines: int = 30) -> I
 
 
 def jpeg_with_hidden_scans(scans: int, side: int = 4000) -> bytes:
-    """A progressive JPEG most of whose scans stand where a restart is due, behind a marker that libjpeg drops.
+    """A progressive JPEG most of whose scans are where a restart is due, after a marker that libjpeg skips.
 
     What follows FF 02 looks as if it had a length, which would go over the start of the scan behind it.
     """
@@ -73,14 +73,14 @@ def jpeg_with_hidden_scans(scans: int, side: int = 4000) -> bytes:
 
 
 def jpeg_with_scans(scans: int, size: tuple[int, int]) -> bytes:
-    """A progressive JPEG whose last scan is there so many times."""
+    """A progressive JPEG whose last scan is repeated."""
     data = encoded(Image.new("L", size, 128), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * (scans - data.count(b"\xff\xda") + 1) + data[-2:]
 
 
 def jpeg_with_exif(values: int) -> bytes:
-    """A JPEG whose EXIF data, over many segments, gives its resolution in so many rational numbers."""
+    """A JPEG whose EXIF data, in many segments, states its resolution in many rational numbers."""
     exif = b"II*\0\x08\0\0\0" + _directory({282: (RATIONAL, values, 64)}, 8)
     exif = exif.ljust(64, b"\0") + struct.pack("<2L", 300, 1) * values
     segments = b"".join(
@@ -88,7 +88,7 @@ def jpeg_with_exif(values: int) -> bytes:
         for part in (exif[at : at + 65000] for at in range(0, len(exif), 65000))
     )
     data = encoded(Image.new("L", (60, 40), 255), "JPEG")
-    # Without JFIF's own, the resolution is looked up in EXIF.
+    # Without JFIF's resolution, Pillow uses that of EXIF.
     start = 2 + 2 + int.from_bytes(data[4:6], "big")
     return data[:2] + segments + data[start:]
 
@@ -111,7 +111,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _directory(entries: dict[int, tuple[int, int, int]], at: int, following: int = 0) -> bytes:
-    """A directory of little-endian TIFF; an entry is its type, its count and its value or where that is."""
+    """A directory of little-endian TIFF; an entry has a type, a count, and a value or its offset."""
     body = struct.pack("<H", len(entries))
     for tag, (kind, count, value) in sorted(entries.items()):
         body += struct.pack("<HHLL", tag, kind, count, value)
@@ -119,7 +119,7 @@ def _directory(entries: dict[int, tuple[int, int, int]], at: int, following: int
 
 
 def tiff(entries: dict[int, tuple[int, int, int]], data: bytes, pages: int = 1) -> bytes:
-    """A grey TIFF of some entries beside the usual, the same for each page; `data` stands at 8."""
+    """A grey TIFF with some additional entries, the same for each page; `data` is at offset 8."""
     usual = {258: (SHORT, 1, 8), 262: (SHORT, 1, 1), 277: (SHORT, 1, 1)}
     content = b"II*\0" + struct.pack("<L", 8 + len(data)) + data
     for page in range(pages):
@@ -136,13 +136,13 @@ def _image(width: int, height: int, compression: int, size: int) -> dict[int, tu
 
 
 def tiff_with_shared_strips(pages: int, width: int, height: int) -> bytes:
-    """Pages that are all made of the one strip."""
+    """A TIFF whose pages share one strip."""
     strip = zlib.compress(bytes(width * height))
     return tiff(_image(width, height, 8, len(strip)), strip, pages)
 
 
 def tiff_with_shared_strips_of_a_page(strips: int, size: int) -> bytes:
-    """A page of which each row is the same long strip."""
+    """A TIFF each of whose rows is the same long strip."""
     strip = zlib.compress(bytes(64)) + bytes(size)
     offsets, sizes = struct.pack("<L", 8) * strips, struct.pack("<L", len(strip)) * strips
     entries = _image(64, strips, 8, 0) | {
@@ -152,7 +152,7 @@ def tiff_with_shared_strips_of_a_page(strips: int, size: int) -> bytes:
 
 
 def tiff_with_a_large_tile(side: int) -> bytes:
-    """An image of 64 x 64 pixels in one tile of that side."""
+    """A TIFF of 64 x 64 pixels in one tile of the given side."""
     tile = zlib.compress(bytes(side * 64))
     entries = _image(64, 64, 8, 0) | {
         322: (LONG, 1, side), 323: (LONG, 1, side), 324: (LONG, 1, 8), 325: (LONG, 1, len(tile)),
@@ -162,13 +162,13 @@ def tiff_with_a_large_tile(side: int) -> bytes:
 
 
 def tiff_with_values(tag: int, kind: int, values: int) -> bytes:
-    """An image of 64 x 64 pixels with a tag of so many values."""
+    """A TIFF of 64 x 64 pixels with a tag of many values."""
     unit = struct.pack("<2L", 300, 1) if kind == RATIONAL else struct.pack("<H", 1)
     return tiff(_image(64, 64, 1, 4096) | {tag: (kind, values, 8 + 4096)}, bytes(4096) + unit * values)
 
 
 def tiff_with_tiles(side: int, size: tuple[int, int]) -> bytes:
-    """An image in many tiles of that side, which all lie in the same place."""
+    """A TIFF whose tiles share the same data."""
     count = -(-size[0] // side) * -(-size[1] // side)
     tile = bytes(side * side)
     offsets = struct.pack("<L", 8) * count
@@ -188,7 +188,7 @@ def bmp(width: int, height: int, runs: bytes) -> bytes:
 
 
 def claiming(data: bytes, width: int, height: int) -> bytes:
-    """An AVIF or HEIC file that says that its images have another size."""
+    """An AVIF or HEIC file that claims another size of its images."""
     return re.sub(
         rb"ispe\0{4}.{8}", lambda _: b"ispe\0\0\0\0" + struct.pack(">2I", width, height), data, flags=re.DOTALL
     )
@@ -207,7 +207,7 @@ def heic(side: int) -> bytes:
 
 
 def pdf(content: bytes, pages: int = 1, size: tuple[int, int] = (595, 842), times: int = 1) -> bytes:
-    """A PDF whose pages all have the same content, which is there so many times, and a font F."""
+    """A PDF whose pages share the same content, repeated a number of times, and a font F."""
     compressor = zlib.compressobj(9)
     packed = b"".join(compressor.compress(content) for _ in range(times)) + compressor.flush()
     bodies = [
@@ -227,24 +227,24 @@ def pdf(content: bytes, pages: int = 1, size: tuple[int, int] = (595, 842), time
 
 
 def pdf_with_text_objects(objects: int, pages: int = 1) -> bytes:
-    """A PDF whose pages have so many text objects of a letter each."""
+    """A PDF whose pages have many text objects of a letter each."""
     places = ((index % 590, (index // 590) % 780) for index in range(objects))
     content = b"".join(b"1 0 0 1 %d %d Tm(a)Tj\n" % place for place in places)
     return pdf(b"BT /F 4 Tf\n" + content + b"ET", pages)
 
 
-# What each file is, how it is made, and the form that is asked for.
+# Each file's description, the function that makes it, and the requested format.
 CORPUS: dict[str, tuple[Callable[[], bytes], str]] = {
     "JPEG of 4,802 scans behind dropped markers": (partial(jpeg_with_hidden_scans, 4802), "json"),
-    "JPEG of 80 megapixels and 100 scans": (partial(jpeg_with_scans, 100, LARGEST), "json"),
-    "JPEG, CMYK, 80 megapixels": (lambda: encoded(written_page(LARGEST, "CMYK"), "JPEG", quality=20), "json"),
+    "JPEG of 80 megapixels and 100 scans": (partial(jpeg_with_scans, 100, MAX_SIZE), "json"),
+    "JPEG, CMYK, 80 megapixels": (lambda: encoded(written_page(MAX_SIZE, "CMYK"), "JPEG", quality=20), "json"),
     "JPEG, EXIF of half a million rationals": (partial(jpeg_with_exif, 500_000), "json"),
     "PNG of 1 x 80,000,000 pixels": (partial(png, 1, 80_000_000, 1, 0), "json"),
     "PNG of 80,000,000 x 1 pixels": (partial(png, 80_000_000, 1, 1, 0), "json"),
     "PNG of 1,220 x 65,535 pixels": (lambda: encoded(written_page((1220, 65535), "L"), "PNG"), "json"),
     "PNG of 65,535 x 1,220 pixels": (lambda: encoded(written_page((65535, 1220), "L"), "PNG"), "json"),
-    "PNG, 80 megapixels of 16 bits and transparency": (partial(png, *LARGEST, 16, 6), "pdf"),
-    "PNG, 80 megapixels of a palette with transparency": (partial(png, *LARGEST, 8, 3), "pdf"),
+    "PNG, 80 megapixels of 16 bits and transparency": (partial(png, *MAX_SIZE, 16, 6), "pdf"),
+    "PNG, 80 megapixels of a palette with transparency": (partial(png, *MAX_SIZE, 8, 3), "pdf"),
     "PNG of 300,000 comments": (partial(png, 60, 40, 8, 0, chunk(b"tEXt", b"a\0b") * 280_000), "json"),
     "PNG, orientation of a million values": (
         lambda: png(
@@ -258,16 +258,16 @@ CORPUS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     **{
         f"WebP, 80 megapixels, as {form}": (
-            lambda: encoded(written_page(LARGEST_WEBP, "RGBA"), "WEBP", quality=10, method=0),
+            lambda: encoded(written_page(MAX_WEBP_SIZE, "RGBA"), "WEBP", quality=10, method=0),
             form,
         )
         for form in FORMS
     },
     "WebP, lossless, 80 megapixels": (
-        lambda: encoded(written_page(LARGEST_WEBP), "WEBP", lossless=True, quality=0, method=0),
+        lambda: encoded(written_page(MAX_WEBP_SIZE), "WEBP", lossless=True, quality=0, method=0),
         "pdf",
     ),
-    "TIFF, ten pages of 80 megapixels of one strip": (partial(tiff_with_shared_strips, 10, *LARGEST), "json"),
+    "TIFF, ten pages of 80 megapixels of one strip": (partial(tiff_with_shared_strips, 10, *MAX_SIZE), "json"),
     "TIFF, a page of 60,000 times the same megabyte": (
         partial(tiff_with_shared_strips_of_a_page, 60_000, 2**20),
         "json",
@@ -275,16 +275,16 @@ CORPUS: dict[str, tuple[Callable[[], bytes], str]] = {
     "TIFF, tile of 178 megapixels": (partial(tiff_with_a_large_tile, 13344), "json"),
     "TIFF, resolution of half a million rationals": (partial(tiff_with_values, 282, RATIONAL, 500_000), "json"),
     "TIFF, orientation of half a million values": (partial(tiff_with_values, 274, SHORT, 500_000), "json"),
-    "TIFF, 80 megapixels in 312,000 tiles": (partial(tiff_with_tiles, 16, LARGEST), "json"),
+    "TIFF, 80 megapixels in 312,000 tiles": (partial(tiff_with_tiles, 16, MAX_SIZE), "json"),
     "TIFF, 80 megapixels of 32 bits": (
-        lambda: encoded(Image.new("F", LARGEST, 200.0), "TIFF", compression="tiff_deflate"),
+        lambda: encoded(Image.new("F", MAX_SIZE, 200.0), "TIFF", compression="tiff_deflate"),
         "pdf",
     ),
-    "AVIF, 80 megapixels": (lambda: encoded(written_page(LARGEST), "AVIF", speed=10, quality=30), "pdf"),
-    "HEIC, 80 megapixels": (partial(heic, LARGEST[0]), "pdf"),
+    "AVIF, 80 megapixels": (lambda: encoded(written_page(MAX_SIZE), "AVIF", speed=10, quality=30), "pdf"),
+    "HEIC, 80 megapixels": (partial(heic, MAX_SIZE[0]), "pdf"),
     "BMP, runs in one row of 60 pixels": (partial(bmp, 60, 1, b"\1\1" * 2_200_000), "json"),
     "BMP, ends of lines only": (partial(bmp, 60_000, 1_300, b"\1\1\0\0" * 1_100_000), "json"),
-    "GIF, 80 megapixels": (lambda: encoded(written_page(LARGEST, "P"), "GIF"), "pdf"),
+    "GIF, 80 megapixels": (lambda: encoded(written_page(MAX_SIZE, "P"), "GIF"), "pdf"),
     "PDF of 450,000 text objects": (partial(pdf_with_text_objects, 450_000), "pdf"),
     "PDF, ten pages of 50,000 text objects": (partial(pdf_with_text_objects, 50_000, 10), "pdf"),
     "PDF, a stream of 8 gigabytes": (partial(pdf, b"0 0 m 9 9 l S\n" * 2**20, times=550), "json"),
@@ -327,7 +327,7 @@ class Outcome:
 
 @cache
 def valid_files() -> dict[str, bytes]:
-    """A file of every format, and of the kinds of it that are decoded in different ways."""
+    """Files of every format, including variants that are decoded differently."""
     from pillow_heif import from_pillow
 
     pixels = np.full((40, 60), 230, np.uint8)
@@ -363,11 +363,11 @@ def valid_files() -> dict[str, bytes]:
 
 
 def mutated(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
-    """A file damaged in one or two ways: bytes changed, numbers made large, cut, doubled, spliced or filled up."""
+    """Damage a file in one or two ways: bytes changed, large numbers, parts cut, repeated, spliced or filled."""
     content = bytearray(data)
     for _ in range(rng.integers(1, 3)):
         at, to = sorted(rng.integers(0, len(content) + 1, 2))
-        # Headers, where the numbers stand, as often as all the rest.
+        # Half of the changes are in the headers, which contain most numbers.
         near = int(rng.integers(0, min(len(content), 128) + 1))
         match rng.integers(0, 8):
             case 0:
@@ -449,7 +449,7 @@ class Handler:
 
 
 def _processor_seconds() -> float:
-    """Of this process and of all that it started and that have ended."""
+    """Return the processor time of this process and its ended children."""
     import resource
 
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

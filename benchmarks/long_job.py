@@ -28,14 +28,14 @@ from local import cloud
 from paragraph_ocr.document import Line, Page, Word
 
 KEY = "register"
-# A4 at 100 dots an inch; a line of it has about as many points as one of the detector's.
+# A4 at 100 dots per inch; its lines have about as many points as the detector's.
 WIDTH, HEIGHT = 827, 1169
 POINTS_A_LINE, POINTS_A_WORD, WORDS_A_LINE = 50, 6, 8
 MEMORY = 3008 * 2**20
 
 
 def page(number: int, lines: int) -> Page:
-    """A page of lines such as the detector finds, the same at every call."""
+    """Return a page with lines like those of the detector, the same at every call."""
     chance = random.Random(number)
 
     def outline(points: int) -> tuple[tuple[float, float], ...]:
@@ -55,7 +55,7 @@ def page(number: int, lines: int) -> Page:
 
 
 def file(kind: str, pages: int) -> bytes:
-    """A TIFF or a PDF of so many empty pages."""
+    """Return a TIFF or a PDF of empty pages."""
     content = BytesIO()
     images = [Image.new("1", (WIDTH, HEIGHT), 1)] * pages
     options = {"compression": "group4"} if kind == "tiff" else {}
@@ -64,7 +64,7 @@ def file(kind: str, pages: int) -> bytes:
 
 
 def prepare(pages: int, lines: int, kind: str) -> dict[str, str]:
-    """Make the stack, its file, and the pages that were read of it; what the worker's environment says of them."""
+    """Create the stack, a file and its pages already read; return the worker's environment variables."""
     stack = cloud.create()
     os.environ.update(stack)
     from service import storage
@@ -126,13 +126,13 @@ def work() -> None:
 
 
 def _peak_megabytes() -> int:
-    """Of this process; what getrusage gives begins with the memory of the process that started it."""
+    """Return the peak memory of this process; getrusage includes that of its parent before the start."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def _processor_seconds() -> float:
-    """Of this process and those that it has waited for, so that what else the machine does counts for nothing."""
+    """Return the processor time of this process and its ended children, which does not depend on the machine's load."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(each.ru_utime + each.ru_stime for each in used)
 

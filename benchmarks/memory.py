@@ -43,7 +43,7 @@ def started() -> PageReader:
 
 
 def peak(file: bytes) -> float:
-    """Megabytes; of no bytes, those of a reader that has read nothing."""
+    """Return the peak in MB of reading a file; without a file, of a reader alone."""
     reader = started()
     found = [resident()]
     done = Event()
@@ -65,7 +65,7 @@ def peak(file: bytes) -> float:
 
 
 def resident(process: str = "self") -> float:
-    """Megabytes of a process; 0 between its fork and its start, when they are its parent's."""
+    """Return the MB of a process; 0 between its fork and its start, when they are its parent's."""
     folder = Path("/proc") / process
     if process != "self" and (folder / "cmdline").read_bytes() == Path("/proc/self/cmdline").read_bytes():
         return 0.0
@@ -74,7 +74,7 @@ def resident(process: str = "self") -> float:
 
 
 def growth(count: int) -> list[float]:
-    """Resident megabytes after each of many requests that differ in format, form and size."""
+    """Return the resident MB after each of many requests that differ in input format, output format and size."""
     reader = started()
     from paragraph_ocr.formats import render
 
@@ -82,7 +82,7 @@ def growth(count: int) -> list[float]:
              for bottom, width in ((330, 1400), (500, 1000), (200, 1200))]  # fmt: skip
     files = [encoded(image, name) for name in FORMATS for image in sizes]
     found = []
-    # Formats, forms and sizes have no common cycle shorter than all their combinations.
+    # The cycles of formats and sizes are coprime, so that all combinations occur.
     for file, form in tqdm(islice(zip(cycle(files), cycle(FORMS)), count), total=count, desc="requests"):
         render(reader.read(file, "page"), form, file)
         found.append(resident())

@@ -51,7 +51,7 @@ from training.tasks.recognition import Recognition, load_charset, stack
 TRAINING = Path(__file__).parents[1] / "training"
 README = TRAINING / "README.md"
 CHECKPOINTS = TRAINING / "checkpoints"
-# What the project that this one is based on reports of its networks on its own data: shares of pixels and characters.
+# Results of the original project's networks on its own data: shares of correct pixels and characters.
 ORIGINAL_PROJECT = {"fcn": 0.928, "unet": 0.954, "sliding_cnn": 0.765, "crnn": 0.808}
 RUNS = 30
 
@@ -78,7 +78,7 @@ def count(network: nn.Module) -> int:
 
 
 def time_in_turn(functions: list[Callable[[], object]]) -> list[float]:
-    """Median milliseconds of each function, called in turn so that a busy machine slows all alike."""
+    """Return the median milliseconds of each function; they are called in turn, so that load affects all alike."""
     times = np.zeros((RUNS, len(functions)))
     for row in times:
         for at, function in enumerate(functions):
@@ -116,7 +116,7 @@ class Upsampled(nn.Module):
 
 
 def labelling_detector(path: Path) -> ComparedDetector:
-    """The detector that a checkpoint of a labelling network makes."""
+    """Load the detector of a labelling network from its checkpoint."""
     state = load(path)
     options = dict(state["experiment"]["network"])
     name = options.pop("name")
@@ -139,9 +139,9 @@ def labelling_detector(path: Path) -> ComparedDetector:
 
 
 def shipped_detector(reader: PageReader, size: int) -> ComparedDetector:
-    """The product's own detector, of whose lines those count that are lines however they are read.
+    """Return the product's detector with the lines that it accepts regardless of their text.
 
-    Drawn in turn they are its labels.
+    Its labels are these lines, drawn alternately.
     """
 
     def find(paragraph: Paragraph) -> tuple[NDArray[np.uint8], list[TextLine]]:
@@ -212,7 +212,7 @@ class ComparedRecogniser:
 
 
 def ctc_decoder(content: bytes) -> Callable[[Ink], list[int]]:
-    """Reads by the likeliest class of every frame."""
+    """A recogniser with CTC that decodes the most probable class of every frame."""
     session = open_session(content)
     name = session.get_inputs()[0].name
 
@@ -223,7 +223,7 @@ def ctc_decoder(content: bytes) -> Callable[[Ink], list[int]]:
 
 
 def attention_decoder(encoder: bytes, decoder: bytes, network: Seq2Seq) -> Callable[[Ink], list[int]]:
-    """Reads by the likeliest class at every place, until the end."""
+    """A sequence-to-sequence recogniser that decodes the most probable class at every position."""
     encoder_session, decoder_session = open_session(encoder), open_session(decoder)
 
     def read(strip: Ink) -> list[int]:
@@ -242,7 +242,7 @@ def attention_decoder(encoder: bytes, decoder: bytes, network: Seq2Seq) -> Calla
 
 
 def trained_recogniser(path: Path, data: Path) -> ComparedRecogniser:
-    """The reader that a checkpoint makes, in single precision."""
+    """Load the recogniser of a checkpoint in single precision."""
     state = load(path)
     network, description = build(state["experiment"])
     network.load_state_dict(state["average"])
@@ -261,7 +261,7 @@ def trained_recogniser(path: Path, data: Path) -> ComparedRecogniser:
 
 
 def shipped_recogniser(path: Path, crnn: ComparedRecogniser) -> ComparedRecogniser:
-    """The recogniser that the product has, in eight bits, without its language model."""
+    """Return the product's recogniser in eight bits, without its language model."""
     name = f"{Model(path, threads=1).card.label}, 8 bits (shipped)"
     return ComparedRecogniser(
         name, ctc_decoder(path.read_bytes()), crnn.parameters, path.stat().st_size, crnn.steps, None
@@ -269,7 +269,7 @@ def shipped_recogniser(path: Path, crnn: ComparedRecogniser) -> ComparedRecognis
 
 
 def compare_recognisers(data: Path, cache: Path, lines: int) -> str:
-    """The table of recognisers, on lines of validation writers whose text does not stand in training."""
+    """Return the table of recognisers, on lines of validation writers whose text is not in the training data."""
     experiment = load(CHECKPOINTS / "recognizer.pt")["experiment"]
     task = Recognition([data], cache, dict(experiment["data"]), dict(experiment["network"]))
     strips: list[Strip] = task.validation[:: max(1, len(task.validation) // lines)]

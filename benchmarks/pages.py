@@ -8,16 +8,16 @@ from pathlib import Path
 from PIL import Image
 
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
-# The first of the letter's lines that go all across it, their number and pitch, and what all of them fill; pixels.
+# The first full line of the letter, the number and pitch of these lines, and their area; pixels.
 TOP, LINES, PITCH = 258, 6, 88
 LEFT, RIGHT = 140, 1150
 MARGIN = 120
-# From here on, lines stand in two columns so far apart, so that the page keeps a page's shape.
+# From this number of lines on, they are in two columns with this gap, which keeps the proportions of a page.
 COLUMNS_FROM, GUTTER = 40, 120
 
 
 def letter_page(lines: int) -> Image.Image:
-    """A page of the letter's lines, again and again."""
+    """Return a page of the letter's lines, repeated."""
     letter = Image.open(LETTER).convert("L")
     columns = 2 if lines >= COLUMNS_FROM else 1
     rows = -(-lines // columns)

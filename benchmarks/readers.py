@@ -32,7 +32,7 @@ OURS = "paragraph-ocr"
 
 
 class Worker:
-    """A reader in a process of its own."""
+    """A reader in a separate process."""
 
     def __init__(self, name: str, python: str) -> None:
         self.process = subprocess.Popen(
@@ -60,7 +60,7 @@ class Worker:
 
 
 def compare(pages: list[TruePage], workers: dict[str, Worker], runs: int) -> dict[str, dict[str, dict[str, float]]]:
-    """For each reader and source the pages, error, median milliseconds and peak megabytes."""
+    """Return pages, error, median milliseconds and peak MB of each reader and source."""
     errors: dict[tuple[str, str], ErrorRate] = {}
     answers: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for page in tqdm(pages * runs, desc="pages"):

@@ -56,7 +56,7 @@ def publish(name: str, figures: dict[str, Any], markdown: str, draw: Callable[[A
     if draw is not None:
         import matplotlib.pyplot as plt
 
-        # Without a salt and a date the same figures give the same file.
+        # Without a salt and a date, equal figures give equal files.
         plt.rcParams["svg.hashsalt"] = name
         figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
         draw(axes)
@@ -68,7 +68,7 @@ def publish(name: str, figures: dict[str, Any], markdown: str, draw: Callable[[A
 
 
 def replace_section(path: Path, name: str, section: str) -> None:
-    """Put `section` between ``<!-- name -->`` and ``<!-- end -->`` of a page, for what stands there."""
+    """Replace the text between ``<!-- name -->`` and ``<!-- end -->`` of a page by `section`."""
     text = path.read_text(encoding="utf-8")
     replaced, count = re.subn(
         rf"(<!-- {name} -->\n).*?(<!-- end -->)",

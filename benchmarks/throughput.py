@@ -38,7 +38,7 @@ def start(threads: int, together: Barrier) -> None:
 
 
 def read(file: bytes, pages: int) -> tuple[float, float]:
-    """When reading some pages began and ended, all processes having begun together."""
+    """Return start and end of reading some pages in a process; all processes start together."""
     reader.read(file, "page.jpg")
     barrier.wait()
     begun = monotonic()

@@ -42,7 +42,7 @@ def rapidocr() -> tuple[str, Read]:
 
 
 def tesseract() -> tuple[str, Read]:
-    """Tesseract with the languages that TESSERACT_LANGUAGES names; a process a page, as its command line is used."""
+    """Tesseract with the languages in TESSERACT_LANGUAGES, in a process per page, like its command line."""
     version = subprocess.run(["tesseract", "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[
         0
     ]
@@ -58,8 +58,8 @@ READERS = {"paragraph-ocr": paragraph_ocr, "rapidocr": rapidocr, "tesseract": te
 
 
 def peak_megabytes() -> float:
-    """Of this process, or of the largest of its children where that is more."""
-    # Not RUSAGE_SELF, which begins with what the process that started this one had.
+    """Return the peak memory of this process, or of its largest child if that is more."""
+    # Not RUSAGE_SELF, which includes the memory of the parent before the start.
     own = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"), re.MULTILINE)
     assert own
     return max(int(own[1]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024

@@ -1,7 +1,7 @@
 """Export a fitted checkpoint as an ONNX file, checked against torch, with its card beside it.
 
 The model is quantised to eight bits, calibrated on training pages. Its input has a largest size and may be smaller, in
-multiples that its card names ("grains"), so that a short line or a narrow page takes less time than a large one.
+multiples that its card names ("grains"), so that short lines and narrow pages take less time.
 
     python -m export runs/recognizer/best.pt --data PAGES --version 1 --out function/paragraph_ocr/models
 """
@@ -30,13 +30,13 @@ from training.networks.seq2seq import Seq2Seq
 from training.tasks import detection, recognition
 
 AXES = ("batch", "channels", "height", "width")
-# Share of the steps or pixels of real inputs in which the quantised model may differ from torch.
-LARGEST_DISAGREEMENT = 0.02
+# Maximum share of the time steps or pixels of real inputs in which the quantised model may differ from torch.
+MAX_DISAGREEMENT = 0.02
 CALIBRATION_BATCHES = {"detector": 36, "recognizer": 60}
 
 
 def build(experiment: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """The network of an experiment, and what its card says of input and classes."""
+    """Build the network of an experiment, and the entries of its card for input and classes."""
     options, network = dict(experiment["data"]), dict(experiment["network"])
     kind = network.pop("name")
     if experiment["run"]["task"] == "labelling":
@@ -49,9 +49,9 @@ def build(experiment: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
 
 
 def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) -> list[NDArray[np.float32]]:
-    """The model's input as made of each of `count` annotated pages, or of all where there are fewer.
+    """Make inputs of the model from `count` annotated pages, or from all if there are fewer.
 
-    The pages are spread over all there are, and the lines are those from the middle of a page on.
+    The pages are evenly spaced, and lines are taken from the middle of a page on.
     """
     shape, multiples = description["input"]["shape"], description["input"]["grains"]
     batches = []
@@ -73,7 +73,7 @@ def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) 
 def disagreement(
     seen: list[NDArray[np.float32]], true: list[NDArray[np.float32]], description: dict[str, Any]
 ) -> float:
-    """The share of two models' decisions that differ.
+    """Return the share of decisions in which two models differ.
 
     Parameters
     ----------
@@ -108,12 +108,12 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
     data : Path
         Folder of pages; validation pages are what torch and ONNX are compared on.
     version : str
-        What the card calls this model.
+        Version in the card.
     out : Path
         Folder for detector.onnx or recognizer.onnx and its JSON card; or for the encoder.onnx and decoder.onnx of a
         sequence-to-sequence recogniser, which the product does not load and which have no card.
     size : int, optional
-        Side of a detector's input, where it is to be another than it was fitted at.
+        Side of a detector's input; that of its training by default.
 
     Raises
     ------
@@ -153,11 +153,11 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
         seen, [run_torch(network, batch)[0] for batch in batches], description
     )
     print(f"share of decisions in which the quantised model differs: {checks['quantised_disagreement']:.2%}")
-    if not checks["quantised_disagreement"] <= LARGEST_DISAGREEMENT:
-        raise ExportError(f"the quantised model disagrees with torch in more than {LARGEST_DISAGREEMENT:.0%}")
+    if not checks["quantised_disagreement"] <= MAX_DISAGREEMENT:
+        raise ExportError(f"the quantised model disagrees with torch in more than {MAX_DISAGREEMENT:.0%}")
     for output, values in zip(description["outputs"], run_torch(network, largest.numpy()), strict=True):
         output["shape"] = list(values.shape)
-    # No run validated the mean of several runs' weights.
+    # The mean of several checkpoints' weights has no validation scores.
     scored = [row for row in state["history"] if "score" in row and "averaged" not in state]
     best: dict[str, float] = min(scored, key=lambda row: row["score"], default={})
     card = {

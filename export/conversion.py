@@ -16,15 +16,15 @@ from export.quantisation import fold
 from training.networks.seq2seq import Seq2Seq
 
 OPSET = 20
-LARGEST_DIFFERENCE = 1e-3
+MAX_DIFFERENCE = 1e-3
 
 
 class ExportError(Exception):
-    """A checkpoint whose ONNX form does not compute what torch does."""
+    """The outputs of a model in ONNX differ from those in torch."""
 
 
 def forget_origin(model: onnx.ModelProto) -> None:
-    """Drop what the exporter notes of the code a graph came from: source lines, with paths of the exporting machine."""
+    """Remove the exporter's metadata about the source code, which contains paths of this machine."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.ClearField("metadata_props")
@@ -47,14 +47,14 @@ def run_onnx(content: bytes, batches: list[NDArray[np.float32]]) -> list[list[ND
 def to_onnx(
     network: torch.nn.Module, inputs: dict[str, torch.Tensor], outputs: list[str], free: dict[str, dict[int, str]]
 ) -> bytes:
-    """A network as ONNX.
+    """Convert a network to ONNX.
 
     Parameters
     ----------
     network : Module
         In evaluation mode.
     inputs : dict of Tensor
-        By the names that the model gives them, as large as they get.
+        Inputs of maximum size by name.
     outputs : list of str
         Their names.
     free : dict
@@ -62,8 +62,8 @@ def to_onnx(
     """
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "model.onnx"
-        # What torch.export makes of an LSTM is of one length; the older exporter writes ONNX's own. It warns that it is
-        # old, and of what it takes for constants: that is what `check_difference` is for.
+        # torch.export fixes the length of an LSTM; the older exporter writes ONNX's. Its warnings are ignored, since
+        # `check_difference` would reveal values that are wrongly treated as constants.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
@@ -83,16 +83,16 @@ def to_onnx(
 
 
 def check_difference(network: torch.nn.Module, content: bytes, batches: list[NDArray[np.float32]]) -> float:
-    """The largest difference of a model's outputs from its network's.
+    """Return the maximum difference between the outputs of a model and its network.
 
     Parameters
     ----------
     network : Module
         In evaluation mode.
     content : bytes
-        ONNX as `to_onnx` makes it, of one input.
+        ONNX with one input, from `to_onnx`.
     batches : list of float32
-        Inputs to compare them on, of several sizes where the model takes such.
+        Inputs for the comparison, of several sizes if the model supports this.
 
     Raises
     ------
@@ -108,8 +108,8 @@ def check_difference(network: torch.nn.Module, content: bytes, batches: list[NDA
 
 
 def _refuse(farthest: float) -> None:
-    if not farthest <= LARGEST_DIFFERENCE:
-        raise ExportError(f"outputs differ from torch's by {farthest:.2e}, more than the {LARGEST_DIFFERENCE} allowed")
+    if not farthest <= MAX_DIFFERENCE:
+        raise ExportError(f"outputs differ from torch's by {farthest:.2e}, more than the {MAX_DIFFERENCE} allowed")
 
 
 class _Encoder(torch.nn.Module):
@@ -140,7 +140,7 @@ def export_pair(network: Seq2Seq, batches: list[NDArray[np.float32]]) -> tuple[b
     network : Seq2Seq
         In evaluation mode.
     batches : list of float32 (1, 1, H, W)
-        Strips that torch and ONNX are compared on.
+        Strips for the comparison of torch and ONNX.
 
     Raises
     ------

@@ -21,15 +21,15 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-# Percentile of the activations that the range of eight bits covers: outliers would make all others coarser.
+# Percentile of the activations that the range of eight bits covers; outliers would reduce the resolution.
 PERCENTILE = 99.99
 # Before VNNI, x86 adds the products of two neighbours in sixteen bits: of activations up to 255, weights of one sign
 # that add up to 128 at most cannot overflow them.
-LARGEST_PAIR = 128
-LARGEST_WEIGHT = 127
-# Activations of these are scaled as they come.
+MAX_PAIR_SUM = 128
+MAX_WEIGHT = 127
+# The activations of these operators are quantised dynamically.
 DYNAMIC = ["LSTM", "MatMul"]
-# Activations between these stay in eight bits; a ReLU then costs nothing, as eight bits end at its zero.
+# Activations between these operators stay in eight bits; a ReLU is then part of the saturation at zero.
 BETWEEN_CONVOLUTIONS = ["Conv", "Relu", "Add", "Resize"]
 
 
@@ -42,7 +42,7 @@ class _Inputs(CalibrationDataReader):  # type: ignore[misc]
 
 
 def fold(content: bytes) -> bytes:
-    """A model with all that depends on no input computed beforehand, and nothing that depends on the machine."""
+    """Fold the constants of a model, without optimisations for a particular machine."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +58,7 @@ def fold(content: bytes) -> bytes:
 
 
 def product_orders(weights: NDArray[Any], kind: str) -> list[NDArray[Any]]:
-    """The weights of each output channel in the orders in which a kernel may multiply them.
+    """Return the weights of each output channel in the orders in which a kernel may multiply them.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def product_orders(weights: NDArray[Any], kind: str) -> list[NDArray[Any]]:
     return [np.moveaxis(weights, 1, -1).reshape(len(weights), -1), weights.reshape(len(weights), -1)]
 
 
-def largest_pairs(rows: NDArray[Any]) -> NDArray[Any]:
-    """The largest absolute sum of two neighbouring weights of one sign in each row.
+def largest_pair_sums(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return the maximum absolute sum of two neighbouring weights of the same sign in each row.
 
     Parameters
     ----------
@@ -93,30 +93,30 @@ def largest_pairs(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def finest_scales(orders: list[NDArray[Any]]) -> NDArray[np.float32]:
-    """The smallest scale of each channel at which no pair of its weights exceeds `LARGEST_PAIR`, float32 (channels,).
+    """Find the smallest scale of each channel at which no pair of its weights exceeds `MAX_PAIR_SUM`.
 
-    That is 7.6 bits for the median channel of the recogniser, where seven bits for each weight would do the same.
+    The median channel of the recogniser has 7.6 bits then; limiting each weight to seven bits would do the same.
 
     Parameters
     ----------
     orders : list of (channels, products)
-        As `product_orders` gives them.
+        As `product_orders` returns them.
     """
-    largest = np.max([largest_pairs(rows) for rows in orders], 0)
-    scales = np.maximum(np.abs(orders[0]).max(1) / LARGEST_WEIGHT, largest / LARGEST_PAIR)
+    largest = np.max([largest_pair_sums(rows) for rows in orders], 0)
+    scales = np.maximum(np.abs(orders[0]).max(1) / MAX_WEIGHT, largest / MAX_PAIR_SUM)
     scales = np.maximum(scales, np.finfo(np.float32).tiny).astype(np.float32)
     while True:
-        # Two weights that are rounded away from zero may add up to one more.
+        # Rounding may increase the sum of two weights by one.
         rounded = [np.rint(rows / scales[:, None]) for rows in orders]
-        over = np.max([largest_pairs(rows) for rows in rounded], 0) > LARGEST_PAIR
-        over |= np.abs(rounded[0]).max(1) > LARGEST_WEIGHT
+        over = np.max([largest_pair_sums(rows) for rows in rounded], 0) > MAX_PAIR_SUM
+        over |= np.abs(rounded[0]).max(1) > MAX_WEIGHT
         if not over.any():
             return np.asarray(scales, np.float32)
         scales[over] *= np.float32(1.002)
 
 
 def _rescale(model: onnx.ModelProto, given: onnx.GraphProto) -> None:
-    """Quantise the weights of a model's LSTMs and matrix products anew, from the model that they come from.
+    """Quantise the weights of a model's LSTMs and matrix products again, from the original model.
 
     onnxruntime's quantiser takes no scales of one's own for the channels of an LSTM.
     """
@@ -133,7 +133,7 @@ def _rescale(model: onnx.ModelProto, given: onnx.GraphProto) -> None:
             (rows,) = product_orders(values, node.op_type)
             scales = finest_scales([rows])
             integers = np.rint(rows / scales[:, None]).astype(np.int8)
-            # Both operators take them with the products' axis before the channels'.
+            # In both operators, the axis of the products precedes that of the channels.
             integers = np.swapaxes(integers.reshape(*values.shape[:-2], -1, rows.shape[-1]), -1, -2)
             for suffix, array in (("quantized", integers), ("scale", scales)):
                 old = quantised[f"{name}_{suffix}"]
@@ -157,11 +157,11 @@ def quantise(content: bytes, batches: list[NDArray[np.float32]]) -> bytes:
     content : bytes
         A folded model with one input.
     batches : list of float32 of shapes that the model takes
-        What convolutions are calibrated on.
+        Inputs for calibrating the convolutions.
     """
     widest = max(batch.shape[-1] for batch in batches)
     tallest = max(batch.shape[-2] for batch in batches)
-    # Calibration makes histograms of arrays of one shape.
+    # Calibration requires arrays of one shape for its histograms.
     padded = [
         np.pad(batch, ((0, 0), (0, 0), (0, tallest - batch.shape[-2]), (0, widest - batch.shape[-1])))
         for batch in batches

@@ -29,7 +29,7 @@ from local.prices import bill
 from paragraph_ocr.cli.terminal import printable
 from paragraph_ocr.formats import FORMATS
 
-# Looking up map runs is granted once a second, to all of the account.
+# AWS allows one request for map runs per second and account.
 POLL_SECONDS = 5.0
 MAX_CONCURRENCY = 100
 ENDED = ("SUCCEEDED", "ABORTED", "FAILED", "TIMED_OUT")
@@ -77,7 +77,7 @@ def find_stack(name: str) -> Stack:
 
 
 def choose_concurrency(stack: Stack) -> int:
-    """How many batches may be read at once so that the API finds a free function; raises ClientError.
+    """Return how many batches may be read at once without blocking the API; raises ClientError.
 
     All that is reserved for the archive; else at most half of what the account has left beside the worker.
     """
@@ -115,7 +115,7 @@ def start(stack: Stack, url: str, limits: Limits) -> str:
 
 
 def follow(arn: str) -> dict[str, Any]:
-    """Show how far a run is until it has ended, and return its description; raises ClientError."""
+    """Show the progress of a run until it has ended, and return its description; raises ClientError."""
     machines = boto3.client("stepfunctions")
     with tqdm(unit="image", disable=None) as progress:
         while True:
@@ -131,7 +131,7 @@ def follow(arn: str) -> dict[str, Any]:
 
 
 def sum_up(results: str, name: str) -> Counter[str]:
-    """Add up what became of a run's batches; the results bucket has it for each.
+    """Add up the outcomes of a run's batches from the records in the results bucket.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def report(run: dict[str, Any], totals: Counter[str], results: str) -> str:
         lines.append(f"{totals['lost']:,} batches were broken off and are not counted; start the same again.")
     if run["status"] != "SUCCEEDED":
         lines.append(f"{run.get('error', '')} {run.get('cause', '')}".strip() or "It was stopped.")
-    # Causes contain keys, which whoever uploads may choose.
+    # Causes contain keys, which uploaders choose.
     return "\n".join(map(printable, lines))
 
 

@@ -1,4 +1,4 @@
-"""Run what the stack has beside its functions on moto's server: buckets, queue, table, topic and Lambda's poller."""
+"""Run the stack's buckets, queue, table and topic on moto's server, and poll the queue like Lambda."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Event = dict[str, Any]
 
 @cache
 def client(service: str) -> Any:
-    """A service's client; the environment must have been set."""
+    """Return the client of a service, configured by the environment."""
     return boto3.client(service)
 
 
@@ -87,7 +87,7 @@ def arn_of(queue: str) -> str:
 
 
 def event_of(messages: list[Event], queue: str) -> Event:
-    """Messages as Lambda hands them to a function."""
+    """Make the event with which Lambda passes messages to a function."""
     return {
         "Records": [
             {
@@ -107,7 +107,7 @@ def event_of(messages: list[Event], queue: str) -> Event:
 
 
 def poll(queue: str, invoke: Callable[[Event], Event]) -> int:
-    """Take a message, have it consumed, and delete it unless that failed; how many there were: one or none."""
+    """Receive a message, process it, and delete it unless that failed; return the number of messages, 0 or 1."""
     sqs = client("sqs")
     messages = sqs.receive_message(QueueUrl=queue, AttributeNames=["All"]).get("Messages", [])
     if messages:

@@ -37,14 +37,14 @@ from paragraph_ocr.pipeline.reader import PageReader
 from service import storage
 
 PAGES_A_KILL = 50
-# Of so many pages, the last ten are one file.
+# Of this many pages, the last ten are one file.
 PAGES_A_BLOCK = 50
 PAGES_A_LONG_FILE = 10
 WORKERS = 4
-# What is drawn begins anew after so many pages, so that reading it all undisturbed takes a part of the time.
+# Pages repeat after this many, which shortens the undisturbed reading.
 PAGES_DRAWN = 200
-# Time for a page even where the machine has much else to do, but nobody waits half an hour for a message whose worker
-# was killed: it is hidden for no longer than the lease of its file lasts.
+# Enough time for a page on a busy machine. Messages of killed workers are hidden no longer than the lease of their file
+# lasts, instead of half an hour.
 TIMEOUT = 120
 VISIBILITY_SECONDS = 140
 WORDS = [
@@ -66,7 +66,7 @@ WORDS = [
 
 
 def files(pages: int) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of files that have so many pages in all, the same at every call."""
+    """Yield name and bytes of files with this many pages in total, the same at every call."""
     number = 0
     while number < pages:
         left = min(PAGES_A_BLOCK - number % PAGES_A_BLOCK, pages - number)
@@ -116,7 +116,7 @@ def results_of(name: str, data: bytes, document: Document) -> dict[str, str]:
 
 
 def work() -> None:
-    """Consume messages until killed, with a line for every page that is read."""
+    """Consume messages until killed, and print a line for every page."""
     from service import worker
 
     read_image = PageReader.read_image
@@ -145,7 +145,7 @@ def work() -> None:
 
 
 class Crew:
-    """Workers, of which one is killed at every so many pages and replaced.
+    """Worker processes, one of which is killed and replaced at intervals.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ class Crew:
                 self.bar.update()
 
     def kill_when_due(self) -> None:
-        """Kill one, at whatever it is doing by then."""
+        """Kill a worker at any point of its work."""
         if self.pages >= PAGES_A_KILL * (self.kills + 1):
             index = self.kills % WORKERS
             self.workers[index].kill()

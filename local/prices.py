@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Price:
-    """A price: dollars for each unit, the page it stands on, and the month of the copy that was read."""
+    """A price in dollars per unit, its source, and the month of the copy that was read."""
 
     dollars: float
     unit: str
@@ -40,7 +40,7 @@ class Bill:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Total cost."""
         return self.compute + self.orchestration + self.storage
 
 

@@ -28,7 +28,7 @@ SHOTS = {"page-light": DESKTOP, "page-dark": DESKTOP | {"color_scheme": "dark"},
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
+    """Start Debian's Chromium without a window."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -37,7 +37,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def served(function: Handler) -> Iterator[Gateway]:
-    """A function behind the local gateway, on a free port."""
+    """Serve a function behind the local gateway on a free port."""
     with Gateway(0) as gateway:
         gateway.function = function
         thread = threading.Thread(target=gateway.serve_forever, kwargs={"poll_interval": 0.01})
@@ -50,7 +50,7 @@ def served(function: Handler) -> Iterator[Gateway]:
 
 
 def main() -> None:
-    """Read the sample, look at one of its lines, and take the pictures."""
+    """Read the sample, select one of its lines, and take the screenshots."""
     with served(load_handler()) as gateway, chromium() as browser:
         for name, options in SHOTS.items():
             context = browser.new_context(**options, reduced_motion="reduce")

@@ -26,7 +26,7 @@ MAX_EVENT_BYTES = 6_291_556
 MAX_SECONDS = 29
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 MEGABYTES_PER_CORE = 1769
-# Bytes read of a body that is refused, so that its sender gets to read the answer.
+# Bytes that are read of a rejected body, so that its sender receives the answer.
 MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 NO_BODY = (204, 304)
 
@@ -35,7 +35,7 @@ Handler = Callable[[Event, Any], dict[str, Any]]
 
 
 def binary_media_types() -> tuple[str, ...]:
-    """The content types whose bodies travel as base64, as the stack lists them.
+    """Return the stack's content types whose bodies are encoded in base64.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def is_binary(content_types: str) -> bool:
 
 
 def proxy_event(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> Event:
-    """A request as a REST API hands it to a function.
+    """Make the event with which a REST API passes a request to a function.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def proxy_event(method: str, target: str, headers: Iterable[tuple[str, str]], bo
 
 
 def lambda_context(event: Event) -> SimpleNamespace:
-    """The Lambda context of an invocation that begins now."""
+    """The Lambda context of an invocation that starts now."""
     end = time.monotonic() + MAX_SECONDS
     return SimpleNamespace(
         function_name="paragraph-ocr",
@@ -155,7 +155,7 @@ def _header(headers: dict[str, list[str]], wanted: str) -> str:
 
 
 class Gateway(ThreadingHTTPServer):
-    """Listens on this machine alone and asks the function, one event at a time.
+    """A server on this machine that invokes the function, one event at a time.
 
     Parameters
     ----------
@@ -177,11 +177,11 @@ class Gateway(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """URL of the server."""
         return f"http://127.0.0.1:{self.server_address[1]}/"
 
     def invoke(self, event: Event) -> dict[str, Any]:
-        """The function's answer; an instance of it has one request at a time on Lambda, too."""
+        """Invoke the function, for one request at a time like an instance on Lambda."""
         with self._one_at_a_time:
             return self.function(event, lambda_context(event))
 
@@ -191,7 +191,7 @@ class Gateway(ThreadingHTTPServer):
             return
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report what goes wrong, except that a client has gone."""
+        """Report errors, except disconnected clients."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -199,7 +199,7 @@ class Gateway(ThreadingHTTPServer):
 class _Request(BaseHTTPRequestHandler):
     server: Gateway
     protocol_version = "HTTP/1.1"
-    # Seconds of silence after which a client is given up.
+    # Seconds without data after which a connection is closed.
     timeout = 30
     error_content_type = "application/problem+json"
     error_message_format = '{"type": "about:blank", "title": "%(explain)s", "status": %(code)d}'
@@ -224,7 +224,7 @@ class _Request(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer
 
     def _is_acceptable(self) -> bool:
-        """Whether the body can be read; refuses it otherwise."""
+        """Return whether the body can be read; reject it otherwise."""
         length = self.headers["Content-Length"] or "0"
         if self.headers["Transfer-Encoding"]:
             self._refuse(411, "length-required", "The length is missing", "Send the body with a Content-Length.")
@@ -243,7 +243,7 @@ class _Request(BaseHTTPRequestHandler):
             length -= len(chunk)
 
     def _refuse(self, status: int, kind: str, title: str, detail: str) -> None:
-        """Answer in the gateway's place, as the template has it answer."""
+        """Answer like the gateway, with the response of the template."""
         problem = {"type": f"urn:paragraph-ocr:{kind}", "title": title, "status": status, "detail": detail}
         problem["request_id"] = str(uuid.uuid4())
         self.close_connection = True

@@ -178,7 +178,7 @@ def test_a_failure_that_nobody_foresaw_is_one_images(
     log = io.StringIO()
     monkeypatch.setattr(serving.logger.registered_handler, "stream", log)
     assert counts(handle(batch(items))) == {"read": 2, "failed": 1, "written": 2, "pages": 2}
-    assert json.loads(cloud.results()[f"failed/{BUCKET}/b.png.json"])["detail"] == archive.GIVEN_UP
+    assert json.loads(cloud.results()[f"failed/{BUCKET}/b.png.json"])["detail"] == archive.READING_FAILED
     assert "KeyError" in log.getvalue()
     assert "PRIVATE" not in log.getvalue()
 

@@ -10,7 +10,7 @@ from pages import write_folder
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.rectification import Geometry
-from training.data.detected_lines import collect, is_whole, transfer_text
+from training.data.detected_lines import collect, covers_line, transfer_text
 from training.data.pages import TruePage, load_pages
 from training.data.strips import load_strips
 from training.evaluation.matching import match_lines
@@ -54,5 +54,5 @@ def test_a_line_that_is_found_in_part_is_left_out(folder: Path, start: float, en
     true = page.lines[0]
     found = as_found(page)
     found[0] = replace(found[0], baseline=true.baseline[[0, -1]] + np.array([[start, 0], [end, 0]], np.float32))
-    assert is_whole(true, found[0]) is whole
+    assert covers_line(true, found[0]) is whole
     assert (true.text in [row["text"] for row in transfer_text(page, found)]) is whole

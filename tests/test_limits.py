@@ -220,7 +220,7 @@ print(len(document.pages[0].lines), peak // 1024)
 @pytest.mark.slow
 def test_the_largest_webp_fits_the_functions_memory_in_every_form() -> None:
     # Noise in few colours, which neither is compressed to nothing nor takes long to make.
-    image = hostile.written_page(hostile.LARGEST_WEBP, "RGBA")
+    image = hostile.written_page(hostile.MAX_WEBP_SIZE, "RGBA")
     data = encoded(image, "WEBP", quality=10, method=0)
     environment = {**os.environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(hostile.function_megabytes())}
     environment["PYTHONPATH"] = str(Path(__file__).parent)

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from export.__main__ import build, disagreement
 from export.conversion import run_torch
-from export.quantisation import LARGEST_PAIR, finest_scales, largest_pairs, product_orders
+from export.quantisation import MAX_PAIR_SUM, finest_scales, largest_pair_sums, product_orders
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.pipeline.detection import Detector, letterbox
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light
@@ -91,7 +91,7 @@ def integer_weights(path: Path) -> dict[str, list[NDArray[np.int8]]]:
 def test_no_sum_of_two_products_leaves_sixteen_bits(name: str) -> None:
     weights = integer_weights(FOLDER / f"{name}.onnx")
     assert len(weights) > 10
-    worst = {key: max(int(largest_pairs(rows).max()) for rows in orders) for key, orders in weights.items()}
+    worst = {key: max(int(largest_pair_sums(rows).max()) for rows in orders) for key, orders in weights.items()}
     assert max(worst.values()) <= 32767 // 255, worst
 
 
@@ -101,15 +101,15 @@ def test_weights_are_as_fine_as_that_allows() -> None:
     orders = product_orders(weights, "Conv")
     scales = finest_scales(orders)
     for scaled, fits in ((scales, True), (scales * 0.98, False)):
-        largest = [largest_pairs(np.rint(rows / scaled[:, None])) for rows in orders]
-        within = (np.max(largest, 0) <= LARGEST_PAIR) & (np.abs(np.rint(orders[0] / scaled[:, None])).max(1) <= 127)
+        largest = [largest_pair_sums(np.rint(rows / scaled[:, None])) for rows in orders]
+        within = (np.max(largest, 0) <= MAX_PAIR_SUM) & (np.abs(np.rint(orders[0] / scaled[:, None])).max(1) <= 127)
         assert within.all() if fits else not within.any()
     assert np.abs(orders[0] / scales[:, None]).max(1).mean() > 70, "more than seven bits"
 
 
 def test_neighbours_are_those_that_a_kernel_adds() -> None:
-    assert largest_pairs(np.array([[60, 70, -90, 5], [100, -100, -20, -30]])).tolist() == [130, 100]
-    assert largest_pairs(np.array([[60, 70, 90]])).tolist() == [130]
+    assert largest_pair_sums(np.array([[60, 70, -90, 5], [100, -100, -20, -30]])).tolist() == [130, 100]
+    assert largest_pair_sums(np.array([[60, 70, 90]])).tolist() == [130]
     weights = np.arange(2 * 3 * 1 * 2).reshape(2, 3, 1, 2)
     across, along = product_orders(weights, "Conv")
     assert across[0].tolist() == [0, 2, 4, 1, 3, 5]

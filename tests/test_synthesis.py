@@ -79,7 +79,7 @@ def test_the_ink_of_every_line_lies_in_its_polygon(face: Face, corpus: Corpus, s
 def test_polygons_and_baselines_move_with_the_page(face: Face, corpus: Corpus, seed: int) -> None:
     sheet = flat_sheet(face, corpus, seed)
     view = make_view(np.random.default_rng(seed), *sheet.ink.shape, sheet.lines, table=seed % 2 == 1)
-    seen = view.take(sheet.ink.astype(np.float32), cv2.BORDER_CONSTANT)
+    seen = view.warp(sheet.ink.astype(np.float32), cv2.BORDER_CONSTANT)
     polygons = [view.forward(line["polygon"]) for line in sheet.lines]
     assert not ((seen > INK) & ~inside(seen.shape, polygons)).any()
     width, height = view.size

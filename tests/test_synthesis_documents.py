@@ -18,13 +18,13 @@ from training.synthesis.canvas import MARKS, Canvas, make_design
 from training.synthesis.corpus import NAMES, Corpus
 from training.synthesis.documents import KINDS, make_document
 from training.synthesis.figures import mark
-from training.synthesis.finish import WAYS, record_of, render
+from training.synthesis.finish import CAPTURES, record_of, render
 from training.synthesis.folder import write_page
 from training.synthesis.fonts import CHARSET, Face
 from training.synthesis.hands import Hand, Setting
 from training.synthesis.ink import INK
 from training.synthesis.maker import Maker
-from training.synthesis.recorded import FEWEST, RecordedHands
+from training.synthesis.recorded import MIN_ITEMS, RecordedHands
 from training.synthesis.texts import LANGUAGES, Vocabulary, tables
 
 WORDS = {kind: ["Zoe", "Garden", "Miller", "flour", "London"] for kind in NAMES.values()}
@@ -118,15 +118,15 @@ def test_every_line_has_ink_on_its_baseline(faces: list[Face], corpus: Corpus, k
         assert (line["baseline"][:, 1] < high[1]).all()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("capture", CAPTURES)
 @pytest.mark.parametrize("seed", range(3))
-def test_points_move_with_the_picture(way: str, seed: int) -> None:
+def test_points_move_with_the_picture(capture: str, seed: int) -> None:
     canvas = Canvas(np.random.default_rng(seed), 800, 600)
     spots = np.float32([[150, 120], [640, 130], [400, 300], [160, 470], [650, 480]])
     for x, y in spots.astype(int):
         canvas.sheet.ink[y - 12 : y + 13, x - 12 : x + 13] = 255
     canvas.lines.append({"text": "x", "raw_text": "x", "baseline": spots[:2], "polygon": spots[[0, 1, 4, 3]]})
-    pixels, place = render(canvas, np.random.default_rng(seed), way, showing=False)
+    pixels, place = render(canvas, np.random.default_rng(seed), capture, showing=False)
     if np.median(pixels) < 90:
         pixels = 255 - pixels
     for x, y in place(spots):
@@ -269,15 +269,16 @@ def test_prose_flows_around_what_is_in_its_way(setting: Setting) -> None:
 def write_strokes(folder: Path) -> None:
     """Words of two hands, the first for training: each letter is a zigzag between the baseline and the x-height."""
     points, strokes, items, texts = [], [], [], []
-    for number in range(2 * FEWEST):
+    for number in range(2 * MIN_ITEMS):
         items.append(len(strokes))
-        texts.append(f"{'train' if number < FEWEST else 'val'} word")
+        texts.append(f"{'train' if number < MIN_ITEMS else 'val'} word")
         for letter in range(8):
             strokes.append(len(points))
             points += [(60 * letter + 10 * step, 0 if step % 2 else 40) for step in range(6)]
     content = {
         "points": np.array(points, np.int16), "strokes": np.array(strokes), "items": np.array(items),
-        "hand": np.arange(2 * FEWEST) // FEWEST, "split": np.arange(2 * FEWEST) // FEWEST, "text": np.array(texts),
+        "hand": np.arange(2 * MIN_ITEMS) // MIN_ITEMS, "split": np.arange(2 * MIN_ITEMS) // MIN_ITEMS,
+        "text": np.array(texts),
     }  # fmt: skip
     for name in ("lines.npz", "words.npz"):
         np.savez(folder / name, **content)

@@ -1,4 +1,4 @@
-"""Remove from a folder of installed packages what serving never loads.
+"""Remove files that serving never loads from a folder of installed packages.
 
     python slim.py FOLDER
 
@@ -36,17 +36,17 @@ UNUSED = (
     "onnxruntime/tools",
     "onnxruntime/transformers",
 )
-# For binaries, the libraries that they are made to do without.
+# Libraries that binaries are modified to do without.
 UNLINKED = {
     "cv2/cv2.*.so": ("libavcodec-", "libavformat-", "libavif-", "libavutil-", "libopenblas", "libswscale-"),
     "pillow_heif.libs/libheif-*.so.*": ("libx265-",),
 }
-# Where wheels keep the libraries of their binaries, and what is linked with them.
+# Folders of wheels for the libraries of their binaries, and the binaries that are linked with them.
 LIBRARIES = {"opencv_python_headless.libs": "cv2", "pillow_heif.libs": "."}
 
 
 def find(root: Path, pattern: str) -> list[Path]:
-    """What a pattern matches; an error where that is nothing, since another version has other files."""
+    """Return the files that a pattern matches; raise if there are none, since another version may have other files."""
     found = list(root.glob(pattern))
     if not found:
         sys.exit(f"Nothing in {root} is like {pattern}: look at what the new version of the package holds.")
@@ -61,12 +61,12 @@ def parse(path: Path) -> lief.ELF.Binary:
 
 
 def unlink(path: Path, prefixes: tuple[str, ...], folders: Iterable[Path]) -> None:
-    """Make a binary load without some libraries: what it would find there is taken for null."""
+    """Make a binary load without some libraries, with their symbols as null."""
     binary = parse(path)
     for prefix in prefixes:
         (name,) = [name for name in map(str, binary.libraries) if name.startswith(prefix)]
         (library,) = [folder / name for folder in folders if (folder / name).exists()]
-        # Symbols do not keep the library alive that they are read from.
+        # Symbols do not keep their library alive.
         given = parse(library)
         offered = {symbol.name for symbol in given.exported_symbols}
         for symbol in binary.imported_symbols:
@@ -74,7 +74,7 @@ def unlink(path: Path, prefixes: tuple[str, ...], folders: Iterable[Path]) -> No
                 symbol.binding = lief.ELF.Symbol.BINDING.WEAK
         binary.remove_version_requirement(name)
         binary.remove_library(name)
-    # A file of its own, since the installed one may be linked to elsewhere.
+    # A new file, since the installed one may have other hard links.
     changed = path.with_suffix(".changed")
     binary.write(str(changed))
     changed.chmod(path.stat().st_mode)
@@ -82,7 +82,7 @@ def unlink(path: Path, prefixes: tuple[str, ...], folders: Iterable[Path]) -> No
 
 
 def remove_unneeded(folder: Path, users: Iterable[Path]) -> None:
-    """Remove the libraries of a folder that nothing is linked with any more."""
+    """Remove the libraries of a folder that no binary is linked with any more."""
     waiting, needed = list(users), set[str]()
     while waiting:
         binary = parse(waiting.pop())

@@ -26,14 +26,14 @@ CONTEXT = SimpleNamespace(
     get_remaining_time_in_millis=lambda: 29_000,
 )
 FORMATS = ("PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000")
-# The letter's upper part is enough, and quick.
+# The upper part of the letter suffices and is fast.
 BEGINNING = (0, 0, 1000, 305)
 LINES = 4
 FORMS = ("text", "hocr", "alto", "pdf", "page", "markdown", "csv", "json")
 
 
 def event(method: str, path: str, content_type: str = "", body: bytes = b"", form: str = "text") -> dict[str, Any]:
-    """What API Gateway makes of a request."""
+    """Make the event of a request to API Gateway."""
     return {
         "httpMethod": method,
         "path": path,
@@ -53,10 +53,10 @@ def encode(image: Image.Image, name: str) -> bytes:
 
 
 def letters(image: Image.Image) -> Iterator[tuple[str, bytes]]:
-    """The beginning of the letter in each format that can be written here, and as recorded in the one that cannot."""
+    """Return the beginning of the letter in each format; the one that cannot be written here is recorded."""
     yield "image/heic", (HERE / "letter.heic").read_bytes()
     for name in FORMATS:
-        # The type says nothing of what the bytes are.
+        # The content type does not state the format.
         yield "application/octet-stream" if name == "JPEG2000" else f"image/{name.lower()}", encode(image, name)
 
 

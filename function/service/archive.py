@@ -31,7 +31,7 @@ from service.settings import Settings
 
 # Time that is reserved at the end of an invocation for writing the results of a page.
 END_SECONDS = 30.0
-GIVEN_UP = "Reading it failed; save it anew, or send its pages as images."
+READING_FAILED = "Reading it failed; save it anew, or send its pages as images."
 COUNTS = ("read", "passed_over", "failed", "written", "pages", "lines", "invocations")
 
 
@@ -175,7 +175,7 @@ class Archive:
             return
         try:
             if give_up:
-                raise BrokenImage(GIVEN_UP)
+                raise BrokenImage(READING_FAILED)
             data, etag = self._load(bucket, key)
             if etag != listed_etag and self._is_done(name, etag, forms):
                 totals["passed_over"] += 1
@@ -197,7 +197,7 @@ class Archive:
             raise
         except Exception as error:
             log_failure(error)
-            failure = BrokenImage(GIVEN_UP)
+            failure = BrokenImage(READING_FAILED)
         else:
             if len(pages) > 1:
                 storage.delete_pages(self.settings.results, name, etag)

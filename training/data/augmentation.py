@@ -25,9 +25,9 @@ def warp_strip(
     zoom: float = 1.0,
     stretch: float = 1.0,
 ) -> Grey:
-    """A cached strip cut down to the recogniser's height, sheared, scaled, shifted and bent at random.
+    """Shear, scale, shift and bend a cached strip at random, and crop it to the recogniser's height.
 
-    Letters' bodies and what rises above them or hangs below are scaled apart, as hands differ in that.
+    The x-height, the ascenders and the descenders are scaled independently.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ def warp_strip(
     height, max_width : int
         Size of the recogniser's input.
     margin : float
-        How much taller the cached strip is than the recogniser's input.
+        Height of the cached strip relative to the recogniser's input.
     rng : Generator
     zoom, stretch : float
-        How many times as large, and then how many times as wide it is made, before chance does the same.
+        Factors of size and of width that apply before the random ones.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def warp_strip(
 def degrade(
     image: Grey, rng: np.random.Generator, ruled: float = 0.15, distance: tuple[float, float] = (0.2, 1.0)
 ) -> Grey:
-    """Stroke thickness, blur, low resolution, noise, contrast, shading, ruled lines and JPEG at random.
+    """Degrade an image at random: stroke thickness, blur, resolution, noise, contrast, shading, rules and JPEG.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def degrade(
     ruled : float
         Share of images that get rules, most of them both ways.
     distance : tuple of float
-        The least and the largest distance of the rules, as shares of the image's height.
+        Minimum and maximum distance of the rules, as shares of the image's height.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def degrade(
 
 
 def shade(image: Grey, rng: np.random.Generator) -> Grey:
-    """A page with the hard edge of a shadow, the seam of two papers or a fold across it, mostly upright or level.
+    """Add a hard edge of a shadow, a seam of two papers or a fold to a page, mostly vertical or horizontal.
 
     Parameters
     ----------

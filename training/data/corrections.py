@@ -1,4 +1,4 @@
-"""Turn pages whose reading a person corrected into a folder of annotated pages for `training.data.pages`.
+"""Convert corrected readings of pages into a folder of annotated pages for `training.data.pages`.
 
     python -m training.data.corrections FOLDER --out PAGES
 
@@ -36,12 +36,12 @@ from training.synthesis.corpus import straight
 from training.synthesis.fonts import CHARSET
 
 # Shortest baseline that `training.data.pages` accepts, pixels.
-SHORTEST_BASELINE = 4.0
+MIN_BASELINE = 4.0
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Lines of a page: left as they were read, with another text, added, taken away, and characters unheard of."""
+    """Numbers of lines of a page that are unchanged, edited, added and removed, and unsupported characters."""
 
     kept: int
     corrected: int
@@ -51,12 +51,12 @@ class Changes:
 
     @property
     def any(self) -> bool:
-        """Whether a person changed anything."""
+        """Whether anything was changed."""
         return bool(self.corrected or self.added or self.deleted)
 
 
 def find(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield every image that has a JSON file beside it, and that file."""
+    """Yield every image that has a JSON file of the same name, with that file."""
     for place, subfolders, names in os.walk(folder):
         subfolders.sort()
         images = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
@@ -75,7 +75,7 @@ def read_corrected(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     DatasetError
-        It is none of these.
+        It has none of these forms.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -92,14 +92,14 @@ def read_corrected(path: Path) -> list[dict[str, Any]]:
 
 
 def normalise(text: str) -> str:
-    """Text as the transcriptions have it: composed, straight marks, single spaces, ligatures and the like spelt out."""
+    """Normalise text like the transcriptions: composed characters, straight marks, single spaces, no ligatures."""
     composed = straight(text)
     known = (each if each in CHARSET else unicodedata.normalize("NFKC", each) for each in composed)
     return " ".join(straight("".join(known)).split())
 
 
 def convert(page: dict[str, Any], width: int, height: int) -> tuple[list[dict[str, Any]], list[Any], Changes]:
-    """Lines and ignored polygons as `pages.jsonl` has them, of a page that a person corrected.
+    """Convert a corrected page to the lines and ignored polygons of `pages.jsonl`.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def convert(page: dict[str, Any], width: int, height: int) -> tuple[list[dict[st
             raise DatasetError(f"line {number} has no text; take the line away, or give it an empty one")
         polygon = _points(line, "polygon", 3, number, width, height)
         baseline = _points(line, "baseline", 2, number, width, height)
-        if math.dist(baseline[0], baseline[-1]) < SHORTEST_BASELINE:
+        if math.dist(baseline[0], baseline[-1]) < MIN_BASELINE:
             raise DatasetError(f"line {number} has a baseline that begins where it ends")
         text, reading = normalise(line["text"]), _reading(line)
         changes: dict[str, Any] = {}
@@ -154,7 +154,7 @@ def convert(page: dict[str, Any], width: int, height: int) -> tuple[list[dict[st
 
 
 def collect(folder: Path, out: Path, source: str, writer: str | None, split: str) -> tuple[int, int]:
-    """Write the corrected pages of a folder, and say on standard output what became of each.
+    """Write the corrected pages of a folder, and report each on standard output.
 
     Parameters
     ----------
@@ -163,13 +163,13 @@ def collect(folder: Path, out: Path, source: str, writer: str | None, split: str
         The folder to write; `pages.jsonl` in it is replaced.
     source : str
     writer : str, optional
-        Whose hand it is; that of the folder that a page lies in, where it is left out.
+        The writer of the pages; by default, the name of the folder that contains a page.
     split : str
 
     Returns
     -------
     int, int
-        Pages written, and files refused, each for a reason given on standard error.
+        Numbers of pages written and of files rejected; the reasons are reported on standard error.
     """
     rows: list[str] = []
     refused = 0
@@ -208,7 +208,7 @@ def collect(folder: Path, out: Path, source: str, writer: str | None, split: str
 def _collect(
     page: dict[str, Any], pixels: NDArray[np.uint8], name: Path, out: Path, origin: dict[str, str]
 ) -> Iterator[str]:
-    """Write a page's picture, upright, and yield its row of ``pages.jsonl``; nothing where it is as it was read."""
+    """Write the upright image of a page and yield its row of ``pages.jsonl``; nothing if the page is unchanged."""
     height, width = pixels.shape
     lines, ignore, changes = convert(page, width, height)
     number = page.get("page", 1)
@@ -222,7 +222,7 @@ def _collect(
     )
     if changes.foreign:
         print(f"{which}: no model learns lines with {changes.foreign}: not in training/charset.txt", file=sys.stderr)
-    # Files of one name in different folders stay apart.
+    # Files of the same name in different folders get different names.
     digest = hashlib.sha256(name.as_posix().encode(errors="surrogateescape")).hexdigest()[:8]
     stem = re.sub(r"[^\w]+", "-", name.stem)
     page_id = f"{stem}-{digest}-{number}"
@@ -241,7 +241,7 @@ def _collect(
 
 
 def _upright(points: list[list[float]], turns: int, width: int, height: int) -> list[list[float]]:
-    """Points of an image of that size, in the pixels of the image turned by so many quarters anticlockwise."""
+    """Rotate points of an image by quarter turns anticlockwise, with the image."""
     if turns == 1:
         return [[y, width - x] for x, y in points]
     if turns == 2:
@@ -250,7 +250,7 @@ def _upright(points: list[list[float]], turns: int, width: int, height: int) -> 
 
 
 def _reading(line: dict[str, Any]) -> str | None:
-    """The reading before it was corrected, which is still in the line's words."""
+    """Return the original reading, which the line's words preserve."""
     words = line.get("words")
     if not isinstance(words, list) or not words or not all(isinstance(word, dict) for word in words):
         return None

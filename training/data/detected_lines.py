@@ -28,14 +28,14 @@ from training.evaluation.matching import match_lines
 TOLERANCE = 0.45
 
 
-def is_whole(true: TrueLine, detected: TextLine) -> bool:
-    """Whether a line was detected from its first letter to its last, and not much beyond."""
+def covers_line(true: TrueLine, detected: TextLine) -> bool:
+    """Return whether a detected line covers a true one from its first letter to its last, and not much more."""
     ends = true.baseline[[0, -1], 0] - detected.baseline[[0, -1], 0]
     return bool(np.abs(ends).max() <= TOLERANCE * (true.ascender + true.descender))
 
 
 def transfer_text(page: TruePage, detected: Sequence[TextLine]) -> list[dict[str, Any]]:
-    """Give detected lines the text of the true lines that they match.
+    """Assign the text of true lines to the detected lines that match them.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def transfer_text(page: TruePage, detected: Sequence[TextLine]) -> list[dict[str
             "polygon": np.round(detected[own].polygon, 1).tolist(),
         }
         for true, own in sorted(pairs)
-        if is_whole(page.lines[true], detected[own])
+        if covers_line(page.lines[true], detected[own])
     ]
 
 
@@ -70,7 +70,7 @@ def collect(folder: Path, out: Path, reader: PageReader) -> tuple[int, int]:
     folder, out : Path
         As `training.data.pages.load_pages` takes them; the images stay where they are.
     reader : PageReader
-        Whose detector finds the lines.
+        Provides the detector.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Draw strips of lines of text in typefaces, and of marks that are no text, without end."""
+"""Render an endless stream of strips in typefaces: lines of text, and marks that are not text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from training.synthesis.signs import Signs
 
 Grey = NDArray[np.uint8]
 
-# Languages of which there is prose; of the others there are word lists and the Declaration of Human Rights.
+# Languages with prose; the others have word lists and the Declaration of Human Rights.
 PROSE = ("en", "fr", "de", "es", "it", "pt")
 # Kinds of content with their shares.
 CONTENTS = {"prose": 0.36, "language": 0.22, "signs": 0.2, "names": 0.06, "short": 0.06, "rare": 0.06, "mixed": 0.04}
@@ -129,14 +129,14 @@ class Composer:
         return " ".join(FOREIGN.sub("", text).split())
 
     def stretch(self, text: str, length: int) -> str:
-        """A stretch of a text between two spaces."""
+        """Return a part of a text between two spaces."""
         start = int(self.rng.integers(max(1, len(text) - length - 60)))
         start = text.find(" ", start) + 1
         end = text.rfind(" ", start, start + length + 1)
         return text[start : end if end > start else start + length]
 
     def prose(self, length: int) -> str:
-        """Prose of one of six languages, now and then divided at its end."""
+        """Return prose of one of six languages, sometimes with a word divided at the end."""
         text = self.stretch(self.texts.prose[self.pick(list(self.texts.prose))], length)
         if self.rng.random() < 0.08 and len(text) > 8:
             text = text[: -int(self.rng.integers(1, 4))].rstrip(" -.,") + "-"
@@ -150,7 +150,7 @@ class Composer:
         return self.punctuated(self.texts.words[language], length)
 
     def punctuated(self, words: Sequence[str], length: int) -> str:
-        """Words at random, with capitals and marks among them."""
+        """Return random words, some with capitals and punctuation."""
         parts: list[str] = []
         while sum(map(len, parts)) + len(parts) < length:
             word = self.pick(words)
@@ -193,7 +193,7 @@ class Composer:
         )
 
     def rare(self, length: int) -> str:
-        """Words with the characters that running text seldom has, each as likely as any other."""
+        """Return words that contain rare characters, with equal probabilities."""
         parts: list[str] = []
         while sum(map(len, parts)) + len(parts) < length:
             character = self.pick(CHARSET[1:])
@@ -252,7 +252,7 @@ class DrawnLines:
         ]
 
     def draw(self, rng: Generator) -> Drawn:
-        """A strip, in one of twenty cases of something that is no text of the charset."""
+        """Return a strip; one of twenty shows no text of the charset."""
         if rng.random() < BLANK:
             return Drawn(self.blank(rng), "", "blank")
         style = str(rng.choice(list(STYLES), p=list(STYLES.values())))
@@ -262,7 +262,7 @@ class DrawnLines:
                 return drawn
 
     def draw_text(self, rng: Generator, style: str, text: str, face: Face | None = None) -> Drawn | None:
-        """A text in a face of a style, or None where the face has none of its characters or the line is too long."""
+        """Render a text in a face of a style; return None if the face lacks its characters or the line is too long."""
         face = face or choose_face(rng, self.faces, style)
         hand = make_hand(rng, face)
         if style == "print":
@@ -370,7 +370,7 @@ class DrawnLines:
         return np.asarray(np.clip(page, 0, 255), np.uint8)
 
     def script(self, rng: Generator) -> Grey:
-        """A line of another script, where the baseline stands as in lines of text."""
+        """Render a line of another script, at the same baseline as lines of text."""
         path, files = self.scripts[int(rng.integers(len(self.scripts)))]
         height = self.geometry.height
         size = int(rng.uniform(0.38, 0.55) * height)
@@ -378,7 +378,7 @@ class DrawnLines:
         width, level = self.geometry.width // 2, round(self.geometry.baseline * height)
         canvas = np.zeros((height, width), np.uint8)
         at = int(rng.integers(4, 20))
-        # Each file of a script holds some of its characters.
+        # Each file has some of the characters of a script.
         font, *others = [open_font(str(each), size) for each in files]
         pieces = [text] if not others else list(text)
         for piece in pieces:
@@ -403,7 +403,7 @@ def _paragraphs(path: Path) -> list[str]:
 
 
 def paragraph(path: Path, rng: Generator, length: int) -> str:
-    """A stretch of one paragraph of a text."""
+    """Return a part of a paragraph of a text."""
     rows = _paragraphs(path)
     row = rows[int(rng.integers(len(rows)))]
     start = int(rng.integers(max(1, len(row) - length)))
@@ -411,7 +411,7 @@ def paragraph(path: Path, rng: Generator, length: int) -> str:
 
 
 def develop(ink: Grey, rng: Generator, hand: Hand, style: str) -> Grey:
-    """Ink on paper as a scan, a screen, a worn print, a fax or a ribbon leaves it, uint8 (H, W)."""
+    """Render ink on paper like a scan, a screen, a worn print, a fax or a typewriter, uint8 (H, W)."""
     height, width = ink.shape
     look = rng.random()
     paper, dark = rng.uniform(185, 255), rng.choice([rng.uniform(0, 70), rng.uniform(60, 150)], p=[0.7, 0.3])
@@ -424,7 +424,7 @@ def develop(ink: Grey, rng: Generator, hand: Hand, style: str) -> Grey:
             1.2 + rng.uniform(0.3, 1.0) * noise_field(rng, height, width, rng.uniform(2.5, 9)), 0, 1
         )
     elif style != "hand" and 0.5 <= look < 0.58:
-        # Ink that ran, or a ribbon struck hard.
+        # Bleeding ink, or a strong impression of a ribbon.
         alpha = np.clip(cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.8, 1.8)) * rng.uniform(1.2, 2.2), 0, 1)
     elif style != "hand" and 0.58 <= look < 0.68:
         # A fax: every other row, black or white.

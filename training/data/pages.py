@@ -47,7 +47,7 @@ class TrueLine:
 
 @dataclass(frozen=True)
 class TruePage:
-    """An annotated page. `whole` says that all its writing has a line, so that a detector may learn from it."""
+    """An annotated page; `whole` if all its writing is annotated, so that it can train a detector."""
 
     page_id: str
     source: str
@@ -68,7 +68,7 @@ class TruePage:
         return np.asarray(image, np.uint8)
 
     def normalised(self) -> NDArray[np.uint8]:
-        """The pixels with dark ink on evenly lit paper, uint8 (H, W), as the product sees them; raises as `pixels`."""
+        """The pixels after the lighting correction of the product, uint8 (H, W); raises as `pixels` does."""
         return even_light(dark_on_light_everywhere(self.pixels()))
 
 
@@ -171,18 +171,18 @@ def load_pages(folder: Path, split: str | None = None) -> list[TruePage]:
 def refuse_shared_writers(
     train: Iterable[tuple[str, str]], validation: Iterable[tuple[str, str]], allowed: Iterable[str]
 ) -> None:
-    """Make sure that what is fitted and what it is measured on come from different hands and fonts.
+    """Check that training and validation pages are of different writers and fonts.
 
     Parameters
     ----------
     train, validation : iterables of (source, writer)
     allowed : iterable of str
-        Sources of one writer, whose validation pages measure new pages of a known hand.
+        Sources with one writer, whose validation pages are other pages of that writer.
 
     Raises
     ------
     DatasetError
-        A writer stands on both sides.
+        A writer is in both splits.
     """
     shared = sorted({pair for pair in set(train) & set(validation) if pair[0] not in set(allowed)})
     if shared:

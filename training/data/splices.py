@@ -1,4 +1,4 @@
-"""Splice lines of one hand between words: the beginning of one before the end of another."""
+"""Make new lines from the beginning of one line and the end of another of the same writer, cut between words."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Cut:
-    """A place between two words of a line: so many columns, and so many words, stand left of it."""
+    """A position between two words of a line: the numbers of columns and of words to the left of it."""
 
     column: int
     words: int
 
 
 def find_cuts(strips: list[Strip], recognizer: Recognizer) -> list[list[Cut]]:
-    """Where each line can be cut: between two words that the recogniser reads right, where there is least ink.
+    """Find the cuts of each line: between two words that the recogniser reads correctly, where there is least ink.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def load_cuts(strips: list[Strip], recognizer: Recognizer, cache: Path) -> list[
 
 
 class Splicer:
-    """Lines that can be cut, by the hand that wrote them."""
+    """Lines with cuts, by writer."""
 
     def __init__(self, strips: list[Strip], cuts: list[list[Cut]]) -> None:
         self.strips = strips
@@ -100,7 +100,7 @@ class Splicer:
         self.hands = dict(hands)
 
     def splice(self, index: int, rng: Generator) -> Strip:
-        """The beginning of a line before the end of another of its hand; the line itself where it cannot be cut."""
+        """Join the beginning of a line and the end of another of its writer; return the line if it has no cut."""
         own = self.strips[index]
         if not self.cuts[index]:
             return own
@@ -108,7 +108,7 @@ class Splicer:
         left, right = (self.cuts[each][int(rng.integers(len(self.cuts[each])))] for each in (index, other))
         begins, ends = (np.asarray(self.strips[each].pixels) for each in (index, other))
         begins, ends = begins[:, : left.column], ends[:, right.column :]
-        # So that the paper is as light after the cut as before it.
+        # Equalises the paper on both sides of the cut.
         paper = [float(np.percentile(part[::2, ::2], Normalisation().paper)) for part in (begins, ends)]
         ends = np.clip(ends.astype(np.float32) + (paper[0] - paper[1]), 0, 255).astype(np.uint8)
         words = own.text.split()[: left.words] + self.strips[other].text.split()[right.words :]
@@ -116,7 +116,7 @@ class Splicer:
 
 
 def make_splicer(strips: list[Strip], sources: Collection[str], recognizer: Recognizer, cache: Path) -> Splicer:
-    """A splicer of all strips, of which those of other sources are not cut."""
+    """Create a splicer of strips; only those of the given sources are cut."""
     chosen = [index for index, strip in enumerate(strips) if strip.source in sources]
     cuts: list[list[Cut]] = [[] for _ in strips]
     for index, own in zip(chosen, load_cuts([strips[each] for each in chosen], recognizer, cache), strict=True):
@@ -125,7 +125,7 @@ def make_splicer(strips: list[Strip], sources: Collection[str], recognizer: Reco
 
 
 def _core(strip: Strip, recognizer: Recognizer) -> NDArray[np.uint8]:
-    """As much of a strip as the recogniser sees, as large as it expects it."""
+    """Crop and scale a strip to the recogniser's input."""
     height, baseline = recognizer.geometry.height, recognizer.geometry.baseline
     scale = MARGIN * height / len(strip.pixels)
     resized = cv2.resize(np.asarray(strip.pixels), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

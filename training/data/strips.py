@@ -19,8 +19,7 @@ from tqdm import tqdm
 from paragraph_ocr.pipeline.rectification import Geometry, cut, frame
 from training.data.pages import TruePage, load_pages
 
-# Cached strips are this much taller than what the recogniser sees, so that augmentation can shift, enlarge and shear
-# without running out of page.
+# Cached strips are this much taller than the recogniser's input, which leaves room for augmentation.
 MARGIN = 4 / 3
 # Fewer pages than this are cut in this process: a pool would not have started by then.
 MIN_POOL_PAGES = 32
@@ -52,7 +51,7 @@ def cut_page(page: TruePage, geometry: Geometry) -> list[tuple[NDArray[np.uint8]
 
 
 def enlarged(geometry: Geometry) -> Geometry:
-    """The geometry of cached strips: more page above and below, and room for lines to be squeezed later."""
+    """Return the geometry of cached strips: with more of the page above and below, and without compression."""
     height = round(geometry.height * MARGIN)
     width = geometry.width * 5 // 4
     return replace(geometry, height=height, width=width, window=geometry.window * MARGIN, widths=1.0)

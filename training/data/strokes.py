@@ -22,9 +22,9 @@ from paragraph_ocr.pipeline.rectification import Geometry
 Points = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
-# Strokes are drawn this many times as large and then averaged down, so that a pen's width is no whole number of pixels.
+# Strokes are drawn this many times as large and then downsampled, for pen widths of a fraction of a pixel.
 OVERSAMPLING = 2
-# Ascender height of a line in x-heights, and the least and largest descender, where the ink itself does not tell.
+# Ascender height of a line in x-heights, and minimum and maximum descender, if the ink does not show them.
 ASCENDER = 1.9
 DESCENDER = (0.6, 1.1)
 # Space between two words in x-heights.
@@ -62,15 +62,15 @@ class Pen:
     width : float
         Strip pixels.
     nib, nib_angle : float
-        How much narrower a stroke along the nib's angle (radians) is than one across it, 0 to 1; 0 is a round tip.
+        Relative reduction of the width of strokes along the nib's angle (radians), 0 to 1; 0 is a round tip.
     pressure : float
-        How much the width varies along a stroke.
+        Variation of the width along a stroke.
     ink : float
         Grey level of the ink, 0 is black.
     flow : float
-        How uneven the ink is along a stroke, 0 to 1.
+        Unevenness of the ink along a stroke, 0 to 1.
     grain : float
-        How much the paper's grain shows in the ink (pencil), 0 to 1.
+        Visibility of the paper's grain in the ink (pencil), 0 to 1.
     """
 
     width: float
@@ -149,13 +149,13 @@ def measure_line(strokes: list[Points]) -> tuple[float, float, float] | None:
 
 
 def _mode(values: NDArray[np.float32], span: float) -> float:
-    """Where values are densest, by a kernel a twentieth of `span` wide."""
+    """Return the mode of values, by a kernel density estimate with a width of a twentieth of `span`."""
     distance = (values[:, None] - values) / (0.06 * span)
     return float(values[np.exp(-0.5 * distance**2).sum(axis=1).argmax()])
 
 
 def load_items(path: Path, split: str) -> list[PenItem]:
-    """The lines or words of one split, each hand at a scale of its own.
+    """The lines or words of one split, with a scale per writer.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def load_items(path: Path, split: str) -> list[PenItem]:
 
 
 def join_words(words: list[PenItem], rng: Generator) -> PenItem:
-    """Words of one hand beside each other on a line, each a little above or below it."""
+    """Set words of one writer on a line, each a little above or below the baseline."""
     gap = rng.uniform(*SPACE)
     at, strokes = 0.0, []
     for word in words:
@@ -249,7 +249,7 @@ def draw_strokes(ink: Grey, strokes: tuple[Points, ...], pen: Pen, rng: Generato
         if pen.pressure:
             knots = rng.normal(0.0, pen.pressure, len(steps) // 12 + 3)
             widths = widths * np.exp(np.interp(np.arange(len(steps)) / 12, np.arange(len(knots)), knots))
-            # Down strokes are pressed harder.
+            # Downstrokes have more pressure.
             widths = widths * (1 + 0.5 * pen.pressure * np.sin(angles))
         levels = np.full(len(steps), 255.0)
         if pen.flow:
@@ -273,12 +273,12 @@ def draw_item(
     ----------
     item : PenItem
     geometry : Geometry
-        Its window and height say how large a line is drawn.
+        Its window and height determine the size of the line.
     rng : Generator
     pen : Pen, optional
         One is chosen where it is left out.
     neighbours : tuple of PenItem
-        Lines above and below, of which what reaches into the strip is seen.
+        Lines above and below, whose strokes may extend into the strip.
 
     Returns
     -------
@@ -317,7 +317,7 @@ def draw_item(
 
 
 class PenLines:
-    """Endless lines of one split of a folder of pen data: recorded ones, and words of one hand set to lines.
+    """An endless stream of lines of one split of pen data: recorded lines, and lines set from words of one writer.
 
     Parameters
     ----------
@@ -342,7 +342,7 @@ class PenLines:
         return self.lines[int(rng.integers(len(self.lines)))]
 
     def line_of_words(self, rng: Generator) -> PenItem:
-        """Words of one hand beside each other; a hand is chosen by the square root of how many it has."""
+        """Set words of one writer on a line; writers are weighted by the square root of their number of words."""
         hands = list(self.hands)
         share = np.array([len(self.hands[hand]) ** 0.5 for hand in hands])
         own = self.hands[hands[int(rng.choice(len(hands), p=share / share.sum()))]]
@@ -350,6 +350,6 @@ class PenLines:
         return join_words([self.words[own[int(at)]] for at in rng.choice(len(own), count, replace=False)], rng)
 
     def draw(self, item: PenItem, rng: Generator) -> Grey:
-        """The strip of a line, in a third of the cases with what reaches into it from the lines beside."""
+        """Draw the strip of a line; a third of them with strokes of neighbouring lines."""
         others = tuple(self.line(rng) for _ in range(2)) if rng.random() < 0.35 else ()
         return draw_item(item, self.geometry, rng, None, others)

@@ -35,7 +35,7 @@ Changed = tuple[Grey, Place]
 RUNS = 3
 TABLE = 70  # the grey of what a photographed sheet lies on
 AROUND = 0.2  # the margin of what is cut out, in heights of its line
-SHORTEST = 3  # letters of a word that is cut out
+MIN_LETTERS = 3  # letters of a word that is cut out
 
 
 def turned(pixels: Grey, quarters: int) -> Changed:
@@ -171,34 +171,34 @@ def cut_out(page: TruePage, pixels: Grey, line: TrueLine) -> tuple[TruePage, Gre
     return change(alone, pixels, lambda whole: (whole[top:bottom, left:right], lambda points: points - corner))
 
 
-def lines_alone(page: TruePage, pixels: Grey, reading: Page) -> Iterator[tuple[TruePage, Grey]]:
+def single_lines(page: TruePage, pixels: Grey, reading: Page) -> Iterator[tuple[TruePage, Grey]]:
     """Each line of a page, cut out."""
     del reading
     for line in page.lines:
         yield cut_out(page, pixels, line)
 
 
-def small_lines_alone(page: TruePage, pixels: Grey, reading: Page) -> Iterator[tuple[TruePage, Grey]]:
+def small_single_lines(page: TruePage, pixels: Grey, reading: Page) -> Iterator[tuple[TruePage, Grey]]:
     """Each line of a page, cut out and shown in 300 pixels."""
-    for alone, seen in lines_alone(page, pixels, reading):
+    for alone, seen in single_lines(page, pixels, reading):
         yield change(alone, seen, lambda line: resized(line, 300))
 
 
-def words_alone(page: TruePage, pixels: Grey, reading: Page) -> Iterator[tuple[TruePage, Grey]]:
+def single_words(page: TruePage, pixels: Grey, reading: Page) -> Iterator[tuple[TruePage, Grey]]:
     """Each longer word of the lines that were read rightly, cut out."""
     found = [np.array(line.polygon, np.float32) for line in reading.lines]
     for true, own in match_lines([line.polygon for line in page.lines], found, []).pairs:
         line = page.lines[true]
         for word in reading.lines[own].words if reading.lines[own].text == line.text else ():
-            if sum(letter.isalpha() for letter in word.text) >= SHORTEST:
+            if sum(letter.isalpha() for letter in word.text) >= MIN_LETTERS:
                 polygon = np.array(word.polygon, np.float32)
                 yield cut_out(page, pixels, replace(line, text=word.text, polygon=polygon))
 
 
 CUTS: dict[str, Callable[[TruePage, Grey, Page], Iterator[tuple[TruePage, Grey]]]] = {
-    "one line, cut out": lines_alone,
-    "one line in 300 px": small_lines_alone,
-    "one word, cut out": words_alone,
+    "one line, cut out": single_lines,
+    "one line in 300 px": small_single_lines,
+    "one word, cut out": single_words,
 }
 
 

@@ -30,7 +30,7 @@ from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import TruePage, load_pages
 from training.evaluation.matching import match_lines
 
-LONE = 2
+SHORT_LINE = 2
 COLUMNS = ("words", "more", "found", "lone", "extra", "turned")
 
 
@@ -73,7 +73,7 @@ def count_page(page: TruePage, reading: Page, count: Count) -> None:
     polygons = [np.array(line.polygon, np.float32) for line in reading.lines]
     matches = match_lines([line.polygon for line in page.lines], polygons, list(page.ignore))
     hit = {index for index, _ in matches.pairs}
-    lone = [index for index, line in enumerate(page.lines) if len(line.text) <= LONE]
+    lone = [index for index, line in enumerate(page.lines) if len(line.text) <= SHORT_LINE]
     count.pages += 1
     count.words += true.total()
     count.read += (true & read).total()

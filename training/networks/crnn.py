@@ -18,7 +18,7 @@ def mask_columns(columns: Tensor, share: float) -> Tensor:
     ----------
     columns : float (N, features, T)
     share : float
-        About what share of the columns is masked.
+        Approximate share of the columns that are masked.
 
     Returns
     -------
@@ -34,8 +34,8 @@ def mask_columns(columns: Tensor, share: float) -> Tensor:
 class CRNN(nn.Module):
     """Convolutional recurrent network for CTC (Shi et al. 2015), with a CTC shortcut (Retsinas et al. 2022).
 
-    The LSTM steps every eight pixels and each of its steps answers for two frames of four pixels, which halves its cost
-    and still leaves dense lines enough frames. In training a second head reads the convolutions alone.
+    The LSTM has a step every eight pixels, each of which gives the output of two frames of four pixels. This halves its
+    cost and leaves enough frames for dense lines. In training, a second head takes the output of the convolutions.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ class CRNN(nn.Module):
     hidden : int
         Units of the LSTM in each direction.
     dropout : float
-        Share of what the LSTM's layers hand on that is left out in training.
+        Dropout of the outputs of the LSTM's layers.
     masked : float
-        Share of the columns that the LSTM does not see in training, in spans of about a letter (as Li et al. 2025,
-        HTR-VT, mask a transformer's), so that it learns to read a hand from what stands around it.
+        Share of the columns that are masked for the LSTM in training, in spans of about a letter, so that it learns
+        to use the context (as Li et al. 2025 do for a transformer, HTR-VT).
     residuals : tuple of four int
-        How many pairs of convolutions beside an identity end each stage.
+        Number of residual blocks at the end of each stage.
     """
 
     stride = 4
@@ -115,18 +115,18 @@ class CRNN(nn.Module):
         float32 (N, W / 4, C); in training a pair of these, the shortcut's second
         """
         columns = self.columns(strips)
-        seen = mask_columns(columns, self.masked) if self.training and self.masked else columns
-        scores = self.head(self.dropout(self.steps(seen)))
+        visible = mask_columns(columns, self.masked) if self.training and self.masked else columns
+        scores = self.head(self.dropout(self.steps(visible)))
         log_probabilities: Tensor = scores.reshape(scores.shape[0], -1, self.classes).log_softmax(2)
         if not self.training:
             return log_probabilities
         return log_probabilities, self.shortcut(columns).transpose(1, 2).log_softmax(2)
 
     def loss(self, strips: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
-        """CTC loss a character, with a tenth of the shortcut's; classes (sum of lengths), lengths (N)."""
+        """Return the CTC loss per character plus a tenth of the shortcut's; classes (sum of lengths), lengths (N)."""
         outputs, shortcut = self(strips)
         return ctc_loss(outputs, classes, lengths) + 0.1 * ctc_loss(shortcut, classes, lengths)
 
     def read(self, strips: Tensor) -> list[list[int]]:
-        """The classes of the characters in each strip, the likeliest of every frame."""
+        """Return the classes of the characters in each strip by greedy decoding."""
         return greedy_decode(self(strips))

@@ -12,7 +12,8 @@ from training.networks.layers import convolution
 class FCN(nn.Module):
     """Fully convolutional network (Long et al. 2015): class scores at several resolutions, enlarged and added.
 
-    Dilated convolutions (Yu and Koltun 2016) let the coarsest scores see many lines, which labels in turn ask for.
+    Dilated convolutions (Yu and Koltun 2016) give the coarsest scores a receptive field of many lines, which labels
+    that alternate require.
 
     Parameters
     ----------

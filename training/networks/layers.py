@@ -12,7 +12,7 @@ from torch.nn import functional
 def convolution(
     inputs: int, outputs: int, stride: int | tuple[int, int] = 1, kernel: int = 3, activate: bool = True
 ) -> nn.Sequential:
-    """A convolution that keeps the size but for its stride, batch normalisation, and a ReLU unless told otherwise."""
+    """Return a padded convolution with batch normalisation, and a ReLU by default."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -21,7 +21,7 @@ def convolution(
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions beside an identity (He et al. 2016)."""
+    """Residual block of two 3 x 3 convolutions (He et al. 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Residual(nn.Module):
 
 
 def ctc_loss(log_probabilities: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
-    """CTC loss a character (Graves et al. 2006).
+    """Return the CTC loss per character (Graves et al. 2006).
 
     Parameters
     ----------
@@ -50,5 +50,5 @@ def ctc_loss(log_probabilities: Tensor, classes: Tensor, lengths: Tensor) -> Ten
 
 
 def greedy_decode(log_probabilities: Tensor) -> list[list[int]]:
-    """Greedy CTC decoding: the likeliest class of each frame (N, T, C), repeats merged and blanks removed."""
+    """Decode the best path: the most probable class of each frame (N, T, C), with repeats merged and blanks removed."""
     return [[kind for kind, _ in groupby(row) if kind] for row in log_probabilities.argmax(2).tolist()]

@@ -35,9 +35,10 @@ class DecoderLayer(nn.Module):
         return attention.transpose(1, 2).flatten(2)
 
     def forward(self, x: Tensor, remembered: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """The next state of characters (N, L, D), after `past` ones (N, P, 2 D), and these with them added.
+        """Return the states of L new characters (N, L, D), and the keys and values of all characters so far.
 
-        All L characters are new: where there are several, each sees those before it, and there is no past.
+        `remembered` are the keys and values of the encoder (N, T, 2 D), and `past` those of earlier characters
+        (N, P, 2 D). If there are several new characters, there are no earlier ones.
         """
         question, keys, values = self.own(self.norms[0](x)).chunk(3, dim=2)
         past = torch.cat([past, torch.cat([keys, values], dim=2)], dim=1)
@@ -49,7 +50,7 @@ class DecoderLayer(nn.Module):
 class Seq2Seq(CRNN):
     """Attention over the CRNN's steps (Michael et al. 2019), the decoder a transformer (Kang et al. 2022).
 
-    The encoder keeps the weights of a CRNN that it starts from, and the decoder is fitted to it.
+    The encoder keeps the weights of a CRNN; only the decoder is trained.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ class Seq2Seq(CRNN):
         self.width, self.longest = width, longest
 
     def train(self, mode: bool = True) -> Seq2Seq:
-        """Switch the decoder alone to fitting: the encoder stays as it is."""
+        """Set the training mode of the decoder; the encoder stays in evaluation mode."""
         super().train(mode)
         for part in (self.convolutions, self.pairs, self.lstm):
             part.eval()
@@ -108,17 +109,17 @@ class Seq2Seq(CRNN):
         Parameters
         ----------
         characters : int64 (N, L)
-            Classes; L is 1 where there is a past.
+            Classes; L is 1 if there are earlier characters.
         positions : int64 (L,)
-            Their places in the line.
+            Their positions in the line.
         memory : float32 (layers, N, T, 2 D)
-            As `encode` gives it.
+            As `encode` returns it.
         past : float32 (layers, N, P, 2 D)
-            What this gave for the characters before these.
+            As this method returned it for the earlier characters.
 
         Returns
         -------
-        float32 (N, L, C), and the past with these characters
+        float32 (N, L, C), and `past` with these characters
         """
         x = self.characters(characters) + self.positions(positions)
         kept = []
@@ -128,11 +129,11 @@ class Seq2Seq(CRNN):
         return self.choice(self.last(x)).log_softmax(2), torch.stack(kept)
 
     def empty_past(self, memory: Tensor) -> Tensor:
-        """The past of a line's first character."""
+        """Return the `past` of the first character of a line."""
         return memory.new_zeros((len(self.layers), memory.shape[1], 0, 2 * self.width))
 
     def loss(self, strips: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
-        """Cross entropy of each character and of the end, given those before it."""
+        """Return the cross entropy of each character and of the end, given the characters before."""
         ends = [torch.cat([text, text.new_full((1,), END)]) for text in torch.split(classes, lengths.tolist())]
         wanted = nn.utils.rnn.pad_sequence(ends, batch_first=True, padding_value=-100).to(strips.device)
         given = functional.pad(wanted[:, :-1].clamp(min=END), (1, 0), value=END)
@@ -142,7 +143,7 @@ class Seq2Seq(CRNN):
         return functional.cross_entropy(scores.float().flatten(0, 1), wanted.flatten(), label_smoothing=0.05)
 
     def read(self, strips: Tensor) -> list[list[int]]:
-        """The classes of the characters in each strip, the likeliest at every place, until the end."""
+        """Return the classes of the characters in each strip by greedy decoding."""
         memory = self.encode(strips)
         past, character = self.empty_past(memory), torch.full((len(strips), 1), END, device=strips.device)
         read = []

@@ -1,4 +1,4 @@
-"""Sliding CNN: a CNN over windows along the strip, each of which it sees alone, followed by the CRNN's LSTM."""
+"""Sliding CNN: a CNN over separate windows along the strip, followed by the CRNN's LSTM."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ from training.output import save_atomically
 
 
 class AverageError(Exception):
-    """The checkpoints are not of one network; the message says which is not."""
+    """The checkpoints are of different networks; the message names the first that differs."""
 
 
 def average(paths: list[Path]) -> dict[str, Any]:
-    """A checkpoint as `training.fit` keeps it as best.pt, half precision, with the mean of several ones' weights.
+    """Average the weights of checkpoints into one that has the form of `training.fit`'s best.pt, in half precision.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ SCALE = 0.2
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Matrices (..., M, N) with all their singular values brought to about 1, by Newton and Schulz's iteration."""
+    """Set all singular values of matrices (..., M, N) to about 1 by the Newton-Schulz iteration."""
     tall = matrices.shape[-2] > matrices.shape[-1]
     x: Tensor = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-12)
@@ -27,9 +27,9 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
 
 def find_matrices(network: nn.Module) -> Iterator[tuple[Tensor, int]]:
-    """The weights of a network's convolutions and LSTMs, and of how many matrices, one below the other, each is made.
+    """Yield the trainable weights of a network's convolutions and LSTMs, except those of its `output_layers`.
 
-    Not those in the network's `output_layers`, where it names any, nor any that is not fitted.
+    Each comes with the number of matrices that are stacked in it.
     """
     outputs: tuple[str, ...] = getattr(network, "output_layers", ())
     for name, module in network.named_modules():
@@ -43,16 +43,17 @@ def find_matrices(network: nn.Module) -> Iterator[tuple[Tensor, int]]:
 class Muon(torch.optim.Optimizer):
     """Momentum whose steps are orthogonalised (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon).
 
-    The learning rate and the weight decay are AdamW's (Liu et al. 2025, arXiv:2502.16982). Otherwise than
-    `torch.optim.Muon`, a convolution is a matrix of its output channels, and an LSTM's gates are matrices of their own.
+    Learning rate and weight decay have the scale of AdamW's (Liu et al. 2025, arXiv:2502.16982). Unlike
+    `torch.optim.Muon`, a convolution is treated as a matrix with its output channels as rows, and each gate of an LSTM
+    as a separate matrix.
 
     Parameters
     ----------
     matrices : list of (Tensor, int)
-        As `find_matrices` gives them.
+        As `find_matrices` yields them.
     lr, weight_decay : float
     precision : torch.dtype
-        What steps are orthogonalised in: bfloat16 is enough, but slower where the hardware does not multiply it.
+        Type in which steps are orthogonalised; bfloat16 suffices, but is slow on hardware without support for it.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Change the weights by their gradients."""
+        """Update the weights."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:

@@ -43,29 +43,29 @@ class RunOptions:
 
 
 def learning_rate_factor(options: RunOptions, step: int) -> float:
-    """The learning rate of a step as a share of the largest: linear warm-up, constant, linear decay to zero."""
+    """Return the learning rate of a step relative to the maximum: linear warm-up, constant, linear decay to zero."""
     rise = min(1.0, (step + 1) / max(options.warmup, 1))
     fall = min(1.0, (options.steps - step) / max(options.decay, 1))
     return max(min(rise, fall), 0.0)
 
 
 def make_schedulers(optimizers: list[torch.optim.Optimizer], options: RunOptions, step: int) -> list[LambdaLR]:
-    """Learning rate schedulers of a run that has gone `step` steps."""
+    """Create the learning rate schedulers of a run that has completed `step` steps."""
     for group in (each for optimizer in optimizers for each in optimizer.param_groups):
         group["lr"] = group["initial_lr"] = options.learning_rate
     return [LambdaLR(each, partial(learning_rate_factor, options), last_epoch=step - 1) for each in optimizers]
 
 
 def average_weights(network: nn.Module, decay: float, step: int = 0) -> AveragedModel:
-    """The exponential moving average of a network's weights and buffers, with a shorter memory in the first steps.
+    """Create an exponential moving average of a network's weights and buffers, which decays faster in the first steps.
 
     Parameters
     ----------
     network : nn.Module
     decay : float
-        Share of the average that is left after a step, at most; after n steps it is at most n / (n + 20).
+        Maximum decay; after n steps, the decay is at most n / (n + 20).
     step : int
-        Steps that the average has gone already.
+        Number of steps that are already averaged.
     """
 
     def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
@@ -74,7 +74,7 @@ def average_weights(network: nn.Module, decay: float, step: int = 0) -> Averaged
             ema = get_ema_multi_avg_fn(min(decay, steps / (steps + 20.0)))  # type: ignore[no-untyped-call]
             ema(averaged, current, count)
         else:
-            # Batch normalisation counts batches.
+            # Integer buffers are the batch counts of batch normalisation.
             torch._foreach_copy_(averaged, current)
 
     average = AveragedModel(network, multi_avg_fn=update, use_buffers=True).eval()
@@ -92,7 +92,7 @@ def make_optimizers(
     network : nn.Module
     options : RunOptions
     precision : torch.dtype, optional
-        What Muon's steps are computed in; float32 where it is not given.
+        Type in which Muon's steps are computed; float32 by default.
 
     Raises
     ------

@@ -51,7 +51,7 @@ class View:
         along = np.clip(map_x, 0, len(self.bulge) - 1).astype(np.int32)
         return map_x, map_y - self.bulge[along]
 
-    def take(self, layer: Array, border: int) -> Array:
+    def warp(self, layer: Array, border: int) -> Array:
         """A layer of the sheet, float32 (H, W), as it looks in the picture."""
         if not self.bulge.any():
             warped = cv2.warpPerspective(layer, self.matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=border)
@@ -106,8 +106,8 @@ def photograph(rng: Generator, sheet: Sheet, hand: Hand, rows: Sequence[float], 
         back = cv2.GaussianBlur(alpha[:, ::-1], (0, 0), rng.uniform(1, 3))
         back = np.roll(back, (int(rng.integers(-60, 60)), int(rng.integers(-60, 60))), (0, 1))
         paper -= rng.uniform(0.04, 0.22) * back
-    alpha = view.take(alpha, cv2.BORDER_CONSTANT)
-    page = view.take(paper, cv2.BORDER_REFLECT)
+    alpha = view.warp(alpha, cv2.BORDER_CONSTANT)
+    page = view.warp(paper, cv2.BORDER_REFLECT)
     darkness = rng.choice([rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.55)], p=[0.75, 0.25])
     strength = rng.choice([1.0, rng.uniform(0.65, 1.0)])
     page += (darkness * page - page) * alpha * np.float32(strength)

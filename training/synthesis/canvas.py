@@ -239,7 +239,7 @@ class Canvas:
 
         It joins `turned` and `ignore`, not the lines.
         """
-        small, line = self._apart(setting, text)
+        small, line = self._draw_separately(setting, text)
         if line is None:
             return
         height, width = small.shape
@@ -322,7 +322,7 @@ class Canvas:
         """Lay a picture on the canvas with its upper left corner at (x, y)."""
         return figures.put(self.tone, picture, round(x), round(y))
 
-    def _apart(self, setting: Setting, text: str) -> tuple[Pixels, Line | None]:
+    def _draw_separately(self, setting: Setting, text: str) -> tuple[Pixels, Line | None]:
         """A line by itself on a small layer."""
         text = drawable(setting.hand.face, text)
         height = setting.metrics.height

@@ -23,7 +23,7 @@ COMMON = set(string.ascii_letters + string.digits + " ")
 RARE = [character for character in CHARSET.translate(STRAIGHT) if character not in COMMON]
 TRAIN_SHARE = 0.9
 SAMPLES_A_CHARACTER = 200
-LONGEST_NAME = 24
+MAX_NAME_LENGTH = 24
 PAIRS = dict(zip("([{<\"'*|`_«", [*")]}>\"'*|`_", " »"], strict=True))
 PREFIXES, SUFFIXES, OPERATORS = "#§€$£@~•→©·+-", "%°!?;:,.€²³½", "+-×÷=/±<>*^&–—·:|→"
 
@@ -164,7 +164,7 @@ class Corpus:
                 kinds[kind] = [name for name in map(straight, found) if not FOREIGN.search(name)]
         containing: dict[str, list[str]] = defaultdict(list)
         every_name = [name for kinds in names.values() for found in kinds.values() for name in found]
-        for word in words["fr"][::20] + [name for name in every_name if len(name) <= LONGEST_NAME]:
+        for word in words["fr"][::20] + [name for name in every_name if len(name) <= MAX_NAME_LENGTH]:
             for character in set(word) - COMMON:
                 if character.isalpha() and len(containing[character]) < SAMPLES_A_CHARACTER:
                     containing[character].append(word)

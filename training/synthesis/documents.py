@@ -84,7 +84,7 @@ def make_document(
         document = KINDS[kind][0](maker)
         if document.canvas.lines:
             break
-    pixels, place = render(document.canvas, rng, document.way, document.typed, document.showing)
+    pixels, place = render(document.canvas, rng, document.capture, document.typed, document.showing)
     page_id, source = f"{split}_{seed}_{index:06d}_{kind}", f"doc_{kind}"
     record = {
         "page_id": page_id, "source": source, "writer": document.design.body.hand.face.family, "split": split,

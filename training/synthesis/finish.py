@@ -16,10 +16,10 @@ from training.synthesis.ink import ink_alpha
 from training.synthesis.noise import Array, Pixels, grain, noise_field
 from training.synthesis.paper import stain
 
-WAYS = {"digital": 0.33, "scan": 0.33, "photo": 0.15, "copy": 0.12, "fax": 0.07}
+CAPTURES = {"digital": 0.33, "scan": 0.33, "photo": 0.15, "copy": 0.12, "fax": 0.07}
 # More than so many pixels are neither warped nor grained, which would take seconds.
 LARGE = 4_500_000
-LONGEST = 2000
+MAX_SIDE = 2000
 # Share of the pages that the back of the sheet shows through.
 SHOWING = 0.15
 
@@ -27,14 +27,14 @@ Place = Callable[[Array], Array]
 
 
 def render(
-    canvas: Canvas, rng: Generator, way: str = "", typed: bool = False, showing: bool | None = None
+    canvas: Canvas, rng: Generator, capture: str = "", typed: bool = False, showing: bool | None = None
 ) -> tuple[Pixels, Place]:
     """Take a picture of a canvas.
 
     Parameters
     ----------
-    way : str
-        One of `WAYS`; drawn without it.
+    capture : str
+        One of `CAPTURES`; drawn without it.
     typed : bool
         Whether its ink is that of a typewriter, uneven and blurred.
     showing : bool, optional
@@ -46,39 +46,39 @@ def render(
     place : callable
         Takes canvas points float32 (N, 2) and returns picture points.
     """
-    way = way or str(rng.choice(list(WAYS), p=list(WAYS.values())))
+    capture = capture or str(rng.choice(list(CAPTURES), p=list(CAPTURES.values())))
     large = canvas.tone.size > LARGE
-    if large and way in ("photo", "scan"):
-        way = "digital"
+    if large and capture in ("photo", "scan"):
+        capture = "digital"
     if showing is None:
         showing = bool(rng.random() < SHOWING and not large)
-    alpha = darken(canvas, rng, way, typed)
+    alpha = darken(canvas, rng, capture, typed)
     page: Array = canvas.tone.astype(np.float32) / 255
     back = 1 - page * (1 - alpha) if showing else None
-    dark = 0.0 if way == "digital" and rng.random() < 0.6 else rng.uniform(0.0, 0.4)
-    strength = np.float32(1.0 if way == "digital" or rng.random() < 0.4 else rng.uniform(0.6, 1.0))
-    if way in ("scan", "photo"):
+    dark = 0.0 if capture == "digital" and rng.random() < 0.6 else rng.uniform(0.0, 0.4)
+    strength = np.float32(1.0 if capture == "digital" or rng.random() < 0.4 else rng.uniform(0.6, 1.0))
+    if capture in ("scan", "photo"):
         page *= make_ground(rng, *page.shape)
-    elif way == "digital" and rng.random() < 0.2:
+    elif capture == "digital" and rng.random() < 0.2:
         page *= np.float32(rng.uniform(0.85, 1.0))
     page += (dark * page - page) * alpha * strength
     if back is not None:
         show_through(page, rng, back)
     if canvas.pen.any():
-        page += (rng.uniform(0.05, 0.45) * page - page) * pen_alpha(canvas.pen, rng, way)
-    if way in ("digital", "copy", "fax"):
-        pixels, place = flat(page, rng, way, ink_level(canvas, page))
-    elif way == "scan":
+        page += (rng.uniform(0.05, 0.45) * page - page) * pen_alpha(canvas.pen, rng, capture)
+    if capture in ("digital", "copy", "fax"):
+        pixels, place = flat(page, rng, capture, ink_level(canvas, page))
+    elif capture == "scan":
         pixels, place = scanned(page, rng)
     else:
         pixels, place = photographed(page, rng, canvas)
     return pixels, place
 
 
-def darken(canvas: Canvas, rng: Generator, way: str, typed: bool) -> Array:
+def darken(canvas: Canvas, rng: Generator, capture: str, typed: bool) -> Array:
     """How much printed ink hides the paper, float32 (H, W)."""
     ink = canvas.sheet.ink
-    if way == "digital" or not ink.any():
+    if capture == "digital" or not ink.any():
         return ink.astype(np.float32) / 255
     if typed or rng.random() < 0.25:
         alpha = ink.astype(np.float32) / 255
@@ -105,9 +105,9 @@ def print_wear(alpha: Array, rng: Generator) -> Array:
     return worn
 
 
-def pen_alpha(pen: Pixels, rng: Generator, way: str) -> Array:
+def pen_alpha(pen: Pixels, rng: Generator, capture: str) -> Array:
     """How much the ink of a pen hides what is under it, float32 (H, W)."""
-    if way == "digital" and rng.random() < 0.6:
+    if capture == "digital" and rng.random() < 0.6:
         return pen.astype(np.float32) / 255
     rows = np.flatnonzero(pen.any(1))
     top, bottom = max(0, int(rows[0]) - 8), int(rows[-1]) + 8
@@ -149,21 +149,21 @@ def ink_level(canvas: Canvas, page: Array) -> tuple[float, float]:
     return max(levels, default=0.0), float(np.percentile(page[::8, ::8], 80))
 
 
-def flat(page: Array, rng: Generator, way: str, levels: tuple[float, float]) -> tuple[Pixels, Place]:
+def flat(page: Array, rng: Generator, capture: str, levels: tuple[float, float]) -> tuple[Pixels, Place]:
     """The picture of a page that was not warped but for its resolution; `levels` are those of ink and paper."""
     height, width = page.shape
     across = down = 1.0
-    if way == "fax" and rng.random() < 0.7:
+    if capture == "fax" and rng.random() < 0.7:
         across, down = (1.0, rng.uniform(0.45, 0.75)) if rng.random() < 0.75 else (rng.uniform(0.55, 0.8), 1.0)
-    elif way == "digital" and rng.random() < 0.25 and max(page.shape) < 4000:
+    elif capture == "digital" and rng.random() < 0.25 and max(page.shape) < 4000:
         across = down = rng.uniform(0.75, 1.3)
     size = (max(16, round(width * across)), max(16, round(height * down)))
     if size != (width, height):
         resized = cv2.resize(page, size, interpolation=cv2.INTER_AREA if across * down < 1 else cv2.INTER_CUBIC)
         page = np.asarray(resized, page.dtype)
-    if way in ("copy", "fax"):
+    if capture in ("copy", "fax"):
         noise = rng.uniform(0.02, 0.1) * cv2.GaussianBlur(grain(rng, *page.shape), (0, 0), rng.uniform(0.4, 0.9))
-        if way == "fax" or rng.random() < 0.6:
+        if capture == "fax" or rng.random() < 0.6:
             level = levels[0] + rng.uniform(0.45, 0.75) * max(levels[1] - levels[0], 0.1)
             page = (page + noise > level).astype(np.float32)
             specks = grain(rng, *page.shape) > rng.uniform(3.3, 4.5)
@@ -182,7 +182,7 @@ def scanned(page: Array, rng: Generator) -> tuple[Pixels, Place]:
     """A page on a scanner, a little askew."""
     height, width = page.shape
     angle = math.radians(rng.choice([0.0, rng.normal(0, 0.5), rng.uniform(-3, 3)], p=[0.3, 0.5, 0.2]))
-    scale = min(1.0, LONGEST / max(page.shape))
+    scale = min(1.0, MAX_SIDE / max(page.shape))
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ np.array([[cosine, sine], [-sine, cosine]])
     low = corners.min(0)
@@ -223,7 +223,7 @@ def photographed(page: Array, rng: Generator, canvas: Canvas) -> tuple[Pixels, P
         text = rough.forward(np.concatenate(marked)) if marked else outline
         inner = np.maximum(text.min(0) - low, 0) * 0.6, np.maximum(high - text.max(0), 0) * 0.6
         low, high = low + inner[0] * rng.random(2), high - inner[1] * rng.random(2)
-    scale = min(1.0, LONGEST / float((high - low).max()))
+    scale = min(1.0, MAX_SIDE / float((high - low).max()))
     to_picture = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]])
     size = (max(32, int((high[0] - low[0]) * scale)), max(32, int((high[1] - low[1]) * scale)))
     view = View(bulge, to_picture @ matrix, size)

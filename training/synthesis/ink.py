@@ -17,7 +17,7 @@ from training.synthesis.hands import Hand, Metrics, Setting, runs, typographic
 from training.synthesis.noise import Array, Pixels, grain, noise_field, noise_line
 
 # A baseline is never shorter than this share of the ascender height, so that a single 1 or I can be found by its own.
-SHORTEST = 0.6
+MIN_BASELINE = 0.6
 INK = 40  # the palest grey, out of 255, that counts as ink when a polygon is drawn around it
 
 
@@ -114,7 +114,7 @@ def write_line(
     corner = np.array([corner_x + left, corner_y + top], np.float32)
     knots = np.unique(np.append(np.arange(start, end, max(8, int(height / 2))), end))
     baseline = np.stack([knots, above - top + wander[knots]], 1).astype(np.float32)
-    if (short := SHORTEST * metrics.ascent - (end - start)) > 0:
+    if (short := MIN_BASELINE * metrics.ascent - (end - start)) > 0:
         baseline[[0, -1], 0] += (-short / 2, short / 2)
     line: dict[str, Any] = {"text": drawn.translate(STRAIGHT), "raw_text": drawn}
     line |= {"baseline": baseline + corner, "polygon": polygon + corner}

@@ -25,7 +25,7 @@ class Document:
     canvas: Canvas
     design: Design
     typed: bool = False
-    way: str = ""
+    capture: str = ""
     showing: bool | None = None
 
 

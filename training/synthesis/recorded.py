@@ -19,7 +19,7 @@ from training.synthesis.ink import INK, surround
 from training.synthesis.noise import Pixels
 
 # A hand with fewer items than this repeats itself too much.
-FEWEST = 12
+MIN_ITEMS = 12
 
 
 class RecordedHands:
@@ -40,7 +40,7 @@ class RecordedHands:
                 text = " ".join(straight(item.text).split())
                 if text and not FOREIGN.search(text):
                     by_hand[item.hand].append(replace(item, text=text))
-        self.hands = [items for items in by_hand.values() if len(items) >= FEWEST]
+        self.hands = [items for items in by_hand.values() if len(items) >= MIN_ITEMS]
 
     def choose(self, rng: Generator) -> RecordedHand:
         """One of the hands with a pen."""

@@ -424,7 +424,7 @@ def screen(maker: Maker) -> Document:
                     canvas.text(body, text, x + height, y, grey=255)
                     x += size + height
                 y += 2 * pitch
-    return Document(canvas, design, way="digital" if maker.chance(0.85) else "photo", showing=False)
+    return Document(canvas, design, capture="digital" if maker.chance(0.85) else "photo", showing=False)
 
 
 def resized(design: Design, factor: float) -> Design:
@@ -565,7 +565,7 @@ def plain(maker: Maker) -> Document:
 def bleed(maker: Maker) -> Document:
     """A plain page whose back shows through."""
     document = plain(maker)
-    return replace(document, showing=True, way=maker.words.pick(["digital", "scan", "scan", "photo", "copy"]))
+    return replace(document, showing=True, capture=maker.words.pick(["digital", "scan", "scan", "photo", "copy"]))
 
 
 def strip(maker: Maker) -> Document:

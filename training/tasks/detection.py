@@ -30,22 +30,22 @@ THRESHOLD = 0.5
 # Sides of an input are multiples of this, since the network halves them five times.
 SIZE_MULTIPLE = 64
 
-# A line's core is this part of its ascender height above the baseline, and this part below. It ends this many ascender
-# heights before the line does, so that the lines of neighbouring columns come apart, but loses no more than a share of
-# its length at either end (`DetectionOptions.short_inset`), so that something is left of a single digit.
+# Extent of a line's core above and below the baseline, in ascender heights, and its inset at both ends, which separates
+# lines of neighbouring columns. It is limited to a share of the line's length (`DetectionOptions.short_inset`), so that
+# single digits keep a core.
 CORE = (0.42, 0.05)
 INSET = 0.35
-# Of a page that is more elongated than this, longer side to shorter one, only a part is shown at once.
+# Pages with a higher ratio of longer to shorter side are shown in parts.
 MAX_ASPECT_RATIO = 2.0
 SEARCH_SETTINGS = SearchSettings(
     confidence=0.55, sure=0.8, lines=50, ascender=14.0, enlargement=1.75, skew=5.0, tall=64.0
 )
 # Share of the samples with ruled or squared paper, and the distance of its rules as shares of the input's side.
 RULED = (0.25, (0.012, 0.08))
-# Share of the samples with the hard edge of a shadow, a seam or a fold, which must not be taken for column rules.
+# Share of the samples with the hard edge of a shadow, a seam or a fold, which must not be confused with column rules.
 SHADED = 0.2
-# Weights in the loss of the cores: of pixels just beyond a line's end, and of the pixels of lines that are shorter than
-# so many ascender heights, since page numbers and single letters have few pixels.
+# Weights in the loss of the cores: of pixels just beyond a line's end, and of pixels of lines shorter than this many
+# ascender heights, since page numbers and single letters have few pixels.
 END_WEIGHT = 5.0
 SHORT, SHORT_WEIGHT = 3.0, 4.0
 
@@ -102,12 +102,12 @@ class DownscaledPage:
 
 
 def visible_length(shape: tuple[int, ...]) -> float:
-    """Length of a page\'s longer side, or of as much of it as is shown at once, in pixels."""
+    """Return the length in pixels of a page's longer side, or of the part of it that is shown at once."""
     return min(max(shape), MAX_ASPECT_RATIO * min(shape))
 
 
 def downscale(page: TruePage, longest: int) -> DownscaledPage:
-    """Scale a page down so that its longer side, or what is shown of it at once, has at most `longest` pixels."""
+    """Scale a page down to a `visible_length` of at most `longest` pixels."""
     pixels = page.normalised()
     factor = min(1.0, longest / visible_length(pixels.shape))
     size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
@@ -117,7 +117,7 @@ def downscale(page: TruePage, longest: int) -> DownscaledPage:
 def draw_maps(
     page: TruePage, matrix: NDArray[np.float64], size: int, stride: int, short_inset: float = 0.25
 ) -> NDArray[np.float32]:
-    """The maps a detector should give for a page seen through an affine transform.
+    """Draw the target maps of a page under an affine transform.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def draw_maps(
     size, stride : int
         Side of the input, and input pixels a map pixel.
     short_inset : float
-        Share of its length by which a core ends at most before its line, at either end.
+        Maximum inset of a core at either end, as a share of its length.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def concatenate(
     right: tuple[NDArray[np.float32], NDArray[np.float32]],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Two samples side by side, like the columns of a register, often with a rule between them.
+    """Join two samples side by side, like the columns of a register, often with a rule between them.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def concatenate(
 
 
 class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
-    """Endless batches of pages seen through random transforms.
+    """An endless stream of batches of pages under random transforms.
 
     Ink (N, 1, S, S), maps (N, 5, S / 2, S / 2) as `draw_maps` gives them, and whether each page lies on its side (N,);
     the maps of a page that is not upright weigh nothing.
@@ -253,8 +253,8 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         linear = turn @ np.array([[zoom * aspect, rng.normal(0.0, 0.02) * zoom], [0.0, zoom / aspect]])
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ linear.T
         low, high = corners.min(axis=0), corners.max(axis=0)
-        # Where the page is larger than the input a random part is seen, often one at its edge, or page numbers would be
-        # rare; where it is smaller it stands anywhere.
+        # A page larger than the input is cropped at random, often at its edge, since page numbers would be rare
+        # otherwise; a smaller page is placed at random.
         shift = -low + rng.uniform(-0.25, 1.25, 2).clip(0.0, 1.0) * (size - (high - low))
         matrix = np.concatenate([linear, shift[:, None]], axis=1)
         paper = float(np.median(small.pixels))
@@ -270,7 +270,7 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         return ink, draw_maps(small.page, own, size, self.stride, self.options.short_inset)
 
     def compose(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-        """One page, or two beside each other, with the quarter turns it was given; maps of a turned page are zero."""
+        """Return one page, or two side by side, and its quarter turns; maps of a turned page are zero."""
         joined = rng.random() < self.options.joined
         chosen = rng.choice(len(self.pages), 2 if joined else 1, p=self.probability)
         ink, maps = self.sample(self.pages[chosen[0]], rng)
@@ -294,7 +294,7 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class Detection:
-    """What `training.fit` needs to train a detector."""
+    """The training task of the detector, for `training.fit`."""
 
     def __init__(self, folders: list[Path], cache: Path, options: dict[str, Any], network: dict[str, Any]) -> None:
         del cache

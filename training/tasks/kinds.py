@@ -30,7 +30,7 @@ from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import PRINTED, TruePage, load_pages
 from training.evaluation.matching import match_lines
 
-# Letters of a handwriting typeface repeat, as those of type do.
+# Handwriting typefaces repeat their letters exactly, like other typefaces.
 EXCLUDED = {"synth_hand"}
 # Factor of the squared weights in the loss.
 RIDGE = 1.0
@@ -47,7 +47,7 @@ class Sample:
 
 
 def find_lines(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
-    """The lines that the detector is sure of, without their text."""
+    """Return the lines that the detector accepts, without text."""
     return [
         Line("", line.confidence, _points(line.polygon), _points(line.baseline), ())
         for line in reader.detector.find(pixels).lines
@@ -56,7 +56,7 @@ def find_lines(pixels: NDArray[np.uint8], reader: PageReader) -> list[Line]:
 
 
 def sample(page: TruePage, reader: PageReader) -> Sample | None:
-    """The features of a page's found lines that match a transcribed one; None where there are none."""
+    """Return the features of a page's detected lines that match a transcribed one; None if there are none."""
     pixels = page.pixels()
     found = find_lines(pixels, reader)
     polygons = [np.array(line.polygon, np.float32) for line in found]
@@ -75,7 +75,7 @@ def fit(samples: Sequence[Sample]) -> KindModel:
     Parameters
     ----------
     samples : sequence of Sample
-        Both kinds weigh the same, and a source weighs as the square root of its lines.
+        Both kinds have the same total weight, and a source that of the square root of its lines.
     """
     values = np.concatenate([each.values for each in samples]).astype(np.float64)
     source = np.concatenate([[each.source] * len(each.values) for each in samples])
@@ -92,7 +92,7 @@ def fit(samples: Sequence[Sample]) -> KindModel:
 
 
 def score(model: KindModel, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
-    """For each source its lines, and the share of them that is judged right."""
+    """Return the number of lines of each source, and the share that is classified correctly."""
     scores = {}
     for source in sorted({each.source for each in samples}):
         values = np.concatenate([each.values for each in samples if each.source == source])
@@ -102,7 +102,7 @@ def score(model: KindModel, samples: Sequence[Sample]) -> dict[str, dict[str, fl
 
 
 def score_across_writers(samples: Sequence[Sample], folds: int = 5) -> dict[str, dict[str, float]]:
-    """As `score`, each writer's lines by a model that was fitted without any of that writer's."""
+    """Score lines like `score`, by cross-validation over writers."""
     writers = sorted({(each.source, each.writer) for each in samples})
     fold = dict(zip(writers, np.random.default_rng(0).permutation(len(writers)) % folds, strict=True))
     parts: dict[str, dict[str, float]] = {}
@@ -119,14 +119,14 @@ def score_across_writers(samples: Sequence[Sample], folds: int = 5) -> dict[str,
 
 
 def compose(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The upper half of one page over the lower half of another, uint8 (H, W), at the width of the first."""
+    """Join the upper half of one page and the lower half of another, uint8 (H, W), at the width of the first."""
     size = upper.shape[1], round(lower.shape[0] * upper.shape[1] / lower.shape[1])
     scaled = np.asarray(cv2.resize(lower, size, interpolation=cv2.INTER_AREA), np.uint8)
     return np.concatenate([upper[: len(upper) // 2], scaled[len(scaled) // 2 :]])
 
 
 def score_pages(pages: Sequence[TruePage], reader: PageReader) -> dict[str, dict[str, float]]:
-    """For each source, and for mixed pages made of them, how many pages there are and the share judged right."""
+    """Return the number of pages of each source and of composed mixed pages, and the share classified correctly."""
     counts: dict[str, list[bool]] = {}
 
     def judge(pixels: NDArray[np.uint8], source: str, expected: str) -> None:
@@ -162,7 +162,7 @@ def write(model: KindModel, samples: Sequence[Sample]) -> None:
 
 
 def record(samples: dict[str, list[Sample]], pages: Sequence[TruePage], reader: PageReader) -> None:
-    """Write the scores of the model that is there, of lines of the split ``val`` and of whole pages, beside it."""
+    """Write the scores of the current model on validation lines and on whole pages into its file."""
     content = json.loads(PATH.read_text(encoding="utf-8"))
     content["lines_found_by"] = reader.models["detector"]
     content["scores"] = {

@@ -33,18 +33,18 @@ Keys = NDArray[np.uint64]
 Numbers = NDArray[np.float64]
 
 SCALE = 16.0
-# A character takes eight bits of an integer's 64, the one that follows among them.
-LONGEST = 7
+# Contexts are stored in integers of 64 bits, eight bits per character, with the character that follows.
+MAX_ORDER = 7
 # Characters of composed text.
 CHARACTERS = {"en": 2_000_000, "fr": 1_000_000}
-# Contexts kept of each language; one takes about 20 bytes.
+# Maximum number of contexts of each language; a context takes about 20 bytes.
 CONTEXTS = {"en": 600_000, "fr": 600_000, "de": 250_000, "es": 180_000, "it": 180_000, "pt": 180_000, OTHERS: 200_000}
 PROSE = ("en", "fr", "de", "es", "it", "pt")
-# Word lists whose licences let what is learnt from them be passed on in a model of any licence.
+# Word lists whose licences allow models trained on them to have any licence.
 LISTS = ("en", "fr", "es", "pt", "nl", "pl", "hu", "ro", "sk", "da", "tr", "lt")
-# All writers of this source copied one text.
+# All writers of this source copied the same text.
 EXCLUDED = {"csafe_en"}
-# Chosen on degraded lines of training writers whose text was kept from the model.
+# Tuned on degraded lines of training writers whose text the model was not trained on.
 SEARCH = Search(width=16, weight=0.6, bonus=1.8, floor=3e-3, sure=0.995, other_case=0.3)
 
 
@@ -69,19 +69,19 @@ class Level:
     Attributes
     ----------
     keys : uint64 (contexts,)
-        Eight bits a character, the last one lowest; sorted.
-    seen : float (contexts,)
-        How often each stands in the text.
+        Contexts, eight bits per character with the last one lowest; sorted.
+    occurrences : float (contexts,)
+        Number of occurrences of each context.
     total, left : float (contexts,)
-        Counts of what follows, and of these what is discounted.
+        Sum of the counts of the characters that follow, and the part of it that is discounted.
     pairs : uint64 (entries,)
-        A context with what follows it as one more character; sorted.
+        Contexts with the character that follows; sorted.
     counts : float (entries,)
-        Discounted.
+        Discounted counts of the pairs.
     """
 
     keys: Keys
-    seen: Numbers
+    occurrences: Numbers
     total: Numbers
     left: Numbers
     pairs: Keys
@@ -96,13 +96,13 @@ class MergedLevel:
     ----------
     keys : uint64 (contexts,)
     likelihood : float (groups, contexts)
-        Natural logarithm of the probability of each context in each text.
+        Log probability of each context in each text.
     pairs : uint64 (entries,)
     probability : float (entries,)
     backoff : float (contexts,)
-        Factor of the probability after the next shorter context, for a character that is no entry.
+        Factor of the probability in the next shorter context, for a character without an entry.
     gain : float (contexts,)
-        Nats a character by which the context, or the best of those that need it, makes text likelier.
+        Gain in nats per character by the context, or the largest gain of the contexts that depend on it.
     """
 
     keys: Keys
@@ -114,7 +114,7 @@ class MergedLevel:
 
 
 def choose_charset(lines: Iterable[str], most: int = 200) -> str:
-    """The characters that a text has most often, at most `most`."""
+    """Return the most frequent characters of a text, at most `most`."""
     counts = Counter(character for line in lines for character in line)
     known = [(count, character) for character, count in counts.items() if character in CHARSET and count > 4]
     return "".join(sorted(character for _, character in sorted(known, reverse=True)[:most]))
@@ -124,27 +124,27 @@ def fit(
     groups: list[tuple[list[str], float]],
     contexts: int,
     least: float = 2.0,
-    order: int = LONGEST,
+    order: int = MAX_ORDER,
     charset: str = CHARSET[:200],
 ) -> Table:
-    """A mixture of texts, each smoothed as by Kneser and Ney, over the contexts that gain most.
+    """Fit a mixture of smoothed models of several texts, with the contexts of the largest gain.
 
-    Every group has a model of its own, of modified Kneser-Ney smoothing (Chen and Goodman 1999). They are mixed in each
-    context by how likely it is in them, so that English goes on in English. A context is dropped by the divergence that
-    this costs (as Stolcke 1998 drops entries).
+    Each group has a model with modified Kneser-Ney smoothing (Chen and Goodman 1999). The weights of the mixture in a
+    context are the posterior probabilities of the groups given the context. Contexts are pruned by the increase in
+    divergence (like entries in Stolcke 1998).
 
     Parameters
     ----------
     groups : list of (lines, share)
-        How much of what will be read is like a group's lines.
+        Lines of each group, and its prior probability.
     contexts : int
-        How many contexts to keep.
+        Maximum number of contexts.
     least : float
-        What no group has so many times is never looked at.
+        Contexts that occur less often in every group are ignored.
     order : int
         Characters of the longest context, at most 7.
     charset : str
-        At most 255 characters; lines with others are left out.
+        At most 255 characters; lines with other characters are ignored.
     """
     models = [_count(lines, order, charset) for lines, _ in groups]
     shares = np.log([share for _, share in groups])[:, None]
@@ -159,7 +159,7 @@ def fit(
     for length in range(1, order + 1):
         merged.append(_mix(models, shares, merged[-1], length, least, len(charset) + 1))
     for length in range(order, 1, -1):
-        # A context needs its longest proper suffix, to back off to, and its longest proper prefix, to be reached from.
+        # A context depends on its longest proper suffix, to which it backs off, and on its longest proper prefix.
         longer, shorter = merged[length], merged[length - 1]
         for needed in (_ending(longer.keys, length), longer.keys >> np.uint64(8)):
             np.maximum.at(shorter.gain, np.searchsorted(shorter.keys, needed), longer.gain * (1 + 1e-9))
@@ -167,7 +167,7 @@ def fit(
 
 
 def _count(lines: list[str], order: int, charset: str) -> list[Level]:
-    """The levels of one text, shortest contexts first."""
+    """Count the contexts of one text; levels are in ascending order of their length."""
     known = set(charset)
     joined = EDGE + EDGE.join(line for line in lines if set(line) <= known) + EDGE
     places = np.zeros(0x10000, np.uint8)
@@ -175,7 +175,7 @@ def _count(lines: list[str], order: int, charset: str) -> list[Level]:
         places[ord(character)] = number
     index = {EDGE: len(charset)}
     text = places[np.frombuffer(joined.encode("utf-16-le"), np.uint16)].astype(np.uint64)
-    # A context may include the edge at the beginning of its line, and nothing before it.
+    # A context may begin with the edge of its line, and does not extend beyond it.
     edges = np.where(text == index[EDGE], np.arange(len(text)), 0)
     reach = np.arange(len(text)) - np.concatenate([[0], np.maximum.accumulate(edges)[:-1]])
     past = np.zeros(len(text), np.uint64)
@@ -188,8 +188,8 @@ def _count(lines: list[str], order: int, charset: str) -> list[Level]:
     for length, (pairs, times) in enumerate(found):
         counts = times.astype(np.float64)
         if length < order:
-            # Of what a longer context may precede, what counts is before how many characters it stood; a line's first
-            # characters have nothing before them.
+            # In shorter contexts, Kneser-Ney counts the distinct characters before a pair instead of its occurrences;
+            # at the beginning of a line there are none.
             ending = _ending(found[length + 1][0], length + 2)
             preceded = np.bincount(np.searchsorted(pairs, ending), minlength=len(pairs)).astype(np.float64)
             first = pairs >> np.uint64(8 * length) == index[EDGE]
@@ -199,7 +199,7 @@ def _count(lines: list[str], order: int, charset: str) -> list[Level]:
         levels.append(
             Level(
                 keys=keys,
-                seen=np.bincount(owner, times).astype(np.float64),
+                occurrences=np.bincount(owner, times).astype(np.float64),
                 total=np.bincount(owner, counts).astype(np.float64),
                 left=np.bincount(owner, taken).astype(np.float64),
                 pairs=pairs,
@@ -218,10 +218,10 @@ def _discounts(counts: Numbers) -> Numbers:
 
 
 def _probability(levels: list[Level], length: int, pairs: Keys, characters: int) -> Numbers:
-    """Probability in one text of the last character of each pair after the rest of the pair."""
+    """Return the probability in one text of the last character of each pair in the context before it."""
     result = np.full(len(pairs), 1.0 / characters)
     for shorter, level in enumerate(levels[: length + 1]):
-        ending = _ending(pairs, shorter + 2) if shorter < LONGEST else pairs
+        ending = _ending(pairs, shorter + 2) if shorter < MAX_ORDER else pairs
         keys = ending >> np.uint64(8)
         at = np.minimum(np.searchsorted(level.keys, keys), len(level.keys) - 1)
         entry = np.minimum(np.searchsorted(level.pairs, ending), len(level.pairs) - 1)
@@ -234,9 +234,9 @@ def _probability(levels: list[Level], length: int, pairs: Keys, characters: int)
 def _mix(
     models: list[list[Level]], shares: Numbers, shorter: MergedLevel, length: int, least: float, characters: int
 ) -> MergedLevel:
-    """The contexts of a length from every text."""
+    """Merge the contexts of one length of all texts."""
     levels = [model[length] for model in models]
-    keys = np.unique(np.concatenate([level.keys[level.seen >= least] for level in levels]))
+    keys = np.unique(np.concatenate([level.keys[level.occurrences >= least] for level in levels]))
     pairs = np.unique(np.concatenate([level.pairs for level in levels]))
     pairs = pairs[np.isin(pairs >> np.uint64(8), keys)]
     owner = np.searchsorted(keys, pairs >> np.uint64(8))
@@ -257,12 +257,12 @@ def _mix(
 
 
 def _ending(keys: Keys, length: int) -> Keys:
-    """Contexts of a length without their first character."""
+    """Return contexts without their first character."""
     return keys & np.uint64((1 << 8 * (length - 1)) - 1)
 
 
 def _best(merged: list[MergedLevel], contexts: int, charset: str) -> Table:
-    """The contexts with the largest gain, in a table."""
+    """Return a table of the contexts with the largest gain."""
     gains = np.sort(np.concatenate([union.gain for union in merged]))[::-1]
     threshold = gains[min(contexts, len(gains)) - 1]
     characters, longer, shorter, backoff, sizes, followers, probabilities = [], [], [], [], [], [], []
@@ -272,7 +272,7 @@ def _best(merged: list[MergedLevel], contexts: int, charset: str) -> Table:
         kept = union.gain >= threshold
         keys = union.keys[kept]
         characters.append(keys & np.uint64(255))
-        # Prefixes and suffixes of the contexts of this length are contexts of the length before.
+        # Prefixes and suffixes of these contexts are contexts of the previous length.
         longer.append(end + np.searchsorted(keys >> np.uint64(8), before))
         shorter.append(begin + np.searchsorted(before, _ending(keys, length)) if length else keys)
         begin, end, before = end, end + len(keys), keys
@@ -301,7 +301,7 @@ def _cost(probabilities: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def cross_entropy(model: LanguageModel, lines: list[str]) -> float:
-    """Bits a character of lines, their ends counted."""
+    """Return the cross entropy of lines in bits per character, including line ends."""
     index = {character: number for number, character in enumerate(model.charset + EDGE)}
     nats, characters = 0.0, 0
     for line in lines:
@@ -314,7 +314,7 @@ def cross_entropy(model: LanguageModel, lines: list[str]) -> float:
 
 
 def wrap(paragraphs: Iterable[str], rng: Generator) -> list[str]:
-    """Paragraphs in lines as on pages, some words divided at line ends."""
+    """Wrap paragraphs into lines like those of pages, with some words divided at line ends."""
     lines: list[str] = []
     for paragraph in paragraphs:
         width = int(rng.integers(22, 80))
@@ -333,13 +333,13 @@ def wrap(paragraphs: Iterable[str], rng: Generator) -> list[str]:
 
 
 def token_lines(words: list[str], count: int, rng: Generator) -> list[str]:
-    """Lines of amounts, codes, addresses and the like."""
+    """Compose lines of amounts, codes, addresses and similar text."""
     signs = Signs(rng, words)
     return [signs.token() if rng.random() < 0.4 else signs.line(int(rng.integers(8, 60))) for _ in range(count)]
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text, none where it does not exist."""
+    """Return the lines of a text file; none if it does not exist."""
     return path.read_text(encoding="utf-8").split("\n") if path.exists() else []
 
 
@@ -360,7 +360,7 @@ class Material:
     pages: dict[str, list[str]]
 
     def groups(self, language: str) -> list[tuple[list[str], float]]:
-        """The texts of a language, each with its share."""
+        """Return the texts of a language and their shares."""
         rng = default_rng(abs(hash_of(language)))
         texts = self.assets / "texts"
         if language == OTHERS:
@@ -399,7 +399,7 @@ class Material:
 
 
 def hash_of(text: str) -> int:
-    """A number that is the same in every process."""
+    """Return a hash that is the same in every process."""
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
 
 
@@ -431,7 +431,7 @@ def main() -> None:
         print(f"{language}: {len(tables[language].characters):,} contexts, {bits.get(language)} bits", flush=True)
     settings = save(tables, arguments.out)
     card = {
-        "name": f"ngram-{LONGEST + 1}",
+        "name": f"ngram-{MAX_ORDER + 1}",
         "version": arguments.version,
         "sha256": hashlib.sha256(arguments.out.read_bytes()).hexdigest(),
         "search": asdict(SEARCH),

@@ -36,7 +36,7 @@ CLASSES = 3
 # How lines are cut for a paragraph. Their width is limited so that a paragraph has the proportions of one on a page.
 GEOMETRY = Geometry(height=64, width=1600, widths=1.0)
 BAND = GEOMETRY.height / GEOMETRY.window  # pixels from a line's ascenders to its descenders
-# Labels do not tell where in a line the baseline lies: at this share of its height, the mean over the training lines.
+# Labels do not contain the baseline; it is assumed at this share of a line's height, the mean of the training lines.
 ASCENDER = 0.69
 # Connected components smaller than this share of the input are ignored.
 SPECK = 4e-4
@@ -60,20 +60,20 @@ class LabellingOptions:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Lines stacked: pixels uint8 (L, L), and what stands where, as on any annotated page."""
+    """Stacked lines: pixels uint8 (L, L), and their annotation."""
 
     pixels: NDArray[np.uint8]
     page: TruePage
 
 
 def runs_of_lines(strips: list[Strip], fewest: int) -> list[list[Strip]]:
-    """The lines of each writer that follow each other, where there are enough for a paragraph."""
+    """Return sequences of consecutive lines of each writer that are long enough for a paragraph."""
     runs = [list(run) for _, run in groupby(strips, key=lambda strip: (strip.source, strip.writer))]
     return [run for run in runs if len(run) >= fewest]
 
 
 def stack_lines(run: list[Strip], lines: tuple[int, int], rng: Generator) -> Paragraph:
-    """A paragraph of some lines of a run, from a random one on."""
+    """Stack consecutive lines of a sequence, from a random one on."""
     count = min(len(run), int(rng.integers(lines[0], lines[1] + 1)))
     start = int(rng.integers(0, len(run) - count + 1))
     chosen = run[start : start + count]
@@ -88,7 +88,7 @@ def stack_lines(run: list[Strip], lines: tuple[int, int], rng: Generator) -> Par
     for number, (indent, strip) in enumerate(zip(indents, chosen, strict=True)):
         ascender, descender = strip.ascender * BAND, (1 - strip.ascender) * BAND
         within = GEOMETRY.baseline * GEOMETRY.height
-        # Strokes of neighbouring lines in a strip are cut off: here, other lines are its neighbours.
+        # Strokes of the original neighbours in a strip are removed, since it gets other neighbours here.
         first, last = max(0, round(within - 1.08 * ascender)), min(GEOMETRY.height, round(within + 1.08 * descender))
         baseline = above + 0.15 * BAND + ascender + pitch * number + rng.normal(0.0, 0.02) * BAND
         top, left = round(baseline - within) + first, before + indent
@@ -175,7 +175,7 @@ def find_labelled(labels: NDArray[np.uint8], side: int) -> list[TextLine]:
 
 
 class AugmentedParagraphs(IterableDataset[tuple[Tensor, Tensor]]):
-    """Endless batches: ink (N, 1, S, S) and labels int64 (N, S, S)."""
+    """An endless stream of batches: ink (N, 1, S, S) and labels int64 (N, S, S)."""
 
     def __init__(self, runs: list[list[Strip]], options: LabellingOptions, seed: int) -> None:
         self.runs = runs
@@ -207,7 +207,7 @@ class AugmentedParagraphs(IterableDataset[tuple[Tensor, Tensor]]):
 
 
 def validation_paragraphs(folders: list[Path], cache: Path, options: LabellingOptions) -> list[Paragraph]:
-    """The paragraphs of validation writers that are measured on, the same ones every time."""
+    """Return a fixed set of paragraphs of validation writers."""
     strips = [strip for folder in folders for strip in load_strips(folder, "val", GEOMETRY, cache)]
     runs = runs_of_lines(strips, options.lines[0])
     rng = np.random.default_rng(0)
@@ -215,7 +215,7 @@ def validation_paragraphs(folders: list[Path], cache: Path, options: LabellingOp
 
 
 class Labelling:
-    """What `training.fit` needs to train a network that labels lines alternately."""
+    """The training task of a network that labels lines alternately, for `training.fit`."""
 
     def __init__(self, folders: list[Path], cache: Path, options: dict[str, Any], network: dict[str, Any]) -> None:
         self.options = LabellingOptions(**options)
@@ -251,7 +251,7 @@ class Labelling:
         return np.hstack(list(pictures))
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """Share of pixels labelled right as "pixel accuracy", and "score" as what it lacks."""
+        """Return the share of correctly labelled pixels as "pixel accuracy", and 1 minus it as "score"."""
         right = []
         for paragraph in self.validation:
             labels = predict_labels(network, paragraph.pixels, self.options.size, device)
@@ -262,7 +262,7 @@ class Labelling:
 
 
 def predict_labels(network: nn.Module, pixels: NDArray[np.uint8], size: int, device: torch.device) -> NDArray[np.uint8]:
-    """The likeliest class of each pixel of a paragraph, uint8 (size, size)."""
+    """Return the most probable class of each pixel of a paragraph, uint8 (size, size)."""
     ink = torch.from_numpy(to_input(pixels, size)[None, None]).to(device)
     with torch.inference_mode():
         return np.asarray(upsample(network(ink), size)[0].argmax(0).cpu().numpy(), np.uint8)

@@ -32,26 +32,26 @@ from training.networks.recognisers import RECOGNISERS
 from training.networks.seq2seq import Seq2Seq
 
 BLANK = 0
-# Strips are padded to multiples of so many columns.
+# Strips are padded to a multiple of this many columns.
 WIDTH_MULTIPLE = 64
-# Mean confidence of lines above which the product does not check whether they stand upside down; lines that did have
+# Mean confidence of lines above which the product does not check whether a page is upside down; lines that were have
 # reached 0.82.
 LEGIBLE_CONFIDENCE = 0.95
-# Share of drawn lines that are new; the others come from a pool of so many drawn before, and are distorted anew.
+# Share of rendered lines that are new; the others come from a pool of this many earlier ones, with new distortions.
 NEW_DRAWN_SHARE = 0.3
 DRAWN_POOL = 4000
-# Lines of each kind that are drawn for validation.
+# Number of lines of each kind that are rendered for validation.
 DRAWN_VALIDATION = 120
-# Of validation pages' true lines with 8 to 9 columns a character 19.7 % was read wrong as they were, 13.3 % 1.3 times
-# as wide; of those with 10 to 11 columns 12.9 and 10.4 %.
+# The error of validation pages' true lines with 8 to 9 columns per character was 19.7 %, and 13.3 % at 1.3 times the
+# width; with 10 to 11 columns, 12.9 and 10.4 %.
 FIT = Fit(columns=14.0, most=1.5, plain=0.75, least_zoom=0.95, most_zoom=1.25)
 
-# Similar letters for those without a canonical decomposition.
+# Similar letters of letters without a canonical decomposition.
 SIMILAR = dict(zip("ıđĐħĦŧŦðÐþÞəƏŋŊ¿¡‚‹›†", "idDhHtTdDpPeEnN?i,<>+", strict=True))
 
 
 def load_charset() -> str:
-    """The characters of a recogniser's classes, in their order after the blank."""
+    """Return the characters of a recogniser's classes in order, without the blank."""
     return (Path(__file__).parents[1] / "charset.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
@@ -98,7 +98,7 @@ def extend_charset(weights: dict[str, Tensor], charset: str, extended: str) -> d
     Parameters
     ----------
     weights : dict of Tensor
-        Of a network whose classes are the blank and `charset`.
+        Weights of a network whose classes are the blank and `charset`.
     charset, extended : str
 
     Raises
@@ -135,19 +135,19 @@ def extend_charset(weights: dict[str, Tensor], charset: str, extended: str) -> d
 
 
 def in_capitals(text: str) -> bool:
-    """Whether a text is written in capitals, but for some of its letters."""
+    """Return whether most letters of a text are capitals."""
     letters = [character for character in text if character.isalpha()]
     return len(letters) > 5 and sum(letter.isupper() for letter in letters) > 0.8 * len(letters)
 
 
 def scale_to_density(strip: Strip, baseline: float) -> Strip:
-    """Scale a strip as the product does for its number of characters a column.
+    """Scale a strip like the product, depending on its number of characters per column.
 
     Parameters
     ----------
     strip : Strip
     baseline : float
-        Share of the strip's height at which its baseline lies; it stays there.
+        Position of the baseline as a share of the strip's height, which does not change.
     """
     height, width = strip.pixels.shape
     zoom, stretch = FIT.of(len(strip.text) / width)
@@ -182,7 +182,7 @@ def describe(options: RecognitionOptions) -> dict[str, Any]:
 
 @dataclass
 class Sources:
-    """The folders that an experiment is given, by what they hold."""
+    """The data folders of an experiment, by their contents."""
 
     pages: list[Path] = field(default_factory=list)
     pen: Path | None = None
@@ -191,7 +191,7 @@ class Sources:
 
     @classmethod
     def sort(cls, folders: list[Path]) -> Sources:
-        """Sort folders by what is in them: annotated pages, recorded strokes, fonts and texts, or prose."""
+        """Sort folders by their contents: annotated pages, recorded strokes, fonts and texts, or prose."""
         sources = cls()
         for folder in folders:
             if (folder / "lines.npz").exists():
@@ -239,7 +239,10 @@ class LineRenderer:
 
 
 class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
-    """Endless batches of augmented strips of similar width: ink (N, 1, H, W), classes (sum of lengths), lengths (N)."""
+    """An endless stream of batches of augmented strips of similar width.
+
+    A batch consists of ink (N, 1, H, W), classes (sum of lengths) and lengths (N).
+    """
 
     def __init__(
         self, lines: Splicer, options: RecognitionOptions, charset: str, seed: int, renderer: LineRenderer | None = None
@@ -289,7 +292,7 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
                 yield stack([pixels for pixels, _ in batch], width), torch.tensor(classes), torch.tensor(lengths)
 
     def choose(self, index: int, pools: dict[str, list[Strip]], rng: np.random.Generator) -> Strip:
-        """A drawn line, new or from the pool, or the annotated one at `index`, perhaps spliced."""
+        """Return a rendered line, new or from the pool, or the annotated one at `index`, possibly spliced."""
         options = self.options
         remaining = float(rng.random())
         for kind, share in options.drawn.items():
@@ -313,7 +316,7 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class Recognition:
-    """What `training.fit` needs to train a recogniser."""
+    """The training task of the recogniser, for `training.fit`."""
 
     def __init__(self, folders: list[Path], cache: Path, options: dict[str, Any], network: dict[str, Any]) -> None:
         self.options = RecognitionOptions(**options)
@@ -394,7 +397,7 @@ class Recognition:
         return picture.reshape(-1, width, 3)
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """Character error of lines for each source, over all as "score", and of whole pages; at the exported width."""
+        """Return the character error of lines by source, of all as "score", and of pages, at the exported width."""
         rng = np.random.default_rng(0)
         count = min(self.options.validation_lines, len(self.validation))
         chosen = [self.validation[index] for index in sorted(rng.choice(len(self.validation), count, replace=False))]
@@ -415,6 +418,6 @@ class Recognition:
         lines = {f"cer {name}": rates[name].characters for name in sorted(rates)}
         figures = {"score": overall.characters} | lines
         if isinstance(network, Seq2Seq):
-            # The product reads by CTC.
+            # The product decodes with CTC.
             return figures
         return figures | page_character_errors(self.pages, network, describe(self.options), device)

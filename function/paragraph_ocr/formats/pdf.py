@@ -104,7 +104,7 @@ def write(
         writer.add_page(
             width, height, shown + layer.content(scale), writer.add_stream(picture.entries, picture.content)
         )
-        yield writer.take()
+        yield writer.flush()
     yield writer.finish(document.image)
 
 

@@ -11,7 +11,7 @@ from paragraph_ocr.errors import MalformedRequest
 PageRange = tuple[int, int | None]
 
 _RANGE = re.compile(r"\s*([0-9]{1,6})\s*(-?)\s*([0-9]{1,6})?\s*")
-MOST_RANGES = 100
+MAX_RANGES = 100
 
 
 def parse_pages(text: str) -> tuple[PageRange, ...]:
@@ -26,8 +26,8 @@ def parse_pages(text: str) -> tuple[PageRange, ...]:
         if first < 1 or (last is not None and last < first):
             raise MalformedRequest("pages must go upwards from 1: 2-5, not 5-2 or 0.")
         ranges.append((first, last))
-    if len(ranges) > MOST_RANGES:
-        raise MalformedRequest(f"pages may have at most {MOST_RANGES} ranges.")
+    if len(ranges) > MAX_RANGES:
+        raise MalformedRequest(f"pages may have at most {MAX_RANGES} ranges.")
     return tuple(ranges)
 
 

@@ -105,8 +105,8 @@ class Writer:
             )
         )
 
-    def take(self) -> bytes:
-        """What was added since this was called before, as the next part of the file."""
+    def flush(self) -> bytes:
+        """Return the next part of the file: everything added since the last call."""
         part = b"".join(self._parts)
         self._parts.clear()
         return part
@@ -122,7 +122,7 @@ class Writer:
             f"xref\n0 {len(table)}\n{''.join(table)}"
             f"trailer\n<</Size {len(table)}/Root 1 0 R/Info {info} 0 R>>\nstartxref\n{self._size}\n%%EOF\n".encode()
         )
-        return self.take()
+        return self.flush()
 
     def _add(self, body: str | bytes) -> int:
         self._offsets.append(0)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DOTS_PER_INCH = 200
 # Some scans state one point per pixel. Pages that are too large at 200 dots per inch are rendered at fewer, but not
 # below this.
-LEAST_DOTS_PER_INCH = 72
+MIN_DOTS_PER_INCH = 72
 POINTS_PER_INCH = 72
 MAX_MEMORY = 2**30
 PAGE_SECONDS = 20.0
@@ -167,10 +167,10 @@ def _scale(width: float, height: float, max_pixels: int) -> float:
     """Return the pixels per point for a page of this size in points, before the page is loaded."""
     # One pixel per side is reserved for rounding up.
     most = ((max_pixels - width - height) / max(width * height, 1)) ** 0.5 if max_pixels > width + height else 0.0
-    if most < LEAST_DOTS_PER_INCH / POINTS_PER_INCH:
+    if most < MIN_DOTS_PER_INCH / POINTS_PER_INCH:
         raise errors.TooLarge(
             f"A page of the PDF measures {width:.0f} x {height:.0f} points; "
-            f"at {LEAST_DOTS_PER_INCH} dots an inch the limit is {max_pixels:,} pixels."
+            f"at {MIN_DOTS_PER_INCH} dots an inch the limit is {max_pixels:,} pixels."
         )
     return min(DOTS_PER_INCH / POINTS_PER_INCH, most)
 

@@ -20,7 +20,7 @@ Grey = NDArray[np.uint8]
 # The page is resized to ascenders of this many pixels for the search.
 ASCENDER = 24.0
 # Shorter straight strokes are parts of letters.
-SHORTEST_WALL = 0.6
+MIN_WALL = 0.6
 # A page is searched only if straight strokes of this length meet.
 CORNER_WALL = 0.8
 CELL_WIDTH, CELL_HEIGHT = (0.6, 3.5), (0.6, 4.0)
@@ -35,7 +35,7 @@ MARGIN, OVERFLOW = 0.2, 0.15
 LABEL_GAP = 3.0
 # Logistic function of the share of ink in a check box that gives the probability of a tick: midpoint and scale.
 TICKED, TICKED_STEP = 0.045, 0.012
-FEWEST_CELLS = 3
+MIN_CELLS = 3
 # Width over height of the cells of a comb, and the maximum relative difference of their widths.
 COMB_CELL, COMB_WIDTHS = (0.4, 1.7), 0.3
 WALL = 0.4
@@ -223,7 +223,7 @@ def _has_corners(mask: Grey, unit: float) -> bool:
 
 def _cells(mask: Grey, unit: float) -> list[Box]:
     """Return the inner bounds of rectangles with straight walls on all sides."""
-    walls = cv2.dilate(cv2.bitwise_or(*_straight(mask, SHORTEST_WALL * unit)), np.ones((3, 3), np.uint8))
+    walls = cv2.dilate(cv2.bitwise_or(*_straight(mask, MIN_WALL * unit)), np.ones((3, 3), np.uint8))
     contours, hierarchy = cv2.findContours(walls, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     cells = []
     for contour, (_, _, _, parent) in zip(contours, hierarchy[0] if contours else (), strict=True):
@@ -275,7 +275,7 @@ def _rows(cells: Sequence[Box], unit: float) -> list[list[Box]]:
 
 
 def _is_comb(row: Sequence[Box], cells: Sequence[Box], neighbours: Sequence[Sequence[Box]]) -> bool:
-    if len(row) < FEWEST_CELLS:
+    if len(row) < MIN_CELLS:
         return False
     shape = float(np.median([(cell[2] - cell[0]) / (cell[3] - cell[1]) for cell in row]))
     # Tables have rows above and below.
