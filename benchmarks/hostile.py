@@ -296,11 +296,11 @@ CORPUS: dict[str, tuple[Callable[[], bytes], str]] = {
 
 HEADS = ("file", "kB", "seconds", "of a processor", "MB", "answer")
 PAGE = ROOT / "docs" / "limits.md"
-INTRODUCTION = """# What hostile files take
+INTRODUCTION = """# Time and memory of hostile files
 
-Made by `python -m benchmarks.hostile`: each file is sent to the handler in a process of its own, whose addresses are
-limited to the function's default memory, {megabytes:,} MB, and which has 25 seconds. Memory is that of the process and
-of those it starts, at the same moment. {machine}; load averages at the end {load}."""
+Written by `python -m benchmarks.hostile`: each file is sent to the handler in a separate process with the function's
+default memory of {megabytes:,} MB as its address space, and with 25 seconds. Memory is the sum of the process and its
+children at one time. {machine}; load averages at the end {load}."""
 DAMAGED = "Files of each format, damaged at random, and answered as a PDF:"
 
 
