@@ -252,7 +252,7 @@ def test_the_product_loads_what_was_exported(models: Path) -> None:
 def test_a_quantised_model_that_reads_otherwise_is_refused(
     runs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.__main__.LARGEST_DISAGREEMENT", -1.0)
+    monkeypatch.setattr("export.__main__.MAX_DISAGREEMENT", -1.0)
     with pytest.raises(ExportError, match="disagrees"):
         export(runs / "recognizer" / "last.pt", folder, "test", tmp_path)
 
@@ -285,7 +285,7 @@ def test_checkpoints_of_two_networks_have_no_mean(runs: Path) -> None:
 def test_an_export_that_differs_from_torch_is_refused(
     runs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.conversion.LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr("export.conversion.MAX_DIFFERENCE", -1.0)
     with pytest.raises(ExportError, match="differ"):
         export(runs / "recognizer" / "last.pt", folder, "test", tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -157,7 +157,7 @@ def test_a_run_leaves_weights_that_are_exported(
     assert (weights.parent / "curves.png").stat().st_size > 1000
     build(state["experiment"])[0].load_state_dict(state["average"])
     # How an untrained network is quantised is not the subject here.
-    monkeypatch.setattr("export.__main__.LARGEST_DISAGREEMENT", 1.0)
+    monkeypatch.setattr("export.__main__.MAX_DISAGREEMENT", 1.0)
     card = json.loads(export(weights, folder, "short", tmp_path).with_suffix(".json").read_text(encoding="utf-8"))
     assert card["training"]["steps"] == 4
 
