@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -173,7 +174,7 @@ def compare_detectors(data: Path, cache: Path, paragraphs: int) -> str:
             lines = tuple(line for line in reader.read_lines(pixels, found) if line.text)
             reading = Page(page.page_id, 1, page.width, page.height, 0, lines, {}, {})
             score_page(page, reading, detector.figures, strips)
-    times = time_in_turn([lambda detector=detector: detector.find(shown[0]) for detector in detectors])  # type: ignore[misc]
+    times = time_in_turn([partial(detector.find, shown[0]) for detector in detectors])
     rows = []
     for detector, milliseconds in zip(detectors, times, strict=True):
         row = detector.figures.row()
@@ -286,7 +287,7 @@ def compare_recognisers(data: Path, cache: Path, lines: int) -> str:
                 reader.rates.setdefault(part, ErrorRate()).add(strip.text, reading)
     longest = max(strips, key=lambda strip: strip.pixels.shape[1])
     full = stack([np.asarray(longest.pixels)[:, : task.options.width]], task.options.width).numpy()
-    times = time_in_turn([lambda reader=reader: reader.read(full) for reader in readers])  # type: ignore[misc]
+    times = time_in_turn([partial(reader.read, full) for reader in readers])
     rows = [
         [
             reader.name,

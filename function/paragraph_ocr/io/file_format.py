@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from paragraph_ocr.errors import BrokenImage, UnsupportedFormat
 
+# Start of a JPEG 2000 codestream, directly followed by its size (ISO/IEC 15444-1, A.4.1 and A.5.1).
+CODESTREAM = b"\xff\x4f\xff\x51"
+
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -15,7 +18,7 @@ _MAGIC = {
     b"BM": "BMP",
     b"GIF8": "GIF",
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
-    b"\xff\x4f\xff\x51": "JPEG2000",
+    CODESTREAM: "JPEG2000",
 }
 # Brands in the first box of the file (ISO/IEC 14496-12, 4.3; ISO/IEC 23008-12, 10; AVIF 1.1, 6).
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -42,8 +45,6 @@ SUFFIXES = frozenset(
         ".pdf",
     }
 )
-# Start of a JPEG 2000 codestream, directly followed by its size (ISO/IEC 15444-1, A.4.1 and A.5.1).
-CODESTREAM = b"\xff\x4f\xff\x51"
 
 
 def format_of(data: bytes) -> str:
