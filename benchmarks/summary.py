@@ -22,8 +22,8 @@ PAGES = {
     "timeus_fr": "Time Us: court register, 1878 ¹ ²",
     "notaires_fr": "Notaires: notaries' registers",
     "tapus_fr": "Tapus: typewritten ²",
-    "csafe_en": "CSAFE: one letter, United States, today ⁴",
-    "dhsd_de": "DHSD: German words and names, today ⁵",
+    "csafe_en": "CSAFE: one letter, United States, today ³",
+    "dhsd_de": "DHSD: German words and names, today ⁴",
     "handwritten": "all handwriting",
     "all": "all",
 }
