@@ -127,7 +127,10 @@ def write_manifest(folder: Path, version: str = __version__) -> Path:
     manifest = {
         "schema": SCHEMA,
         "version": version,
-        "languages": sorted(language for language in card("language.json").get("languages", {}) if language != "xx"),
+        # Models of texts that a set was adapted to have longer names.
+        "languages": sorted(
+            code for code in card("language.json").get("languages", {}) if code != "xx" and len(code) == 2
+        ),
         "charset": recognizer.get("charset", ""),
         "scores": recognizer.get("scores", {}).get("sources", {}).get("all", {}),
         "files": {

@@ -23,6 +23,8 @@ from paragraph_ocr.models import ModelError, read_verified
 EDGE = "\n"
 # The code of the model for all languages without their own.
 OTHERS = "xx"
+# The name of the model of the texts that a model set was adapted to.
+OWN = "own"
 # Cached steps, at about 200 bytes each.
 CACHE_SIZE = 30_000
 # Log probability of a character that a model lacks.
@@ -244,10 +246,17 @@ class Languages:
     ----------
     models : mapping of str to LanguageModel
         By the code of the language, ISO 639-1; ``xx`` is the model for all other languages.
+    own : LanguageModel, optional
+        Of the texts that a model set was adapted to; it is mixed into the model of every page.
+    own_share : float
+        Weight of `own` in the mixture, from 0 to 1.
     """
 
-    def __init__(self, models: Mapping[str, LanguageModel]) -> None:
+    def __init__(
+        self, models: Mapping[str, LanguageModel], own: LanguageModel | None = None, own_share: float = 0.0
+    ) -> None:
         self.models = dict(models)
+        self.own, self.own_share = own, own_share
         first = next(iter(models.values()))
         self.charset, self.search = first.charset, first.search
 
@@ -285,7 +294,8 @@ class Languages:
                 )
                 for language, own in settings.items()
             }
-            return cls(models)
+            adapted = models.pop(OWN, None)
+            return cls(models, adapted, float(settings[OWN]["share"]) if adapted else 0.0)
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, IndexError, BadZipFile) as error:
             raise ModelError(
                 f"{path} is no language model of this version: {error!r}; "
@@ -327,13 +337,16 @@ class Languages:
         return dict.fromkeys((code if code in self.models else OTHERS for code in codes), 1.0)
 
     def model(self, probabilities: Mapping[str, float]) -> LanguageModel | Mixture:
-        """Return the model for a page from the probabilities of its languages: one model, or a mixture of two."""
+        """Return the model for a page from the probabilities of its languages: one model, or a mixture of some."""
         ranked = sorted(probabilities.items(), key=lambda item: item[1], reverse=True)[:MAX_LANGUAGES]
-        chosen = [(language, weight) for language, weight in ranked if weight >= MIN_PROBABILITY]
-        if len(chosen) < 2:
-            return self.models[ranked[0][0]]
+        chosen = [(language, weight) for language, weight in ranked if weight >= MIN_PROBABILITY] or ranked[:1]
         total = sum(weight for _, weight in chosen)
-        return Mixture([self.models[language] for language, _ in chosen], [weight / total for _, weight in chosen])
+        models = [self.models[language] for language, _ in chosen]
+        weights = [weight / total for _, weight in chosen]
+        if self.own is not None and self.own_share > 0:
+            models.append(self.own)
+            weights = [*(weight * (1 - self.own_share) for weight in weights), self.own_share]
+        return Mixture(models, weights) if len(models) > 1 else models[0]
 
 
 def save(tables: Mapping[str, Table], path: Path) -> dict[str, Any]:
