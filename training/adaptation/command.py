@@ -30,13 +30,14 @@ from tqdm import tqdm
 from export.__main__ import CALIBRATION_BATCHES, MAX_DISAGREEMENT, build, convert, make_card, real_inputs, write_model
 from export.conversion import ExportError
 from paragraph_ocr.model_set import FOLDER, MANIFEST, ModelError, write_manifest
-from paragraph_ocr.pipeline.reader import PageReader
-from paragraph_ocr.pipeline.rectification import Geometry, cut, frame
+from paragraph_ocr.models import Model
+from paragraph_ocr.pipeline.reader import CHOICE_LINES, PageReader
+from paragraph_ocr.pipeline.recognition import Recognizer
+from paragraph_ocr.pipeline.rectification import cut, frame
 from training.adaptation.detector import adapt_detector
 from training.adaptation.fitting import Adaptation, Settings
 from training.adaptation.material import (
     ANNOTATED,
-    Rehearsal,
     cut_lines,
     fold_characters,
     foreign_characters,
@@ -45,13 +46,13 @@ from training.adaptation.material import (
 from training.adaptation.text import adapt_language
 from training.data.pages import DatasetError, TruePage, load_pages
 from training.data.splices import Splicer, find_cuts
+from training.data.strips import Strip
 from training.evaluation.matching import match_lines
 from training.evaluation.metrics import ErrorRate
 from training.evaluation.product import Figures, Misreading, draw_worst, score_page
 from training.tasks.recognition import RecognitionOptions, extend_charset
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
-ASSETS = Path(__file__).parents[2] / "build" / "assets"
 # Folder in the model set for what an interrupted adaptation goes on from; it is deleted in the end.
 WORK = ".adaptation"
 # Picture of the lines with most errors.
@@ -61,6 +62,8 @@ WORST_LINES = 40
 ENOUGH_RECALL, DETECTOR_SHARE = 0.93, 0.3
 # Time for choosing the weights and the export.
 EXPORT_SECONDS = 150.0
+# Share of the median gain in certainty on the hand from which a page is read with the adapted recogniser.
+MIN_GAIN_SHARE = 0.4
 # Inputs on which ONNX is compared with torch.
 COMPARED = 8
 # Ratio of a page's error to that of all from which it is named.
@@ -82,15 +85,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "always", "never"),
         default="auto",
         help=f"adapt the line detector: auto if it finds fewer than {ENOUGH_RECALL:.0%} of the lines (%(default)s)",
-    )
-    parser.add_argument(
-        "--rehearse",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="annotated pages of other hands, or a folder of python -m training.synthesis.fonts, whose lines are mixed "
-        "in against forgetting; may be repeated (build/assets, if it is there)",
     )
     parser.add_argument("--threads", type=int, default=_processors(), help="threads that compute (%(default)s)")
 
@@ -171,12 +165,10 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
         weights = extend_charset(weights, state["charset"], charset)
     network.load_state_dict(weights)
     options = RecognitionOptions(**state["experiment"]["data"])
-    folders = arguments.rehearse or ([ASSETS] if (ASSETS / "fonts").is_dir() else [])
-    rehearsal = Rehearsal.load(folders, charset, Geometry(options.height, options.width, widths=1.0), arguments.pages)
     splicer = Splicer(material.strips, find_cuts(material.strips, reader.recognizer))
     minutes = max(0.5, (deadline - time.monotonic() - reserve) / 60)
     settings = replace(Settings.for_lines(lines, arguments.steps), minutes=minutes)
-    fitting = Adaptation(network, material, charset, options, settings, rehearsal, splicer, device)
+    fitting = Adaptation(network, material, charset, options, settings, splicer, device)
     mixed, shares = fitting.choose(fitting.fit(work / "recognizer.pt"))
     network.load_state_dict(mixed)
     network.to("cpu").eval()
@@ -185,6 +177,8 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
     staging = work / "models"
     shutil.rmtree(staging, ignore_errors=True)
     shutil.copytree(FOLDER, staging, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    for suffix in (".onnx", ".json"):
+        shutil.copyfile(staging / f"recognizer{suffix}", staging / f"general{suffix}")
     name = out.resolve().name
     language = adapt_language(FOLDER / "language.npz", staging / "language.npz", train, held_out, charset, name)
     print(f"share of the pages' own text in the language model: {language['share']:.0%}")
@@ -205,6 +199,7 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
         found = {"name": name, "pages": len(train), "steps": detector.steps, "share": detector.share}
         found |= {"f1": {"before": detector.before, "after": detector.after}}
         _export(detector.network, detector.description, detector.state, found, (held_out, train), staging, "detector")
+    entry["min_gain"] = _set_min_gain(staging, material.validation)
     misread: list[Misreading] = []
     after, _ = _measure(held_out, PageReader.load(staging, threads=arguments.threads), "after", misread)
     entry["scores"] = {"before": _summary(before), "after": _summary(after)}
@@ -350,6 +345,23 @@ def _export(
         name,
         models,
     )
+
+
+def _set_min_gain(models: Path, strips: Sequence[Strip]) -> float:
+    """Set the gain in certainty from which a page is read with the adapted recogniser, by held-out lines."""
+    adapted, general = (Recognizer(Model(models / f"{name}.onnx", threads=1)) for name in ("recognizer", "general"))
+    groups = [
+        [np.asarray(strip.pixels) for strip in strips[at : at + CHOICE_LINES]]
+        for at in range(0, len(strips), CHOICE_LINES)
+    ]
+    gains = [adapted.certainty(group) - general.certainty(group) for group in groups]
+    least = max(0.0, MIN_GAIN_SHARE * float(np.median(gains)))
+    path = models / "recognizer.json"
+    card = json.loads(path.read_text(encoding="utf-8"))
+    card["preprocessing"]["min_gain"] = least
+    path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_manifest(models)
+    return least
 
 
 def _write_entry(path: Path, entry: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Fit a recogniser to the lines of a few pages beside other hands, and average it with its original weights."""
+"""Fit a recogniser to the lines of a few pages, and average its weights with the original ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from training.adaptation.material import ANNOTATED, DETECTED, REHEARSED, Material, Rehearsal, drawn_kinds
+from training.adaptation.material import ANNOTATED, DETECTED, Material
 from training.data.splices import Splicer
 from training.data.strips import Strip
 from training.data.workers import ignore_stop_signals
@@ -27,9 +27,7 @@ from training.tasks.recognition import AugmentedLines, RecognitionOptions, stack
 State = dict[str, Tensor]
 
 # Shares of the adapted weights that are tried in the end.
-SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-# Maximum share where forgetting cannot be measured.
-CAUTIOUS_SHARE = 0.7
+SHARES = (0.6, 0.7, 0.8, 0.9, 1.0)
 # Strips that are read at once.
 BATCH = 16
 # Steps after which the time of a step is known.
@@ -50,8 +48,6 @@ class Settings:
         Of Muon and AdamW; it falls to nothing over the second half of the steps.
     frozen : int
         Number of modules at the beginning of the convolutions that are not fitted.
-    rehearsed : float
-        Share of the lines in other hands, where there are any.
     spliced : float
         Share of the pages' own lines that go on like another.
     columns : int
@@ -60,21 +56,17 @@ class Settings:
         Decay of the moving average of the weights.
     validate_every, patience : int
         Steps between validations, and the number of validations without a smaller error that end the fit.
-    forgetting : float
-        Maximum increase of the character error on other hands.
     """
 
     steps: int = 600
     minutes: float = 35.0
     learning_rate: float = 4e-4
     frozen: int = 2
-    rehearsed: float = 0.35
     spliced: float = 0.3
     columns: int = 8192
     average: float = 0.98
     validate_every: int = 50
     patience: int = 8
-    forgetting: float = 0.003
 
     @classmethod
     def for_lines(cls, lines: int, steps: int | None = None) -> Settings:
@@ -142,7 +134,6 @@ class Adaptation:
     options : RecognitionOptions
         Those that the network was fitted with.
     settings : Settings
-    rehearsal : Rehearsal
     splicer : Splicer
         Of the strips of the material.
     device : torch.device
@@ -159,31 +150,22 @@ class Adaptation:
         charset: str,
         options: RecognitionOptions,
         settings: Settings,
-        rehearsal: Rehearsal,
         splicer: Splicer,
         device: torch.device,
     ) -> None:
         self.network = network.to(device)
         self.base = {name: value.clone() for name, value in network.state_dict().items()}
         self.material, self.charset, self.settings, self.device = material, charset, settings, device
-        self.rehearsal = rehearsal
-        self.lines = Splicer([*splicer.strips, *rehearsal.strips], [*splicer.cuts, *([] for _ in rehearsal.strips)])
+        self.lines = splicer
         self.progress = Progress()
-        kinds = drawn_kinds(rehearsal.renderer)
-        parts = len(kinds) + bool(rehearsal.strips)
-        share = settings.rehearsed / parts if parts else 0.0
-        # Half of the pages' lines as annotated, half as the product finds them.
-        counts = {kind: sum(strip.source == kind for strip in self.lines.strips) for kind in (ANNOTATED, DETECTED)}
-        weights = {kind: 1 / count for kind, count in counts.items() if count}
-        if rehearsal.strips:
-            own = 1.0 - settings.rehearsed
-            weights[REHEARSED] = len(weights) * share / own / len(rehearsal.strips)
+        # Half of the lines as annotated, half as the product finds them.
+        counts = {kind: sum(strip.source == kind for strip in splicer.strips) for kind in (ANNOTATED, DETECTED)}
         self.options = replace(
             options,
             columns=settings.columns,
-            weights=weights,
+            weights={kind: 1 / count for kind, count in counts.items() if count},
             capitals=1.0,
-            drawn=dict.fromkeys(kinds, share),
+            drawn={},
             spliced=dict.fromkeys((ANNOTATED, DETECTED), settings.spliced),
             full_width=0.0,
         )
@@ -263,37 +245,27 @@ class Adaptation:
         return progress.weights
 
     def choose(self, adapted: State) -> tuple[State, list[dict[str, float]]]:
-        """Choose how far to go from the original weights to the adapted ones.
-
-        The share with the smallest held-out error is taken among those that forget no more than the settings allow.
+        """Average the original and the adapted weights, in the share with the smallest held-out error.
 
         Returns
         -------
         dict of Tensor, list of dict
-            The weights, and a row for each share: the error on held-out lines and on other hands. The last row is that
-            of the chosen share.
+            The weights, and share and held-out error for each share; the last is the chosen one.
         """
         rows = []
         for share in (0.0, *SHARES):
             self.network.load_state_dict(interpolate(self.base, adapted, share))
             self.network.eval()
-            own, others = (
-                character_error(self.network, strips, self.charset, self.device)
-                for strips in (self.material.validation, self.rehearsal.validation)
-            )
-            rows.append({"share": share, "error": own, "others": others})
-        if self.rehearsal.validation:
-            allowed = [row for row in rows if row["others"] <= rows[0]["others"] + self.settings.forgetting]
-        else:
-            allowed = [row for row in rows if row["share"] <= CAUTIOUS_SHARE]
-        chosen = min(allowed, key=lambda row: row["error"])
+            error = character_error(self.network, self.material.validation, self.charset, self.device)
+            rows.append({"share": share, "error": error})
+        chosen = min(rows, key=lambda row: row["error"])
         return interpolate(self.base, adapted, chosen["share"]), [*rows, chosen]
 
     def _rate(self, step: int, total: int) -> float:
         return min((step + 1) / TIMED_STEPS, 1.0, max(total - step, 0) / (total / 2))
 
     def _batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        lines = AugmentedLines(self.lines, self.options, self.charset, seed, self.rehearsal.renderer)
+        lines = AugmentedLines(self.lines, self.options, self.charset, seed)
         return iter(DataLoader(lines, batch_size=None, num_workers=1, worker_init_fn=ignore_stop_signals))
 
     def _validate(self, network: nn.Module) -> None:

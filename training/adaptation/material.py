@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.random import default_rng
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.rectification import Geometry, cut, frame
-from training.data.pages import DatasetError, TrueLine, TruePage, load_pages
-from training.data.strips import Strip, cut_page, enlarged
+from training.data.pages import DatasetError, TrueLine, TruePage
+from training.data.strips import Strip, enlarged
 from training.evaluation.matching import match_lines
 from training.synthesis.corpus import straight
-from training.tasks.recognition import LineRenderer, Sources, scale_to_density
+from training.tasks.recognition import scale_to_density
 
 # Share of the pages that is kept out of fitting.
 HELD_OUT = 0.2
@@ -27,12 +25,15 @@ HELD_OUT = 0.2
 MIN_PAGES = 3
 # Minimum number of lines with text.
 MIN_LINES = 12
-# Sources of strips: of the pages, as annotated and as the product detects them, and of other hands.
-ANNOTATED, DETECTED, REHEARSED = "annotated", "detected", "rehearsed"
+# Sources of strips: lines as annotated, and as the product detects them.
+ANNOTATED, DETECTED = "annotated", "detected"
+# Characters of transcriptions that the recogniser reads as others: letters and marks of the same shape or meaning.
+FOLDED = str.maketrans(
+    dict(zip("ſ―\u02bc\u2010\u2011\u2212\u2e17\u00ad", "s—'-----", strict=True))
+    | {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "\u200b": "", "\ufeff": ""}
+)
 # Maximum distance between the ends of a detected line and of the annotated one, in line heights.
 MAX_END_DISTANCE = 0.45
-# Strips of other hands on which forgetting is measured, and at most so many to rehearse.
-FORGETTING_STRIPS, REHEARSED_STRIPS = 80, 3000
 
 
 @dataclass(frozen=True)
@@ -56,83 +57,9 @@ class Material:
     recall: float
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """Lines in other hands, which are mixed in so that the network does not forget them.
-
-    Attributes
-    ----------
-    strips : list of Strip
-        As `training.data.strips.enlarged` makes them.
-    renderer : LineRenderer
-        Draws lines in typefaces and from recorded strokes.
-    validation : list of Strip
-        Other lines, in the geometry of the product.
-    """
-
-    strips: list[Strip] = field(default_factory=list)
-    renderer: LineRenderer = field(default_factory=lambda: LineRenderer(None, None))
-    validation: list[Strip] = field(default_factory=list)
-
-    @classmethod
-    def load(cls, folders: Sequence[Path], charset: str, geometry: Geometry, pages: Path) -> Rehearsal:
-        """Load the lines of annotated pages, and what lines are drawn from.
-
-        Parameters
-        ----------
-        folders : sequence of Path
-            Annotated pages, or what `training.tasks.recognition.Sources` takes.
-        charset : str
-            Lines with other characters are left out.
-        geometry : Geometry
-            Of the recogniser's strips.
-        pages : Path
-            The folder that is adapted to, which must not be among them.
-
-        Raises
-        ------
-        DatasetError
-            A folder is missing, or has no lines, or is that of the pages.
-        """
-        for folder in folders:
-            if not folder.is_dir():
-                raise DatasetError(f"--rehearse {folder} is no folder")
-            if folder.resolve() == pages.resolve():
-                raise DatasetError(f"--rehearse {folder} is the folder of the pages to adapt to: leave it out")
-        sources = Sources.sort(list(folders))
-        known, rng = set(charset), default_rng(0)
-        strips: list[Strip] = []
-        validation: list[Strip] = []
-        for folder in sources.pages:
-            annotated = [page for page in load_pages(folder) if any(line.text for line in page.lines)]
-            if not annotated:
-                raise DatasetError(f"--rehearse {folder} has no lines with text")
-            for number, page in enumerate(tqdm(annotated, desc=f"lines of {folder.name}", unit="page")):
-                kept = page.split == "val" or (number % 10 == 9 and page.split != "val")
-                shape = geometry if kept else enlarged(geometry)
-                for pixels, index in cut_page(page, shape):
-                    line = page.lines[index]
-                    if line.struck or not set(straight(line.text)) <= known:
-                        continue
-                    strip = Strip(pixels, straight(line.text), _ascender(line), REHEARSED, page.writer, False)
-                    (validation if kept else strips).append(strip)
-        strips = [strips[at] for at in rng.permutation(len(strips))[:REHEARSED_STRIPS]]
-        validation = [validation[at] for at in rng.permutation(len(validation))[:FORGETTING_STRIPS]]
-        renderer, other = sources.renderer("train", enlarged(geometry)), sources.renderer("val", geometry)
-        for kind in drawn_kinds(other):
-            drawn = [other.draw(kind, rng) for _ in range(FORGETTING_STRIPS)]
-            validation += [strip for strip in drawn if strip.text and set(strip.text) <= known]
-        return cls(strips, renderer, [scale_to_density(strip, geometry.baseline) for strip in validation])
-
-
-def drawn_kinds(renderer: LineRenderer) -> list[str]:
-    """Return the kinds of lines that a renderer can draw."""
-    return [kind for kind, source in (("faces", renderer.faces), ("pen_lines", renderer.pen)) if source is not None]
-
-
 def fold_characters(page: TruePage) -> TruePage:
-    """Replace typographic marks in the text of a page with those that the recogniser was fitted with."""
-    lines = tuple(replace(line, text=" ".join(straight(line.text).split())) for line in page.lines)
+    """Replace the characters of a page's text that the recogniser reads as others."""
+    lines = tuple(replace(line, text=" ".join(straight(line.text.translate(FOLDED)).split())) for line in page.lines)
     return replace(page, lines=lines)
 
 

@@ -44,7 +44,7 @@ def adapt_language(
     charset : str
         Of the recogniser.
     version : str
-        Of the card.
+        Appended to the card's version.
 
     Returns
     -------
@@ -69,7 +69,8 @@ def adapt_language(
     content |= {f"{OWN}.{name}": getattr(table, name) for name in ARRAYS}
     np.savez(out, **content)
     card = json.loads(base.with_suffix(".json").read_text(encoding="utf-8"))
-    card["version"] = version
+    card["version"] = f"{card['version']}+{version}"
+    card["charset"] = charset
     card["sha256"] = hashlib.sha256(out.read_bytes()).hexdigest()
     card["languages"] |= {
         OWN: {"charset": table.charset, "scale": table.scale, "contexts": len(table.characters), "share": share}

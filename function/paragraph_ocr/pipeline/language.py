@@ -261,7 +261,7 @@ class Languages:
         self.charset, self.search = first.charset, first.search
 
     @classmethod
-    def load(cls, path: Path, charset: str | None = None) -> Languages:
+    def load(cls, path: Path, charset: str | None = None, own: bool = True) -> Languages:
         """Load a file that `save` wrote as memory maps, with the settings of the card beside it.
 
         Parameters
@@ -269,6 +269,8 @@ class Languages:
         path : Path
         charset : str, optional
             The reader's charset; the card's by default.
+        own : bool
+            Whether to load the model of the texts that the set was adapted to, if there is one.
 
         Raises
         ------
@@ -288,14 +290,14 @@ class Languages:
                 language: LanguageModel(
                     {name: content[f"{language}.{name}"] for name in ARRAYS},
                     search,
-                    own["charset"],
+                    entry["charset"],
                     charset or card["charset"],
-                    float(own["scale"]),
+                    float(entry["scale"]),
                 )
-                for language, own in settings.items()
+                for language, entry in settings.items()
             }
             adapted = models.pop(OWN, None)
-            return cls(models, adapted, float(settings[OWN]["share"]) if adapted else 0.0)
+            return cls(models, adapted, float(settings[OWN]["share"])) if adapted and own else cls(models)
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, IndexError, BadZipFile) as error:
             raise ModelError(
                 f"{path} is no language model of this version: {error!r}; "

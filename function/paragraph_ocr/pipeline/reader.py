@@ -39,6 +39,8 @@ from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with
 CLOSE = (0.8, 1.1)
 # Lines of a page by which its language is told.
 LANGUAGE_LINES = 24
+# Lines of a page by which an adapted recogniser or the general one is chosen.
+CHOICE_LINES = 6
 # What seems to run up or down the page is text if it is read at least so legibly.
 UPRIGHT_LEGIBLE = 0.7
 
@@ -95,7 +97,13 @@ class PageReader:
         recognizer = Recognizer(
             Model(models / "recognizer.onnx", threads), Languages.load(language) if language.exists() else None
         )
-        for model in (detector.model, recognizer.model) if warm else ():
+        loaded = [detector.model, recognizer.model]
+        if (models / "general.onnx").exists():
+            general = Model(models / "general.onnx", threads)
+            languages = Languages.load(language, general.card.charset, own=False) if language.exists() else None
+            recognizer.general = Recognizer(general, languages)
+            loaded.append(general)
+        for model in loaded if warm else ():
             model.run(np.zeros(model.input_shape, np.float32))
         reader = cls(detector, recognizer, limits)
         reader.model_set = model_set
@@ -339,12 +347,19 @@ class PageReader:
             read += [line for line in map(place.line, lines) if not any(_is_within(line.box, own.box) for own in read)]
         return read
 
+    def _recognizer_for(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> Recognizer:
+        """Return the recogniser for a page in this hand, judged by its longest lines."""
+        if self.recognizer.general is None:
+            return self.recognizer
+        longest = sorted(lines, key=lambda line: -float(np.ptp(line.baseline[:, 0])))[:CHOICE_LINES]
+        return self.recognizer.for_page([strip_dark_on_light(cut(pixels, self._frame(line))) for line in longest])
+
     def _frame(self, line: TextLine, zoom: float = 1.0, stretch: float = 1.0) -> Frame:
         return frame(line.baseline, line.ascender / zoom, line.descender / zoom, self.recognizer.geometry, stretch)
 
-    def _look(self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame]) -> Readings:
-        """What the recogniser sees of a page in some frames."""
-        seen = self.recognizer.look([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
+    def _look(self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame], recognizer: Recognizer) -> Readings:
+        """What a recogniser sees of a page in some frames."""
+        seen = recognizer.look([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
         return dict(zip(frames, seen, strict=True))
 
     def look(
@@ -353,12 +368,13 @@ class PageReader:
         lines: Sequence[TextLine],
         deadline: float = math.inf,
         seen: Readings | None = None,
+        recognizer: Recognizer | None = None,
     ) -> Generator[tuple[Frame, NDArray[np.float32]]]:
         """Each line's frame on a page and what the recogniser sees in it, dense writing made larger and wider.
 
         Takes and raises what `read_lines` does.
         """
-        recognizer = self.recognizer
+        recognizer = recognizer or self.recognizer
         known = seen or {}
         size = recognizer.model.input_shape[0]
         densities: list[float] = []
@@ -370,7 +386,7 @@ class PageReader:
             used = {index: (1.0, 1.0) if index in known else usual for index in batch}
             frames = {index: self._frame(lines[index], *used[index]) for index in batch}
             outputs = {index: known[index] for index in batch if index in known}
-            outputs |= self._look(pixels, {index: frames[index] for index in batch if index not in known})
+            outputs |= self._look(pixels, {index: frames[index] for index in batch if index not in known}, recognizer)
             again: dict[int, Frame] = {}
             for index in batch:
                 wider = math.prod(used[index])
@@ -379,7 +395,7 @@ class PageReader:
                 if not CLOSE[0] <= math.prod(wanted) / wider <= CLOSE[1]:
                     again[index] = self._frame(lines[index], *wanted)
             frames |= again
-            outputs |= self._look(pixels, again)
+            outputs |= self._look(pixels, again, recognizer)
             yield from ((frames[index], outputs[index]) for index in batch)
 
     def read_lines(
@@ -412,11 +428,11 @@ class PageReader:
             The deadline is over.
         """
         read: list[Line] = []
-        recognizer = self.recognizer
+        recognizer = self._recognizer_for(pixels, lines)
         step = recognizer.columns_a_step
         if progress:
             progress(0, len(lines))
-        looked = self.look(pixels, lines, deadline, seen)
+        looked = self.look(pixels, lines, deadline, seen if recognizer is self.recognizer else None, recognizer)
         first = list(islice(looked, LANGUAGE_LINES))
         language = recognizer.language_of([output for _, output in first], options.languages or self.languages)
         for line, (within, output) in zip(lines, chain(first, looked), strict=True):
