@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pages", type=Path, metavar="PAGES", help="folder of annotated pages, as import writes it")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the adapted model set")
     parser.add_argument("--minutes", type=float, default=40.0, help="time limit of the whole command (%(default)s)")
-    parser.add_argument("--steps", type=int, help="steps of the recogniser, instead of as many as suit the lines")
+    parser.add_argument("--steps", type=int, help="steps of the recogniser; by default more for more lines and errors")
     parser.add_argument(
         "--extend-charset", action="store_true", help="add the characters of the pages that the recogniser lacks"
     )
@@ -167,7 +167,9 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
     options = RecognitionOptions(**state["experiment"]["data"])
     splicer = Splicer(material.strips, find_cuts(material.strips, reader.recognizer))
     minutes = max(0.5, (deadline - time.monotonic() - reserve) / 60)
-    settings = replace(Settings.for_lines(lines, arguments.steps), minutes=minutes)
+    settings = replace(Settings.suited(lines, _total(before)), minutes=minutes)
+    if arguments.steps:
+        settings = replace(settings, steps=arguments.steps)
     fitting = Adaptation(network, material, charset, options, settings, splicer, device)
     mixed, shares = fitting.choose(fitting.fit(work / "recognizer.pt"))
     network.load_state_dict(mixed)

@@ -69,9 +69,9 @@ class Settings:
     patience: int = 8
 
     @classmethod
-    def for_lines(cls, lines: int, steps: int | None = None) -> Settings:
-        """Return the settings for a number of lines; more lines take more steps to learn."""
-        return cls(steps=steps or min(2000, max(300, 100 + 2 * lines)))
+    def suited(cls, lines: int, error: float) -> Settings:
+        """Return the settings for a number of lines and their error before; more to learn takes more steps."""
+        return cls(steps=min(2400, round((200 + 1.2 * lines) * (1 + 2 * min(error, 1.0)))))
 
 
 @dataclass
