@@ -55,8 +55,8 @@ from training.tasks.recognition import RecognitionOptions, extend_charset
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 # Folder in the model set for what an interrupted adaptation goes on from; it is deleted in the end.
 WORK = ".adaptation"
-# Picture of the lines with most errors.
-WORST = "worst.png"
+# Picture of the lines with most errors, in a folder of its own, since models are copied into an image without it.
+WORST = Path("report") / "worst.png"
 WORST_LINES = 40
 # Share of the lines that has to be detected; with less, the detector is adapted, too, in this share of the time.
 ENOUGH_RECALL, DETECTOR_SHARE = 0.93, 0.3
@@ -208,6 +208,7 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
     _write_entry(staging / "recognizer.json", entry)
     _replace(out, staging)
     if misread:
+        (out / WORST).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(out / WORST), draw_worst(misread, WORST_LINES))
     shutil.rmtree(work, ignore_errors=True)
     _report(before, after, out, (time.monotonic() - began) / 60)
