@@ -1,0 +1,245 @@
+"""Find what each importer can take from a folder: the registry of the importers."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from paragraph_ocr.document import Page
+from paragraph_ocr.errors import OcrError
+from paragraph_ocr.io.file_format import SUFFIXES
+from paragraph_ocr.io.imaging import DecodedPage
+from training.data import corrections
+from training.data.corrections import normalise
+from training.data.pages import DatasetError
+from training.importers import alto, hocr, marks, page_xml
+from training.importers.alignment import align
+from training.importers.folder import Folder, page_number, pages_of
+from training.importers.page_xml import DescribedPage
+from training.importers.records import Candidate, FoundLine, FoundPage, ImportRefused, Report
+from training.importers.safe_xml import local, parse
+
+# Reads a page: takes its pixels and shape of pixels.
+Read = Callable[[DecodedPage], Page]
+# Names of columns, in the order in which they are looked for.
+_FILE_COLUMNS = ("file", "file_name", "filename", "image", "path", "name", "id")
+_TEXT_COLUMNS = ("text", "transcription", "transcript", "ground_truth", "label", "gt")
+_WRITER_COLUMNS = ("writer", "hand", "author")
+# An image that is so many times as wide as tall, with one line of text, is a line.
+CROP_SHAPE = 3.0
+
+
+def find_markup(folder: Folder, report: Report) -> Iterator[Candidate]:
+    """PAGE XML and ALTO; other XML, such as METS, is passed over."""
+    for file in folder.with_suffix(".xml", ".page", ".alto"):
+        try:
+            root = parse(file)
+            kind = local(root.tag)
+            if kind in ("PcGts", "Pages"):
+                yield from _described("page", file, list(page_xml.read(root)), folder, report)
+            elif kind == "alto":
+                yield from _described("alto", file, list(alto.read(root)), folder, report)
+            elif kind == "html":
+                yield from _described("hocr", file, list(hocr.read(file)), folder, report)
+        except ImportRefused as error:
+            report.refuse(file, str(error))
+
+
+def find_hocr(folder: Folder, report: Report) -> Iterator[Candidate]:
+    """Files of hOCR; other HTML is passed over."""
+    for file in folder.with_suffix(".hocr", ".html", ".htm", ".xhtml"):
+        try:
+            yield from _described("hocr", file, list(hocr.read(file)), folder, report)
+        except ImportRefused as error:
+            report.refuse(file, str(error))
+
+
+def _described(
+    form: str, file: Path, pages: list[DescribedPage], folder: Folder, report: Report
+) -> Iterator[Candidate]:
+    for position, described in enumerate(pages, 1):
+        try:
+            image = folder.find_image(described.image, file)
+        except ImportRefused as error:
+            report.refuse(file, str(error))
+            continue
+        for name, problem in described.problems:
+            report.say(file, f"{name}: {problem}")
+        number = page_number(image, described.number, position if len(pages) > 1 else 1)
+        lines = sum(bool(line.text) for line in described.page.lines)
+        yield Candidate(form, file, image, number, lines, partial(_given, described.page))
+
+
+def _given(found: FoundPage, _: DecodedPage) -> FoundPage:
+    return found
+
+
+def find_corrected(folder: Folder, report: Report, unchanged: bool = False) -> Iterator[Candidate]:
+    """This project's own JSON, where a person changed something of it, or also where nobody did."""
+    for image, file in corrections.find(folder.root):
+        if image not in folder.images:
+            continue
+        try:
+            pages = corrections.read_corrected(file)
+            numbers = Counter(page.get("page", 1) for page in pages)
+            count = pages_of(image)
+            if numbers.most_common(1)[0][1] > 1:
+                raise DatasetError("it has a page twice")
+            beyond = [each for each in numbers if not isinstance(each, int) or not 1 <= each <= count]
+            if beyond:
+                raise DatasetError(f"it is of page {beyond[0]}, which the file has not")
+        except (DatasetError, TypeError) as error:
+            report.refuse(file, str(error))
+            continue
+        for page in pages:
+            lines = page.get("lines")
+            texts = len(lines) if isinstance(lines, list) else 0
+            load = partial(_corrected, page, unchanged, partial(report.say, file))
+            yield Candidate("json", file, image, page.get("page", 1), texts, load)
+
+
+def _corrected(page: dict[str, Any], unchanged: bool, say: Callable[[str], None], pixels: DecodedPage) -> FoundPage:
+    height, width = pixels.pixels.shape
+    try:
+        rows, ignore, changes = corrections.convert(page, width, height)
+    except DatasetError as error:
+        raise ImportRefused(str(error)) from error
+    if not changes.any and not unchanged:
+        raise ImportRefused("nobody changed it; --unchanged takes it, too")
+    say(
+        f"page {page.get('page', 1)}: {changes.corrected} lines corrected, {changes.added} added, "
+        f"{changes.deleted} taken away, {changes.kept} kept"
+    )
+    lines = []
+    for place, row in enumerate(rows, 1):
+        marked = marks.resolve(row["text"])
+        more = {"reading": row["reading"]} if "reading" in row else {}
+        polygon, baseline = ([(x, y) for x, y in row[key]] for key in ("polygon", "baseline"))
+        lines.append(
+            FoundLine(f"line {place}", marked.text, row["text"], polygon, baseline, marked.struck, marked.unclear, more)
+        )
+    outlines = tuple([(x, y) for x, y in polygon] for polygon in ignore)
+    return FoundPage(tuple(lines), width, height, outlines, rotation=page.get("rotation", 0), as_shown=True)
+
+
+def find_tables(folder: Folder, report: Report) -> Iterator[Candidate]:
+    """Crops of lines with their texts in a table of comma or tab separated values."""
+    for file in folder.with_suffix(".csv", ".tsv"):
+        try:
+            yield from _table(file, folder, report)
+        except (csv.Error, UnicodeDecodeError, OSError) as error:
+            report.refuse(file, f"it cannot be read as a table: {error}")
+
+
+def _table(file: Path, folder: Folder, report: Report) -> Iterator[Candidate]:
+    tabs = file.suffix.lower() == ".tsv"
+    text = file.read_text(encoding="utf-8-sig")
+    if not tabs:
+        head = text.partition("\n")[0]
+        delimiter = max(",;\t", key=head.count)
+        rows = list(csv.reader(text.splitlines(), delimiter=delimiter))
+    else:
+        # Quotation marks of a transcription are no quoting there.
+        rows = [row.split("\t") for row in text.splitlines()]
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
+    if not rows:
+        return
+    names = [cell.strip().lower() for cell in rows[0]]
+    columns = [
+        next((each for each in known if each in names), None)
+        for known in (_FILE_COLUMNS, _TEXT_COLUMNS, _WRITER_COLUMNS)
+    ]
+    if columns[0] and columns[1]:
+        files, texts = names.index(columns[0]), names.index(columns[1])
+        writers = names.index(columns[2]) if columns[2] else None
+        rows = rows[1:]
+    elif Path(rows[0][0].strip()).suffix.lower() in SUFFIXES and len(rows[0]) > 1:
+        files, texts, writers = 0, 1, None
+    else:
+        report.say(file, "passed over: it has no columns file and text")
+        return
+    for place, row in enumerate(rows, 1):
+        if len(row) <= max(files, texts):
+            report.leave_out(file, f"row {place}", "it has too few columns")
+            continue
+        try:
+            image = folder.find_image(row[files].strip(), file)
+        except ImportRefused as error:
+            report.leave_out(file, f"row {place}", str(error))
+            continue
+        hand = row[writers].strip() if writers is not None and writers < len(row) else ""
+        yield Candidate("table", file, image, 1, 1, crop=row[texts].strip(), writer=hand or None)
+
+
+def find_texts(folder: Folder, report: Report, read: Read) -> Iterator[Candidate]:
+    """Images with a text beside: ``x.gt.txt`` of a line, ``x.txt`` or ``x.png.txt`` of the lines of a page."""
+    for file in folder.with_suffix(".txt"):
+        truth = file.name.lower().endswith(".gt.txt")
+        stem = file.name[: -len(".gt.txt" if truth else ".txt")]
+        beside = [
+            path
+            for path in folder.images
+            if path.parent == file.parent
+            and (path.name == stem or path.stem == stem or (truth and path.name.startswith(f"{stem}.")))
+        ]
+        if not beside:
+            if truth:
+                report.refuse(file, "it has no image beside it")
+            continue
+        image = min(beside, key=lambda path: (path.name != stem, path.stem != stem, path.name))
+        try:
+            content = file.read_text(encoding="utf-8-sig")
+        except (UnicodeDecodeError, OSError) as error:
+            report.refuse(file, f"it cannot be read as text in UTF-8: {error}")
+            continue
+        rows = [row.strip() for row in content.replace("\f", "\n").splitlines() if row.strip()]
+        if not rows:
+            report.refuse(file, "it has no text")
+        elif len(rows) == 1 and (truth or _is_crop(image)):
+            yield Candidate("text", file, image, 1, 1, crop=rows[0])
+        else:
+            sheets = content.split("\f") if pages_of(image) > 1 else [content.replace("\f", "\n")]
+            for number, sheet in enumerate(sheets, 1):
+                rows = [row.strip() for row in sheet.splitlines() if row.strip()]
+                if rows:
+                    load = partial(_aligned, rows, read, partial(report.leave_out, file))
+                    yield Candidate("text", file, image, number, len(rows), load)
+
+
+def _is_crop(image: Path) -> bool:
+    from training.importers.placing import exif
+
+    _, width, height, _ = exif(image)
+    return height > 0 and width / height >= CROP_SHAPE
+
+
+def _aligned(texts: list[str], read: Read, leave_out: Callable[[str, str], None], pixels: DecodedPage) -> FoundPage:
+    """A page with its lines where the product finds them, and with the texts that certainly belong to them."""
+    try:
+        page = read(pixels)
+    except OcrError as error:
+        raise ImportRefused(str(error)) from error
+    marked = [marks.resolve(text) for text in texts]
+    pairs = {
+        pair.line: pair.text
+        for pair in align([line.text for line in page.lines], [normalise(each.text) for each in marked])
+    }
+    for place in sorted(set(range(len(texts))) - set(pairs.values())):
+        leave_out(f"text line {place + 1}", f"no line on the page certainly is {texts[place]!r}")
+    lines = []
+    for place, line in enumerate(page.lines):
+        own = pairs.get(place)
+        name = f"line {place + 1}"
+        polygon, baseline = list(line.polygon), list(line.baseline)
+        if own is None:
+            lines.append(FoundLine(name, "", "", polygon, baseline))
+        else:
+            text = marked[own]
+            lines.append(FoundLine(name, text.text, texts[own], polygon, baseline, text.struck, text.unclear))
+    height, width = pixels.pixels.shape
+    unplaced = len(texts) - len(pairs)
+    return FoundPage(tuple(lines), width, height, partial=unplaced > 0, rotation=page.rotation, as_shown=True)
