@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paragraph_ocr.io.file_format import SUFFIXES
 from training.data.pages import DatasetError
 from training.synthesis.corpus import straight
 from training.synthesis.fonts import CHARSET
@@ -41,20 +38,6 @@ class Changes:
     def any(self) -> bool:
         """Whether anything was changed."""
         return bool(self.corrected or self.added or self.deleted)
-
-
-def find(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield every image that has a JSON file of the same name, with that file."""
-    for place, subfolders, names in os.walk(folder):
-        subfolders.sort()
-        images = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
-        stems = Counter(Path(name).stem for name in images)
-        for name in images:
-            beside = [f"{name}.json"] + [f"{Path(name).stem}.json"] * (stems[Path(name).stem] == 1)
-            for reading in beside:
-                if reading in names:
-                    yield Path(place, name), Path(place, reading)
-                    break
 
 
 def read_corrected(path: Path) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from training.data.corrections import normalise
 from training.importers import marks
 from training.importers.finding import find_corrected, find_hocr, find_markup, find_tables, find_texts
 from training.importers.folder import Folder
-from training.importers.placing import PlacedPage, place
+from training.importers.placing import place
 from training.importers.records import Candidate, ImportRefused, Report
 from training.importers.sheets import Crop, lay_out, lines_a_sheet
 from training.importers.writing import PagesFolder, draw_sheet, plain
@@ -142,10 +142,19 @@ def _find(folder: Folder, report: Report, reader: Any, arguments: argparse.Names
 def _choose(found: list[Candidate], report: Report) -> dict[Path, list[Candidate]]:
     """For each image the best description of each of its pages."""
     best: dict[tuple[Path, int], Candidate] = {}
+    others: Counter[tuple[str, str]] = Counter()
     for each in sorted(found, key=lambda each: (_RANK.index(each.form), -each.lines, each.file)):
         first = best.setdefault((each.image, each.number), each)
-        if first is not each:
-            report.say(each.file, f"left out: {report.name(first.file)} ({FORMATS[first.form]}) is of the same page")
+        if first is each:
+            continue
+        if first.form == each.form:
+            report.say(each.file, f"left out: {report.name(first.file)} is of the same page")
+        else:
+            others[each.form, first.form] += 1
+    for (form, preferred), count in others.items():
+        report.say(
+            report.folder, f"{count} pages of {FORMATS[form]} left out, since there is {FORMATS[preferred]} of them"
+        )
     images: dict[Path, list[Candidate]] = defaultdict(list)
     for each in best.values():
         images[each.image].append(each)
@@ -191,8 +200,7 @@ def _add_page(
     assert candidate.load is not None
     try:
         found = candidate.load(page)
-        say, leave_out = partial(report.say, candidate.file), partial(report.leave_out, candidate.file)
-        placed: PlacedPage = place(found, page, candidate.image, say, leave_out)
+        placed = place(found, page, candidate, report)
         if not any(line["text"] for line in placed.lines):
             raise ImportRefused("it has no line with text that can be used")
     except ImportRefused as error:
@@ -260,6 +268,7 @@ def _finish(pages: PagesFolder, report: Report, geometry: Any) -> int:
         "characters": sum(len(line["text"]) for line in lines),
         "writers": len({row["writer"] for row in pages.rows}),
         "ignored": ignored,
+        "ignored_lines": dict(report.ignored),
         "left_out": report.lines_left_out,
         "refused_files": len(report.refused_files),
         "not_in_charset": dict(foreign.most_common()),
@@ -268,9 +277,11 @@ def _finish(pages: PagesFolder, report: Report, geometry: Any) -> int:
     cv2.imwrite(str(pages.out / "sheet.jpg"), draw_sheet(pages.out, geometry))
     print(
         f"{summary['pages']} pages with {summary['lines']} lines ({summary['struck']} with crossed-out passages) by "
-        f"{summary['writers']} writers; {ignored} outlines without usable text are ignored, "
-        f"{report.lines_left_out} lines left out, {len(report.refused_files)} files refused"
+        f"{summary['writers']} writers; {summary['left_out']} lines left out, {summary['refused_files']} files refused"
     )
+    if ignored:
+        reasons = "".join(f", {count} lines because {reason}" for reason, count in report.ignored.items())
+        print(f"{ignored} outlines are ignored in training{reasons}")
     if foreign:
         named = ", ".join(f"{_shown(each)} {count} times" for each, count in foreign.most_common())
         print(f"Not in the charset, so that no model learns lines with them unless it is extended: {named}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,6 +21,7 @@ from training.importers import alto, hocr, marks, page_xml
 from training.importers.alignment import align
 from training.importers.folder import Folder, page_number, pages_of
 from training.importers.page_xml import DescribedPage
+from training.importers.placing import exif
 from training.importers.records import Candidate, FoundLine, FoundPage, ImportRefused, Report
 from training.importers.safe_xml import local, parse
 
@@ -80,23 +82,31 @@ def _given(found: FoundPage, _: DecodedPage) -> FoundPage:
 
 def find_corrected(folder: Folder, report: Report, unchanged: bool = False) -> Iterator[Candidate]:
     """This project's own JSON, where a person changed something of it, or also where nobody did."""
-    for image, file in corrections.find(folder.root):
-        if image not in folder.images:
-            continue
+    for file in folder.with_suffix(".json"):
         try:
             pages = corrections.read_corrected(file)
-            numbers = Counter(page.get("page", 1) for page in pages)
+        except DatasetError as error:
+            if folder.has_image(file):
+                report.refuse(file, str(error))
+            continue
+        own = folder.has_image(file)
+        if not own and not all("lines" in page for page in pages):
+            # Other JSON, such as settings.
+            continue
+        try:
+            image = folder.find_image("" if own else str(pages[0].get("image", "")), file)
             count = pages_of(image)
-            if numbers.most_common(1)[0][1] > 1:
-                raise DatasetError("it has a page twice")
+            numbers = Counter(page.get("page", 1) for page in pages)
+            twice = [each for each, times in numbers.items() if times > 1]
             beyond = [each for each in numbers if not isinstance(each, int) or not 1 <= each <= count]
-            if beyond:
-                raise DatasetError(f"it is of page {beyond[0]}, which the file has not")
-        except (DatasetError, TypeError) as error:
+            if twice or beyond:
+                problem = f"has page {twice[0]} twice" if twice else f"is of page {beyond[0]}, which the file has not"
+                raise ImportRefused(f"it {problem}")
+        except (ImportRefused, TypeError) as error:
             report.refuse(file, str(error))
             continue
         for page in pages:
-            lines = page.get("lines")
+            lines = page["lines"]
             texts = len(lines) if isinstance(lines, list) else 0
             load = partial(_corrected, page, unchanged, partial(report.say, file))
             yield Candidate("json", file, image, page.get("page", 1), texts, load)
@@ -136,38 +146,39 @@ def find_tables(folder: Folder, report: Report) -> Iterator[Candidate]:
 
 
 def _table(file: Path, folder: Folder, report: Report) -> Iterator[Candidate]:
-    tabs = file.suffix.lower() == ".tsv"
     text = file.read_text(encoding="utf-8-sig")
-    if not tabs:
-        head = text.partition("\n")[0]
-        delimiter = max(",;\t", key=head.count)
-        rows = list(csv.reader(text.splitlines(), delimiter=delimiter))
-    else:
+    if file.suffix.lower() == ".tsv":
         # Quotation marks of a transcription are no quoting there.
-        rows = [row.split("\t") for row in text.splitlines()]
-    rows = [row for row in rows if any(cell.strip() for cell in row)]
-    if not rows:
-        return
-    names = [cell.strip().lower() for cell in rows[0]]
-    columns = [
-        next((each for each in known if each in names), None)
-        for known in (_FILE_COLUMNS, _TEXT_COLUMNS, _WRITER_COLUMNS)
-    ]
-    if columns[0] and columns[1]:
-        files, texts = names.index(columns[0]), names.index(columns[1])
-        writers = names.index(columns[2]) if columns[2] else None
-        rows = rows[1:]
-    elif Path(rows[0][0].strip()).suffix.lower() in SUFFIXES and len(rows[0]) > 1:
-        files, texts, writers = 0, 1, None
+        rows = [row.rstrip("\r").split("\t") for row in text.split("\n")]
     else:
-        report.say(file, "passed over: it has no columns file and text")
+        head = text.partition("\n")[0]
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count)))
+    numbered = [(place, row) for place, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
+    if not numbered:
+        report.refuse(file, "it is empty")
         return
-    for place, row in enumerate(rows, 1):
-        if len(row) <= max(files, texts):
-            report.leave_out(file, f"row {place}", "it has too few columns")
+    first = numbered[0][1]
+    names = [cell.strip().lower() for cell in first]
+    files, texts, writers = (
+        next((names.index(each) for each in known if each in names), None)
+        for known in (_FILE_COLUMNS, _TEXT_COLUMNS, _WRITER_COLUMNS)
+    )
+    if files is not None and texts is not None:
+        width = len(names)
+        numbered = numbered[1:]
+    elif Path(first[0].strip()).suffix.lower() in SUFFIXES and len(first) > 1:
+        files, texts, writers, width = 0, 1, None, min(len(row) for _, row in numbered if len(row) > 1)
+    else:
+        report.say(file, "passed over: it has no columns named file and text")
+        return
+    for place, row in numbered:
+        if len(row) <= max(files, texts) or any(cell.strip() for cell in row[width:]):
+            few = len(row) <= max(files, texts)
+            problem = "few columns" if few else "many columns: quote a text that has the delimiter in it"
+            report.leave_out(file, f"row {place}", f"it has too {problem}")
             continue
         try:
-            image = folder.find_image(row[files].strip(), file)
+            image = folder.find_image(row[files], file)
         except ImportRefused as error:
             report.leave_out(file, f"row {place}", str(error))
             continue
@@ -176,43 +187,41 @@ def _table(file: Path, folder: Folder, report: Report) -> Iterator[Candidate]:
 
 
 def find_texts(folder: Folder, report: Report, read: Read) -> Iterator[Candidate]:
-    """Images with a text beside: ``x.gt.txt`` of a line, ``x.txt`` or ``x.png.txt`` of the lines of a page."""
+    """Images with a text: ``x.gt.txt`` of a line, ``x.txt`` or ``x.png.txt`` of the lines of a page."""
     for file in folder.with_suffix(".txt"):
         truth = file.name.lower().endswith(".gt.txt")
-        stem = file.name[: -len(".gt.txt" if truth else ".txt")]
-        beside = [
-            path
-            for path in folder.images
-            if path.parent == file.parent
-            and (path.name == stem or path.stem == stem or (truth and path.name.startswith(f"{stem}.")))
-        ]
-        if not beside:
+        try:
+            image = folder.find_image("", file)
+        except ImportRefused as error:
             if truth:
-                report.refuse(file, "it has no image beside it")
+                report.refuse(file, str(error))
+            else:
+                report.say(file, f"passed over: {error}")
             continue
-        image = min(beside, key=lambda path: (path.name != stem, path.stem != stem, path.name))
         try:
             content = file.read_text(encoding="utf-8-sig")
         except (UnicodeDecodeError, OSError) as error:
             report.refuse(file, f"it cannot be read as text in UTF-8: {error}")
             continue
-        rows = [row.strip() for row in content.replace("\f", "\n").splitlines() if row.strip()]
+        rows = _rows(content)
         if not rows:
             report.refuse(file, "it has no text")
         elif len(rows) == 1 and (truth or _is_crop(image)):
             yield Candidate("text", file, image, 1, 1, crop=rows[0])
         else:
-            sheets = content.split("\f") if pages_of(image) > 1 else [content.replace("\f", "\n")]
+            # Programs that read documents put a form feed between pages.
+            sheets = content.split("\f") if pages_of(image) > 1 else [content]
             for number, sheet in enumerate(sheets, 1):
-                rows = [row.strip() for row in sheet.splitlines() if row.strip()]
-                if rows:
+                if rows := _rows(sheet):
                     load = partial(_aligned, rows, read, partial(report.leave_out, file))
                     yield Candidate("text", file, image, number, len(rows), load)
 
 
-def _is_crop(image: Path) -> bool:
-    from training.importers.placing import exif
+def _rows(text: str) -> list[str]:
+    return [row.strip() for row in text.splitlines() if row.strip()]
 
+
+def _is_crop(image: Path) -> bool:
     _, width, height, _ = exif(image)
     return height > 0 and width / height >= CROP_SHAPE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -15,8 +16,10 @@ from training.importers.records import ImportRefused
 
 # Formats whose files may hold several pages.
 PAGED = {".tif", ".tiff", ".pdf"}
-# What exports call the folders that hold parts of a document.
-GENERIC = {"page", "pages", "alto", "xml", "images", "image", "img", "jpg", "hocr"}
+# Names of the folders in which exports put the parts of a document; they are no writers.
+PARTS = {"page", "pages", "alto", "xml", "images", "image", "img", "jpg", "hocr", "text", "texts", "txt", "lines"}
+# Endings of transcriptions, which may follow the name of the image.
+ENDINGS = (".xml", ".hocr", ".html", ".htm", ".xhtml", ".page", ".alto", ".json", ".gt.txt", ".txt")
 
 
 class Folder:
@@ -33,74 +36,91 @@ class Folder:
         self.root = root
         self.files: list[Path] = []
         self._images: dict[str, list[Path]] = defaultdict(list)
-        ours = os.path.realpath(without)
+        written = os.path.realpath(without)
         for place, folders, names in os.walk(root):
             folders[:] = sorted(
                 name
                 for name in folders
-                if not name.startswith(".") and os.path.realpath(os.path.join(place, name)) != ours
+                if not name.startswith(".") and os.path.realpath(os.path.join(place, name)) != written
             )
             self.files += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
         self.images = [path for path in self.files if path.suffix.lower() in SUFFIXES]
         for path in self.images:
-            self._images[path.name.lower()].append(path)
-            self._images[path.stem.lower()].append(path)
+            # ocropy has a.bin.png and a.nrm.png beside a.gt.txt.
+            for key in dict.fromkeys([path.name.lower(), path.stem.lower(), path.name.lower().partition(".")[0]]):
+                self._images[key].append(path)
 
     def with_suffix(self, *suffixes: str) -> list[Path]:
         """The files that end in one of these, lower case."""
         return [path for path in self.files if path.name.lower().endswith(suffixes)]
 
     def find_image(self, name: str, file: Path) -> Path:
-        """The image that a file names, looked for beside it, above it, and in the whole folder, also by its stem.
+        """Find the image that a transcription names, in any part of the folder.
+
+        Only images of the folder are found, whatever path is named. The extension may be another one. Of several, those
+        are meant whose path has more of the named path, then those nearer to the transcription. Where the image named
+        is missing, or none is named, that of the transcription's own name is taken.
+
+        Parameters
+        ----------
+        name : str
+            File name, path or URL; may be empty.
+        file : Path
+            The transcription.
 
         Raises
         ------
         ImportRefused
-            There is none, or there are several, none nearer than the other.
+            There is none, or there are several of which none is nearer.
         """
-        plain = name.replace("\\", "/").removeprefix("file://")
-        bases = [PurePosixPath(each).name.lower() for each in (plain, unquote(plain))] if plain else []
-        stem = file.name.lower()
-        for ending in (".xml", ".hocr", ".html", ".htm", ".xhtml", ".page", ".alto"):
-            stem = stem.removesuffix(ending)
-        for key in dict.fromkeys([*bases, *(PurePosixPath(base).stem for base in bases), stem]):
-            found = list(dict.fromkeys(self._images.get(key, ())))
-            if not found:
-                continue
-            distance = {path: self._distance(path, file) for path in found}
-            nearest = [path for path in found if distance[path] == min(distance.values())]
-            # A scan and its derivative: only what is named in full is meant.
+        plain = name.strip().replace("\\", "/").removeprefix("file://")
+        stem = file.name
+        for ending in ENDINGS:
+            if stem.lower().endswith(ending):
+                stem = stem[: -len(ending)]
+                break
+        for wanted in dict.fromkeys(filter(None, (plain, unquote(plain), stem))):
+            path = PurePosixPath(wanted.lower())
+            found = self._images.get(path.name) or self._images.get(path.stem) or []
+            rank = {each: (-self._shared(each, path), self._distance(each, file)) for each in found}
+            nearest = [each for each in found if rank[each] == min(rank.values())]
+            # The name in full counts more than its stem.
+            nearest = [each for each in nearest if each.name.lower() == path.name] or nearest
             if len(nearest) == 1:
                 return nearest[0]
-            names = ", ".join(path.relative_to(self.root).as_posix() for path in nearest)
-            raise ImportRefused(f"its image {name or key} may be any of {names}")
-        raise ImportRefused(f"its image {name or stem} is not in the folder")
+            if nearest:
+                names = ", ".join(each.relative_to(self.root).as_posix() for each in nearest)
+                raise ImportRefused(f"its image {wanted} may be any of {names}")
+        raise ImportRefused(f"its image {plain or stem} is not in the folder")
+
+    def has_image(self, file: Path) -> bool:
+        """Whether there is an image of a transcription's own name."""
+        try:
+            return bool(self.find_image("", file))
+        except ImportRefused:
+            return False
 
     @staticmethod
-    def _distance(path: Path, file: Path) -> int:
-        """Steps from one folder to another, down or up."""
-        own, other = path.parent.parts, file.parent.parts
-        shared = sum(1 for _ in _same(own, other))
-        return len(own) + len(other) - 2 * shared
+    def _shared(image: Path, wanted: PurePosixPath) -> int:
+        """How many parents an image's path has in common with the path that is named, from the last."""
+        pairs = zip(reversed(image.parent.parts), reversed(wanted.parent.parts), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0].lower() == pair[1], pairs))
+
+    @staticmethod
+    def _distance(image: Path, file: Path) -> int:
+        """Steps from one file's folder to another's, down or up."""
+        common = Path(os.path.commonpath([image.parent, file.parent]))
+        return sum(len(path.parent.parts) - len(common.parts) for path in (image, file))
 
     def writer_of(self, image: Path) -> str:
-        """Whose hand an image shows: the name of its sub-folder, or of the folder itself."""
-        parts = [part for part in image.relative_to(self.root).parent.parts if part.lower() not in GENERIC]
+        """The writer of an image: the path of its sub-folder, or the name of the folder itself."""
+        parts = [part for part in image.relative_to(self.root).parent.parts if part.lower() not in PARTS]
         return "/".join(parts) or self.root.resolve().name or "writer"
-
-
-def _same(own: tuple[str, ...], other: tuple[str, ...]) -> list[str]:
-    shared = []
-    for one, two in zip(own, other, strict=False):
-        if one != two:
-            break
-        shared.append(one)
-    return shared
 
 
 @lru_cache(maxsize=4096)
 def pages_of(image: Path) -> int:
-    """How many pages an image has; 1 where that cannot be told before it is decoded."""
+    """Return the number of pages of an image; 1 where that cannot be told before it is decoded."""
     if image.suffix.lower() not in PAGED:
         return 1
     try:
@@ -110,12 +130,14 @@ def pages_of(image: Path) -> int:
 
 
 def page_number(image: Path, claimed: int, position: int) -> int:
-    """The page of an image that the page at a position of a file describes, both from 1.
+    """Return the page of an image that the page at a position of a file describes, both from 1.
 
     Parameters
     ----------
+    image : Path
     claimed : int
         The number that the file gives, which often counts the images of a volume.
+    position : int
     """
     count = pages_of(image)
     return claimed if count > 1 and 1 <= claimed <= count else position

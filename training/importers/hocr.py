@@ -19,6 +19,8 @@ _LINES = {"ocr_line", "ocrx_line", "ocr_header", "ocr_footer", "ocr_caption", "o
 _BLOCKS = {"ocr_carea", "ocr_par", "ocrx_block", "ocr_page"}
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _STRUCK = {"del", "s", "strike"}
+# Degrees.
+STEEPEST = 10.0
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 
 
@@ -27,7 +29,6 @@ class _Line:
     title: str
     name: str
     text: str = ""
-    words: int = 0
     struck: list[tuple[int, int]] = field(default_factory=list)
     word_spans: list[tuple[int, int]] = field(default_factory=list)
     has_lines: bool = False
@@ -152,12 +153,8 @@ def _line(line: _Line, place: int) -> FoundLine:
             height = [sum(each * (x - left) ** power for power, each in enumerate(reversed(slope))) for x in across]
             baseline = [(x, bottom + y) for x, y in zip(across, height, strict=True)]
     marked = marks.resolve(text, struck)
-    return FoundLine(
-        f"line {line.name or place}",
-        marked.text,
-        " ".join(text.split()),
-        polygon,
-        baseline,
-        marked.struck,
-        marked.unclear,
-    )
+    raw = " ".join(text.split())
+    # The box of a slanting or vertical line says nothing of where its letters stand.
+    angle = _numbers(line.title, "textangle")
+    unclear = marked.unclear or bool(angle and abs((angle[0] + 180) % 360 - 180) > STEEPEST)
+    return FoundLine(f"line {line.name or place}", marked.text, raw, polygon, baseline, marked.struck, unclear)

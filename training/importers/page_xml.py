@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -46,11 +47,10 @@ def _page(page: Element, own: bool, position: int) -> DescribedPage:
     ignore: list[Points] = []
     problems: list[tuple[str, str]] = []
     region_texts = _region_texts(page)
-    for element in page.iter():
-        name = local(element.tag)
-        if name == "TextLine":
+    for element in _in_order(page, _region_order(page)):
+        if local(element.tag) == "TextLine":
             lines.append(_line(element, region_texts.get(element, ""), len(lines) + 1, problems))
-        elif name == "TextRegion" and not any(local(each.tag) == "TextLine" for each in element.iter()):
+        elif not any(local(each.tag) == "TextLine" for each in element.iter()):
             try:
                 ignore.append(_points(element, "Coords"))
             except ValueError:
@@ -71,6 +71,29 @@ def _page(page: Element, own: bool, position: int) -> DescribedPage:
         as_shown=own,
     )
     return DescribedPage(page.get("imageFilename", ""), claimed, found, tuple(problems))
+
+
+def _region_order(page: Element) -> dict[str, int]:
+    """The places of regions in the reading order of a page, by their names."""
+    references = [each.get("regionRef", "") for each in page.iter() if local(each.tag).startswith("RegionRef")]
+    return {name: place for place, name in enumerate(references)}
+
+
+def _in_order(parent: Element, regions: dict[str, int]) -> Iterator[Element]:
+    """The text regions and lines below an element, in reading order as far as that is given."""
+
+    def place(element: Element) -> float:
+        if element.get("id") in regions:
+            return regions[element.get("id", "")]
+        order = re.search(r"\breadingOrder\s*\{\s*index\s*:\s*(\d{1,9})", element.get("custom", ""))
+        return int(order[1]) if order else math.inf
+
+    for element in sorted(parent, key=place):
+        name = local(element.tag)
+        if name in ("TextRegion", "TextLine"):
+            yield element
+        if name.endswith("Region") or name == "TableCell":
+            yield from _in_order(element, regions)
 
 
 def _region_texts(page: Element) -> dict[Element, str]:

@@ -20,7 +20,7 @@ from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light
 from paragraph_ocr.pipeline.rectification import with_square_pixels
 from training.data.corrections import normalise
 from training.data.pages import MIN_BASELINE, line_heights
-from training.importers.records import FoundLine, FoundPage, ImportRefused, Points
+from training.importers.records import Candidate, FoundLine, FoundPage, ImportRefused, Points, Report
 
 # Height of lines from ascender to descender that pages are shrunk to: that of 56 pixels of an upright polygon.
 LINE_HEIGHT = 42.0
@@ -29,6 +29,10 @@ LONGEST_SIDE = 2600
 LEAST_LINE_HEIGHT = 30.0
 # How much the shapes of a page may differ in its source and in its image.
 SHAPE_TOLERANCE = 0.02
+# Share of the union of two polygons that is common to both, from which they are of the same line.
+DUPLICATE = 0.7
+# Height of a line, ascender to descender, as a share of the distance of baselines: 0.7 to 1.05 in nine archives.
+HEIGHT_OF_DISTANCE = 0.85
 # Share of a polygon below which its baseline lies where nothing else tells.
 DESCENDER = 0.24
 
@@ -50,6 +54,7 @@ class _Line:
     found: FoundLine
     polygon: Array
     baseline: Array
+    doubt: str = ""
 
 
 def exif(path: Path) -> tuple[int, int, int, float]:
@@ -62,9 +67,7 @@ def exif(path: Path) -> tuple[int, int, int, float]:
         return 1, 0, 0, 0.0
 
 
-def place(
-    found: FoundPage, page: DecodedPage, path: Path, say: Callable[[str], None], leave_out: Callable[[str, str], None]
-) -> PlacedPage:
+def place(found: FoundPage, page: DecodedPage, candidate: Candidate, report: Report) -> PlacedPage:
     """Bring a page into the form of annotated pages.
 
     Lines without a baseline get one from their outline and the ink in it, lines without an outline one from their
@@ -76,12 +79,10 @@ def place(
     found : FoundPage
     page : DecodedPage
         Its image, turned by its EXIF orientation.
-    path : Path
-        The file of the image.
-    say : callable
-        Is told what is remarkable about the page.
-    leave_out : callable
-        Is told the name of each line that is left out, and why.
+    candidate : Candidate
+        Names the file and the image.
+    report : Report
+        Takes what was changed, ignored and left out.
 
     Raises
     ------
@@ -89,28 +90,28 @@ def place(
         The description is of an image of another shape.
     """
     height, width = page.pixels.shape
-    transform = _to_image(found, page.pixels, path, say)
+    transform = _to_image(found, page.pixels, candidate, report)
     pixels = with_square_pixels(page.pixels, page.pixel_aspect)
     square = np.array([pixels.shape[1] / width, pixels.shape[0] / height], np.float32)
     lines: list[_Line] = []
     for line in found.lines:
         polygon, baseline = (transform(points) * square for points in (line.polygon, line.baseline))
         if not len(polygon) and not len(baseline):
-            leave_out(line.name, "it has no outline and no baseline")
+            report.leave_out(candidate.file, line.name, "it has no outline and no baseline")
         else:
             lines.append(_Line(line, polygon, baseline))
     ignored = [transform(points) * square for points in found.ignore]
     turns = _turns(lines) if found.rotation is None else found.rotation // 90
     if turns:
         if found.rotation is None:
-            say(f"its lines run another way: turned by {90 * turns} degrees")
+            report.say(candidate.file, f"its lines run another way: turned by {90 * turns} degrees")
         size = pixels.shape[1], pixels.shape[0]
         pixels = np.ascontiguousarray(np.rot90(pixels, turns))
         for each in lines:
             each.polygon, each.baseline = (_turned(points, turns, *size) for points in (each.polygon, each.baseline))
         ignored = [_turned(points, turns, *size) for points in ignored]
     size = pixels.shape[1], pixels.shape[0]
-    lines = _complete(lines, pixels, leave_out)
+    lines = _without_duplicates(_complete(lines, pixels, candidate.file, report), candidate.file, report)
     ignored = [points for points in (_clipped(each, *size) for each in ignored) if _area(points) > 1]
     factor = _scale(lines, *size)
     if factor < 1:
@@ -124,7 +125,9 @@ def place(
     hidden: list[list[list[float]]] = []
     for each in lines:
         text = normalise(each.found.text)
-        if each.found.unclear or not (text or each.found.struck):
+        reason = each.doubt or _reason_to_ignore(each.found, text)
+        if reason:
+            report.ignore(candidate.file, each.found.name, reason)
             hidden.append(_rounded(each.polygon))
             continue
         row: dict[str, Any] = {"text": text}
@@ -142,6 +145,12 @@ def place(
     return PlacedPage(pixels, written, hidden)
 
 
+def _reason_to_ignore(line: FoundLine, text: str) -> str:
+    if line.unclear:
+        return "a passage could not be read"
+    return "" if text or line.struck else "it has no text"
+
+
 def _array(points: Points) -> Array:
     return np.array(points, np.float32).reshape(-1, 2)
 
@@ -154,14 +163,14 @@ def _area(points: Array) -> float:
     return float(cv2.contourArea(points)) if len(points) > 2 else 0.0
 
 
-def _to_image(found: FoundPage, pixels: Grey, path: Path, say: Callable[[str], None]) -> Callable[[Points], Array]:
+def _to_image(found: FoundPage, pixels: Grey, candidate: Candidate, report: Report) -> Callable[[Points], Array]:
     """What brings points of a description to the pixels of the image as it is shown.
 
     Other programs place their lines on the pixels as they are stored, without regard to the EXIF orientation; which of
     the two is meant is told by width and height, and only where these fit both by what the program is known to do.
     """
     height, width = pixels.shape
-    code, stored_width, stored_height, dpi = exif(path)
+    code, stored_width, stored_height, dpi = exif(candidate.image)
     shown = (float(width), float(height))
     stored = (float(stored_width), float(stored_height)) if code > 1 else shown
     given = (found.width, found.height)
@@ -182,7 +191,10 @@ def _to_image(found: FoundPage, pixels: Grey, path: Path, say: Callable[[str], N
     size = stored if as_stored else shown
     scale = np.array([size[0] / given[0], size[1] / given[1]], np.float32)
     if not found.unit and abs(scale[0] - 1) > SHAPE_TOLERANCE:
-        say(f"it is of a page of {given[0]:g} x {given[1]:g}, the image has {width} x {height} pixels: scaled")
+        report.say(
+            candidate.file,
+            f"it is of a page of {given[0]:g} x {given[1]:g}, the image has {width} x {height} pixels: scaled",
+        )
 
     def transform(points: Points) -> Array:
         scaled = _array(points) * scale
@@ -279,16 +291,19 @@ def _in_order(baseline: Array) -> Array:
     return line[::-1].copy() if x < 0 and -x > abs(y) else line
 
 
-def _complete(lines: list[_Line], pixels: Grey, leave_out: Callable[[str, str], None]) -> list[_Line]:
+def _complete(lines: list[_Line], pixels: Grey, file: Path, report: Report) -> list[_Line]:
     """The lines of an upright page that lie on it, each with outline and baseline."""
     height, width = pixels.shape
     kept: list[_Line] = []
     normalised: Grey | None = None
+    beyond = []
     for line in lines:
-        beside = len(line.polygon) or len(line.baseline)
+        if any(_reaches_beyond(points, width, height) for points in (line.polygon, line.baseline)):
+            beyond.append(line.found.name)
         line.polygon, line.baseline = (_clipped(points, width, height) for points in (line.polygon, line.baseline))
-        if beside and not len(line.polygon) and not len(line.baseline):
-            leave_out(line.found.name, "it is beside the page")
+        if not len(line.polygon) and not len(line.baseline):
+            beyond.remove(line.found.name)
+            report.leave_out(file, line.found.name, "it lies outside the image")
             continue
         if len(line.polygon) and cv2.contourArea(cv2.convexHull(line.polygon)) < 4:
             line.polygon = line.polygon[:0]
@@ -298,20 +313,54 @@ def _complete(lines: list[_Line], pixels: Grey, leave_out: Callable[[str, str], 
         if len(line.polygon) and len(line.baseline) and _is_apart(line):
             line.baseline = line.baseline[:0]
         if not len(line.polygon) and not len(line.baseline):
-            leave_out(line.found.name, "its outline and its baseline are too small, or beside the page")
+            report.leave_out(file, line.found.name, "its outline and its baseline are too small, or outside the image")
             continue
         if not len(line.baseline):
             if normalised is None:
                 normalised = even_light(dark_on_light_everywhere(pixels))
             line.baseline = derive_baseline(line.polygon, normalised)
         kept.append(line)
+    if beyond:
+        report.say(file, f"{_listed(beyond)} reach beyond the image: clipped")
     bare = [line for line in kept if not len(line.polygon)]
     if bare:
         heights = [sum(line_heights(line.baseline, line.polygon)) for line in kept if len(line.polygon)]
-        usual = float(np.median(heights)) if heights else _line_distance(kept, width)
+        usual = float(np.median(heights)) if heights else _height_by_distance(kept, width)
         for line in bare:
-            line.polygon = _clipped(_band(line.baseline, 0.75 * usual, 0.25 * usual), width, height)
+            line.polygon = _clipped(_band(line.baseline, 0.71 * usual, 0.29 * usual), width, height)
+        report.say(
+            file, f"{_listed([line.found.name for line in bare])} have no outline: one was drawn along the baseline"
+        )
     return kept
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _reaches_beyond(points: Array, width: int, height: int) -> bool:
+    """Whether a point lies outside a page by more than what rounding makes."""
+    return bool(len(points) and ((points < -2).any() or (points > [width + 2, height + 2]).any()))
+
+
+def _without_duplicates(lines: list[_Line], file: Path, report: Report) -> list[_Line]:
+    """The lines without those that are drawn twice; where both have text, and not the same, they are doubtful."""
+    shapes = [shapely.make_valid(shapely.Polygon(line.polygon)) for line in lines]
+    gone: set[int] = set()
+    for one, other in zip(*shapely.STRtree(shapes).query(shapes, predicate="intersects"), strict=True):
+        if one >= other or one in gone or other in gone:
+            continue
+        shared = shapely.area(shapely.intersection(shapes[one], shapes[other]))
+        if shared < DUPLICATE * shapely.area(shapely.union(shapes[one], shapes[other])):
+            continue
+        texts = [normalise(lines[each].found.text) for each in (one, other)]
+        worse = int(one if texts[1] and not texts[0] else other)
+        gone.add(worse)
+        kept = lines[int(one) + int(other) - worse]
+        report.leave_out(file, lines[worse].found.name, f"{kept.found.name} is at the same place")
+        if all(texts) and texts[0] != texts[1]:
+            kept.doubt = "it is there twice, with different texts"
+    return [line for place, line in enumerate(lines) if place not in gone]
 
 
 def _is_apart(line: _Line) -> bool:
@@ -321,11 +370,21 @@ def _is_apart(line: _Line) -> bool:
     return bool(shapely.distance(outline, shapely.LineString(line.baseline)) > across)
 
 
-def _line_distance(lines: list[_Line], width: int) -> float:
-    """Height of the lines of a page, from the distances of their baselines."""
-    rows = sorted(float(line.baseline[:, 1].mean()) for line in lines)
-    gaps = [gap for gap in np.diff(rows) if gap > 4]
-    return 0.7 * float(np.median(gaps)) if gaps else width / 25
+def _height_by_distance(lines: list[_Line], width: int) -> float:
+    """Height of the lines of a page, from the distance of each baseline to the next below it."""
+    gaps = []
+    for line in lines:
+        left, right = line.baseline[:, 0].min(), line.baseline[:, 0].max()
+        level = float(line.baseline[:, 1].mean())
+        below = [
+            distance
+            for other in lines
+            if other.baseline[:, 0].min() < right
+            and other.baseline[:, 0].max() > left
+            and (distance := float(other.baseline[:, 1].mean()) - level) > 4
+        ]
+        gaps += [min(below)] if below else []
+    return HEIGHT_OF_DISTANCE * float(np.median(gaps)) if gaps else width / 25
 
 
 def _band(baseline: Array, ascender: float, descender: float) -> Array:

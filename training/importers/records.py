@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +131,7 @@ class Report:
         self.messages: list[dict[str, str]] = []
         self.refused_files: set[Path] = set()
         self.lines_left_out = 0
+        self.ignored: Counter[str] = Counter()
 
     def name(self, file: Path) -> str:
         """The file's path as messages have it."""
@@ -149,3 +151,8 @@ class Report:
         """Write why a line is not imported."""
         self.lines_left_out += 1
         self.say(file, f"{line} left out: {message}")
+
+    def ignore(self, file: Path, line: str, reason: str) -> None:
+        """Record that a line becomes an ignored polygon, which is usual: not written, but counted by its reason."""
+        self.ignored[reason] += 1
+        self.messages.append({"file": self.name(file), "message": f"{line} is ignored: {reason}"})
