@@ -100,4 +100,4 @@ def _line(line: Element, place: int, styles: dict[str, str], problems: list[tupl
         text += content
     marked = marks.resolve(text, struck)
     baseline = _baseline(line, outline, name, problems)
-    return FoundLine(name, marked.text, text, outline, baseline, marked.struck, marked.unclear)
+    return FoundLine(name, marked.text, text, outline, baseline, marked.struck, marked.doubt)

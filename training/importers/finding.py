@@ -130,7 +130,7 @@ def _corrected(page: dict[str, Any], unchanged: bool, say: Callable[[str], None]
         more = {"reading": row["reading"]} if "reading" in row else {}
         polygon, baseline = ([(x, y) for x, y in row[key]] for key in ("polygon", "baseline"))
         lines.append(
-            FoundLine(f"line {place}", marked.text, row["text"], polygon, baseline, marked.struck, marked.unclear, more)
+            FoundLine(f"line {place}", marked.text, row["text"], polygon, baseline, marked.struck, marked.doubt, more)
         )
     outlines = tuple([(x, y) for x, y in polygon] for polygon in ignore)
     return FoundPage(tuple(lines), width, height, outlines, rotation=page.get("rotation", 0), as_shown=True)
@@ -248,7 +248,7 @@ def _aligned(texts: list[str], read: Read, leave_out: Callable[[str, str], None]
             lines.append(FoundLine(name, "", "", polygon, baseline))
         else:
             text = marked[own]
-            lines.append(FoundLine(name, text.text, texts[own], polygon, baseline, text.struck, text.unclear))
+            lines.append(FoundLine(name, text.text, texts[own], polygon, baseline, text.struck, text.doubt))
     height, width = pixels.pixels.shape
     unplaced = len(texts) - len(pairs)
     return FoundPage(tuple(lines), width, height, partial=unplaced > 0, rotation=page.rotation, as_shown=True)

@@ -154,7 +154,17 @@ def _line(line: _Line, place: int) -> FoundLine:
             baseline = [(x, bottom + y) for x, y in zip(across, height, strict=True)]
     marked = marks.resolve(text, struck)
     raw = " ".join(text.split())
-    # The box of a slanting or vertical line says nothing of where its letters stand.
-    angle = _numbers(line.title, "textangle")
-    unclear = marked.unclear or bool(angle and abs((angle[0] + 180) % 360 - 180) > STEEPEST)
-    return FoundLine(f"line {line.name or place}", marked.text, raw, polygon, baseline, marked.struck, unclear)
+    doubt = marked.doubt
+    if not doubt and _is_steep(line.title, corners, marked.text):
+        doubt = "it is not horizontal, and hOCR does not say how its letters stand"
+    return FoundLine(f"line {line.name or place}", marked.text, raw, polygon, baseline, marked.struck, doubt)
+
+
+def _is_steep(title: str, corners: list[float], text: str) -> bool:
+    """Whether the box of a line says nothing of where its letters stand."""
+    if angle := _numbers(title, "textangle"):
+        return abs((angle[0] + 180) % 360 - 180) > STEEPEST
+    if len(corners) != 4 or len(text) < 4:
+        return False
+    left, top, right, bottom = corners
+    return bottom - top > 1.5 * (right - left)

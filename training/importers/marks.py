@@ -32,6 +32,11 @@ class Marked:
     struck: bool
     unclear: bool
 
+    @property
+    def doubt(self) -> str:
+        """Why a line with this text is to be ignored; empty where it is not."""
+        return "a passage could not be read" if self.unclear else ""
+
 
 def resolve(
     text: str,

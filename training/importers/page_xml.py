@@ -166,7 +166,7 @@ def _line(line: Element, from_region: str, place: int, problems: list[tuple[str,
     elif any(gone for _, gone in words):
         struck += _struck_words(text, words)
     marked = marks.resolve(text, struck, unclear)
-    return FoundLine(name, marked.text, text, points["Coords"], points["Baseline"], marked.struck, marked.unclear)
+    return FoundLine(name, marked.text, text, points["Coords"], points["Baseline"], marked.struck, marked.doubt)
 
 
 def _struck_words(text: str, words: Iterable[tuple[str, bool]]) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,6 @@ class _Line:
     found: FoundLine
     polygon: Array
     baseline: Array
-    doubt: str = ""
 
 
 def exif(path: Path) -> tuple[int, int, int, float]:
@@ -125,7 +124,7 @@ def place(found: FoundPage, page: DecodedPage, candidate: Candidate, report: Rep
     hidden: list[list[list[float]]] = []
     for each in lines:
         text = normalise(each.found.text)
-        reason = each.doubt or _reason_to_ignore(each.found, text)
+        reason = each.found.doubt or ("" if text or each.found.struck else "it has no text")
         if reason:
             report.ignore(candidate.file, each.found.name, reason)
             hidden.append(_rounded(each.polygon))
@@ -143,12 +142,6 @@ def place(found: FoundPage, page: DecodedPage, candidate: Candidate, report: Rep
         if not any(cv2.pointPolygonTest(points, middle.tolist(), False) >= 0 for middle in middles)
     ]
     return PlacedPage(pixels, written, hidden)
-
-
-def _reason_to_ignore(line: FoundLine, text: str) -> str:
-    if line.unclear:
-        return "a passage could not be read"
-    return "" if text or line.struck else "it has no text"
 
 
 def _array(points: Points) -> Array:
@@ -345,6 +338,8 @@ def _reaches_beyond(points: Array, width: int, height: int) -> bool:
 
 def _without_duplicates(lines: list[_Line], file: Path, report: Report) -> list[_Line]:
     """The lines without those that are drawn twice; where both have text, and not the same, they are doubtful."""
+    if len(lines) < 2:
+        return lines
     shapes = [shapely.make_valid(shapely.Polygon(line.polygon)) for line in lines]
     gone: set[int] = set()
     for one, other in zip(*shapely.STRtree(shapes).query(shapes, predicate="intersects"), strict=True):
@@ -359,7 +354,7 @@ def _without_duplicates(lines: list[_Line], file: Path, report: Report) -> list[
         kept = lines[int(one) + int(other) - worse]
         report.leave_out(file, lines[worse].found.name, f"{kept.found.name} is at the same place")
         if all(texts) and texts[0] != texts[1]:
-            kept.doubt = "it is there twice, with different texts"
+            kept.found = replace(kept.found, doubt="it is there twice, with different texts")
     return [line for place, line in enumerate(lines) if place not in gone]
 
 

@@ -37,8 +37,8 @@ class FoundLine:
         In units of the source; empty where the source has none.
     struck : bool
         Whether a passage was crossed out.
-    unclear : bool
-        Whether a passage could not be read, so that the line is ignored.
+    doubt : str
+        Why the line is to be ignored although it may have text; empty where it is not.
     more : dict
         Further fields of the line in ``pages.jsonl``.
     """
@@ -49,7 +49,7 @@ class FoundLine:
     polygon: Points
     baseline: Points
     struck: bool = False
-    unclear: bool = False
+    doubt: str = ""
     more: dict[str, Any] = field(default_factory=dict)
 
 
