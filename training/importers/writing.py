@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from paragraph_ocr.pipeline.rectification import Geometry
-from training.data.pages import load_pages
+from training.data.pages import TruePage, load_pages
 from training.data.strips import cut_page
 from training.importers.records import ImportRefused
 
@@ -25,7 +25,10 @@ REPORT = "import.json"
 QUALITY = 95
 _OURS = re.compile(r"-[0-9a-f]{8}\.jpg$")
 # Pages and lines that the sheet shows.
-SHEET_PAGES, SHEET_LINES = 12, 60
+SHEET_PAGES, SHEET_LINES = 12, 72
+# Pixels of the sheet.
+OVERVIEW_WIDTH, OVERVIEW_HEIGHT, LINE_WIDTH, CAPTION, GAP, TEXT_SIZE = 480, 640, 900, 24, 16, 20
+GREEN, ORANGE, BLUE, RED = (30, 120, 20), (0, 130, 240), (220, 90, 0), (40, 40, 220)
 
 
 def plain(text: str) -> str:
@@ -99,22 +102,63 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def draw_sheet(folder: Path, geometry: Geometry) -> NDArray[np.uint8]:
-    """Lines of a folder of pages as the recogniser sees them, each with its text below: uint8 (H, W, 3)."""
+    """Draw some pages of a folder with their outlines, and some lines of each as the recogniser gets them.
+
+    Returns
+    -------
+    uint8 (H, W, 3)
+    """
     pages = [page for page in load_pages(folder) if page.lines]
     chosen = [pages[index] for index in np.unique(np.linspace(0, len(pages) - 1, SHEET_PAGES).astype(int))]
     most = -(-SHEET_LINES // len(chosen))
-    font = cv2.FontFace("sans")
-    rows = []
+    panels = []
     for page in chosen:
+        overview = _draw_overview(page)
         strips = cut_page(page, geometry)
-        for place in np.unique(np.linspace(0, len(strips) - 1, most).astype(int)) if strips else ():
-            strip, index = strips[place]
-            height, width = strip.shape
-            row = np.full((2 * height, geometry.width, 3), 255, np.uint8)
-            row[:height, :width] = strip[:, : geometry.width, None]
-            below = (4, round(1.5 * height))
-            cv2.putText(row, page.lines[index].text, below, (40, 120, 20), font, round(0.42 * height), 500)
-            named = f"{page.page_id}, line {index + 1}" + ", struck" * page.lines[index].struck
-            cv2.putText(row, named, (4, round(1.9 * height)), (150, 150, 150), font, round(0.25 * height), 400)
-            rows.append(row)
-    return np.vstack(rows) if rows else np.full((48, geometry.width, 3), 255, np.uint8)
+        places = np.unique(np.linspace(0, len(strips) - 1, most).astype(int)) if strips else ()
+        rows = [_draw_line(strips[place][0], page.lines[strips[place][1]].text) for place in places]
+        lines = np.vstack(rows) if rows else np.full((1, LINE_WIDTH, 3), 255, np.uint8)
+        height = max(overview.shape[0], lines.shape[0]) + GAP
+        panel = np.full((height, OVERVIEW_WIDTH + GAP + LINE_WIDTH, 3), 255, np.uint8)
+        panel[: overview.shape[0], :OVERVIEW_WIDTH] = overview
+        panel[: lines.shape[0], OVERVIEW_WIDTH + GAP :] = lines
+        panels.append(panel)
+    return np.vstack(panels)
+
+
+def _draw_overview(page: TruePage) -> NDArray[np.uint8]:
+    """A page with the outlines of its lines in green, crossed-out ones in orange, baselines in blue, ignored in red."""
+    scale = min(OVERVIEW_WIDTH / page.width, OVERVIEW_HEIGHT / page.height)
+    size = max(1, round(page.width * scale)), max(1, round(page.height * scale))
+    pixels = cv2.cvtColor(cv2.resize(page.pixels(), size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
+    shapes = [(polygon, RED, True) for polygon in page.ignore]
+    for line in page.lines:
+        shapes += [(line.polygon, ORANGE if line.struck else GREEN, True), (line.baseline, BLUE, False)]
+    for points, colour, closed in shapes:
+        scaled = np.round(points * scale * 16).astype(np.int32)
+        cv2.polylines(pixels, [scaled], closed, colour, 1, cv2.LINE_AA, 4)
+    canvas = np.full((size[1] + CAPTION, OVERVIEW_WIDTH, 3), 255, np.uint8)
+    canvas[: size[1], : size[0]] = pixels
+    caption = f"{page.page_id}: {len(page.lines)} lines, {len(page.ignore)} ignored"
+    _write(canvas, caption, (2, size[1] + CAPTION - 6), 14, OVERVIEW_WIDTH)
+    return canvas
+
+
+def _draw_line(strip: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """A strip with its text below it, both made narrower where they are too wide."""
+    height, width = strip.shape
+    if width > LINE_WIDTH:
+        size = LINE_WIDTH, max(1, round(height * LINE_WIDTH / width))
+        strip = np.asarray(cv2.resize(strip, size, interpolation=cv2.INTER_AREA), np.uint8)
+        height, width = strip.shape
+    row = np.full((height + TEXT_SIZE + 14, LINE_WIDTH, 3), 255, np.uint8)
+    row[:height, :width] = strip[:, :, None]
+    _write(row, text, (4, height + TEXT_SIZE), TEXT_SIZE, LINE_WIDTH)
+    return row
+
+
+def _write(picture: NDArray[np.uint8], text: str, at: tuple[int, int], size: int, width: int) -> None:
+    font = cv2.FontFace("sans")
+    _, _, across, _ = cv2.getTextSize((width, 100), text, (0, 0), font, size, 500)
+    fitting = max(6, int(size * min(1.0, (width - 2 * at[0]) / max(across, 1))))
+    cv2.putText(picture, text, at, GREEN, font, fitting, 500)
