@@ -349,7 +349,7 @@ def test_a_line_without_outline_gets_one_that_fits_its_neighbours(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = imported(tmp_path, page_xml(page_line(0, polygon=[]), page_line(1), page_line(2)))
-    assert "line r1l0 have no outline" in capsys.readouterr().err
+    assert "outlines drawn along the baseline: line r1l0" in capsys.readouterr().err
     heights = [line.ascender + line.descender for line in page.lines]
     assert heights[0] == pytest.approx(np.median(heights), rel=0.2)
     # All without: the distance of the baselines tells.
@@ -377,7 +377,7 @@ def test_lines_beyond_the_image_are_clipped_or_left_out(tmp_path: Path, capsys: 
         assert (line.polygon >= 0).all()
         assert (line.polygon <= [page.width, page.height]).all()
     error = capsys.readouterr().err
-    assert "scan.xml: line r1l0 reach beyond the image: clipped" in error
+    assert "scan.xml: clipped to the image: line r1l0" in error
     assert "line r1l1 left out: it lies outside the image" in error
 
 
@@ -466,6 +466,7 @@ def test_a_page_whose_lines_run_down_is_turned(tmp_path: Path, capsys: pytest.Ca
         ("scan.png", "scan.xml", "../../../etc/scan.png"),
         ("my scan.png", "scan.xml", "my%20scan.png"),
         ("scan.png", "page/other.xml", "scan.png"),
+        ("Scan_e\u0301te\u0301.PNG", "page/other.xml", "scan_été.png"),
         ("images/scan.png", "page/scan.xml", "scan.png"),
         ("images/scan.png", "page/scan.xml", "https://example.org/iiif/7/full/full/0/default.jpg"),
         ("scan.png", "scan.png.xml", "lost.png"),
@@ -892,6 +893,7 @@ def assert_lines(folder: Path, expected: Sequence[str] = TEXTS) -> None:
 
 
 TABLES = {
+    "lines.txt": "".join(f"line{number}.png\t{text}\n" for number, text in enumerate(TEXTS)),
     "lines.tsv": "".join(f"line{number}.png\t{text}\n" for number, text in enumerate(TEXTS)),
     "head.tsv": "file\ttext\n" + "".join(f"line{number}.png\t{text}\n" for number, text in enumerate(TEXTS)),
     "quoted.csv": "text,file_name\n"

@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     root: Path = arguments.folder
     out: Path = arguments.out
     if not root.is_dir():
-        return _usage(f"{root} is no folder")
+        return _usage(f"{root} is no folder" + ("; unpack it first" if root.is_file() else ""))
     inner, outer = (Path(os.path.realpath(each)) for each in (root, out))
     if inner == outer or inner.is_relative_to(outer):
         return _usage(f"{out} holds what is imported; name another folder to write")

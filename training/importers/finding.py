@@ -138,16 +138,28 @@ def _corrected(page: dict[str, Any], unchanged: bool, say: Callable[[str], None]
 
 def find_tables(folder: Folder, report: Report) -> Iterator[Candidate]:
     """Crops of lines with their texts in a table of comma or tab separated values."""
-    for file in folder.with_suffix(".csv", ".tsv"):
+    for file in folder.with_suffix(".csv", ".tsv", ".txt"):
+        if file.suffix.lower() == ".txt" and not _is_table(file):
+            continue
         try:
             yield from _table(file, folder, report)
         except (csv.Error, UnicodeDecodeError, OSError) as error:
             report.refuse(file, f"it cannot be read as a table: {error}")
 
 
+def _is_table(file: Path) -> bool:
+    """Whether the first row of a text is the name of an image, a tab, and more."""
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace") as rows:
+            name, tab, _ = rows.readline(4096).partition("\t")
+    except OSError:
+        return False
+    return bool(tab) and Path(name.strip()).suffix.lower() in SUFFIXES
+
+
 def _table(file: Path, folder: Folder, report: Report) -> Iterator[Candidate]:
     text = file.read_text(encoding="utf-8-sig")
-    if file.suffix.lower() == ".tsv":
+    if file.suffix.lower() != ".csv":
         # Quotation marks of a transcription are no quoting there.
         rows = [row.rstrip("\r").split("\t") for row in text.split("\n")]
     else:
@@ -190,6 +202,8 @@ def find_texts(folder: Folder, report: Report, read: Read) -> Iterator[Candidate
     """Images with a text: ``x.gt.txt`` of a line, ``x.txt`` or ``x.png.txt`` of the lines of a page."""
     for file in folder.with_suffix(".txt"):
         truth = file.name.lower().endswith(".gt.txt")
+        if _is_table(file):
+            continue
         try:
             image = folder.find_image("", file)
         except ImportRefused as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import defaultdict
 from functools import lru_cache
 from itertools import takewhile
@@ -46,8 +47,9 @@ class Folder:
             self.files += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
         self.images = [path for path in self.files if path.suffix.lower() in SUFFIXES]
         for path in self.images:
+            name = _key(path.name)
             # ocropy has a.bin.png and a.nrm.png beside a.gt.txt.
-            for key in dict.fromkeys([path.name.lower(), path.stem.lower(), path.name.lower().partition(".")[0]]):
+            for key in dict.fromkeys([name, PurePosixPath(name).stem, name.partition(".")[0]]):
                 self._images[key].append(path)
 
     def with_suffix(self, *suffixes: str) -> list[Path]:
@@ -80,12 +82,12 @@ class Folder:
                 stem = stem[: -len(ending)]
                 break
         for wanted in dict.fromkeys(filter(None, (plain, unquote(plain), stem))):
-            path = PurePosixPath(wanted.lower())
+            path = PurePosixPath(_key(wanted))
             found = self._images.get(path.name) or self._images.get(path.stem) or []
             rank = {each: (-self._shared(each, path), self._distance(each, file)) for each in found}
             nearest = [each for each in found if rank[each] == min(rank.values())]
             # The name in full counts more than its stem.
-            nearest = [each for each in nearest if each.name.lower() == path.name] or nearest
+            nearest = [each for each in nearest if _key(each.name) == path.name] or nearest
             if len(nearest) == 1:
                 return nearest[0]
             if nearest:
@@ -104,7 +106,7 @@ class Folder:
     def _shared(image: Path, wanted: PurePosixPath) -> int:
         """How many parents an image's path has in common with the path that is named, from the last."""
         pairs = zip(reversed(image.parent.parts), reversed(wanted.parent.parts), strict=False)
-        return sum(1 for _ in takewhile(lambda pair: pair[0].lower() == pair[1], pairs))
+        return sum(1 for _ in takewhile(lambda pair: _key(pair[0]) == pair[1], pairs))
 
     @staticmethod
     def _distance(image: Path, file: Path) -> int:
@@ -116,6 +118,11 @@ class Folder:
         """The writer of an image: the path of its sub-folder, or the name of the folder itself."""
         parts = [part for part in image.relative_to(self.root).parent.parts if part.lower() not in PARTS]
         return "/".join(parts) or self.root.resolve().name or "writer"
+
+
+def _key(name: str) -> str:
+    """A name without regard to case, and to how accents are composed, in which file systems differ."""
+    return unicodedata.normalize("NFC", name).lower()
 
 
 @lru_cache(maxsize=4096)
