@@ -27,7 +27,7 @@ from training.importers.finding import find_corrected, find_hocr, find_markup, f
 from training.importers.folder import Folder
 from training.importers.placing import place
 from training.importers.records import Candidate, ImportRefused, Report
-from training.importers.sheets import Crop, lay_out, lines_a_sheet
+from training.importers.sheets import Crop, lay_out, lines_a_sheet, shrink
 from training.importers.writing import PagesFolder, draw_sheet, plain
 from training.synthesis.fonts import CHARSET
 
@@ -68,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder with transcriptions and images")
     parser.add_argument("--out", metavar="PAGES", type=Path, required=True, help="folder of annotated pages to write")
     parser.add_argument("--source", help="what the pages are called in tables; otherwise the name of FOLDER")
-    parser.add_argument("--writer", help="whose hand it is; otherwise each sub-folder is one, or the whole FOLDER")
-    parser.add_argument("--split", choices=("train", "val"), default="train")
+    parser.add_argument("--writer", help="writer of all pages; otherwise the name of each sub-folder, or of FOLDER")
+    parser.add_argument("--split", choices=("train", "val"), default="train", help="split of all pages")
     parser.add_argument(
         "--format", choices=tuple(FORMATS), action="append", help="take these formats only; may be repeated"
     )
@@ -83,7 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command.
+
+    Returns
+    -------
+    int
+        0 if pages were written, 1 if none were, 2 if the folders cannot be those.
+    """
     root: Path = arguments.folder
     out: Path = arguments.out
     if not root.is_dir():
@@ -180,7 +186,7 @@ def _import(
                     continue
                 if candidate.crop is not None:
                     hand = origin.writer or candidate.writer or writer
-                    crops[hand].append((candidate, Crop(report.name(image), page.pixels)))
+                    crops[hand].append((candidate, Crop(report.name(image), shrink(page.pixels))))
                 else:
                     _add_page(candidate, page, writer, report, pages, origin)
                 if not wanted:

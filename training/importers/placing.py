@@ -122,13 +122,20 @@ def place(found: FoundPage, page: DecodedPage, candidate: Candidate, report: Rep
         for each in lines:
             each.polygon, each.baseline = each.polygon * scale, each.baseline * scale
         ignored = [points * scale for points in ignored]
+    return PlacedPage(pixels, *_written(lines, ignored, candidate.file, report))
+
+
+def _written(
+    lines: list[_Line], ignored: list[Array], file: Path, report: Report
+) -> tuple[list[dict[str, Any]], list[list[list[float]]]]:
+    """The lines and the ignored polygons of a page as ``pages.jsonl`` has them."""
     written: list[dict[str, Any]] = []
     hidden: list[list[list[float]]] = []
     for each in lines:
         text = normalise(each.found.text)
         reason = each.found.doubt or ("" if text or each.found.struck else "it has no text")
         if reason:
-            report.ignore(candidate.file, each.found.name, reason)
+            report.ignore(file, each.found.name, reason)
             hidden.append(_rounded(each.polygon))
             continue
         row: dict[str, Any] = {"text": text}
@@ -143,7 +150,7 @@ def place(found: FoundPage, page: DecodedPage, candidate: Candidate, report: Rep
         for points in ignored
         if not any(cv2.pointPolygonTest(points, middle.tolist(), False) >= 0 for middle in middles)
     ]
-    return PlacedPage(pixels, written, hidden)
+    return written, hidden
 
 
 def _array(points: Points) -> Array:

@@ -25,7 +25,7 @@ Find = Callable[[Grey], Sequence[TextLine]]
 
 @dataclass(frozen=True)
 class Crop:
-    """An image uint8 (H, W) of one line, and its name."""
+    """An image uint8 (H, W) of one line, as small as `shrink` makes it, and its name."""
 
     name: str
     pixels: Grey
@@ -34,6 +34,14 @@ class Crop:
 def lines_a_sheet(count: int) -> int:
     """How many lines a sheet has, so that also few of them make several sheets, some to be kept back."""
     return int(np.clip(-(-count // FEWEST_SHEETS), 1, MOST_LINES))
+
+
+def shrink(pixels: Grey) -> Grey:
+    """Make a crop, uint8 (H, W), as small as it is on a sheet."""
+    height, width = pixels.shape
+    factor = min(1.0, CROP_HEIGHT / height, LONGEST / width)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def lay_out(crops: Sequence[Crop], find: Find) -> tuple[Grey, list[tuple[NDArray[np.float32], NDArray[np.float32]]]]:
@@ -50,15 +58,9 @@ def lay_out(crops: Sequence[Crop], find: Find) -> tuple[Grey, list[tuple[NDArray
     pixels : uint8 (H, W)
     lines : list of (float32 (M, 2), float32 (K, 2))
     """
-    shrunk = []
-    for crop in crops:
-        height, width = crop.pixels.shape
-        factor = min(1.0, CROP_HEIGHT / height, LONGEST / width)
-        size = max(1, round(width * factor)), max(1, round(height * factor))
-        shrunk.append(np.asarray(cv2.resize(crop.pixels, size, interpolation=cv2.INTER_AREA), np.uint8))
-    width = max(each.shape[1] for each in shrunk) + 2 * MARGIN
+    width = max(crop.pixels.shape[1] for crop in crops) + 2 * MARGIN
     bands, places, top = [], [], 0
-    for each in shrunk:
+    for each in (crop.pixels for crop in crops):
         # Of its own paper, so that it has no edges.
         band = np.full((each.shape[0] + MARGIN, width), np.percentile(each, 70), np.uint8)
         band[MARGIN // 2 : MARGIN // 2 + each.shape[0], MARGIN : MARGIN + each.shape[1]] = each
