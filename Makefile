@@ -60,7 +60,7 @@ lock: .venv/serving
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 
-.venv/serving: function/requirements.txt | .venv/bin/python
+.venv/serving: function/requirements.txt pyproject.toml | .venv/bin/python
 	$(PIP) install --only-binary=:all: --require-hashes -r function/requirements.txt
 	@# The library with its command line, and the handlers beside it, as they stand in this folder.
 	$(PIP) install --no-deps --editable .
