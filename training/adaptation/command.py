@@ -165,7 +165,7 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
         weights = extend_charset(weights, state["charset"], charset)
     network.load_state_dict(weights)
     options = RecognitionOptions(**state["experiment"]["data"])
-    splicer = Splicer(material.strips, find_cuts(material.strips, reader.recognizer))
+    splicer = Splicer(material.strips, find_cuts(material.strips, reader.recognizer, greedy=True))
     minutes = max(0.5, (deadline - time.monotonic() - reserve) / 60)
     settings = replace(Settings.suited(lines, _total(before)), minutes=minutes)
     if arguments.steps:

@@ -60,11 +60,11 @@ class Settings:
 
     steps: int = 600
     minutes: float = 35.0
-    learning_rate: float = 4e-4
-    frozen: int = 2
+    learning_rate: float = 1e-3
+    frozen: int = 0
     spliced: float = 0.3
     columns: int = 8192
-    average: float = 0.98
+    average: float = 0.97
     validate_every: int = 50
     patience: int = 8
 
