@@ -774,23 +774,28 @@ def hocr(style: str) -> str:
         "tesseract": f"image &quot;/tmp/scan.png&quot;; bbox 0 0 {size}; ppageno 0; scan_res 70 70",
         "kraken": f"bbox 0 0 {size}; image scan.png",
         "old kraken": f"image scan.png, bbox 0 0 {size}",
+        "paragraph-ocr 1": f"image &quot;scan.png&quot;; bbox 0 0 {size}; ppageno 0",
     }[style]
+    # This project marks areas that are headings.
+    area = "ocr_carea ocr_header" if style == "paragraph-ocr 1" else "ocr_carea"
     lines = "".join(rows)
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
 <html xmlns="http://www.w3.org/1999/xhtml"><head><title></title>
 <meta name='ocr-system' content='{style}'/></head><body>
 <div class='ocr_page' id='page_1' title="{page}">
-<div class='ocr_carea' id='block_1_1' title="bbox 0 0 {size}"><p class='ocr_par' id='par_1'>{lines}</p></div>
+<div class='{area}' id='block_1_1' title="bbox 0 0 {size}"><p class='ocr_par' id='par_1'>{lines}</p></div>
 </div></body></html>"""
 
 
-@pytest.mark.parametrize("style", ["tesseract", "kraken", "old kraken"])
+@pytest.mark.parametrize("style", ["tesseract", "kraken", "old kraken", "paragraph-ocr 1"])
 @pytest.mark.parametrize("name", ["scan.hocr", "other.html", "scan.xml"])
 def test_hocr_of_each_program(tmp_path: Path, style: str, name: str) -> None:
     write(tmp_path, {"scan.png": IMAGE, name: hocr(style), "readme.html": "<p>Scans of 1901</p>"})
     assert run(tmp_path) == 0
-    assert_as_drawn(*load(tmp_path))
+    (page,) = load(tmp_path)
+    assert_as_drawn(page)
+    assert not page.ignore
 
 
 @pytest.mark.parametrize(
@@ -856,6 +861,12 @@ def test_texts_in_a_folder_of_their_own(tmp_path: Path, letter: Any) -> None:
         (
             ["the river bank a stone bridge", "old grey geese"],
             ["the river bank", "a stone bridge", "old grey geese"],
+            [(1, 2)],
+        ),
+        (["the old grey geese of", "the farm", "a stne brdge"], ["the old grey geese of the farm", TEXTS[1]], [(2, 1)]),
+        (
+            ["the river bank and the mill bob", "old grey geese"],
+            ["the river bank and the mill", "bob", TEXTS[2]],
             [(1, 2)],
         ),
         # A page may have a line twice.
@@ -993,6 +1004,24 @@ def test_what_this_project_writes_comes_back(tmp_path: Path, name: str, rotation
     assert page.lines[0].baseline[0, 1] < page.lines[-1].baseline[0, 1]
     again = Reader().read(page.path)
     assert [line.text for line in again.pages[0].lines][:2] == read[:2]
+
+
+@pytest.mark.parametrize("name", ["page", "alto", "hocr"])
+def test_what_was_read_of_an_image_with_exif_orientation_comes_back(tmp_path: Path, name: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.rot90(np.asarray(IMAGE), 2)).save(tmp_path / "in" / "scan.jpg", exif=exif, quality=95)
+    document = Reader().read(tmp_path / "in" / "scan.jpg")
+    ending = "hocr" if name == "hocr" else "xml"
+    (tmp_path / "in" / f"scan.{ending}").write_bytes(render(document, name, b""))
+    assert run(tmp_path) == 0
+    (page,) = load(tmp_path)
+    assert len(page.lines) == len(TEXTS)
+    upright = np.asarray(IMAGE.resize((page.width, page.height)))
+    assert np.abs(page.pixels().astype(int) - upright).mean() < 3
+    for line, drawn in zip(page.lines, LINES, strict=True):
+        assert line.baseline[0, 1] * IMAGE.width / page.width == pytest.approx(drawn["baseline"][0][1], abs=6)
 
 
 @pytest.mark.parametrize("name", ["page", "alto"])

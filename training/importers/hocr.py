@@ -15,8 +15,6 @@ from training.importers.records import FoundLine, FoundPage, ImportRefused, Poin
 from training.importers.safe_xml import LARGEST, box
 
 _LINES = {"ocr_line", "ocrx_line", "ocr_header", "ocr_footer", "ocr_caption", "ocr_textfloat", "ocr_pageno"}
-# What stands around lines; this project marks an area that is a heading as both.
-_BLOCKS = {"ocr_carea", "ocr_par", "ocrx_block", "ocr_page"}
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _STRUCK = {"del", "s", "strike"}
 # Degrees.
@@ -60,7 +58,8 @@ class _Parser(HTMLParser):
         line = None
         if "ocr_page" in classes:
             self.pages.append(_Page(given.get("title", "")))
-        elif classes & _LINES and not classes & _BLOCKS and self.pages:
+        elif classes & _LINES and self.pages:
+            # This project marks areas that are headings as such, too: what has lines in it is no line.
             for outer in self._lines:
                 outer.has_lines = True
             line = _Line(given.get("title", ""), given.get("id", ""))
