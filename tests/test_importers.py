@@ -276,7 +276,7 @@ def test_lines_without_text_and_unclear_ones_are_ignored(
         ignored.min(axis=0), np.array(LINES[0]["polygon"]).min(axis=0) * page.width / 900, atol=2
     )
     reason = "it has no text" if not text.strip() else "a passage could not be read"
-    assert f"1 lines because {reason}" in capsys.readouterr().out
+    assert f"1 lines ({reason})" in capsys.readouterr().out
 
 
 def test_an_unclear_passage_that_was_crossed_out_does_not_matter(tmp_path: Path) -> None:

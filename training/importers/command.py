@@ -286,8 +286,8 @@ def _finish(pages: PagesFolder, report: Report, geometry: Any) -> int:
         f"{summary['writers']} writers; {summary['left_out']} lines left out, {summary['refused_files']} files refused"
     )
     if ignored:
-        reasons = "".join(f", {count} lines because {reason}" for reason, count in report.ignored.items())
-        print(f"{ignored} outlines are ignored in training{reasons}")
+        reasons = ", ".join(f"{count} lines ({reason})" for reason, count in report.ignored.items())
+        print(f"{ignored} outlines are ignored in training{': ' * bool(reasons)}{reasons}")
     if foreign:
         named = ", ".join(f"{_shown(each)} {count} times" for each, count in foreign.most_common())
         print(f"Not in the charset, so that no model learns lines with them unless it is extended: {named}")
