@@ -139,7 +139,7 @@ def _equivalent(element: Element) -> str:
     found = list(children(element, "TextEquiv"))
     if not found:
         return ""
-    numbered = [each for each in found if (each.get("index") or "").strip().lstrip("-").isdigit()]
+    numbered = [each for each in found if re.fullmatch(r"\s*-?[0-9]{1,9}\s*", each.get("index", ""))]
     if numbered:
         best = min(numbered, key=lambda each: int(each.get("index") or 0))
     else:
