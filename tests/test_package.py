@@ -70,9 +70,10 @@ def test_the_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
         *("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pillow-heif", "pypdfium2", "tqdm")
     }
     (entry_points,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
-    assert wheel.read(entry_points).decode().split("\n")[:2] == [
+    assert wheel.read(entry_points).decode().split("\n")[:3] == [
         "[console_scripts]",
         "paragraph-ocr = paragraph_ocr.__main__:main",
+        "paragraph-ocr-train = paragraph_ocr.cli.train:main",
     ]
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 # The module of each command, which has `add_arguments(parser)` and `run(arguments) -> int`, and what it does. It is
 # imported when it is asked for: importing PyTorch takes longer than --help should.
 COMMANDS = {
-    "import": ("training.importers.command", "make annotated pages of a folder that other programs transcribed"),
+    "import": ("training.importers.command", "make annotated pages from transcriptions of other programs"),
     "adapt": ("training.adaptation.command", "fit the models to some annotated pages"),
 }
 

@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
-# What any two lines of a language have in common; what is not above it counts for nothing.
+# Similarity of any two lines of a language; only what exceeds it counts.
 CHANCE = 0.2
-# A pair that is as like as this is certain.
+# Similarity from which a pair is certain.
 CERTAIN = 0.6
-# Another is if it is as like as this, and that much liker than any other pair of its line or of its text.
+# Another pair is certain from DISTINCT, if it exceeds all other pairs of its line and of its text by MARGIN.
 DISTINCT, MARGIN = 0.32, 0.1
-# One between certain neighbours, with as many lines as texts between them, need only be as like as this.
+# Similarity from which a pair between certain neighbours is kept, if there are as many lines as texts between these.
 BETWEEN = 0.27
-# Shortest and longest reading, by characters of the text.
+# Shortest and longest reading, as a share of the length of the text.
 LENGTHS = (0.6, 1.6)
-# How much better a reading fits together with its neighbour before a line counts as divided, or as two lines.
+# Gain of similarity with a neighbour from which a line counts as divided, or as two lines in one.
 PART = 0.04
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The places of a reading and of a text that belong together, and how like they are, 0 to 1."""
+    """The indices of a reading and of a text that belong together, and their similarity, 0 to 1."""
 
     line: int
     text: int
@@ -45,7 +45,7 @@ def _similarity(one: str, other: str) -> float:
 
 
 def align(readings: Sequence[str], texts: Sequence[str]) -> list[Pair]:
-    """The certain pairs of readings and texts, both in order.
+    """Return the certain pairs of readings and texts, both in order.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def align(readings: Sequence[str], texts: Sequence[str]) -> list[Pair]:
     Notes
     -----
     The alignment is that of greatest total similarity (S. B. Needleman and C. D. Wunsch 1970); of its pairs, those are
-    kept that are alike, or liker than all others, or that stand between such with nothing left over.
+    kept that are similar, or more similar than all others, or that stand between such with nothing left over.
     """
     lines, wanted = [_folded(each) for each in readings], [_folded(each) for each in texts]
     if not lines or not wanted:

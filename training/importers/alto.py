@@ -15,7 +15,7 @@ _UNITS = {"mm10": 0.1 / 25.4, "inch1200": 1 / 1200, "mm": 1 / 25.4}
 
 
 def read(root: Element) -> Iterator[DescribedPage]:
-    """The pages of a file."""
+    """Yield the pages of a file, of which `root` is the element ``alto``."""
     names = {
         local(each.tag): (each.text or "").strip()
         for each in root.iter()
@@ -61,10 +61,9 @@ def _baseline(line: Element, outline: Points, name: str, problems: list[tuple[st
     if not given:
         return []
     try:
-        return [(x, float(given)) for x in (min(outline)[0], max(outline)[0])] if outline else []
-    except ValueError:
-        pass
-    try:
+        if len(given.split()) == 1 and "," not in given:
+            ((level, _),) = parse_points(f"{given} 0")
+            return [(min(outline)[0], level), (max(outline)[0], level)] if outline else []
         return parse_points(given)
     except ValueError:
         problems.append((name, "its baseline is damaged"))
@@ -88,7 +87,7 @@ def _line(line: Element, place: int, styles: dict[str, str], problems: list[tupl
         if kind == "SP":
             text += " "
             continue
-        # Where there is something in place of what is written, such as an expansion, CONTENT is what is written.
+        # SUBS_CONTENT is the whole word or the expansion; CONTENT is what is written.
         content = element.get("CONTENT") or ("-" if kind == "HYP" else "")
         if kind == "HYP" and text.endswith(content):
             continue

@@ -1,4 +1,4 @@
-"""The command ``paragraph-ocr-train import``: make annotated pages of a folder that other programs transcribed."""
+"""The command ``paragraph-ocr-train import``: make annotated pages from transcriptions of other programs."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ FORMATS = {
 }
 _RANK = list(FORMATS)
 
-DESCRIPTION = """Make annotated pages for training of a folder that other programs transcribed.
+DESCRIPTION = """Make annotated pages for training from transcriptions of other programs.
 
-Taken are, wherever they lie in FOLDER: PAGE XML 2010 to 2019, ALTO 2 to 4 and hOCR with the images that they name;
+Imported are, wherever they lie in FOLDER: PAGE XML 2010 to 2019, ALTO 2 to 4 and hOCR with the images that they name;
 images with a .txt of their lines beside; crops of lines with .gt.txt files or a table (.csv, .tsv) of file and text;
 and this project's own JSON that a person corrected. Images of FOLDER are not changed. PAGES/sheet.jpg shows a part of
 the lines with their texts; PAGES/import.json says what was left out, as standard error does."""
@@ -53,7 +53,7 @@ EPILOG = "Exit status: 0 if pages were written, also where parts were left out; 
 
 @dataclass(frozen=True)
 class Origin:
-    """What the rows of ``pages.jsonl`` say of where a page comes from; `writer` is None where folders name it."""
+    """The fields of ``pages.jsonl`` that say where a page comes from; `writer` is None if the folders name it."""
 
     source: str
     writer: str | None
@@ -124,7 +124,7 @@ def _usage(message: str) -> int:
 
 
 def _find(folder: Folder, report: Report, reader: Any, arguments: argparse.Namespace) -> list[Candidate]:
-    """All pages that the folder describes, in formats that are asked for."""
+    """Find all pages that the folder describes in the formats that are asked for."""
     wanted = set(arguments.format or FORMATS)
 
     def read(page: DecodedPage) -> Page:
@@ -146,7 +146,7 @@ def _find(folder: Folder, report: Report, reader: Any, arguments: argparse.Names
 
 
 def _choose(found: list[Candidate], report: Report) -> dict[Path, list[Candidate]]:
-    """For each image the best description of each of its pages."""
+    """Choose for each image the best description of each of its pages."""
     best: dict[tuple[Path, int], Candidate] = {}
     others: Counter[tuple[str, str]] = Counter()
     for each in sorted(found, key=lambda each: (_RANK.index(each.form), -each.lines, each.file)):
@@ -222,7 +222,7 @@ def _add_page(
 
 
 def _identity(name: str) -> str:
-    """A name for a file that those of the same name in other folders do not have."""
+    """Return a name for a file that files of the same name in other folders do not get."""
     digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8]
     return f"{plain(Path(name).stem)}-{digest}"
 
@@ -286,8 +286,8 @@ def _finish(pages: PagesFolder, report: Report, geometry: Any) -> int:
         f"{summary['writers']} writers; {summary['left_out']} lines left out, {summary['refused_files']} files refused"
     )
     if ignored:
-        reasons = "".join(f", {count} lines because {reason}" for reason, count in report.ignored.items())
-        print(f"{ignored} outlines are ignored in training{reasons}")
+        reasons = ", ".join(f"{count} lines ({reason})" for reason, count in report.ignored.items())
+        print(f"{ignored} outlines are ignored in training{': ' * bool(reasons)}{reasons}")
     if foreign:
         named = ", ".join(f"{_shown(each)} {count} times" for each, count in foreign.most_common())
         print(f"Not in the charset, so that no model learns lines with them unless it is extended: {named}")

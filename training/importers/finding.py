@@ -1,4 +1,4 @@
-"""Find what each importer can take from a folder: the registry of the importers."""
+"""Find the pages that a folder describes, in each of the formats."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CROP_SHAPE = 3.0
 
 
 def find_markup(folder: Folder, report: Report) -> Iterator[Candidate]:
-    """PAGE XML and ALTO; other XML, such as METS, is passed over."""
+    """Yield the pages of PAGE XML, ALTO, and hOCR in XML; other XML, such as METS, is passed over."""
     for file in folder.with_suffix(".xml", ".page", ".alto"):
         try:
             root = parse(file)
@@ -52,7 +52,7 @@ def find_markup(folder: Folder, report: Report) -> Iterator[Candidate]:
 
 
 def find_hocr(folder: Folder, report: Report) -> Iterator[Candidate]:
-    """Files of hOCR; other HTML is passed over."""
+    """Yield the pages of hOCR; other HTML is passed over."""
     for file in folder.with_suffix(".hocr", ".html", ".htm", ".xhtml"):
         try:
             yield from _described("hocr", file, list(hocr.read(file)), folder, report)
@@ -81,7 +81,7 @@ def _given(found: FoundPage, _: DecodedPage) -> FoundPage:
 
 
 def find_corrected(folder: Folder, report: Report, unchanged: bool = False) -> Iterator[Candidate]:
-    """This project's own JSON, where a person changed something of it, or also where nobody did."""
+    """Yield the pages of this project's JSON; those in which nothing was changed only if `unchanged`."""
     for file in folder.with_suffix(".json"):
         try:
             pages = corrections.read_corrected(file)
@@ -137,7 +137,7 @@ def _corrected(page: dict[str, Any], unchanged: bool, say: Callable[[str], None]
 
 
 def find_tables(folder: Folder, report: Report) -> Iterator[Candidate]:
-    """Crops of lines with their texts in a table of comma or tab separated values."""
+    """Yield the crops of lines whose texts are in a table of comma or tab separated values."""
     for file in folder.with_suffix(".csv", ".tsv", ".txt"):
         if file.suffix.lower() == ".txt" and not _is_table(file):
             continue
@@ -199,7 +199,7 @@ def _table(file: Path, folder: Folder, report: Report) -> Iterator[Candidate]:
 
 
 def find_texts(folder: Folder, report: Report, read: Read) -> Iterator[Candidate]:
-    """Images with a text: ``x.gt.txt`` of a line, ``x.txt`` or ``x.png.txt`` of the lines of a page."""
+    """Yield the images that have a text: ``x.gt.txt`` of a line, ``x.txt`` or ``x.png.txt`` of the lines of a page."""
     for file in folder.with_suffix(".txt"):
         truth = file.name.lower().endswith(".gt.txt")
         if _is_table(file):
@@ -241,7 +241,7 @@ def _is_crop(image: Path) -> bool:
 
 
 def _aligned(texts: list[str], read: Read, leave_out: Callable[[str, str], None], pixels: DecodedPage) -> FoundPage:
-    """A page with its lines where the product finds them, and with the texts that certainly belong to them."""
+    """Find and read the lines of a page, and give them the texts that certainly belong to them."""
     try:
         page = read(pixels)
     except OcrError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,11 +11,9 @@ from pathlib import Path
 from training.importers import marks
 from training.importers.page_xml import DescribedPage
 from training.importers.records import FoundLine, FoundPage, ImportRefused, Points
-from training.importers.safe_xml import LARGEST, box
+from training.importers.safe_xml import GREATEST, LARGEST, box
 
 _LINES = {"ocr_line", "ocrx_line", "ocr_header", "ocr_footer", "ocr_caption", "ocr_textfloat", "ocr_pageno"}
-# What stands around lines; this project marks an area that is a heading as both.
-_BLOCKS = {"ocr_carea", "ocr_par", "ocrx_block", "ocr_page"}
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _STRUCK = {"del", "s", "strike"}
 # Degrees.
@@ -60,7 +57,8 @@ class _Parser(HTMLParser):
         line = None
         if "ocr_page" in classes:
             self.pages.append(_Page(given.get("title", "")))
-        elif classes & _LINES and not classes & _BLOCKS and self.pages:
+        elif classes & _LINES and self.pages:
+            # This project marks areas that are headings as such, too: what has lines in it is no line.
             for outer in self._lines:
                 outer.has_lines = True
             line = _Line(given.get("title", ""), given.get("id", ""))
@@ -93,7 +91,7 @@ class _Parser(HTMLParser):
 
 
 def read(path: Path) -> Iterator[DescribedPage]:
-    """The pages of a file; none where it is HTML without pages of hOCR.
+    """Yield the pages of a file; none if it is HTML other than hOCR.
 
     Raises
     ------
@@ -124,7 +122,7 @@ def _numbers(title: str, name: str) -> list[float]:
     """The numbers behind a property's name."""
     found = re.search(rf"(?:^|[;,\s]){name}\s+({_NUMBER}(?:[\s,]+{_NUMBER})*)", title, re.IGNORECASE)
     values = [float(each) for each in re.findall(_NUMBER, found[1], re.IGNORECASE)] if found else []
-    return values if all(map(math.isfinite, values)) else []
+    return values if all(abs(each) <= GREATEST for each in values) else []
 
 
 def _line(line: _Line, place: int) -> FoundLine:

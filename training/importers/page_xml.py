@@ -14,13 +14,24 @@ from training.importers.safe_xml import local, number, parse_points
 
 # What Transkribus writes into the attribute custom: name {key:value; key:value;}
 _CUSTOM = re.compile(r"([\w-]+)\s*\{([^{}]*)\}")
-# Passages that are not on the page as they are transcribed.
+# Tags of passages whose text is not certainly what is on the page.
 _UNREAD = {"unclear", "gap", "supplied", "blackening"}
 
 
 @dataclass(frozen=True)
 class DescribedPage:
-    """A page of a file: the image that it names, its number there if the file gives one (else 0), and its content."""
+    """A page of a file.
+
+    Attributes
+    ----------
+    image : str
+        The image that the file names; may be empty.
+    number : int
+        Page of the image, from 1, as far as the file gives it; else 0.
+    page : FoundPage
+    problems : tuple of (str, str)
+        Names of regions and lines, and what is wrong with each.
+    """
 
     image: str
     number: int
@@ -29,12 +40,18 @@ class DescribedPage:
 
 
 def children(element: Element, *names: str) -> Iterator[Element]:
-    """The direct children of these names, in any namespace."""
+    """Yield the direct children of an element that have one of these names, in any namespace."""
     return (each for each in element if local(each.tag) in names)
 
 
 def read(root: Element) -> Iterator[DescribedPage]:
-    """The pages of a file: one, or several of this project's own."""
+    """Yield the pages of a file.
+
+    Parameters
+    ----------
+    root : Element
+        ``PcGts``, or ``Pages`` with several of them, as this project writes documents of several pages.
+    """
     sheets = [root] if local(root.tag) == "PcGts" else list(children(root, "PcGts"))
     for position, sheet in enumerate(sheets, 1):
         creator = next((each.text or "" for each in sheet.iter() if local(each.tag) == "Creator"), "")
@@ -122,7 +139,7 @@ def _equivalent(element: Element) -> str:
     found = list(children(element, "TextEquiv"))
     if not found:
         return ""
-    numbered = [each for each in found if (each.get("index") or "").strip().lstrip("-").isdigit()]
+    numbered = [each for each in found if re.fullmatch(r"\s*-?[0-9]{1,9}\s*", each.get("index", ""))]
     if numbered:
         best = min(numbered, key=lambda each: int(each.get("index") or 0))
     else:

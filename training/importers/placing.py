@@ -59,7 +59,7 @@ class _Line:
 
 
 def exif(path: Path) -> tuple[int, int, int, float]:
-    """EXIF orientation, width and height as stored, and dots per inch (0 where it is not given) of an image."""
+    """Return EXIF orientation, width and height as stored, and dots per inch (0 if not given) of an image."""
     try:
         with Image.open(path) as image:
             dpi = image.info.get("dpi", (0.0, 0.0))[0]
@@ -166,10 +166,10 @@ def _area(points: Array) -> float:
 
 
 def _to_image(found: FoundPage, pixels: Grey, candidate: Candidate, report: Report) -> Callable[[Points], Array]:
-    """What brings points of a description to the pixels of the image as it is shown.
+    """Return the function that maps points of a description to pixels of the image, turned by its EXIF orientation.
 
-    Other programs place their lines on the pixels as they are stored, without regard to the EXIF orientation; which of
-    the two is meant is told by width and height, and only where these fit both by what the program is known to do.
+    Most programs place lines on the pixels as they are stored, without regard to the EXIF orientation. Which of the two
+    is meant follows from width and height; if these fit both, from what the program is known to do (`as_shown`).
     """
     height, width = pixels.shape
     code, stored_width, stored_height, dpi = exif(candidate.image)
@@ -214,7 +214,7 @@ def _same_shape(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 def _by_orientation(points: Array, code: int, width: float, height: float) -> Array:
-    """Points of an image as it is stored, where the EXIF orientation shows them."""
+    """Map points of an image as it is stored to the image turned by its EXIF orientation."""
     x, y = points[:, 0], points[:, 1]
     columns = {
         2: (width - x, y),
@@ -229,7 +229,7 @@ def _by_orientation(points: Array, code: int, width: float, height: float) -> Ar
 
 
 def _turned(points: Array, turns: int, width: float, height: float) -> Array:
-    """Points of an image of that size, in the image turned by so many quarters anticlockwise."""
+    """Map points of an image of this size to the image turned by quarter turns anticlockwise."""
     x, y = points[:, 0], points[:, 1]
     columns = {1: (y, width - x), 2: (width - x, height - y), 3: (height - y, x)}
     return np.stack(columns.get(turns % 4, (x, y)), axis=1).astype(np.float32)
@@ -247,10 +247,10 @@ def _share_above(line: _Line) -> float:
 
 
 def _turns(lines: list[_Line]) -> int:
-    """By how many quarters anticlockwise a page is to be turned for most of its lines to run from left to right.
+    """Return by how many quarter turns anticlockwise a page is to be turned so that most lines run from left to right.
 
-    Lines that are drawn from right to left are such as they are only where the outline is above them as well: else
-    somebody drew them from their end.
+    A baseline drawn from right to left is of an upside-down line only if most of the outline is on its left side;
+    otherwise it was drawn from its end.
     """
     votes = [0.0, 0.0, 0.0, 0.0]
     for line in lines:

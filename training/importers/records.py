@@ -135,7 +135,8 @@ class Report:
 
     def name(self, file: Path) -> str:
         """The file's path as messages have it."""
-        return file.relative_to(self.folder).as_posix() if file.is_relative_to(self.folder) else str(file)
+        inside = file.is_relative_to(self.folder) and file != self.folder
+        return file.relative_to(self.folder).as_posix() if inside else str(file)
 
     def say(self, file: Path, message: str) -> None:
         """Write a message on a file that goes on being imported."""

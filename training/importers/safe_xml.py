@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -11,15 +10,17 @@ from training.importers.records import ImportRefused, Points
 
 LARGEST = 64 * 2**20
 DEEPEST = 100
+# Coordinates beyond this are mistakes; none of them is lost in single precision.
+GREATEST = 1e7
 
 
 def local(tag: object) -> str:
-    """The name of an element without its namespace; empty for comments and the like."""
+    """Return the name of an element without its namespace; empty for comments and processing instructions."""
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
 def parse(path: Path) -> ElementTree.Element:
-    """The root of an XML file.
+    """Parse an XML file and return its root.
 
     Raises
     ------
@@ -57,30 +58,30 @@ def parse(path: Path) -> ElementTree.Element:
 
 
 def number(text: str | None) -> float:
-    """A finite number; 0 where there is none or the text is none."""
+    """Return the number that a text contains; 0 if it is none, or greater than any coordinate."""
     try:
         value = float(text or "")
     except ValueError:
         return 0.0
-    return value if math.isfinite(value) else 0.0
+    return value if abs(value) <= GREATEST else 0.0
 
 
 def parse_points(text: str | None) -> Points:
-    """Points written as ``x,y x,y``, ``x y x y`` or ``x,y,x,y``; empty where there are none.
+    """Parse points written as ``x,y x,y``, ``x y x y`` or ``x,y,x,y``; empty where there are none.
 
     Raises
     ------
     ValueError
-        Something is no finite number, or a point lacks half of it.
+        Something is no number or too great, or a point lacks half of it.
     """
     values = [float(each) for each in (text or "").replace(",", " ").replace(";", " ").split()]
-    if not all(map(math.isfinite, values)):
-        raise ValueError("a coordinate is not finite")
+    if not all(abs(each) <= GREATEST for each in values):
+        raise ValueError("a coordinate is not finite, or too great")
     if len(values) % 2:
         raise ValueError("a point lacks a coordinate")
     return list(zip(values[::2], values[1::2], strict=True))
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Points:
-    """The corners of a box."""
+    """Return the corners of a box, clockwise."""
     return [(left, top), (right, top), (right, bottom), (left, bottom)]

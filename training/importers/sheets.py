@@ -32,7 +32,7 @@ class Crop:
 
 
 def lines_a_sheet(count: int) -> int:
-    """How many lines a sheet has, so that also few of them make several sheets, some to be kept back."""
+    """Return how many lines a sheet has, such that a few lines still make several sheets, some of them to hold out."""
     return int(np.clip(-(-count // FEWEST_SHEETS), 1, MOST_LINES))
 
 
@@ -45,7 +45,7 @@ def shrink(pixels: Grey) -> Grey:
 
 
 def lay_out(crops: Sequence[Crop], find: Find) -> tuple[Grey, list[tuple[NDArray[np.float32], NDArray[np.float32]]]]:
-    """A sheet of crops, and the polygon and baseline of each.
+    """Lay crops out on a sheet, and return it with the polygon and baseline of each.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Write a folder of annotated pages so that a run that is broken off leaves the old one as it was."""
+"""Write a folder of annotated pages; an interrupted run leaves the index of an earlier one as it was."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GREEN, ORANGE, BLUE, RED = (30, 120, 20), (0, 130, 240), (220, 90, 0), (40, 40, 
 
 
 def plain(text: str) -> str:
-    """A name that is good for a file on any system."""
+    """Return a text as a file name that is valid on any system."""
     return re.sub(r"[^\w]+", "-", text).strip("-")[:80] or "page"
 
 
