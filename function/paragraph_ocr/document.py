@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 Point = tuple[float, float]
 Points = tuple[Point, ...]
 Box = tuple[float, float, float, float]
@@ -181,7 +183,8 @@ class Page:
         line = self.lines[index]
         if not self.style.marked:
             return line.text
-        return " ".join(word.text + MARK * (word.confidence < DOUBTFUL) for word in line.words) or line.text
+        # Rounded as in `to_dict`, so that text and confidences of an answer agree.
+        return " ".join(word.text + MARK * (round(word.confidence, 4) < DOUBTFUL) for word in line.words) or line.text
 
     def text_of(self, block: Block) -> str:
         """The text of a block: a line each, or as one, but a line for each row of a table and each item of a list."""
@@ -253,6 +256,56 @@ class Page:
             "timings_ms": {step: round(value, 1) for step, value in self.timings_ms.items()},
         }
 
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any], style: TextStyle = TextStyle()) -> Page:
+        """Return the page of which `to_dict` made this.
+
+        Parameters
+        ----------
+        found : mapping
+            Other entries than those of `to_dict` are ignored.
+        style : TextStyle
+            How the text was written, of which `to_dict` gives only the result.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            An entry is missing or of another type.
+        """
+        return cls(
+            image=_typed(found["image"], str),
+            page=_typed(found["page"], int),
+            width=_typed(found["width"], int),
+            height=_typed(found["height"], int),
+            rotation=_typed(found["rotation"], int),
+            lines=tuple(
+                Line(
+                    text=_typed(line["text"], str),
+                    confidence=_number(line["confidence"]),
+                    polygon=_points(line["polygon"]),
+                    baseline=_points(line["baseline"]),
+                    words=tuple(
+                        Word(_typed(word["text"], str), _number(word["confidence"]), _points(word["polygon"]))
+                        for word in line["words"]
+                    ),
+                )
+                for line in found["lines"]
+            ),
+            model={_typed(part, str): _typed(name, str) for part, name in found["model"].items()},
+            timings_ms={_typed(step, str): _number(value) for step, value in found["timings_ms"].items()},
+            blocks=tuple(
+                Block(
+                    kind=_typed(block["type"], str),
+                    lines=_places(block["lines"]),
+                    level=_typed(block.get("level", 0), int),
+                    items=tuple(map(_places, block.get("items", ()))),
+                    rows=tuple(tuple(Cell(_places(cell)) for cell in row) for row in block.get("rows", ())),
+                )
+                for block in found["blocks"]
+            ),
+            style=style,
+        )
+
     def _block(self, block: Block, clipped: Callable[[Points], list[list[float]]]) -> dict[str, Any]:
         outline = tuple(point for index in block.lines for point in self.lines[index].polygon)
         found: dict[str, Any] = {"type": block.kind, "lines": list(block.lines), "box": list(bounds(clipped(outline)))}
@@ -313,6 +366,26 @@ class Document:
                 weighted += line.confidence * len(line.text)
         confidence = weighted / characters if characters else 0.0
         return {"image": self.image, "text": "\f".join(texts), "confidence": round(confidence, 4)}
+
+
+def _typed(value: Any, kind: type[T]) -> T:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{kind.__name__} expected, not {type(value).__name__}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise TypeError(f"a finite number expected, not {type(value).__name__}")
+    return float(value)
+
+
+def _points(points: Any) -> Points:
+    return tuple((_number(x), _number(y)) for x, y in points)
+
+
+def _places(places: Any) -> tuple[int, ...]:
+    return tuple(_typed(place, int) for place in places)
 
 
 def _ends_in_hyphen(text: str) -> bool:
