@@ -53,7 +53,7 @@ def read_page(number: int = 1, **confidences: float) -> Answer:
         lines.append({"text": text, "confidence": confidence, "polygon": polygon, "words": [word],
                       "baseline": [[50, bottom - 10], [550, bottom - 10]], "box": [50, top, 550, bottom]})  # fmt: skip
     return {"image": "scan.png", "page": number, "width": 600, "height": 400, "rotation": 0,
-            "text": "\n".join(confidences), "confidence": 0.9, "lines": lines, "model": {},
+            "text": "\n".join(confidences), "confidence": 0.9, "content": "text" if lines else "none", "lines": lines, "model": {},
             "timings_ms": {"total": 1234.5}}  # fmt: skip
 
 
@@ -631,6 +631,18 @@ def test_says_that_nothing_was_found(page: Page, service: Service) -> None:
     give(page)
     expect(page.get_by_text("No text was found here.")).to_be_visible()
     expect(page.locator("#legend")).to_be_hidden()
+
+
+def test_says_that_what_was_read_is_probably_wrong(page: Page, service: Service) -> None:
+    pages = [read_page(1, **{"one": 0.99}), {**read_page(2, **{"two": 0.9}), "content": "unreadable"}]
+    service.reply = lambda _: answer(200, {"image": "a.tif", "text": "", "confidence": 0.9, "pages": pages})
+    give(page)
+    note = "This is probably no text in Latin script"
+    first, second = page.locator("article").all()
+    expect(second).to_contain_text(note)
+    expect(first).not_to_contain_text(note)
+    expect(page.get_by_role("status").first).to_contain_text(note)
+    assert Axe().run(page).violations_count == 0
 
 
 def test_tells_how_long_it_takes_and_can_be_stopped(page: Page, service: Service) -> None:

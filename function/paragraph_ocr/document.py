@@ -104,6 +104,13 @@ class Block:
 
 
 BLOCK_KINDS = ("heading", "paragraph", "list", "table", "margin", "page_number", "signature")
+# What a page can hold for the reader.
+CONTENTS = ("text", "none", "unreadable")
+# What is told of pages that hold no text.
+NOTES = {
+    "none": "No text was found.",
+    "unreadable": "This is probably no text in Latin script, or too blurred: what was read is likely to be wrong.",
+}
 # A word of lower confidence is doubtful, and has this behind it where such words are marked.
 DOUBTFUL, MARK = 0.85, "[?]"
 
@@ -151,6 +158,8 @@ class Page:
         In reading order, every line in one of them; empty where they have not been looked for.
     style : TextStyle
         How `text` is written.
+    unreadable : bool
+        Whether most of what was read is probably not what stands there: another script, a picture or noise.
     """
 
     image: str
@@ -163,6 +172,14 @@ class Page:
     timings_ms: Mapping[str, float]
     blocks: tuple[Block, ...] = ()
     style: TextStyle = TextStyle()
+    unreadable: bool = False
+
+    @property
+    def content(self) -> str:
+        """One of `CONTENTS`: "none" where no text was found, "unreadable" where what was read is probably wrong."""
+        if not self.lines:
+            return "none"
+        return "unreadable" if self.unreadable else "text"
 
     @property
     def layout(self) -> tuple[Block, ...]:
@@ -211,7 +228,7 @@ class Page:
     @property
     def confidence(self) -> float:
         """Mean confidence of the lines, weighted by their length; 0 if there is no text."""
-        return _confidence(self.lines)
+        return mean_confidence(self.lines)
 
     def to_text(self) -> str:
         """Return the text with every line ended, and an empty line between one block and the next."""
@@ -233,6 +250,7 @@ class Page:
             "rotation": self.rotation,
             "text": self.text,
             "confidence": round(self.confidence, 4),
+            "content": self.content,
             "lines": [
                 {
                     "text": line.text,
@@ -304,6 +322,8 @@ class Page:
                 for block in found["blocks"]
             ),
             style=style,
+            # Earlier versions of the service did not tell.
+            unreadable=found.get("content") == "unreadable",
         )
 
     def _block(self, block: Block, clipped: Callable[[Points], list[list[float]]]) -> dict[str, Any]:
@@ -344,7 +364,7 @@ class Document:
     @property
     def confidence(self) -> float:
         """Mean of the lines' confidence, weighted by their length; 0 where there is no text."""
-        return _confidence([line for page in self.pages for line in page.lines])
+        return mean_confidence([line for page in self.pages for line in page.lines])
 
     def to_text(self) -> str:
         """Return the text with every line ended, and a form feed between one page and the next."""
@@ -392,6 +412,7 @@ def _ends_in_hyphen(text: str) -> bool:
     return len(text) > 1 and text[-1] in "-\u2010" and text[-2].isalpha()
 
 
-def _confidence(lines: Sequence[Line]) -> float:
+def mean_confidence(lines: Sequence[Line]) -> float:
+    """Return the mean confidence of lines, weighted by their length; 0 if there is no text."""
     characters = sum(len(line.text) for line in lines)
     return sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0

@@ -11,6 +11,9 @@ const API = new URL("..", import.meta.url);
 // From which confidence on a line or a word counts as sure, and as fair.
 const SURE = 0.95;
 const FAIR = 0.85;
+// What is told of a page whose content is unreadable.
+const UNREADABLE =
+  "This is probably no text in Latin script, or too blurred: what was read is likely to be wrong.";
 // Seconds after which a cold start is the likely reason for waiting.
 const LONG = 6;
 
@@ -314,7 +317,8 @@ function present(name, image, body, json, answer) {
   $("pages").replaceChildren(...pages.map((page, index) => pageOf(page, index === 0 ? image : null, pages.length > 1)));
   $("result").hidden = false;
   document.body.classList.add("done");
-  say(`Read ${count(lines.length, "line")}.`);
+  const unreadable = pages.filter((page) => page.content === "unreadable").length;
+  say(`Read ${count(lines.length, "line")}. ${unreadable ? UNREADABLE : ""}`.trim());
   $("result-title").focus();
 }
 
@@ -351,6 +355,7 @@ function pageOf(page, image, numbered) {
   const figure = make("figure", {}, make("div", { class: "sheet" }, ...(image ? [image] : []), drawing, caption));
   if (!image) figure.append(make("p", { class: "note" }, "This browser cannot show the page; its text is set in place."));
   const article = make("article", {}, figure, page.lines.length ? list : make("p", {}, "No text was found here."));
+  if (page.content === "unreadable") article.prepend(make("p", { class: "problem" }, UNREADABLE));
   if (numbered) article.prepend(make("h3", {}, `Page ${page.page}`));
   link(page, drawing, list, caption);
   return article;
