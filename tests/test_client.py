@@ -356,10 +356,11 @@ def test_a_job_is_made_once_however_often_the_request_is_sent() -> None:
         upload = {"url": f"{storage.url}/inbox", "fields": {"key": "jobs/a1"}}
         replies = [problem(503), problem(409, "idempotency-key-in-use"), as_json({**waiting, "upload": upload}, 202)]
         with lying(*replies) as server, quick(server, KEY) as client:
-            assert client.submit(b"image", "a\nb.png").id == "a1"
+            assert client.submit(b"image", "a\nb.png", lang="de", mark=False, pages=None).id == "a1"  # type: ignore[arg-type]
     keys = {asked.headers["Idempotency-Key"] for asked in server.asked}
     assert (len(server.asked), len(keys)) == (3, 1)
     assert json.loads(server.asked[0].body) == {"image_name": "a b.png"}
+    assert server.asked[0].target == "/jobs?lang=de&mark=false"
     # The storage gets the file and neither key.
     (uploaded,) = storage.asked
     assert uploaded.body.index(b"jobs/a1") < uploaded.body.index(b"image")

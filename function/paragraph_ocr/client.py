@@ -57,7 +57,7 @@ POLL_GROWTH, MAX_POLL_SECONDS = 1.5, 15.0
 TRANSIENT = (429, 502, 503, 504)
 PERMANENT = "urn:paragraph-ocr:deadline-exceeded"
 IN_USE = "urn:paragraph-ocr:idempotency-key-in-use"
-AS_LINES = TextStyle()
+STYLES = tuple(TextStyle(joined, marked) for joined in (False, True) for marked in (False, True))
 STATES = ("waiting", "running", "done", "failed")
 
 T = TypeVar("T", bound="ApiError")
@@ -85,6 +85,10 @@ class Waiting(TypedDict, total=False):
     timeout: float | None
     interval: float
     progress: bool | Callable[[Job], object]
+
+
+class JobOptions(Options, Waiting, total=False):
+    """Options of reading in a job, and of waiting for it."""
 
 
 class ClientError(Exception):
@@ -296,7 +300,7 @@ class Client:
             raise ValueError(
                 f"{name} has {len(data):,} bytes, and a request can carry {MAX_REQUEST_BYTES:,}; use read_job."
             )
-        query = {option: _parameter(value) for option, value in options.items()}
+        query = _query(options)
         answer = self._api(
             "POST",
             "ocr",
@@ -305,10 +309,16 @@ class Client:
             data={"image_name": name},
             files={"image": ("image", data, "application/octet-stream")},
         )
-        style = TextStyle(joined=query.get("lines") == "joined", marked=query.get("mark") == "true")
-        return _result(answer, format, style)
+        return _result(answer, format)
 
-    def submit(self, file: File, name: str | None = None, *, webhook: tuple[str, str] | None = None) -> Job:
+    def submit(
+        self,
+        file: File,
+        name: str | None = None,
+        *,
+        webhook: tuple[str, str] | None = None,
+        **options: Unpack[Options],
+    ) -> Job:
         """Create a job for a file and upload it.
 
         Parameters
@@ -317,6 +327,8 @@ class Client:
             As `read` takes them.
         webhook : pair of str, optional
             URL that is told the end, and the secret that signs it, as docs/api.md describes.
+        **options
+            As `read` takes them; the API refuses those that it does not know for jobs.
 
         Returns
         -------
@@ -335,7 +347,8 @@ class Client:
         if webhook:
             request |= {"webhook_url": webhook[0], "webhook_secret": webhook[1]}
         # The same key for all attempts: however often the request arrives, it makes one job.
-        answer = self._api("POST", "jobs", headers={"Idempotency-Key": uuid.uuid4().hex}, json=request)
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        answer = self._api("POST", "jobs", headers=headers, params=_query(options), json=request)
         with _described():
             made = _object(answer)
             job = Job(_identifier(made["id"]), name, _state(made["state"]), expires=_text(made["expires"]))
@@ -443,25 +456,34 @@ class Client:
 
     @overload
     def read_job(
-        self, file: File, name: str | None = None, *, format: Literal["json"] = "json", **waiting: Unpack[Waiting]
+        self, file: File, name: str | None = None, *, format: Literal["json"] = "json", **options: Unpack[JobOptions]
     ) -> Document: ...
     @overload
     def read_job(
-        self, file: File, name: str | None = None, *, format: TextFormat, **waiting: Unpack[Waiting]
+        self, file: File, name: str | None = None, *, format: TextFormat, **options: Unpack[JobOptions]
     ) -> str: ...
     @overload
     def read_job(
-        self, file: File, name: str | None = None, *, format: Literal["pdf"], **waiting: Unpack[Waiting]
+        self, file: File, name: str | None = None, *, format: Literal["pdf"], **options: Unpack[JobOptions]
     ) -> bytes: ...
     def read_job(
-        self, file: File, name: str | None = None, *, format: Any = "json", **waiting: Unpack[Waiting]
+        self,
+        file: File,
+        name: str | None = None,
+        *,
+        format: Any = "json",
+        timeout: float | None = None,
+        interval: float = 1.0,
+        progress: bool | Callable[[Job], object] = False,
+        **options: Any,
     ) -> Document | str | bytes:
         """Read a large file or a long document as a job: upload it, wait, and load the result.
 
         Takes what `submit`, `wait` and `result` take, returns what `result` does, and raises what they raise.
         """
         _check_format(format)
-        found: Document | str | bytes = self.result(self.wait(self.submit(file, name), **waiting), format=format)
+        job = self.wait(self.submit(file, name, **options), timeout=timeout, interval=interval, progress=progress)
+        found: Document | str | bytes = self.result(job, format=format)
         return found
 
     def _api(self, method: str, path: str, headers: Mapping[str, str] | None = None, **body: Any) -> _Answer:
@@ -559,13 +581,18 @@ def _media_type(form: str) -> str:
     return FORMATS[form].content_type.partition(";")[0]
 
 
-def _parameter(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _query(options: Mapping[str, Any]) -> dict[str, str]:
+    """The query that options are sent as; None is an option that is left out."""
+
+    def written(value: Any) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+    return {option: written(value) for option, value in options.items() if value is not None}
 
 
-def _result(answer: _Answer, form: str, style: TextStyle = AS_LINES) -> Document | str | bytes:
+def _result(answer: _Answer, form: str) -> Document | str | bytes:
     """What an answer holds in a format."""
     if answer.kind != _media_type(form):
         raise UnexpectedAnswer(f"The answer is of the type {printable(answer.kind[:100])!r}, not {_media_type(form)}.")
@@ -578,22 +605,27 @@ def _result(answer: _Answer, form: str, style: TextStyle = AS_LINES) -> Document
             raise UnexpectedAnswer("The answer is not text in UTF-8.") from None
     with _described():
         found = _object(answer)
-        pages = tuple(_page(page, style) for page in found.get("pages", [found]))
+        pages = tuple(map(_page, found.get("pages", [found])))
         if not pages:
             raise ValueError("no pages")
         return Document(_text(found["image"]), pages)
 
 
-def _page(found: Mapping[str, Any], style: TextStyle) -> Page:
-    """A page of an answer, with the hyphens that its joined text lacks."""
-    page = Page.from_dict(found, style)
-    if not style.joined:
-        return page
+def _page(found: Mapping[str, Any]) -> Page:
+    """A page of an answer, whose text is written as the answer's is."""
     text = _text(found["text"])
+    plain = Page.from_dict(found)
+    if plain.text == text:
+        return plain
+
+    def agreement(page: Page) -> int:
+        return _agreement(page.text, text)
+
+    page = max((replace(plain, style=style) for style in STYLES), key=agreement)
     for index in (index for block in page.layout for index in block.lines):
-        if page.lines[index].text.endswith(("-", "\u2010")):
+        if page.style.joined and page.lines[index].text.endswith(("-", "\u2010")):
             without = replace(page, style=replace(page.style, hyphens=(*page.style.hyphens, index)))
-            page = max(page, without, key=lambda each: _agreement(each.text, text))
+            page = max(page, without, key=agreement)
     return page
 
 
