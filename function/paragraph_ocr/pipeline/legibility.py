@@ -5,10 +5,10 @@ Text that is right has a high confidence, whatever it says; badly written text i
 and is therefore probable. Text of Cyrillic, Greek or Hebrew letters is read with some confidence, since many of them
 look like Latin ones, but is improbable; noise and scribbles have a low confidence.
 
-Measured: on 39 pages in those and in Arabic, Armenian and Georgian letters, of scribbles, of noise and of blurred print,
-the confidence was 0.65 to 0.92 and the mean log probability of a character -1.6 to -3.8, and 37 were told to be
-illegible, all but two in Hebrew letters; on 26 validation pages, 0.88 to 0.99 and -1.3 to -1.9. Prints of names, codes,
-numbers and languages without a model had a confidence of 0.93 or more.
+Measured: on 39 pages in those and in Arabic, Armenian and Georgian letters, of scribbles, of noise and of blurred
+print, the confidence was 0.65 to 0.92 and the mean log probability of a character -1.6 to -3.8, and all but two, which
+are in Hebrew letters, are told to be illegible. On 26 validation pages they were 0.88 to 0.99 and -1.3 to -1.9. Prints
+of names, codes, numbers and languages without a model had a confidence of 0.92 or more.
 """
 
 from __future__ import annotations
