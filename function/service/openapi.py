@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from paragraph_ocr.document import BLOCK_KINDS, DOUBTFUL, MARK
+from paragraph_ocr.document import BLOCK_KINDS, CONTENTS, DOUBTFUL, MARK
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.pipeline.charset import CHARSETS
 from service.intake import IMAGE_TYPES, LINES, MAX_NAME_CHARACTERS, MULTIPART, SWITCHES, UNTYPED
@@ -77,6 +77,11 @@ SCHEMAS = {
         rotation={"type": "integer"},
         text={"type": "string"},
         confidence=_SHARE,
+        content={
+            "enum": list(CONTENTS),
+            "description": "none: no text was found. unreadable: the lines are probably not what stands there, but "
+            "another script than Latin, a picture, or too blurred. text: all else.",
+        },
         lines=_each("Line"),
         blocks=_each("Block"),
         model=_MODELS,
@@ -224,6 +229,7 @@ _EXAMPLE_PAGE = {
     "rotation": 0,
     "text": "Dear Anna",
     "confidence": 0.94,
+    "content": "text",
     "lines": [
         {
             "text": "Dear Anna",

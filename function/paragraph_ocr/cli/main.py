@@ -30,6 +30,7 @@ from paragraph_ocr.cli.folder import (
     render_pages,
 )
 from paragraph_ocr.cli.terminal import printable
+from paragraph_ocr.document import NOTES
 from paragraph_ocr.errors import MalformedRequest, OcrError
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.io.file_format import SUFFIXES
@@ -200,7 +201,8 @@ def _print(files: Sequence[File], form: str, models: Path, asked: ReadOptions | 
     for file in tqdm(files, unit="file", disable=None if len(files) > 1 else True):
         try:
             data = load(file.path)
-            written = render_pages(reader.read(data, file.path, options=asked or NO_OPTIONS), form, data)
+            document = reader.read(data, file.path, options=asked or NO_OPTIONS)
+            written = render_pages(document, form, data)
         except (OcrError, OSError) as error:
             failed = True
             _report(file, error)
@@ -208,6 +210,9 @@ def _print(files: Sequence[File], form: str, models: Path, asked: ReadOptions | 
         with tqdm.external_write_mode():
             sys.stdout.buffer.write(written)
             sys.stdout.buffer.flush()
+        for page in document.pages:
+            if page.content in NOTES:
+                _report(file, f"{f'page {page.page}: ' * (len(document.pages) > 1)}{NOTES[page.content]}")
     return int(failed)
 
 

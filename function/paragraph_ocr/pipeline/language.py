@@ -317,8 +317,22 @@ class Languages:
         dict of str to float
             Probability of each language.
         """
+        scores = {language: EVIDENCE_WEIGHT * total for language, total in self._evidence(texts).items()}
+        best = max(scores.values())
+        weights = {language: exp(score - best) for language, score in scores.items()}
+        total = sum(weights.values())
+        return {language: weight / total for language, weight in weights.items()}
+
+    def mean_log_probability(self, texts: Sequence[str]) -> float:
+        """Return the mean log probability of a character of lines in the language in which they are most probable."""
+        known = frozenset(self.charset)
+        characters = sum(character in known for text in texts for character in text)
+        return max(self._evidence(texts).values()) / max(characters, 1)
+
+    def _evidence(self, texts: Sequence[str]) -> dict[str, float]:
+        """Return the log probability of lines in each language, that of each character bounded below."""
         index = {character: at for at, character in enumerate(self.charset)}
-        scores = {}
+        evidence = {}
         for language, model in self.models.items():
             total = 0.0
             for text in texts:
@@ -328,11 +342,8 @@ class Languages:
                         continue
                     probability, state = model.step(state, at)
                     total += max(probability, MIN_LOG_PROBABILITY)
-            scores[language] = EVIDENCE_WEIGHT * total
-        best = max(scores.values())
-        weights = {language: exp(score - best) for language, score in scores.items()}
-        total = sum(weights.values())
-        return {language: weight / total for language, weight in weights.items()}
+            evidence[language] = total
+        return evidence
 
     def given(self, codes: Sequence[str]) -> dict[str, float]:
         """Return equal weights for given languages, ISO 639-1; those without a model count as `OTHERS`."""

@@ -13,7 +13,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.document import Block, Box, Document, Line, Page, TextStyle, Word
+from paragraph_ocr.document import Block, Box, Document, Line, Page, TextStyle, Word, mean_confidence
 from paragraph_ocr.document import Points as DocumentPoints
 from paragraph_ocr.errors import DeadlineExceeded, TooLarge
 from paragraph_ocr.io.imaging import DecodedPage, Source, decode_pages
@@ -27,6 +27,7 @@ from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import Languages
+from paragraph_ocr.pipeline.legibility import is_legible
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import complete_lines
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
@@ -265,6 +266,9 @@ class PageReader:
         lines += self._read_upright(page, upright_boxes, deadline, options)
         blocks = find_blocks(lines, page.shape[1], page.shape[0])
         to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
+        # A character set is no language.
+        languages = None if options.charset else self.recognizer.languages
+        legible = is_legible(lines, mean_confidence(lines), languages)
         end = perf_counter()
         return Page(
             image=image,
@@ -282,6 +286,7 @@ class PageReader:
             },
             blocks=blocks,
             style=self._style(lines, blocks, options),
+            unreadable=not legible,
         )
 
     def _style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
