@@ -49,6 +49,8 @@ class Line:
     baseline : tuple of (x, y)
         Curve on which the letters stand, from the first to the last.
     words : tuple of Word
+    source : str
+        "pdf" if the line is text that a page of a PDF carries, with a confidence of 1; empty if it was read.
     """
 
     text: str
@@ -56,6 +58,7 @@ class Line:
     polygon: Points
     baseline: Points
     words: tuple[Word, ...]
+    source: str = ""
 
     @property
     def box(self) -> Box:
@@ -149,6 +152,8 @@ class Page:
         In reading order, every line in one of them; empty where they have not been looked for.
     style : TextStyle
         How `text` is written.
+    upright : bool
+        Whether the searchable PDF shows the page turned by its rotation, so that the text is upright.
     """
 
     image: str
@@ -161,6 +166,7 @@ class Page:
     timings_ms: Mapping[str, float]
     blocks: tuple[Block, ...] = ()
     style: TextStyle = TextStyle()
+    upright: bool = False
 
     @property
     def layout(self) -> tuple[Block, ...]:
@@ -245,6 +251,7 @@ class Page:
                         }
                         for word in line.words
                     ],
+                    **({"source": line.source} if line.source else {}),
                 }
                 for line in self.lines
             ],
