@@ -90,11 +90,14 @@ class LayerLine:
         Whether it is written invisibly or lies under an image, as OCR writes it.
     vertical : bool
         Whether upright characters stand below each other, as in Chinese and Japanese.
+    font : int
+        Tells the fonts of a page apart; that of the line's first character.
     """
 
     words: tuple[LayerWord, ...]
     hidden: bool = False
     vertical: bool = False
+    font: int = 0
 
     @property
     def text(self) -> str:
@@ -104,13 +107,13 @@ class LayerLine:
     def packed(self) -> list[Any]:
         """The line as a list for JSON; see `unpacked`."""
         words = [[word.text, *(round(value, 2) for pair in word[1:] for value in pair)] for word in self.words]
-        return [words, self.hidden, self.vertical]
+        return [words, self.hidden, self.vertical, self.font]
 
     @classmethod
     def unpacked(cls, packed: Sequence[Any]) -> LayerLine:
         """The line of which `packed` made a list."""
-        words, hidden, vertical = packed
-        return cls(tuple(LayerWord(text, (a, b), (c, d), (e, f)) for text, a, b, c, d, e, f in words), hidden, vertical)
+        words, *rest = packed
+        return cls(tuple(LayerWord(text, (a, b), (c, d), (e, f)) for text, a, b, c, d, e, f in words), *rest)
 
 
 @dataclass(slots=True)
@@ -133,6 +136,8 @@ class Glyph:
     spaces : int
         Space characters before it.
     vertical : bool
+    font : int
+        Tells the fonts of a page apart.
     """
 
     text: str
@@ -147,6 +152,7 @@ class Glyph:
     unknown: bool = False
     spaces: int = 0
     vertical: bool = False
+    font: int = 0
 
     def along(self, x: float, y: float) -> tuple[float, float]:
         """Return how far a point lies along the direction, and above the baseline."""
@@ -240,6 +246,7 @@ def _glyphs(page: pypdfium2.PdfPage, to_pixel: Affine, page_width: int, page_hei
         styles: dict[bytes, _Style | None] = {}
         # The width of a character in units of its font, and its text, by font and code.
         known: dict[tuple[bytes, int], tuple[float, str]] = {}
+        fonts: dict[bytes, int] = {}
         x, y = c_double(), c_double()
         at = byref(x), byref(y)
         spaces = 0
@@ -278,6 +285,7 @@ def _glyphs(page: pypdfium2.PdfPage, to_pixel: Affine, page_width: int, page_hei
                 style.invisible or (objects.images != [] and objects.is_covered(style.order, own_x, own_y)),
                 not value,
                 spaces,
+                font=fonts.setdefault(style.font, len(fonts)),
             )
             spaces = 0
             middle_x, middle_y = glyph.place(glyph.width / 2, glyph.em / 4)
@@ -580,7 +588,7 @@ def _line(glyphs: Sequence[Glyph]) -> LayerLine | None:
     if 2 * sum(map(_is_rtl, letters)) > len(letters):
         words = _logical(words, lambda word: any(map(_is_rtl, word.text)))
     hidden = 2 * sum(glyph.hidden for glyph in glyphs) > len(glyphs)
-    return LayerLine(tuple(words), hidden, glyphs[0].vertical)
+    return LayerLine(tuple(words), hidden, glyphs[0].vertical, glyphs[0].font)
 
 
 def _word(glyphs: Sequence[Glyph]) -> LayerWord:

@@ -8,7 +8,7 @@ is what the recogniser reads at its place; text of a wrong encoding, or of somet
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 SOURCE = "pdf"
 # Grey values by which a word differs from its ground at least.
 LEAST_CONTRAST = 20
-# Lines that are read for comparison, the characters of each that are enough, and those that it needs.
-PROBES, PROBE_CHARACTERS, FEWEST_CHARACTERS = 3, 24, 6
-# At least this share of a line's characters is in the recogniser's alphabet, or the line is not compared.
+# Lines of each font that are read for comparison, and fonts, those of most text first; the characters of each line that
+# are enough, and those that it needs.
+PROBES, PROBED_FONTS, PROBE_CHARACTERS, FEWEST_CHARACTERS = 2, 6, 24, 6
+# At least this share of a line's characters is Latin or in the recogniser's alphabet, or the line is not compared.
 KNOWN_SHARE = 0.9
+_AFTER_LATIN = "\u0250"
 # Text is not that of the page if less than this share of it agrees with a reading of at least this confidence.
 LEAST_AGREEMENT, SURE_READING = 0.5, 0.75
 # Ems around its lines that are blotted out with them; text that OCR has laid over a scan is not as exact.
@@ -68,12 +70,13 @@ class Reader(Protocol):
 
 
 class _Placed(NamedTuple):
-    """A line in pixels of the image, and whether it was hidden or runs downwards."""
+    """A line in pixels of the image, and what `LayerLine` tells of it."""
 
     line: Line
     found: TextLine
-    hidden: bool
-    vertical: bool
+    hidden: bool = False
+    vertical: bool = False
+    font: int = 0
 
 
 def read_page(
@@ -114,10 +117,8 @@ def read_page(
     placed = _without_copies(placed)
     if len(placed) > reader.limits.max_lines:
         raise TooLarge(f"Page {number} has {len(placed):,} lines; the limit is {reader.limits.max_lines:,}.")
-    for hidden in (False, True):
-        same = [each for each in placed if each.hidden == hidden]
-        if same and not _agrees(reader, pixels, same):
-            placed = [each for each in placed if each.hidden != hidden]
+    wrong = _wrong_fonts(reader, pixels, placed)
+    placed = [each for each in placed if (each.hidden, each.font) not in wrong]
     if not placed:
         return read(pixels)
     rest = _blotted(pixels, placed)
@@ -138,7 +139,7 @@ def _page(
 ) -> Page:
     """The page of its own lines and of those that were read, in reading order."""
     height, width = shape[:2]
-    everything = [*placed, *(_Placed(line, _found(line), False, False) for line in lines)]
+    everything = [*placed, *(_Placed(line, _found(line)) for line in lines)]
     turn = _turn(everything)
     upright = [replace(each.line, polygon=_turned(each.line.polygon, turn, width, height),
                        baseline=_turned(each.line.baseline, turn, width, height))
@@ -177,12 +178,7 @@ def _page(
 
 def _placed(pixels: NDArray[np.uint8], line: LayerLine) -> _Placed | None:
     """A line of the text layer without the words that cannot be seen; None if none is left."""
-    quadrilaterals = [_quadrilateral(word) for word in line.words]
-    shown = [
-        (word, outline)
-        for word, outline in zip(line.words, quadrilaterals, strict=True)
-        if _can_be_seen(pixels, outline)
-    ]
+    shown = [(word, _quadrilateral(word)) for word in line.words if _can_be_seen(pixels, word)]
     if not shown:
         return None
     words = tuple(Word(word.text, 1.0, outline) for word, outline in shown)
@@ -192,7 +188,7 @@ def _placed(pixels: NDArray[np.uint8], line: LayerLine) -> _Placed | None:
     found = TextLine(np.array(baseline, np.float32), ASCENDER * em, DESCENDER * em, 1.0)
     outline = tuple((float(x), float(y)) for x, y in found.polygon)
     text = " ".join(word.text for word in words)
-    return _Placed(Line(text, 1.0, outline, baseline, words, SOURCE), found, line.hidden, line.vertical)
+    return _Placed(Line(text, 1.0, outline, baseline, words, SOURCE), found, line.hidden, line.vertical, line.font)
 
 
 def _quadrilateral(word: LayerWord) -> Points:
@@ -205,8 +201,10 @@ def _quadrilateral(word: LayerWord) -> Points:
     )
 
 
-def _can_be_seen(pixels: NDArray[np.uint8], outline: Points) -> bool:
-    """Whether what the page shows within an outline is not all of one colour."""
+def _can_be_seen(pixels: NDArray[np.uint8], word: LayerWord) -> bool:
+    """Whether what the page shows at a word is not all of one colour, as it is where the word is covered."""
+    # The edges of what covers it are not at the word's edges.
+    outline = _quadrilateral(word._replace(em=(0.8 * word.em[0], 0.8 * word.em[1])))
     left, top, right, bottom = _pixel_box(outline, pixels.shape)
     part = pixels[top:bottom, left:right]
     return bool(part.size) and int(part.max()) - int(part.min()) >= LEAST_CONTRAST
@@ -215,8 +213,8 @@ def _can_be_seen(pixels: NDArray[np.uint8], outline: Points) -> bool:
 def _pixel_box(outline: Points, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     xs, ys = zip(*outline, strict=True)
     height, width = shape[:2]
-    left, right = max(math.floor(min(xs)), 0), min(math.ceil(max(xs)) + 1, width)
-    top, bottom = max(math.floor(min(ys)), 0), min(math.ceil(max(ys)) + 1, height)
+    left, right = max(round(min(xs)), 0), min(round(max(xs)), width)
+    top, bottom = max(round(min(ys)), 0), min(round(max(ys)), height)
     return left, top, right, bottom
 
 
@@ -255,40 +253,48 @@ def _lies_on(box: Box, others: NDArray[np.float64]) -> bool:
     return bool((2 * shared >= max((box[2] - box[0]) * (box[3] - box[1]), 1.0)).any())
 
 
-def _agrees(reader: Reader, pixels: NDArray[np.uint8], placed: Sequence[_Placed]) -> bool:
-    """Whether text is what stands on the page, as far as reading some of it tells."""
-    known = set(reader.recognizer.model.card.charset)
-    probes: list[tuple[str, TextLine]] = []
+def _wrong_fonts(reader: Reader, pixels: NDArray[np.uint8], placed: Sequence[_Placed]) -> set[tuple[bool, int]]:
+    """Whether lines are hidden, and their font, of those whose text is not what stands on the page."""
+    lines: dict[tuple[bool, int], list[_Placed]] = defaultdict(list)
     for each in sorted(placed, key=lambda each: -len(each.line.text)):
-        # Each probe is the beginning of a line.
-        words: list[Word] = []
-        for word in each.line.words:
-            words.append(word)
-            if sum(len(word.text) for word in words) >= PROBE_CHARACTERS:
-                break
-        text = "".join(word.text for word in words)
-        if (
-            each.vertical
-            or len(text) < FEWEST_CHARACTERS
-            or sum(map(known.__contains__, text)) < KNOWN_SHARE * len(text)
-        ):
-            continue
-        baseline = [words[0].polygon[3], words[-1].polygon[2]]
-        em = each.found.ascender + each.found.descender
-        up = np.array(words[0].polygon[0]) - np.array(words[0].polygon[3])
-        lifted = np.array(baseline) + DESCENDER * up
-        probes.append((text, TextLine(lifted.astype(np.float32), ASCENDER * em, DESCENDER * em, 1.0)))
-        if len(probes) == PROBES:
-            break
-    agreements, confidences = [], []
-    for (text, _), (_, seen) in zip(probes, reader.look(pixels, [line for _, line in probes]), strict=True):
+        lines[each.hidden, each.font].append(each)
+    most_text = sorted(lines, key=lambda key: -sum(len(each.line.text) for each in lines[key]))[:PROBED_FONTS]
+    known = set(reader.recognizer.model.card.charset)
+    probes: list[tuple[tuple[bool, int], str, TextLine]] = []
+    for key in most_text:
+        probes += [(key, *probe) for each in lines[key] if (probe := _probe(each, known)) is not None][:PROBES]
+    agreements: dict[tuple[bool, int], list[float]] = defaultdict(list)
+    confidences: dict[tuple[bool, int], list[float]] = defaultdict(list)
+    for (key, text, _), (_, seen) in zip(probes, reader.look(pixels, [line for _, _, line in probes]), strict=True):
         characters = [each for each in reader.recognizer.best_path(seen) if each.text != " "]
-        if not characters:
-            continue
-        read = "".join(each.text for each in characters)
-        agreements.append(SequenceMatcher(None, text.casefold(), read.casefold(), autojunk=False).ratio())
-        confidences.append(float(np.mean([each.confidence for each in characters])))
-    return not agreements or max(agreements) >= LEAST_AGREEMENT or float(np.mean(confidences)) < SURE_READING
+        if characters:
+            read = "".join(each.text for each in characters)
+            agreements[key].append(SequenceMatcher(None, text.casefold(), read.casefold(), autojunk=False).ratio())
+            confidences[key].append(float(np.mean([each.confidence for each in characters])))
+    return {
+        key
+        for key, shares in agreements.items()
+        if max(shares) < LEAST_AGREEMENT and float(np.mean(confidences[key])) >= SURE_READING
+    }
+
+
+def _probe(placed: _Placed, known: set[str]) -> tuple[str, TextLine] | None:
+    """The beginning of a line, without spaces, and where it stands; None if it tells nothing."""
+    if placed.vertical:
+        return None
+    words: list[Word] = []
+    for word in placed.line.words:
+        words.append(word)
+        if sum(len(word.text) for word in words) >= PROBE_CHARACTERS:
+            break
+    text = "".join(word.text for word in words)
+    comparable = sum(character in known or character < _AFTER_LATIN for character in text)
+    if len(text) < FEWEST_CHARACTERS or comparable < KNOWN_SHARE * len(text):
+        return None
+    up = np.subtract(words[0].polygon[0], words[0].polygon[3])
+    ends = np.array([words[0].polygon[3], words[-1].polygon[2]]) + DESCENDER * up
+    em = float(np.hypot(*up))
+    return text, TextLine(ends.astype(np.float32), ASCENDER * em, DESCENDER * em, 1.0)
 
 
 # ---- The rest of the page
