@@ -285,12 +285,20 @@ def test_options_are_heeded_or_refused(monkeypatch: pytest.MonkeyPatch, query: d
     assert re.search(message, body["detail"])
 
 
-def test_a_parameter_may_be_there_once_and_jobs_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parameter_may_be_there_once_and_jobs_have_no_format(monkeypatch: pytest.MonkeyPatch) -> None:
     event = asked(pages="1") | {"multiValueQueryStringParameters": {"pages": ["1", "1"]}}
     status, body, _ = answer(event)
     assert (status, "more than once" in body["detail"]) == (400, True)
     monkeypatch.setattr(app, "SETTINGS", replace(app.SETTINGS, table="jobs"))
-    status, body, _ = answer({**recorded("post_job"), "queryStringParameters": {"lang": "en"}})
+    for query, told in (
+        ({"format": "text"}, "the parameters are lang, pages, lines, mark, charset, text, upright"),
+        ({"text": "ocr"}, "text must be one of auto, read."),
+        ({"upright": "yes"}, "upright must be one of true, false."),
+        ({"pages": "0"}, "pages must"),
+    ):
+        status, body, _ = answer({**recorded("post_job"), "queryStringParameters": query})
+        assert (status, told in body["detail"]) == (400, True), body
+    status, body, _ = answer({**recorded("get_job"), "queryStringParameters": {"lang": "en"}})
     assert (status, "there are none on this route" in body["detail"]) == (400, True)
 
 
