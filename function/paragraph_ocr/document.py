@@ -154,6 +154,8 @@ class Page:
         How `text` is written.
     upright : bool
         Whether the searchable PDF shows the page turned by its rotation, so that the text is upright.
+    wrong_text : bool
+        Whether the page of a PDF carries text that is not what it shows, so that it was read instead.
     """
 
     image: str
@@ -167,6 +169,7 @@ class Page:
     blocks: tuple[Block, ...] = ()
     style: TextStyle = TextStyle()
     upright: bool = False
+    wrong_text: bool = False
 
     @property
     def layout(self) -> tuple[Block, ...]:

@@ -269,8 +269,7 @@ def _glyphs(page: pypdfium2.PdfPage, to_pixel: Affine, page_width: int, page_hei
                 continue
             if (style.font, code) not in known:
                 wide = _size(handle, index, to_pixel, style.across, style.down)[0]
-                unmapped = raw.FPDFText_HasUnicodeMapError(handle, index) == 1
-                known[style.font, code] = min(wide, 4 * style.em) / style.along, "" if unmapped else _unicode(code)
+                known[style.font, code] = min(wide, 4 * style.em) / style.along, character(handle, index)
             ratio, value = known[style.font, code]
             own_x, own_y = x.value, y.value
             glyph = Glyph(
@@ -351,8 +350,13 @@ def _sides(box_x: float, box_y: float, cosine: float, sine: float) -> tuple[floa
     return max(wide, 0.0), max(high, 0.0)
 
 
-def _unicode(code: int) -> str:
-    """The text of a character; empty if its code is none of Unicode's characters."""
+def character(handle: Any, index: int) -> str:
+    """Return a character of PDFium's text of a page; empty if its font does not tell which of Unicode's it is."""
+    from pypdfium2 import raw
+
+    if raw.FPDFText_HasUnicodeMapError(handle, index) == 1:
+        return ""
+    code = raw.FPDFText_GetUnicode(handle, index)
     if code in _LINE_END_HYPHENS:
         return "\xad"
     if code in _SYMBOLS:

@@ -6,13 +6,14 @@ A hostile PDF of a megabyte can make PDFium use gigabytes and minutes, or crash.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from io import BytesIO
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from paragraph_ocr import errors
 from paragraph_ocr.io.confined import Confined, receive, send
-from paragraph_ocr.io.pdf_text import LayerLine, extract
+from paragraph_ocr.io.pdf_text import MOST_NESTED, LayerLine, character, extract
 from paragraph_ocr.io.pdf_writer import TextLayer, Writer
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Pdf:
         self._process.ask({"overlay": True})
         for number, layer in enumerate(layers):
             page = numbers[number] if numbers else number + 1
-            self._process.ask({"layer": [page - 1, layer.width, layer.height, layer.words]})
+            self._process.ask({"page": page, "layer": asdict(layer)})
             self._process.answer(min(PAGE_SECONDS, deadline - perf_counter()))
             seconds += 1.0
         self._process.ask({})
@@ -242,10 +243,10 @@ def _scale(width: float, height: float, max_pixels: int) -> float:
     return min(DOTS_PER_INCH / POINTS_PER_INCH, most)
 
 
-def _layers() -> Iterator[tuple[int, int, int, list[tuple[float, float, str]]]]:
+def _layers() -> Iterator[tuple[int, TextLayer]]:
     """Yield the layers that are sent, each with its page's index, up to the message without one."""
     while "layer" in (asked := receive()[0]):
-        yield asked["layer"]
+        yield asked["page"] - 1, TextLayer(**asked["layer"])
 
 
 def _overlay(document: pypdfium2.PdfDocument) -> None:
@@ -253,25 +254,67 @@ def _overlay(document: pypdfium2.PdfDocument) -> None:
     import pypdfium2
     from pypdfium2 import raw
 
-    for index, width, height, words in _layers():
+    for index, layer in _layers():
         page = document[index]
+        width, height = layer.width, layer.height
         to_page = _to_page(page, width, height)
-        places = [to_page.on_point(word[0], height - word[1]) for word in words]
-        missing = [word for word, is_text in zip(words, _are_text(page, places), strict=True) if not is_text]
-        writer = Writer()
-        writer.add_page(width, height, TextLayer(width, height, missing).content(1.0))
-        with pypdfium2.PdfDocument(writer.finish("")) as written:
-            template = raw.FPDF_NewXObjectFromPage(document, written, 0)
-            form = raw.FPDF_NewFormObjectFromXObject(template)
-            raw.FPDFPageObj_SetMatrix(form, to_page.to_raw())
-            raw.FPDFPage_InsertObject(page, form)
+        removed = bool(layer.instead and layer.words) and _remove_invisible_text(page)
+        places = [to_page.on_point(word[0], height - word[1]) for word in layer.words]
+        are_text = [False] * len(places) if layer.beside else _are_text(page, places)
+        missing = [word for word, is_text in zip(layer.words, are_text, strict=True) if not is_text]
+        # A page to which nothing is added keeps its content as it is.
+        if missing:
+            writer = Writer()
+            writer.add_page(width, height, replace(layer, words=missing).content(1.0))
+            with pypdfium2.PdfDocument(writer.finish("")) as written:
+                template = raw.FPDF_NewXObjectFromPage(document, written, 0)
+                form = raw.FPDF_NewFormObjectFromXObject(template)
+                raw.FPDFPageObj_SetMatrix(form, to_page.to_raw())
+                raw.FPDFPage_InsertObject(page, form)
+                raw.FPDF_CloseXObject(template)
+        if missing or removed:
             raw.FPDFPage_GenerateContent(page)
-            raw.FPDF_CloseXObject(template)
+        if layer.turn:
+            raw.FPDFPage_SetRotation(page, (raw.FPDFPage_GetRotation(page) - layer.turn) % 4)
         page.close()
         send({"page": index + 1})
     content = BytesIO()
     document.save(content)
     send({}, content.getbuffer())
+
+
+def _remove_invisible_text(page: pypdfium2.PdfPage) -> bool:
+    """Remove the invisible text of a page of images, which is that of an earlier OCR; return whether there was any."""
+    from pypdfium2 import raw
+
+    count = raw.FPDFPage_CountObjects(page)
+    if count > MAX_LISTED_OBJECTS:
+        return False
+    objects = [raw.FPDFPage_GetObject(page, index) for index in range(count)]
+    kinds = {raw.FPDFPageObj_GetType(each) for each in objects}
+    # PDFium writes the content anew; graphics that it may not write as they were are left alone.
+    if not kinds <= {raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_FORM}:
+        return False
+    invisible = [each for each in objects if _is_invisible_text(each)]
+    for each in invisible:
+        raw.FPDFPage_RemoveObject(page, each)
+        raw.FPDFPageObj_Destroy(each)
+    return bool(invisible)
+
+
+def _is_invisible_text(each: Any, depth: int = 0) -> bool:
+    """Return whether an object is invisible text, or a form of nothing else."""
+    from pypdfium2 import raw
+
+    kind = raw.FPDFPageObj_GetType(each)
+    if kind == raw.FPDF_PAGEOBJ_TEXT:
+        return bool(raw.FPDFTextObj_GetTextRenderMode(each) == raw.FPDF_TEXTRENDERMODE_INVISIBLE)
+    if kind != raw.FPDF_PAGEOBJ_FORM or depth == MOST_NESTED:
+        return False
+    count = raw.FPDFFormObj_CountObjects(each)
+    return 0 < count <= MAX_LISTED_OBJECTS and all(
+        _is_invisible_text(raw.FPDFFormObj_GetObject(each, index), depth + 1) for index in range(count)
+    )
 
 
 def _are_text(page: pypdfium2.PdfPage, places: list[tuple[float, float]]) -> list[bool]:
@@ -280,10 +323,14 @@ def _are_text(page: pypdfium2.PdfPage, places: list[tuple[float, float]]) -> lis
 
     from pypdfium2 import raw
 
+    if not places:
+        return []
     objects = raw.FPDFPage_CountObjects(page)
     if objects <= MAX_LISTED_OBJECTS:
         text = page.get_textpage()
-        found = [text.get_index(*place, 1, 1) is not None for place in places]
+        found = [
+            (index := text.get_index(*place, 1, 1)) is not None and character(text, index) != "" for place in places
+        ]
         text.close()
         return found
     left, bottom, right, top = (c_float() for _ in range(4))

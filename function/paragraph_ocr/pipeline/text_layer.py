@@ -120,7 +120,7 @@ def read_page(
     wrong = _wrong_fonts(reader, pixels, placed)
     placed = [each for each in placed if (each.hidden, each.font) not in wrong]
     if not placed:
-        return read(pixels)
+        return replace(read(pixels), wrong_text=bool(wrong))
     rest = _blotted(pixels, placed)
     page = read(rest) if _has_marks(rest) else None
     boxes = np.array([each.line.box for each in placed])
@@ -131,7 +131,7 @@ def read_page(
     made = _page(reader, pixels.shape, placed, lines, options)
     timings = dict.fromkeys(("decode", "detect", "recognize"), 0.0) if page is None else dict(page.timings_ms)
     timings["total"] = 1000 * (perf_counter() - start)
-    return replace(made, image=image, page=number, timings_ms=timings)
+    return replace(made, image=image, page=number, timings_ms=timings, wrong_text=bool(wrong))
 
 
 def _page(
