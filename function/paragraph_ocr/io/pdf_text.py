@@ -24,8 +24,8 @@ ASCENDER, DESCENDER = 0.75, 0.25
 # The same character within this many ems is one that was painted again: letters are made bold in this way.
 SAME_PLACE = 0.12
 # Gaps in ems: words are further apart than the usual letters by this, and cells of a table or columns by that. Where
-# the text has one or two space characters between them, they are words up to the last.
-WORD_GAP, CELL_GAP, SPACED_GAP = 0.2, 1.0, 2.0
+# the text has a space between them, they are words up to the last; PDFium makes one of several spaces.
+WORD_GAP, CELL_GAP, SPACED_GAP = 0.2, 1.0, 1.5
 # Letters of a line stand at most so many ems over or below its baseline.
 # Indices and exponents are smaller than this, and shifted by more.
 SHIFT, SMALL, SMALL_SHIFT = 0.35, 0.85, 0.6
@@ -40,7 +40,9 @@ MOST_OBJECTS = 20_000
 # Images of a page, the largest, and forms within forms that are looked at.
 MOST_IMAGES, MOST_NESTED = 100, 8
 # Lines that are compared with a piece of text to find the one that it continues.
-MOST_OPEN = 32
+MOST_OPEN = 8
+# A page with more characters than a newspaper's is read: grouping them would take longer than reading.
+MOST_CHARACTERS = 60_000
 # Fonts of symbols, such as those of bullets and check marks, have these characters for them.
 _SYMBOLS = {
     0xF0B7: "•",
@@ -116,7 +118,7 @@ class LayerLine:
         return cls(tuple(LayerWord(text, (a, b), (c, d), (e, f)) for text, a, b, c, d, e, f in words), *rest)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Glyph:
     """A character on the rendered page, in pixels.
 
@@ -233,7 +235,7 @@ def _glyphs(page: pypdfium2.PdfPage, to_pixel: Affine, page_width: int, page_hei
     text = page.get_textpage()
     try:
         count = text.count_chars()
-        if not count:
+        if not 0 < count <= MOST_CHARACTERS:
             return
         handle = text.raw
         get_unicode, get_object, get_origin = (
@@ -250,6 +252,8 @@ def _glyphs(page: pypdfium2.PdfPage, to_pixel: Affine, page_width: int, page_hei
         x, y = c_double(), c_double()
         at = byref(x), byref(y)
         spaces = 0
+        before: tuple[bytes, float, float] | None = None
+        glyph: Glyph | None = None
         for index in range(count):
             code = get_unicode(handle, index)
             own = get_object(handle, index)
@@ -272,6 +276,13 @@ def _glyphs(page: pypdfium2.PdfPage, to_pixel: Affine, page_width: int, page_hei
                 known[style.font, code] = min(wide, 4 * style.em) / style.along, character(handle, index)
             ratio, value = known[style.font, code]
             own_x, own_y = x.value, y.value
+            # PDFium makes several characters of a ligature, at one place.
+            if glyph is not None and before == (address, own_x, own_y):
+                glyph.text += value
+                continue
+            if glyph is not None:
+                yield glyph
+            before = address, own_x, own_y
             glyph = Glyph(
                 value,
                 a * own_x + c * own_y + e,
@@ -289,8 +300,10 @@ def _glyphs(page: pypdfium2.PdfPage, to_pixel: Affine, page_width: int, page_hei
             spaces = 0
             middle_x, middle_y = glyph.place(glyph.width / 2, glyph.em / 4)
             # Comparisons with what is no number are false.
-            if 0 <= middle_x <= page_width and 0 <= middle_y <= page_height:
-                yield glyph
+            if not (0 <= middle_x <= page_width and 0 <= middle_y <= page_height):
+                glyph = None
+        if glyph is not None:
+            yield glyph
     finally:
         text.close()
 
@@ -512,7 +525,8 @@ def _runs(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
                 run.append(glyph)
                 continue
             # From right to left, each character stands left of the one before.
-            if (_is_rtl(glyph.text) or _is_rtl(run[0].text)) and _follows(glyph, run[0], glyph.spaces):
+            rtl = _is_rtl(glyph.text) or (_is_rtl(run[0].text) and not glyph.text.isalnum())
+            if rtl and _follows(glyph, run[0], glyph.spaces):
                 run[0].spaces, glyph.spaces = glyph.spaces, 0
                 run.insert(0, glyph)
                 continue
@@ -534,7 +548,7 @@ def _follows(left: Glyph, right: Glyph, spaces: int) -> bool:
     """Whether a character stands right of another, on its baseline, with no more between them than between words."""
     em = max(left.em, right.em)
     along, above = left.along(right.x, right.y)
-    most = SPACED_GAP if 1 <= spaces <= 2 else CELL_GAP
+    most = SPACED_GAP if spaces else CELL_GAP
     shift = SMALL_SHIFT if min(left.em, right.em) < SMALL * em else SHIFT
     return abs(above) <= shift * em and -OVERLAP * em <= along - left.width <= most * em
 
@@ -549,24 +563,31 @@ def _joined(runs: Sequence[list[Glyph]]) -> list[list[Glyph]]:
         across, down = math.cos(math.radians(10 * direction)), math.sin(math.radians(10 * direction))
         size = median(run[0].em for run in group_of_runs)
 
+        def reach(glyph: Glyph, across: float = across, down: float = down) -> float:
+            return glyph.x * across + glyph.y * down
+
         def level(glyph: Glyph, across: float = across, down: float = down, size: float = size) -> int:
             return round((glyph.y * across - glyph.x * down) / size)
 
         lines: list[list[Glyph]] = []
-        # Lines by the level of their last character, of which those that began first are forgotten first.
-        ends: dict[int, deque[list[Glyph]]] = defaultdict(partial(deque, maxlen=MOST_OPEN))
-        for run in sorted(group_of_runs, key=lambda run: run[0].x * across + run[0].y * down):
+        # How far lines reach, and the lines, by the level of their last character; of many, the latest.
+        ends: dict[int, deque[tuple[float, list[Glyph]]]] = defaultdict(partial(deque, maxlen=MOST_OPEN))
+        for run in sorted(group_of_runs, key=lambda run: reach(run[0])):
             start = run[0]
-            near = (line for each in (-1, 0, 1) for line in ends.get(level(start) + each, ()))
-            fitting = [line for line in near if _fits(line[-1], start) and _follows(line[-1], start, start.spaces)]
+            behind = reach(start) - 2 * SPACED_GAP * start.em
+            near = (each for step in (-1, 0, 1) for each in ends.get(level(start) + step, ()))
+            fitting = [
+                line
+                for end, line in near
+                if end > behind and _fits(line[-1], start) and _follows(line[-1], start, start.spaces)
+            ]
             if fitting:
                 line = min(fitting, key=lambda line: abs(line[-1].along(start.x, start.y)[1]))
                 line += run
             else:
                 line = list(run)
                 lines.append(line)
-            if line not in ends[level(line[-1])]:
-                ends[level(line[-1])].append(line)
+            ends[level(line[-1])].append((reach(line[-1]) + line[-1].width, line))
         joined += lines
     return joined
 
