@@ -267,7 +267,8 @@ def _wrong_fonts(reader: Reader, pixels: NDArray[np.uint8], placed: Sequence[_Pl
     confidences: dict[tuple[bool, int], list[float]] = defaultdict(list)
     for (key, text, _), (_, seen) in zip(probes, reader.look(pixels, [line for _, _, line in probes]), strict=True):
         characters = [each for each in reader.recognizer.best_path(seen) if each.text != " "]
-        if characters:
+        # Letters that the recogniser hardly makes out prove nothing against text that is shown.
+        if characters and (key[0] or 2 * len(characters) >= len(text)):
             read = "".join(each.text for each in characters)
             agreements[key].append(SequenceMatcher(None, text.casefold(), read.casefold(), autojunk=False).ratio())
             confidences[key].append(float(np.mean([each.confidence for each in characters])))
