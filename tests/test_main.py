@@ -151,7 +151,8 @@ def test_runs_as_a_module(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [(["--pages", "5-2"], "--pages must go upwards"), (["--lang", "qq"], "--lang must be one or more of .*en"),
-     (["--charset", "hex"], "--charset must be one of digits, letters"), (["--text", "ocr"], "--text must be one of auto, read"),
+     (["--charset", "hex"], "--charset must be one of digits, letters"),
+     (["--text", "ocr"], "--text must be one of auto, read"),
      (["--langs", "en"], "unrecognized arguments")],
 )  # fmt: skip
 def test_options_that_cannot_be_heeded_are_refused(

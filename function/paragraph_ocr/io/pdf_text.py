@@ -42,7 +42,7 @@ MOST_IMAGES, MOST_NESTED = 100, 8
 # Lines that are compared with a piece of text to find the one that it continues.
 MOST_OPEN = 8
 # A page with more characters than a newspaper's is read: grouping them would take longer than reading.
-MOST_CHARACTERS = 60_000
+MOST_CHARACTERS = 30_000
 # Fonts of symbols, such as those of bullets and check marks, have these characters for them.
 _SYMBOLS = {
     0xF0B7: "•",
