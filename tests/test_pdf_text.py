@@ -9,6 +9,7 @@ import pypdfium2
 import pytest
 from pdfs import form_pdf, text_pdf
 
+from benchmarks import hostile
 from paragraph_ocr.io import imaging, pdf_text
 from paragraph_ocr.io.limits import DEFAULT_LIMITS
 from paragraph_ocr.io.pdf_text import Glyph, LayerLine, group
@@ -186,12 +187,17 @@ def test_a_page_with_more_characters_than_can_be_read_gives_none() -> None:
         b"1 0 0 1 %d %d Tm (%s) Tj " % (10 + at % 20 * 28, 800 - at // 20 % 780, b"abcde") for at in range(20_000)
     )
     assert lines(text_pdf(b"BT /F 5 Tf " + words + b"ET")) == []
-    few = b" ".join(words.split(b" ")[: 9 * 5_000])
-    assert sum(len(line.text) for line in lines(text_pdf(b"BT /F 5 Tf " + few + b" ET"))) == 25_000
+    few = b" ".join(words.split(b" ")[: 9 * 4_000])
+    assert sum(len(line.text) for line in lines(text_pdf(b"BT /F 5 Tf " + few + b" ET"))) == 20_000
+    # Of pieces of text and other objects, there may be as many.
+    assert lines(hostile.pdf_with_text_objects(9_000)) != []
+    assert lines(hostile.pdf_with_text_objects(11_000)) == []
+    assert texts(b"0 0 1 1 re f " * 50_000 + written("a map's legend")) == ["a map's legend"]
+    assert texts(b"0 0 1 1 re f " * 101_000 + written("a map's legend")) == []
 
 
 def test_grouping_many_texts_at_one_place_takes_seconds() -> None:
-    glyphs = [Glyph(chr(0x4E00 + at % 20_000), 50 + at % 7, 50 + at % 5, 1.0, 0.0, 1.0, 8, 12) for at in range(60_000)]
+    glyphs = [Glyph(chr(0x4E00 + at % 20_000), 50 + at % 7, 50 + at % 5, 1.0, 0.0, 1.0, 8, 12) for at in range(30_000)]
     start = time.process_time()
     assert group(glyphs)
     assert time.process_time() - start < 15

@@ -35,14 +35,13 @@ OVERLAP, MOST_TIMES_LARGER = 0.5, 2.5
 SAME_DIRECTION = math.cos(math.radians(8))
 # A line of which more than this share has no Unicode values is not given: its text is that of the font's codes.
 MOST_UNKNOWN = 0.2
-# Objects of a page whose order is looked at, to tell which text is under an image.
-MOST_OBJECTS = 20_000
+# Pages with more objects, pieces of text or characters than those of newspapers and maps have are read: PDFium's time
+# grows with the square of the number of pieces, of which there may be one for each character.
+MOST_OBJECTS, MOST_TEXTS, MOST_CHARACTERS = 100_000, 10_000, 30_000
 # Images of a page, the largest, and forms within forms that are looked at.
 MOST_IMAGES, MOST_NESTED = 100, 8
 # Lines that are compared with a piece of text to find the one that it continues.
 MOST_OPEN = 8
-# A page with more characters than a newspaper's is read: grouping them would take longer than reading.
-MOST_CHARACTERS = 30_000
 # Fonts of symbols, such as those of bullets and check marks, have these characters for them.
 _SYMBOLS = {
     0xF0B7: "•",
@@ -232,6 +231,9 @@ def _glyphs(page: pypdfium2.PdfPage, to_pixel: Affine, page_width: int, page_hei
 
     from pypdfium2 import raw
 
+    objects = _Objects(page)
+    if not objects.order or objects.are_too_many:
+        return
     text = page.get_textpage()
     try:
         count = text.count_chars()
@@ -244,7 +246,6 @@ def _glyphs(page: pypdfium2.PdfPage, to_pixel: Affine, page_width: int, page_hei
             raw.FPDFText_GetCharOrigin,
         )
         a, b, c, d, e, f = to_pixel
-        objects = _Objects(page)
         styles: dict[bytes, _Style | None] = {}
         # The width of a character in units of its font, and its text, by font and code.
         known: dict[tuple[bytes, int], tuple[float, str]] = {}
@@ -404,6 +405,11 @@ class _Objects:
         self._walk(raw.FPDFPage_CountObjects(page), get, (1.0, 0.0, 0.0, 1.0, 0.0, 0.0), 0)
         self.images.sort(reverse=True)
         del self.images[MOST_IMAGES:]
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether looking at all of them would take too long."""
+        return self._left < 0 or len(self.order) > MOST_TEXTS
 
     def _walk(self, count: int, get: Callable[[int], Any], frame: Affine, depth: int) -> None:
         from ctypes import c_float
