@@ -182,6 +182,7 @@ def test_letters_larger_than_the_page_are_left_out() -> None:
     assert texts(b"BT /F 9000 Tf 0 0 Td (X) Tj ET " + written("kept")) == ["kept"]
 
 
+@pytest.mark.slow
 def test_a_page_with_more_characters_than_can_be_read_gives_none() -> None:
     words = b"".join(
         b"1 0 0 1 %d %d Tm (%s) Tj " % (10 + at % 20 * 28, 800 - at // 20 % 780, b"abcde") for at in range(20_000)
@@ -196,6 +197,7 @@ def test_a_page_with_more_characters_than_can_be_read_gives_none() -> None:
     assert texts(b"0 0 1 1 re f " * 101_000 + written("a map's legend")) == []
 
 
+@pytest.mark.slow
 def test_grouping_many_texts_at_one_place_takes_seconds() -> None:
     glyphs = [Glyph(chr(0x4E00 + at % 20_000), 50 + at % 7, 50 + at % 5, 1.0, 0.0, 1.0, 8, 12) for at in range(30_000)]
     start = time.process_time()
