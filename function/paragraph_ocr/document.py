@@ -51,6 +51,8 @@ class Line:
     baseline : tuple of (x, y)
         Curve on which the letters stand, from the first to the last.
     words : tuple of Word
+    source : str
+        "pdf" if the line is text that a page of a PDF carries, with a confidence of 1; empty if it was read.
     """
 
     text: str
@@ -58,6 +60,7 @@ class Line:
     polygon: Points
     baseline: Points
     words: tuple[Word, ...]
+    source: str = ""
 
     @property
     def box(self) -> Box:
@@ -160,6 +163,10 @@ class Page:
         How `text` is written.
     unreadable : bool
         Whether most of what was read is probably not what stands there: another script, a picture or noise.
+    upright : bool
+        Whether the searchable PDF shows the page turned by its rotation, so that the text is upright.
+    wrong_text : bool
+        Whether the page of a PDF carries text that is not what it shows, so that it was read instead.
     """
 
     image: str
@@ -173,6 +180,8 @@ class Page:
     blocks: tuple[Block, ...] = ()
     style: TextStyle = TextStyle()
     unreadable: bool = False
+    upright: bool = False
+    wrong_text: bool = False
 
     @property
     def content(self) -> str:
@@ -266,6 +275,7 @@ class Page:
                         }
                         for word in line.words
                     ],
+                    **({"source": line.source} if line.source else {}),
                 }
                 for line in self.lines
             ],

@@ -366,9 +366,12 @@ def _read(
     overlays: list[bytes] = []
     start = perf_counter()
     deadline = start + reader.limits.max_seconds
-    for pixels, aspect, number in imaging.decode_pages(data, reader.limits, ranges=asked.pages):
+    for decoded in imaging.decode_pages(data, reader.limits, ranges=asked.pages, text=asked.takes_text):
         decode_ms = 1000 * (perf_counter() - start)
-        page = reader.read_image(pixels, path, decode_ms, number, deadline, pixel_aspect=aspect, options=asked)
+        pixels, aspect, number, text = decoded
+        page = reader.read_image(
+            pixels, path, decode_ms, number, deadline, pixel_aspect=aspect, options=asked, text=text
+        )
         pages.append(page)
         seen.append(
             {

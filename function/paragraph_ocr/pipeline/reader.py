@@ -18,6 +18,7 @@ from paragraph_ocr.document import Points as DocumentPoints
 from paragraph_ocr.errors import DeadlineExceeded, TooLarge
 from paragraph_ocr.io.imaging import DecodedPage, Source, decode_pages
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
+from paragraph_ocr.io.pdf_text import LayerLine
 from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.pipeline.blocks import find_blocks
@@ -35,6 +36,7 @@ from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
 from paragraph_ocr.pipeline.reading_order import reading_order
 from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with_square_pixels
+from paragraph_ocr.pipeline.text_layer import read_page
 
 # A line is looked at again if it should have been made narrower or wider than it was by more than this.
 CLOSE = (0.8, 1.1)
@@ -166,7 +168,7 @@ class PageReader:
         limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
         start = perf_counter()
         return self._read_each(
-            decode_pages(data, limits, first, options.pages),
+            decode_pages(data, limits, first, options.pages, options.takes_text),
             image,
             start,
             start + limits.max_seconds,
@@ -183,10 +185,10 @@ class PageReader:
         progress: Callable[[int, int, int], None] | None,
         options: ReadOptions,
     ) -> Generator[Page]:
-        for pixels, aspect, number in pages:
+        for pixels, aspect, number, text in pages:
             decode_ms = 1000 * (perf_counter() - start)
             tell = partial(progress, number) if progress else None
-            yield self.read_image(pixels, image, decode_ms, number, deadline, tell, aspect, options)
+            yield self.read_image(pixels, image, decode_ms, number, deadline, tell, aspect, options, text)
             start = perf_counter()
 
     def read_image(
@@ -199,6 +201,7 @@ class PageReader:
         progress: Progress | None = None,
         pixel_aspect: float = 1.0,
         options: ReadOptions = NO_OPTIONS,
+        text: Sequence[LayerLine] = (),
     ) -> Page:
         """The page in an upright grey image.
 
@@ -218,6 +221,8 @@ class PageReader:
         pixel_aspect : float
             How many times as tall as wide the image's pixels are.
         options : ReadOptions, optional
+        text : sequence of LayerLine, optional
+            Text that the page of a PDF carries itself; where it can be used, only the rest of the page is read.
 
         Raises
         ------
@@ -228,6 +233,14 @@ class PageReader:
         """
         start = perf_counter()
         _check(deadline)
+        if text:
+
+            def read_rest(rest: NDArray[np.uint8]) -> Page:
+                return self.read_image(rest, image, 0.0, number, deadline, progress, pixel_aspect, options)
+
+            made = read_page(self, pixels, text, image, number, read_rest, options)
+            total = made.timings_ms["total"] + decode_ms
+            return replace(made, timings_ms={**made.timings_ms, "decode": decode_ms, "total": total})
         height, width = pixels.shape
         pixels = even_light(dark_on_light_everywhere(with_square_pixels(pixels, pixel_aspect)))
         shown_height, shown_width = pixels.shape
@@ -285,12 +298,13 @@ class PageReader:
                 "total": decode_ms + 1000 * (end - start),
             },
             blocks=blocks,
-            style=self._style(lines, blocks, options),
+            style=self.text_style(lines, blocks, options),
             unreadable=not legible,
+            upright=options.upright,
         )
 
-    def _style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
-        """How the text of a page is written."""
+    def text_style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
+        """Return how the text of a page is written."""
         hyphens: tuple[int, ...] = ()
         if options.joined and lines:
             languages = self.recognizer.languages
