@@ -229,7 +229,7 @@ def test_sends_the_options_that_are_chosen(page: Page, service: Service) -> None
     page.get_by_text("Options", exact=True).click()
     expect(page.get_by_role("button", name="Read again")).to_be_hidden()
     page.get_by_label("Languages").fill(" de,en ")
-    page.get_by_label("Pages").fill("2-5,9")
+    page.get_by_label("Pages", exact=True).fill("2-5,9")
     page.get_by_label("Characters").select_option("A date")
     page.get_by_label("Join the lines of a paragraph").check()
     page.get_by_label("Mark doubtful words").check()
@@ -273,13 +273,13 @@ def test_reads_again_with_other_options(page: Page, service: Service) -> None:
 def test_an_option_without_such_a_value_is_not_sent(page: Page, service: Service, label: str, value: str) -> None:
     with_page(service)
     page.get_by_text("Options", exact=True).click()
-    page.get_by_label(label).fill(value)
+    page.get_by_label(label, exact=True).fill(value)
     page.get_by_text("Options", exact=True).click()
     page.locator("#file").set_input_files(png())
     # It is shown and focused, where it was folded away.
-    expect(page.get_by_label(label)).to_be_focused()
+    expect(page.get_by_label(label, exact=True)).to_be_focused()
     assert service.posted == []
-    page.get_by_label(label).fill("")
+    page.get_by_label(label, exact=True).fill("")
     give(page)
     assert len(service.posted) == 1
 
