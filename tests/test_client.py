@@ -173,6 +173,19 @@ def test_a_job_uploads_waits_and_loads_its_results(stack: Cloud, capsys: pytest.
 
 
 @pytest.mark.slow
+def test_a_job_heeds_its_options(stack: Cloud) -> None:
+    with served(app.handler) as gateway, Client(gateway.url) as client, working(stack):
+        document = client.read_job(tiff("a stone bridge", "the river bank"), pages="2", interval=0.1)
+    assert [(page.page, page.text) for page in document.pages] == [(2, "the river bank")]
+
+
+def test_lines_that_a_pdf_carries_say_so() -> None:
+    page = replace(PAGE, lines=(replace(PAGE.lines[0], source="pdf"),))
+    with lying(as_json(page.to_dict())) as server, quick(server) as client:
+        assert client.read(b"image").pages[0].lines[0].source == "pdf"
+
+
+@pytest.mark.slow
 def test_a_failed_job_tells_its_problem_and_one_without_a_worker_times_out(stack: Cloud) -> None:
     with served(app.handler) as gateway, Client(gateway.url) as client:
         job = client.submit(b"no image at all")

@@ -233,8 +233,11 @@ def test_sends_the_options_that_are_chosen(page: Page, service: Service) -> None
     page.get_by_label("Characters").select_option("A date")
     page.get_by_label("Join the lines of a paragraph").check()
     page.get_by_label("Mark doubtful words").check()
+    page.get_by_label("Read PDFs that have text of their own").check()
+    page.get_by_label("Turn pages of the PDF upright").check()
     give(page)
     expected = {"lang": "de,en", "pages": "2-5,9", "charset": "date", "lines": "joined", "mark": "true"}
+    expected |= {"text": "read", "upright": "true"}
     assert asked(service.posted[0]) == expected
     # The same are asked of the other formats, and of text too, which the page could not join itself.
     for form in ("text", "markdown"):

@@ -77,6 +77,8 @@ class Options(TypedDict, total=False):
     lines: Literal["kept", "joined"]
     mark: bool
     charset: str
+    text: Literal["auto", "read"]
+    upright: bool
 
 
 class Waiting(TypedDict, total=False):

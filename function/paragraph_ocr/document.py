@@ -316,6 +316,7 @@ class Page:
                         Word(_typed(word["text"], str), _number(word["confidence"]), _points(word["polygon"]))
                         for word in line["words"]
                     ),
+                    source=_typed(line.get("source", ""), str),
                 )
                 for line in found["lines"]
             ),
