@@ -73,6 +73,10 @@ def test_letters_that_are_painted_again_are_there_once() -> None:
     assert texts(b"".join(written("still all ill") for _ in range(1000))) == ["still all ill"]
     letters = b"".join(written(letter, x=x) for x, letter in ((50, "a"), (50.4, "a"), (56.7, "b"), (57.1, "b")))
     assert texts(letters) == ["ab"]
+    # PDFium itself leaves out a text that is the same and at the same place as the one before, but no other.
+    once = [Glyph(each, 50 + 20 * at, 50, 1.0, 0.0, 1.0, 19, 33) for at, each in enumerate("still")]
+    assert [line.text for line in group([*once, *(replace(each, x=each.x + 3) for each in once)])] == ["still"]
+    assert texts(b"BT /F 12 Tf 50 700 Td (bold) Tj 100 0 Td (x) Tj -99 0 Td (bold) Tj ET") == ["bold", "x"]
 
 
 @pytest.mark.parametrize(

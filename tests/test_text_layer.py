@@ -17,9 +17,11 @@ from PIL import Image
 from paragraph_ocr.document import Document, Page
 from paragraph_ocr.errors import TooLarge
 from paragraph_ocr.formats import render
+from paragraph_ocr.io.imaging import decode_pages
 from paragraph_ocr.io.limits import Limits
 from paragraph_ocr.pipeline.options import ReadOptions
 from paragraph_ocr.pipeline.reader import PageReader
+from paragraph_ocr.pipeline.text_layer import read_page
 
 TEXTS = ["Please send the parcel to", "the house by the river", "before the end of March"]
 SHOW = b"q 595 0 0 842 0 0 cm /I Do Q "
@@ -103,6 +105,16 @@ def test_a_scan_is_read_and_its_footer_is_there_once(reader: PageReader) -> None
     # A scan that lies upside down is read before what the program wrote below it.
     page = only_page(reader, text_pdf(SHOW + footer, image=sheet().rotate(180)))
     assert page.rotation == 180
+    assert told(page) == [*(("", text) for text in TEXTS), ("pdf", "Scanned with CamScanner")]
+
+
+def test_what_is_read_where_own_text_stands_is_not_given_twice(reader: PageReader) -> None:
+    data = text_pdf(SHOW + written("Scanned with CamScanner", x=400, y=20), image=sheet())
+    (decoded,) = decode_pages(data, text=True)
+    # As if nothing had been blotted out.
+    page = read_page(
+        reader, decoded.pixels, decoded.text, "a", 1, lambda _: reader.read_image(decoded.pixels, "a"), ReadOptions()
+    )
     assert told(page) == [*(("", text) for text in TEXTS), ("pdf", "Scanned with CamScanner")]
 
 
