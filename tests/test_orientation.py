@@ -80,3 +80,13 @@ def test_digits_are_tried_upside_down_however_surely_they_are_read(reader: PageR
     weighed = [weigh(page, reader.detector.find(page).lines, reader.recognizer, None) for page in (letters, digits)]
     assert weighed[0].upside_down == 0.0
     assert 0.0 < weighed[1].upside_down < weighed[1].upright
+
+
+def test_columns_of_single_digits_are_left_upright(reader: PageReader) -> None:
+    page = np.full((330, 1900), 250, np.uint8)
+    for left, digits in zip((20, 640, 1260), ("3805876", "2733849", "5824275"), strict=True):
+        for row, digit in enumerate(digits):
+            strip = np.asarray(draw_page([digit], size=32, width=60)[0])
+            part = page[10 + 44 * row : 10 + 44 * row + min(44, strip.shape[0]), left : left + strip.shape[1]]
+            part[:] = np.minimum(part, strip[: part.shape[0]])
+    assert find_upright(page, reader.detector, reader.recognizer).turn == 0

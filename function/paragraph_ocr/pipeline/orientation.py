@@ -14,8 +14,9 @@ from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import cut, frame
 from paragraph_ocr.pipeline.windows import densest_part
 
-# Lines that are read to tell which way up a page is.
-PROBES = 3
+# Lines that are read to tell which way up a page is, and how many at most if they are shorter than this many ascender
+# heights together: a column of digits has one a line.
+PROBES, MOST_PROBES, PROBES_LENGTH = 3, 12, 12.0
 # Columns of their strips that are enough for it: a dozen letters each.
 PROBE_COLUMNS = 320
 # So much more legible, 0 to 1, must lines be on a page turned by a quarter before it is taken for turned, where nothing
@@ -153,8 +154,10 @@ def weigh(
     columns : int, optional
         Of each strip, so many columns are read; all of them if None.
     """
-    lengths = [float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines]
-    longest = np.argsort(lengths)[-PROBES:].tolist()
+    lengths = np.array([float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines])
+    order = np.argsort(lengths)[::-1][:MOST_PROBES]
+    needed = max(PROBES, int(np.searchsorted(np.cumsum(lengths[order]), PROBES_LENGTH)) + 1)
+    longest = order[:needed][::-1].tolist()
     frames = [
         frame(lines[index].baseline, lines[index].ascender, lines[index].descender, recognizer.geometry)
         for index in longest
