@@ -44,8 +44,8 @@ def test_lists_are_read_the_way_up_they_are(reader: PageReader, kind: object, tu
 
 def test_an_upright_page_is_looked_at_once_and_a_little(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
     sides: list[int] = []
-    look = reader.detector.look
-    monkeypatch.setattr(reader.detector, "look", lambda page, side: (sides.append(side), look(page, side))[1])
+    look = reader.detector.detect
+    monkeypatch.setattr(reader.detector, "detect", lambda page, side: (sides.append(side), look(page, side))[1])
     image, _ = draw_page(["Please send the parcel to", "the house by the river", "before the end of March"] * 4)
     find_upright(np.asarray(image), reader.detector, reader.recognizer)
     size = reader.detector.size

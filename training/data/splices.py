@@ -49,7 +49,9 @@ def find_cuts(strips: list[Strip], recognizer: Recognizer) -> list[list[Cut]]:
     found: list[list[Cut]] = []
     for start in tqdm(range(0, len(strips), BATCH), desc="cuts", unit_scale=BATCH):
         part = strips[start : start + BATCH]
-        for strip, seen in zip(part, recognizer.look([_core(strip, recognizer) for strip in part]), strict=True):
+        for strip, seen in zip(
+            part, recognizer.log_probabilities([_core(strip, recognizer) for strip in part]), strict=True
+        ):
             characters = recognizer.read(seen)
             spaces = [index for index, character in enumerate(characters) if character.text == " "]
             words = "".join(character.text for character in characters).split(" ")

@@ -1,4 +1,4 @@
-"""Even out the light of a page and make its writing dark on light, everywhere."""
+"""Correct uneven illumination, and invert pages and parts of pages with light text on a dark background."""
 
 from __future__ import annotations
 
