@@ -167,3 +167,10 @@ def test_headings_of_columns_are_no_header() -> None:
     right = [text_line(420, 780, 90 + 30 * row) for row in range(8)]
     texts = ["a line of prose as long as its column"] * 16 + ["Ingredients", "Method"]
     assert ordered([*right, *left, *heads], texts) == [heads[0], *left, heads[1], *right]
+
+
+def test_the_last_row_of_four_columns_is_no_footer() -> None:
+    columns = [[text_line(20 + 400 * at, 380 + 400 * at, 60 + 30 * row) for row in range(5)] for at in range(4)]
+    lines = [line for row in zip(*columns, strict=True) for line in row]
+    texts = ["a line of prose as long as its column"] * len(lines)
+    assert ordered(lines, texts) == [line for column in columns for line in column]

@@ -129,13 +129,15 @@ def _header_and_footer(
     columns may be their headings.
     """
     left, right, _ = _parts(lines, indices, gutter)
-    pitch = max(float(np.median(np.diff(_levels(lines, part)))) for part in (left, right))
     ordered = sorted(indices, key=lambda index: _level(lines[index]))
-    steps = np.diff(_levels(lines, indices))
     # Lines beside each other are one row.
-    apart = np.flatnonzero(steps > min(lines[index].ascender for index in indices) / 2)
-    if len(apart) < 2:
+    row = float(np.median([lines[index].ascender for index in indices])) / 2
+    steps = np.diff(_levels(lines, indices))
+    apart = np.flatnonzero(steps > row)
+    pitches = [own[own > row] for own in (np.diff(_levels(lines, part)) for part in (left, right))]
+    if len(apart) < 2 or not all(len(own) for own in pitches):
         return [], []
+    pitch = max(float(np.median(own)) for own in pitches)
     first, last = ordered[: apart[0] + 1], ordered[apart[-1] + 1 :]
     numbered = any(texts[index].strip().isdigit() for index in first)
     header = first if numbered and steps[apart[0]] >= FOOTER_GAP * pitch else []
