@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -27,7 +28,16 @@ from paragraph_ocr.errors import (
 from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.io.imaging import Source
 from service import openapi
-from service.intake import IMAGE_TYPES, OCR_PARAMETERS, header, parse_image, parse_job, parse_options, parse_query
+from service.intake import (
+    IMAGE_TYPES,
+    JOB_PARAMETERS,
+    OCR_PARAMETERS,
+    header,
+    parse_image,
+    parse_job,
+    parse_options,
+    parse_query,
+)
 from service.negotiation import choose
 from service.runtime import deadline_of, load_reader, log_failure, log_rejection, logger, metrics, record_pages
 from service.settings import Settings
@@ -132,8 +142,10 @@ def post_job() -> Response[Any]:
     """Create a job for an image, or for an upload."""
     jobs = _jobs()
     event = app.current_event.raw_event
-    parse_query(event, ())
-    request = parse_job(event, SETTINGS.max_image_bytes, SETTINGS.allow_image_url)
+    query = parse_query(event, JOB_PARAMETERS)
+    # Refused here rather than by the worker.
+    parse_options(query, reader.languages_known)
+    request = replace(parse_job(event, SETTINGS.max_image_bytes, SETTINGS.allow_image_url), options=query)
     key = header(event, "idempotency-key")
     job = jobs.create_once(event, request, key, app.lambda_context) if key else jobs.create(event, request)
     return _answer(json.dumps(job).encode(), "application/json", 202, {"Location": job["watch"]})

@@ -11,6 +11,9 @@ const API = new URL("..", import.meta.url);
 // From which confidence on a line or a word counts as sure, and as fair.
 const SURE = 0.95;
 const FAIR = 0.85;
+// What is told of a page whose content is unreadable.
+const UNREADABLE =
+  "This is probably no text in Latin script, or too blurred: what was read is likely to be wrong.";
 // Seconds after which a cold start is the likely reason for waiting.
 const LONG = 6;
 
@@ -87,9 +90,29 @@ function take(files) {
 // ---- Reading it
 
 let reading = null;
+// The file that was given last.
+let given = null;
+
+$("options").addEventListener("submit", (event) => {
+  event.preventDefault();
+  read(async () => given);
+});
+
+/** What the options ask of reading, as the query of a request; null where one has no such value. */
+function queryOfOptions() {
+  if (!$("options").checkValidity()) {
+    $("choosing").open = true;
+    $("options").reportValidity();
+    return null;
+  }
+  const chosen = [...new FormData($("options"))].map(([name, value]) => [name, value.trim()]);
+  return chosen.filter(([, value]) => value);
+}
 
 /** Read the file that `source` promises, in place of whatever is being read. */
 async function read(source) {
+  const query = queryOfOptions();
+  if (!query) return;
   reading?.abort();
   const control = (reading = new AbortController());
   const { signal } = control;
@@ -97,12 +120,14 @@ async function read(source) {
   const progress = follow("Preparing");
   try {
     const file = await source(signal);
+    given = file;
+    $("again").hidden = false;
     const image = await decode(file);
     const sent = await fit(file, image);
     const body = new Blob([JSON.stringify({ image_base64: await dataUrl(sent), image_name: nameOf(sent) })]);
-    const json = await ask("json", body, signal, progress);
+    const json = await ask("json", body, signal, progress, query);
     signal.throwIfAborted();
-    present(nameOf(file), image, body, json, JSON.parse(await json.text()));
+    present(nameOf(file), image, body, json, JSON.parse(await json.text()), query);
   } catch (error) {
     if (control === reading) {
       if (signal.aborted || error.name === "AbortError") say("Cancelled");
@@ -178,9 +203,9 @@ const nameOf = (file) => [...file.name.replace(/[\p{C}\p{Z}]/gu, " ")].slice(-MA
 // ---- Asking the API
 
 /** The answer in a format, as a blob; asks for a key and tries again where the API wants one. */
-async function ask(format, body, signal, progress) {
+async function ask(format, body, signal, progress, query) {
   for (;;) {
-    const { status, blob } = await post(format, body, signal, progress);
+    const { status, blob } = await post(format, body, signal, progress, query);
     if (status === 200) return blob;
     const problem = await problemOf(status, blob);
     if (status !== 401 && status !== 403) throw problem;
@@ -190,11 +215,13 @@ async function ask(format, body, signal, progress) {
 }
 
 /** One request; XMLHttpRequest, since fetch does not tell how much has been sent. */
-function post(format, body, signal, progress) {
+function post(format, body, signal, progress, query) {
   signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", new URL(format === "json" ? "ocr" : `ocr?format=${format}`, API));
+    const url = new URL("ocr", API);
+    url.search = new URLSearchParams([...(format === "json" ? [] : [["format", format]]), ...query]);
+    request.open("POST", url);
     request.setRequestHeader("Accept", FORMATS[format].type);
     request.setRequestHeader("Content-Type", "application/json");
     const key = sessionStorage.getItem("api-key");
@@ -295,12 +322,14 @@ function show(problem) {
 
 let shown = null;
 
-function present(name, image, body, json, answer) {
+function present(name, image, body, json, answer, query) {
   const pages = answer.pages ?? [answer];
   const lines = pages.flatMap((page) => page.lines);
   const text = new Blob(lines.length ? [pages.map(textOf).join("\f")] : []);
   if (shown?.image) URL.revokeObjectURL(shown.image.src);
-  shown = { name, image, body, rendered: { json, text } };
+  // The API joins lines and marks words.
+  const plain = !query.some(([name]) => name === "lines" || name === "mark");
+  shown = { name, image, body, query, rendered: { json, ...(plain ? { text } : {}) } };
   const seconds = pages.reduce((sum, page) => sum + page.timings_ms.total, 0) / 1000;
   $("result-title").textContent = name;
   $("summary").textContent = [
@@ -314,7 +343,8 @@ function present(name, image, body, json, answer) {
   $("pages").replaceChildren(...pages.map((page, index) => pageOf(page, index === 0 ? image : null, pages.length > 1)));
   $("result").hidden = false;
   document.body.classList.add("done");
-  say(`Read ${count(lines.length, "line")}.`);
+  const unreadable = pages.filter((page) => page.content === "unreadable").length;
+  say(`Read ${count(lines.length, "line")}. ${unreadable ? UNREADABLE : ""}`.trim());
   $("result-title").focus();
 }
 
@@ -351,6 +381,7 @@ function pageOf(page, image, numbered) {
   const figure = make("figure", {}, make("div", { class: "sheet" }, ...(image ? [image] : []), drawing, caption));
   if (!image) figure.append(make("p", { class: "note" }, "This browser cannot show the page; its text is set in place."));
   const article = make("article", {}, figure, page.lines.length ? list : make("p", {}, "No text was found here."));
+  if (page.content === "unreadable") article.prepend(make("p", { class: "problem" }, UNREADABLE));
   if (numbered) article.prepend(make("h3", {}, `Page ${page.page}`));
   link(page, drawing, list, caption);
   return article;
@@ -431,8 +462,8 @@ $("format").addEventListener("change", () => {
 
 /** The result in the chosen format; the API is asked once for each. */
 function rendered(format) {
-  const { rendered: made, body } = shown;
-  made[format] ??= ask(format, body).catch((error) => {
+  const { rendered: made, body, query } = shown;
+  made[format] ??= ask(format, body, undefined, undefined, query).catch((error) => {
     delete made[format];
     throw error;
   });
