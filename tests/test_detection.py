@@ -182,7 +182,7 @@ def test_a_page_of_small_lines_below_tall_ones_is_not_looked_at_smaller(
         sides.append(side)
         return Detection(lines, False)
 
-    monkeypatch.setattr(Detector, "look", look)
+    monkeypatch.setattr(Detector, "detect", look)
     found, _ = Detector(InkModel(ascender=12)).find(page)
     assert len(found) == len(lines)
     assert sides == looks

@@ -83,6 +83,36 @@ def test_letters_and_tables_are_no_boxes() -> None:
     assert (found.check_boxes, found.combs, found.page) == ([], [], None)
 
 
+@pytest.mark.parametrize(("size", "stroke"), [(30, 0), (60, 0), (60, 3), (44, 2)])
+def test_round_capitals_of_any_size_are_no_boxes(size: int, stroke: int) -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 80, "Do you smoke?")]
+    heading = ImageFont.load_default(size)
+    draw.text((40, 200), "DOBRO ODER QUOD 0 O", 0, heading, anchor="ls", stroke_width=stroke)
+    lines.append(TextLine(np.array([[40, 200], [900, 200]], np.float32), 0.75 * size, 7, 0.9))
+    assert find(image, lines).check_boxes == []
+
+
+def test_round_boxes_are_found() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 80, "Do you smoke?"), written(draw, 350, 80, "Yes"), written(draw, 550, 80, "No")]
+    for left in (305, 505):
+        draw.ellipse((left, 52, left + 30, 82), outline=0, width=5)
+    draw.ellipse((514, 61, 526, 73), fill=0)
+    found = sorted(find(image, lines).check_boxes, key=lambda each: each.box)
+    assert [each.ticked for each in found] == [False, True]
+
+
+def test_the_corners_of_a_qr_code_are_no_boxes() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 350, 80, "Scan me")]
+    for left, top in ((250, 40), (300, 40), (250, 90)):
+        draw.rectangle((left, top, left + 27, top + 27), fill=0)
+        draw.rectangle((left + 4, top + 4, left + 23, top + 23), fill=255)
+        draw.rectangle((left + 8, top + 8, left + 19, top + 19), fill=0)
+    assert find(image, lines).check_boxes == []
+
+
 def test_a_comb_is_read_as_a_word_where_it_stands(reader: PageReader) -> None:
     image, draw = sheet()
     written(draw, 40, 138, "Surname")

@@ -53,3 +53,55 @@ def test_thin_writing_on_a_sheet_with_black_borders_is_not_taken_for_light_on_da
             page[row : row + 18, left : left + 2] = 120
     assert dark_on_light(page) is page
     assert np.array_equal(dark_on_light(255 - page), page)
+
+
+def cell(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], ground: int, ink: int, text: str) -> None:
+    draw.rectangle(box, fill=ground)
+    draw.text((box[0] + 12, (box[1] + box[3]) // 2), text, ink, ImageFont.load_default(22), anchor="lm")
+
+
+def levels(page: np.ndarray, box: tuple[int, int, int, int]) -> tuple[float, float]:
+    """The darkest and the usual grey level within a box."""
+    left, top, right, bottom = box
+    part = page[top + 4 : bottom - 4, left + 4 : right - 4]
+    return float(part.min()), float(np.median(part))
+
+
+def test_each_cell_of_a_row_is_settled_by_its_own_writing() -> None:
+    image = Image.new("L", (900, 600), 255)
+    draw = ImageDraw.Draw(image)
+    boxes = [(20 + 210 * place, 60, 226 + 210 * place, 104) for place in range(4)]
+    for box, (ground, ink) in zip(boxes, [(120, 0), (40, 255), (130, 10), (90, 250)], strict=True):
+        cell(draw, box, ground, ink, "Continue")
+    for row in range(6):
+        draw.text((60, 200 + 60 * row), "The old stone bridge over the river", 20, ImageFont.load_default(26))
+    page = dark_on_light_everywhere(np.asarray(image))
+    for box, ground in zip(boxes, (120, 255, 130, 255), strict=True):
+        darkest, usual = levels(page, box)
+        assert darkest < 60
+        assert abs(usual - ground) < 20
+
+
+def test_a_narrow_bar_and_one_that_touches_it_are_told_apart() -> None:
+    image = Image.new("L", (1000, 700), 255)
+    draw = ImageDraw.Draw(image)
+    head, below = (20, 60, 980, 90), (20, 91, 500, 140)
+    cell(draw, head, 20, 255, "Item")
+    cell(draw, below, 130, 0, "Oak shelf")
+    for row in range(6):
+        draw.text((60, 200 + 60 * row), "The old stone bridge over the river", 20, ImageFont.load_default(26))
+    page = dark_on_light_everywhere(np.asarray(image))
+    assert levels(page, head)[1] > 230
+    assert levels(page, head)[0] < 60
+    assert abs(levels(page, below)[1] - 130) < 10
+
+
+def test_a_light_page_with_little_but_banners_stays_light() -> None:
+    image = Image.new("L", (900, 1200), 255)
+    draw = ImageDraw.Draw(image)
+    boxes = [(0, 20 + 130 * row, 900, 120 + 130 * row) for row in range(3)]
+    for box in boxes:
+        cell(draw, box, 0, 255, "The old stone bridge over the river was closed")
+    page = dark_on_light_everywhere(np.asarray(image))
+    assert page[600:].min() == 255
+    assert all(levels(page, box)[1] > 230 for box in boxes)

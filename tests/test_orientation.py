@@ -44,8 +44,8 @@ def test_lists_are_read_the_way_up_they_are(reader: PageReader, kind: object, tu
 
 def test_an_upright_page_is_looked_at_once_and_a_little(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
     sides: list[int] = []
-    look = reader.detector.look
-    monkeypatch.setattr(reader.detector, "look", lambda page, side: (sides.append(side), look(page, side))[1])
+    look = reader.detector.detect
+    monkeypatch.setattr(reader.detector, "detect", lambda page, side: (sides.append(side), look(page, side))[1])
     image, _ = draw_page(["Please send the parcel to", "the house by the river", "before the end of March"] * 4)
     find_upright(np.asarray(image), reader.detector, reader.recognizer)
     size = reader.detector.size
@@ -80,3 +80,13 @@ def test_digits_are_tried_upside_down_however_surely_they_are_read(reader: PageR
     weighed = [weigh(page, reader.detector.find(page).lines, reader.recognizer, None) for page in (letters, digits)]
     assert weighed[0].upside_down == 0.0
     assert 0.0 < weighed[1].upside_down < weighed[1].upright
+
+
+def test_columns_of_single_digits_are_left_upright(reader: PageReader) -> None:
+    page = np.full((330, 1900), 250, np.uint8)
+    for left, digits in zip((20, 640, 1260), ("3805876", "2733849", "5824275"), strict=True):
+        for row, digit in enumerate(digits):
+            strip = np.asarray(draw_page([digit], size=32, width=60)[0])
+            part = page[10 + 44 * row : 10 + 44 * row + min(44, strip.shape[0]), left : left + strip.shape[1]]
+            part[:] = np.minimum(part, strip[: part.shape[0]])
+    assert find_upright(page, reader.detector, reader.recognizer).turn == 0

@@ -120,7 +120,7 @@ def test_small_letters_are_read_larger_and_their_words_are_as_tall_as_found(read
     # Letters that are small for their line, and such as are not.
     for ascender, descender in ((40, 18), (24, 9)):
         found = TextLine(np.array(drawn["baseline"], np.float32), ascender, descender, 1.0)
-        ((within, _),) = reader.look(np.asarray(image), [found])
+        ((within, _),) = reader.line_log_probabilities(np.asarray(image), [found])
         zooms.append(geometry.window * (ascender + descender) / (within.height * np.hypot(*within.downs[0])))
         (line,) = reader.read_lines(np.asarray(image), [found])
         assert line.text == "the house by the river"
@@ -419,8 +419,8 @@ def test_what_the_detector_doubts_and_nobody_can_read_is_left_out(
 def test_a_page_that_lies_on_no_side_is_read_as_it_lies(
     reader: PageReader, letter: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look, find = reader.detector.look, reader.detector.find
+    look, find = reader.detector.detect, reader.detector.find
     # As if the detector took every page for one that lies on its side.
-    monkeypatch.setattr(reader.detector, "look", lambda page, side: look(page, side)._replace(sideways=True))
+    monkeypatch.setattr(reader.detector, "detect", lambda page, side: look(page, side)._replace(sideways=True))
     monkeypatch.setattr(reader.detector, "find", lambda page: find(page)._replace(sideways=True))
     assert only_page(reader, LETTER.read_bytes(), "letter.jpg").text == letter.text

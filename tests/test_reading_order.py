@@ -148,3 +148,29 @@ def test_lines_that_wait_for_each_other_are_read_all_the_same() -> None:
 def test_a_short_line_right_above_one_on_the_left_comes_first() -> None:
     date, greeting = text_line(500, 700, 40), text_line(20, 200, 90)
     assert ordered([greeting, date]) == [date, greeting]
+
+
+def test_a_header_with_a_page_number_and_a_footer_are_read_around_columns() -> None:
+    header, number = text_line(20, 200, 20), text_line(760, 780, 20)
+    left = [text_line(20, 380, 90 + 30 * row) for row in range(8)]
+    right = [text_line(420, 780, 96 + 30 * row) for row in range(6)]
+    foot = [text_line(20, 60, 380), text_line(420, 560, 380)]
+    prose = "a line of prose as long as its column"
+    lines = [*right, *foot, *left, number, header]
+    texts = [prose] * 6 + ["54", "Travel"] + [prose] * 8 + ["17", "Letters"]
+    assert ordered(lines, texts) == [header, number, *left, *right, *foot]
+
+
+def test_headings_of_columns_are_no_header() -> None:
+    heads = [text_line(20, 200, 20), text_line(420, 560, 20)]
+    left = [text_line(20, 380, 90 + 30 * row) for row in range(8)]
+    right = [text_line(420, 780, 90 + 30 * row) for row in range(8)]
+    texts = ["a line of prose as long as its column"] * 16 + ["Ingredients", "Method"]
+    assert ordered([*right, *left, *heads], texts) == [heads[0], *left, heads[1], *right]
+
+
+def test_the_last_row_of_four_columns_is_no_footer() -> None:
+    columns = [[text_line(20 + 400 * at, 380 + 400 * at, 60 + 30 * row) for row in range(5)] for at in range(4)]
+    lines = [line for row in zip(*columns, strict=True) for line in row]
+    texts = ["a line of prose as long as its column"] * len(lines)
+    assert ordered(lines, texts) == [line for column in columns for line in column]

@@ -51,7 +51,9 @@ def find_cuts(strips: list[Strip], recognizer: Recognizer, greedy: bool = False)
     found: list[list[Cut]] = []
     for start in tqdm(range(0, len(strips), BATCH), desc="cuts", unit_scale=BATCH):
         part = strips[start : start + BATCH]
-        for strip, seen in zip(part, recognizer.look([_core(strip, recognizer) for strip in part]), strict=True):
+        for strip, seen in zip(
+            part, recognizer.log_probabilities([_core(strip, recognizer) for strip in part]), strict=True
+        ):
             characters = recognizer.best_path(seen) if greedy else recognizer.read(seen)
             spaces = [index for index, character in enumerate(characters) if character.text == " "]
             words = "".join(character.text for character in characters).split(" ")

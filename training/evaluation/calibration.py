@@ -59,7 +59,7 @@ def collect(pages: list[TruePage], reader: PageReader) -> Judged:
     for page in tqdm(pages, desc="pages"):
         lines = [line for line in page.lines if line.text and not line.struck]
         true = [TextLine(line.baseline, line.ascender, line.descender, 1.0) for line in lines]
-        for line, (_, seen) in zip(lines, reader.look(page.normalised(), true), strict=True):
+        for line, (_, seen) in zip(lines, reader.line_log_probabilities(page.normalised(), true), strict=True):
             characters = recognizer.read(seen)
             right = mark_right(line.text, "".join(character.text for character in characters))
             spaces = np.array([character.text == " " for character in characters], bool)

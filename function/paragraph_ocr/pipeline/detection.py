@@ -50,7 +50,7 @@ class TextLine:
 
 
 class Detection(NamedTuple):
-    """What a look at a page found: its lines, in no order, and whether it seems to lie on its side."""
+    """The lines of a page, in no order, and whether the detector predicts that the page lies on its side."""
 
     lines: list[TextLine]
     sideways: bool
@@ -157,7 +157,7 @@ def _baseline(
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How much of a page's detail the detector looks at, and what it takes for a line.
+    """The scales at which a page is searched, and the confidence from which lines are accepted.
 
     Attributes
     ----------
@@ -167,14 +167,14 @@ class SearchSettings:
     sure : float
         From this confidence of the detector on a line is kept however it is read.
     lines, ascender : float
-        A page with as many lines, whose ascenders are shorter than this in input pixels, is looked at again, enlarged.
+        A page with as many lines, whose ascenders are shorter than this in input pixels, is searched again, enlarged.
     enlargement : float
         How much larger the page is then.
     skew : float
-        Degrees by which lines may slope before they are looked for again on the page turned straight.
+        Degrees by which lines may slope before they are detected again on the page turned straight.
     tall : float
         Input pixels, ascender to descender. A page of which three quarters of the lines are taller, or which has none,
-        is looked at again, smaller: such is a word that was cut out, in which letters would fill the input.
+        is searched again, smaller: such is a word that was cut out, in which letters would fill the input.
     """
 
     confidence: float
@@ -206,7 +206,7 @@ class Detector:
         return self.model.input_shape[-1]
 
     def find(self, page: NDArray[np.uint8]) -> Detection:
-        """The lines of a page that is taken for upright, at the scale that suits its letters, in no order.
+        """Detect the lines of an upright page at the scale that suits its letters.
 
         Parameters
         ----------
@@ -215,7 +215,7 @@ class Detector:
         settings = self.settings
         page, shrunk = shrink(page)
         side = usual = input_side(page, self.size)
-        found, sideways = self.look(page, side)
+        found, sideways = self.detect(page, side)
         smaller_side = side
         near, scale = page, 1.0
         while smaller_side > max(self.model.card.grains) and (
@@ -224,16 +224,16 @@ class Detector:
             if smaller_side == side:
                 near, scale = shrink(page, side)
             smaller_side = round(smaller_side / (SMALLER if found else MUCH_SMALLER))
-            if smaller := self.look(near, smaller_side).lines:
+            if smaller := self.detect(near, smaller_side).lines:
                 found, side = [line.rescaled(1 / scale) for line in smaller], smaller_side
         slope = slope_of(found)
         back = np.eye(2, 3, dtype=np.float32)
         if abs(slope) > settings.skew and _turned_area(page.shape, slope) < LARGEST_TURNED:
             page, back = straighten(page, slope)
-            found = self.look(page, side).lines
+            found = self.detect(page, side).lines
         heights = [line.ascender * usual / max(page.shape) for line in found]
         if len(found) >= settings.lines and float(np.median(heights)) < settings.ascender:
-            found = self.look(page, round(settings.enlargement * usual)).lines
+            found = self.detect(page, round(settings.enlargement * usual)).lines
         return Detection(
             [replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]).rescaled(1 / shrunk) for line in found],
             sideways,
@@ -243,8 +243,8 @@ class Detector:
         """Whether what was found is a line, when it was read with such a confidence, 0 to 1."""
         return line.confidence >= self.settings.sure or line.confidence * read >= self.settings.confidence
 
-    def look(self, page: NDArray[np.uint8], side: int) -> Detection:
-        """What stands on a page shown with its longer side in so many pixels, through as many windows as that takes.
+    def detect(self, page: NDArray[np.uint8], side: int) -> Detection:
+        """Detect the lines of a page resized to a longer side of so many pixels, in overlapping windows if needed.
 
         Parameters
         ----------
@@ -260,9 +260,9 @@ class Detector:
         sideways = 0
         for top, *rows in windows(tall, size, stride):
             for left, *columns in windows(wide, size, stride):
-                seen, axes = self.model.run(ink[:, :, top : top + size, left : left + size])
+                output, axes = self.model.run(ink[:, :, top : top + size, left : left + size])
                 (low, high), (first, last) = rows, columns
-                maps[:, low:high, first:last] = seen[
+                maps[:, low:high, first:last] = output[
                     0, :, low - top // stride : high - top // stride, first - left // stride : last - left // stride
                 ]
                 sideways += 1 if axes[0, 1] > axes[0, 0] else -1

@@ -1,4 +1,4 @@
-"""Tell what is no text on this side of the sheet: bar codes, and writing that shows through from the back."""
+"""Detect lines that are no text of this side of the sheet: bar codes, and show-through of the back."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def _smaller(page: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _is_mirrored(strip: NDArray[np.uint8], recognizer: Recognizer) -> bool:
     """Whether a strip is read more surely mirrored than as it is."""
     means = []
-    for seen in recognizer.look([strip, np.ascontiguousarray(strip[:, ::-1])]):
-        read = [character.confidence for character in recognizer.best_path(seen) if character.text != " "]
+    for output in recognizer.log_probabilities([strip, np.ascontiguousarray(strip[:, ::-1])]):
+        read = [character.confidence for character in recognizer.best_path(output) if character.text != " "]
         means.append(float(np.mean(read)) if read else 0.0)
     return means[1] > means[0]
 

@@ -31,10 +31,18 @@ CHECK_BOX_SIDE = (0.55, 2.4)
 SQUARE = (0.75, 1.34)
 # Margin around a check box that must be blank, and the share of it that a tick may cover.
 MARGIN, OVERFLOW = 0.2, 0.15
+# Distance of the ink from the corners of a check box along their diagonals, as a share of its side; more for an O.
+ROUNDING = 0.09
+# A round box is no O if it is so nearly a circle, width over height, with such a margin and a label at such a distance.
+CIRCLE, CIRCLE_MARGIN, CIRCLE_OVERFLOW, CIRCLE_LABEL_GAP = (0.9, 1.1), 0.45, 0.02, 1.5
+# The solid square within a finder pattern of a QR code, as a share of the cell around it.
+FINDER = (0.5, 0.75)
 # Maximum distance of a check box to the line that is its label.
 LABEL_GAP = 3.0
 # Logistic function of the share of ink in a check box that gives the probability of a tick: midpoint and scale.
 TICKED, TICKED_STEP = 0.045, 0.012
+# Margins within a check box, square and round, that do not count for a tick, as shares of its height.
+INSET, ROUND_INSET = 0.12, 0.25
 MIN_CELLS = 3
 # Width over height of the cells of a comb, and the maximum relative difference of their widths.
 COMB_CELL, COMB_WIDTHS = (0.4, 1.7), 0.3
@@ -164,7 +172,10 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
         box = _scaled(outer, to_page)
         if not any(_labels(line, box, ascender) for line in lines):
             continue
-        share = float(mask[_inner(cell)].mean())
+        round_box = _is_round(mask, outer)
+        if round_box and not (_is_circle(mask, outer, unit) and any(_follows(line, box, ascender) for line in lines)):
+            continue
+        share = float(mask[_inner(cell, ROUND_INSET if round_box else INSET)].mean())
         ticked = 1.0 / (1.0 + np.exp(-(share - TICKED) / TICKED_STEP))
         check_boxes.append(CheckBox(box, ticked > 0.5, float(max(ticked, 1.0 - ticked))))
     found = [comb for row in combs if (comb := _comb(small, mask, row, to_page))]
@@ -300,12 +311,60 @@ def _is_check_box(mask: Grey, cell: Box, outer: Box, unit: float) -> bool:
     ):
         return False
     margin = max(2, round(MARGIN * unit))
-    left, top, right, bottom = (round(value) for value in outer)
-    if inside < 0.5 or min(left, top) < margin:
+    if inside < 0.5 or min(round(outer[0]), round(outer[1])) < margin:
         return False
-    whole = mask[top - margin : bottom + margin, left - margin : right + margin]
+    return _is_clear(mask, outer, margin) and not _is_finder_pattern(mask[_inner(cell, INSET)])
+
+
+def _is_clear(mask: Grey, outer: Box, margin: int, overflow: float = OVERFLOW) -> bool:
+    """Return whether the margin around a box is blank but for what a tick may cover."""
+    left, top, right, bottom = (round(value) for value in outer)
+    whole = mask[max(top - margin, 0) : bottom + margin, max(left - margin, 0) : right + margin]
     around = int(whole.sum()) - int(mask[top:bottom, left:right].sum())
-    return around <= OVERFLOW * (whole.size - (bottom - top) * (right - left))
+    return around <= overflow * (whole.size - (bottom - top) * (right - left))
+
+
+def _is_finder_pattern(inside: Grey) -> bool:
+    """Return whether a cell holds nothing but a solid square in its middle, as the corners of a QR code do."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows):
+        return False
+    part = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    shares = [own / whole for own, whole in zip(part.shape, inside.shape, strict=True)]
+    centred = all(
+        abs(own[0] + own[-1] + 1 - whole) <= 0.2 * whole
+        for own, whole in zip((rows, columns), inside.shape, strict=True)
+    )
+    return centred and part.mean() > 0.95 and FINDER[0] <= min(shares) and max(shares) <= FINDER[1]
+
+
+def _is_round(mask: Grey, outer: Box) -> bool:
+    left, top, right, bottom = (round(value) for value in outer)
+    return _rounding(mask[top:bottom, left:right]) > max(ROUNDING * (bottom - top), 1.5)
+
+
+def _is_circle(mask: Grey, outer: Box, unit: float) -> bool:
+    shape = (outer[2] - outer[0]) / (outer[3] - outer[1])
+    return CIRCLE[0] <= shape <= CIRCLE[1] and _is_clear(mask, outer, round(CIRCLE_MARGIN * unit), CIRCLE_OVERFLOW)
+
+
+def _follows(line: TextLine, box: Box, ascender: float) -> bool:
+    """Return whether text goes on to the right of a box, on a line that begins there or before it."""
+    left, right = float(line.baseline[0, 0]), float(line.baseline[-1, 0])
+    return (
+        _labels(line, box, ascender)
+        and left <= box[2] + CIRCLE_LABEL_GAP * ascender
+        and right >= box[2] + CIRCLE_LABEL_GAP * ascender
+    )
+
+
+def _rounding(part: Grey) -> float:
+    """Return the steps from the corners of a box along the diagonals to its ink; of the corners the second roundest."""
+    side = min(part.shape)
+    steps = np.arange(side // 2 + 1)
+    corners = (part, part[:, ::-1], part[::-1], part[::-1, ::-1])
+    inked = [np.flatnonzero(corner[steps, steps]) for corner in corners]
+    return float(sorted(rows[0] if len(rows) else side for rows in inked)[2])
 
 
 def _labels(line: TextLine, box: Box, ascender: float) -> bool:
@@ -379,9 +438,9 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float])
     )
 
 
-def _inner(cell: Box) -> tuple[slice, slice]:
-    """Return the pixels of a cell that are not near its walls."""
-    margin = max(2, round(0.12 * (cell[3] - cell[1])))
+def _inner(cell: Box, inset: float) -> tuple[slice, slice]:
+    """Return the pixels of a cell but for a margin, of which `inset` is the share of its height."""
+    margin = max(2, round(inset * (cell[3] - cell[1])))
     left, top, right, bottom = (round(value) for value in cell)
     return slice(top + margin, max(bottom - margin, top + margin + 1)), slice(
         left + margin, max(right - margin, left + margin + 1)

@@ -1,4 +1,4 @@
-"""The connected components of a page's ink, and how tall its letters are: what is there whether or not it was found."""
+"""Find the connected components of a page\'s ink and estimate the height of its letters."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Even out the light of a page and make its writing dark on light, everywhere."""
+"""Correct uneven illumination, and invert pages and parts of pages with light text on a dark background."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -18,17 +20,34 @@ PART_WINDOW = 17
 PART_CONTRAST = 40
 # Of a part, the share that writing may cover.
 LEAST_WRITING, MOST_WRITING = 0.01, 0.4
+# The same for bars of one level, which may be wide and hold one word.
+LEAST_ON_BAR, MOST_ON_BAR = 0.001, 0.3
+# Pixels of a page's longer side at which bars of one line, such as the head of a table, are told.
+BAR_SIDE = 1280
+# Of these pixels: the least width and height of a bar, the largest letters on it, their widest straight stroke, and
+# the square of which the median is the background.
+BAR_WIDTH, BAR_HEIGHT, BAR_LETTERS, BAR_STROKE, BAR_WINDOW = 31, 9, 120, 12, 31
+# Letters but for straight strokes fill less of their bounds than this.
+BAR_FULL = 0.85
+# A bar is dark along its whole edge and in most of its area, and letters on it are narrower than this share of it;
+# the paper around dark letters in a cell with rules is as wide as the cell.
+BAR_EDGE, BAR_FILL, BAR_LETTER = 0.9, 0.6, 0.5
+# Grey levels by which bars are darker than paper, and by which their background varies.
+BAR_CONTRASTS, BAR_SHADING = (160, 100, PART_CONTRAST), 24
+# The share of a column's height in a bar that a gap between two cells fills.
+CELL_GAP = 0.8
+LIGHT_ON_DARK, DARK_ON_DARK = 1, 2
 
 Grey = NDArray[np.uint8]
 
 
-def _shrunk(page: Grey, side: int) -> Grey:
+def _shrunk(page: Grey, side: int, method: int = cv2.INTER_AREA) -> Grey:
     """A page with at most so many pixels on its longer side; of a large one, not every row and column counts."""
     step = max(1, max(page.shape) // (2 * side))
     part = page[::step, ::step]
     scale = min(1.0, side / max(part.shape))
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
-    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(part, size, interpolation=method), np.uint8)
 
 
 def dark_on_light(page: Grey) -> Grey:
@@ -42,10 +61,19 @@ def dark_on_light(page: Grey) -> Grey:
     """
     small = _shrunk(page, 512)
     # Edges of a sheet or a shadow are none of a median, but wide strokes are their own.
-    difference = small.astype(np.float32) - cv2.medianBlur(small, PART_WINDOW)
+    ground = np.asarray(cv2.medianBlur(small, PART_WINDOW), np.uint8)
+    difference = small.astype(np.float32) - ground
     if float((np.abs(difference) > PART_CONTRAST / 2).mean()) < LEAST_WRITING / 2:
         blurred = cv2.blur(small.astype(np.float32), (31, 31), borderType=cv2.BORDER_REPLICATE)
         difference = small.astype(np.float32) - blurred
+    # Where most of the page is light paper, the writing on it counts, not that on banners.
+    low, high = np.percentile(ground, (5, 95))
+    if high - low > 2 * PART_CONTRAST:
+        for level in (high - PART_CONTRAST, (low + high) / 2):
+            light = ground > level
+            if light.mean() > 0.5:
+                difference = difference[cv2.erode(light.view(np.uint8), np.ones((3, 3), np.uint8)) > 0]
+                break
     # The third moment: many pixels a little above the background and few far below it are dark strokes on light paper.
     return page if float((difference**3).mean()) <= 0 else np.asarray(255 - page, np.uint8)
 
@@ -96,7 +124,44 @@ def dark_on_light_everywhere(page: Grey) -> Grey:
     small = _shrunk(page, PART_SIDE)
     background = np.asarray(cv2.medianBlur(small, PART_WINDOW), np.uint8)
     paper = int(np.percentile(background, 90))
-    dark = (background < paper - PART_CONTRAST).astype(np.uint8)
+    large = _shrunk(page, BAR_SIDE, cv2.INTER_LINEAR)
+    polarity, ground = _bars(large, paper)
+    inverted = _dark_parts(small, background, paper, polarity, ground)
+    if not inverted.any():
+        return page
+    size = page.shape[::-1]
+    where = cv2.resize(inverted, size, interpolation=cv2.INTER_NEAREST).view(bool)
+    levels = cv2.resize(ground, size, interpolation=cv2.INTER_LINEAR)
+    # Lighter than the background by all that it can be becomes black, whatever the background is.
+    gain = np.asarray(paper / np.maximum(255 - np.arange(256), 60), np.float32)
+    lighter = cv2.subtract(page, levels)
+    negative = paper - np.minimum(lighter * gain[levels], paper)
+    result = page.copy()
+    result[where] = negative[where].astype(np.uint8)
+    return result
+
+
+def _dark_parts(small: Grey, background: Grey, paper: int, polarity: Grey, ground: Grey) -> Grey:
+    """Mark where writing is light on dark in what is dark on a page.
+
+    Parameters
+    ----------
+    small, background : uint8 (h, w)
+        The page with a longer side of `PART_SIDE`, and its median.
+    paper : int
+        Grey level of the page's paper.
+    polarity, ground : uint8 (H, W)
+        As `_bars` returns them. Where the polarity is unknown, the background is set in the latter.
+
+    Returns
+    -------
+    uint8 (H, W)
+        1 where writing is light on dark, else 0.
+    """
+    size = polarity.shape[::-1]
+    known = cv2.resize(polarity, small.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    near = np.asarray(cv2.dilate(known, np.ones((5, 5), np.uint8)) > 0)
+    dark = ((background < paper - PART_CONTRAST) & ~near).view(np.uint8)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(dark, connectivity=4)
     inner = cv2.erode(dark, np.ones((3, 3), np.uint8)) > 0
     inverted = np.zeros(count, np.uint8)
@@ -107,34 +172,124 @@ def dark_on_light_everywhere(page: Grey) -> Grey:
         around = np.s_[top : top + height, left : left + width]
         within = (labels[around] == part) & inner[around]
         inverted[part] = _is_light_on_dark(small[around], background[around], within)
-    if not inverted.any():
-        return page
-    size = page.shape[::-1]
-    where = cv2.resize(inverted[labels], size, interpolation=cv2.INTER_NEAREST).view(bool)
-    ground = cv2.resize(background, size, interpolation=cv2.INTER_LINEAR)
-    # Lighter than the background by all that it can be becomes black, whatever the background is.
-    levels = np.arange(256)
-    gain = np.asarray(paper / np.maximum(255 - levels, 60), np.float32)
-    lighter = cv2.subtract(page, ground)
-    negative = paper - np.minimum(lighter * gain[ground], paper)
-    result = page.copy()
-    result[where] = negative[where].astype(np.uint8)
-    return result
+    if not inverted.any() and not polarity.any():
+        return polarity
+    marked = np.asarray(cv2.resize(inverted[labels], size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    marked[polarity > 0] = polarity[polarity > 0] == LIGHT_ON_DARK
+    rest = polarity != LIGHT_ON_DARK
+    ground[rest] = cv2.resize(background, size, interpolation=cv2.INTER_LINEAR)[rest]
+    return marked
 
 
-def _is_light_on_dark(part: Grey, background: Grey, within: NDArray[np.bool_]) -> bool:
+def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
+    """Find the dark bars and cells of a page, and whether writing on each is light or dark.
+
+    A bar is filled but for strokes, and dark all along its edge, which a line of dark writing is not. Straight light
+    gaps part the cells of a bar.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+    paper : int
+        Grey level of the page's paper.
+
+    Returns
+    -------
+    polarity : uint8 (H, W)
+        `LIGHT_ON_DARK` or `DARK_ON_DARK` on bars with such writing, elsewhere 0.
+    ground : uint8 (H, W)
+        The grey level of what is behind the writing on bars.
+    """
+    polarity, ground = np.zeros(page.shape, np.uint8), np.zeros(page.shape, np.uint8)
+    # Above and below its writing a bar is of one level from end to end.
+    dark = (page < paper - PART_CONTRAST).view(np.uint8)
+    if not cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((3, BAR_WIDTH), np.uint8)).any():
+        return polarity, ground
+    kernel = np.ones((BAR_HEIGHT, BAR_WIDTH), np.uint8)
+    # The darkest first: bars may touch others that are less dark.
+    for contrast in BAR_CONTRASTS:
+        dark = ((page < paper - contrast) & (polarity == 0)).view(np.uint8)
+        filled = np.asarray(cv2.morphologyEx(_with_letters(dark), cv2.MORPH_OPEN, kernel), np.uint8)
+        for left, top, right, bottom, own in _filled_parts(filled, dark):
+            around = np.s_[top:bottom, left:right]
+            _settle_bar(page[around], dark[around], own, polarity[around], ground[around])
+    return polarity, ground
+
+
+def _settle_bar(page: Grey, dark: Grey, own: Grey, polarity: Grey, ground: Grey) -> None:
+    """Set the polarity and the background of a part of a page where `own` is 1, if that is a bar."""
+    inner = cv2.erode(own, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    if own.sum() < BAR_HEIGHT * BAR_WIDTH or dark[own > 0].mean() < BAR_FILL:
+        return
+    if dark[(own > 0) & (inner == 0)].mean() < BAR_EDGE:
+        return
+    letters = cv2.connectedComponentsWithStats(own & (1 - dark), connectivity=4)[2][1:]
+    if len(letters) and letters[:, cv2.CC_STAT_WIDTH].max() > BAR_LETTER * own.shape[1]:
+        return
+    level = int(np.median(page[(own > 0) & (dark > 0)]))
+    # Light that falls off along the bar is no writing on it.
+    local = np.asarray(cv2.medianBlur(np.where(own > 0, page, np.uint8(level)), BAR_WINDOW), np.uint8)
+    local = np.clip(local, max(level - BAR_SHADING, 0), min(level + BAR_SHADING, 255))
+    if _is_light_on_dark(page, local, inner > 0, (LEAST_ON_BAR, MOST_ON_BAR)):
+        polarity[own > 0] = LIGHT_ON_DARK
+        ground[own > 0] = local[own > 0]
+    elif _is_light_on_dark(255 - page, 255 - local, inner > 0, (LEAST_ON_BAR, MOST_ON_BAR)):
+        polarity[own > 0] = DARK_ON_DARK
+
+
+def _with_letters(dark: Grey) -> Grey:
+    """The dark pixels of a page and what is light, enclosed by them and no larger than letters."""
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(1 - dark, connectivity=4)
+    _, _, width, height, area = boxes.T
+    # Cells between rules fill their bounds; so do only slim letters.
+    letters = (np.maximum(width, height) <= BAR_LETTERS) & (
+        (area < BAR_FULL * width * height) | (np.minimum(width, height) <= BAR_STROKE)
+    )
+    letters[0] = False
+    return np.asarray(dark | letters[labels].view(np.uint8))
+
+
+def _filled_parts(filled: Grey, dark: Grey) -> Iterator[tuple[int, int, int, int, Grey]]:
+    """Bounds and mask of each component of an image, parted where rows or columns of it are light from end to end."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(filled, connectivity=4)
+    for part in range(1, count):
+        left, top, width, height, _ = boxes[part].tolist()
+        own = (labels[top : top + height, left : left + width] == part).view(np.uint8)
+        light = own & (1 - dark[top : top + height, left : left + width])
+        for upper, lower in _between_gaps(own, light, 1, BAR_HEIGHT):
+            rows = np.s_[upper:lower]
+            for start, end in _between_gaps(own[rows], light[rows], 0, BAR_WIDTH // 2):
+                yield left + start, top + upper, left + end, top + lower, own[rows, start:end]
+
+
+def _between_gaps(own: Grey, light: Grey, axis: int, least: int) -> list[tuple[int, int]]:
+    """The runs of at least so many rows or columns of a component that are not light from end to end."""
+    gaps = light.sum(axis=axis) > CELL_GAP * own.sum(axis=axis)
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], gaps, [True]]).astype(np.int8)))
+    runs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    return [(start, end) for start, end in runs if end - start >= least]
+
+
+def _is_light_on_dark(
+    part: Grey,
+    background: Grey,
+    within: NDArray[np.bool_],
+    shares: tuple[float, float] = (LEAST_WRITING, MOST_WRITING),
+) -> bool:
     """Whether strokes in part of a picture are lighter than what surrounds them, and there are any.
 
     Parameters
     ----------
     part, background : uint8 (H, W)
     within : bool (H, W)
+    shares : tuple of float
+        The least and the greatest share of it that such strokes cover.
     """
     if within.sum() < 100:
         return False
     difference = (part.astype(np.float32) - background)[within]
     lighter, darker = float((difference > PART_CONTRAST).mean()), float((difference < -PART_CONTRAST).mean())
-    return bool(LEAST_WRITING < lighter < MOST_WRITING and lighter > 4 * darker and (difference**3).mean() > 0)
+    return bool(shares[0] < lighter < shares[1] and lighter > 4 * darker and (difference**3).mean() > 0)
 
 
 def strip_dark_on_light(strip: Grey) -> Grey:

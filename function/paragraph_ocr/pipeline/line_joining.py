@@ -19,7 +19,7 @@ from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import SMALLEST, Ink, find_ink, letter_height
 from paragraph_ocr.pipeline.rectification import Points
 
-# Ascenders have about so many pixels where the ink is looked at.
+# Ascenders have about so many pixels where the ink is analysed.
 ASCENDER = 16.0
 # In ascender heights: the widest gap between words of a line, the widest shape that a line goes on behind, how far
 # pieces of a line lie above each other, and the gap between two pieces that are one line with nothing between.
@@ -74,14 +74,14 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
         return CompleteLines(lines, [], ink)
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
     cover = _cover(ink, pieces)
-    loose = ~cover & (ink.area >= SMALLEST)
-    _join(pieces, ink, loose)
+    unassigned = ~cover & (ink.area >= SMALLEST)
+    _join(pieces, ink, unassigned)
     whole = [piece for piece in pieces if piece.alive]
     # Letters of a line turned by a quarter may have been found as lines of one letter.
     single = [piece for piece in whole if _length(piece.line.baseline) < SINGLE * ascender * ink.scale]
-    upright = _upright_boxes(ink, loose, _cover(ink, single), ascender * ink.scale)
+    upright = _upright_boxes(ink, unassigned, _cover(ink, single), ascender * ink.scale)
     whole = [piece for piece in whole if piece not in single or not any(_is_within(piece, box) for box in upright)]
-    more = _loose_lines(ink, loose, whole, ascender * ink.scale)
+    more = _unassigned_lines(ink, unassigned, whole, ascender * ink.scale)
     return CompleteLines(
         [piece.found or piece.line.rescaled(1 / ink.scale) for piece in whole]
         + [line.rescaled(1 / ink.scale) for line in more],
@@ -186,8 +186,8 @@ def _cover(ink: Ink, pieces: list[_Piece]) -> NDArray[np.bool_]:
     return np.asarray(within >= COVERED * ink.area)
 
 
-def _join(pieces: list[_Piece], ink: Ink, loose: NDArray[np.bool_]) -> None:
-    """Let pieces grow into loose letters and into each other; letters that are taken are no longer loose."""
+def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None:
+    """Let pieces grow into unassigned letters and into each other; letters that are taken are no longer unassigned."""
     centre_y = (ink.top + ink.bottom) / 2
     usual = float(np.median([piece.line.ascender for piece in pieces])) if pieces else 0.0
     order = sorted(range(len(pieces)), key=lambda index: (pieces[index].left, pieces[index].right))
@@ -195,7 +195,7 @@ def _join(pieces: list[_Piece], ink: Ink, loose: NDArray[np.bool_]) -> None:
         for index in order if side == 1 else reversed(order):
             piece = pieces[index]
             if piece.alive:
-                _grow(piece, side, pieces, ink, loose, centre_y, usual)
+                _grow(piece, side, pieces, ink, unassigned, centre_y, usual)
 
 
 def _grow(
@@ -203,7 +203,7 @@ def _grow(
     side: int,
     pieces: list[_Piece],
     ink: Ink,
-    loose: NDArray[np.bool_],
+    unassigned: NDArray[np.bool_],
     centre_y: NDArray[np.float64],
     usual: float,
 ) -> None:
@@ -216,7 +216,7 @@ def _grow(
         reach = (WORD_GAP + SHAPE) * ascender
         near, far = (ink.left, ink.right) if side else (ink.right, ink.left)
         # Slopes are small over such a distance.
-        candidates = loose & (sign * (far - end) > 0.15 * ascender) & (sign * (near - end) < reach)
+        candidates = unassigned & (sign * (far - end) > 0.15 * ascender) & (sign * (near - end) < reach)
         candidates &= (ink.height <= TALLEST_LETTER * ascender) & (ink.width <= 12 * ascender)
         # Pieces of upright rules are no letters.
         candidates &= (ink.height <= 1.1 * ascender) | (ink.width > 0.25 * ink.height)
@@ -248,15 +248,17 @@ def _grow(
         clear, _ = _gap(piece, ink, end, float(near[letter]), usual)
         if clear > WORD_GAP * ascender:
             return
-        loose[letter] = False
+        unassigned[letter] = False
         piece.taken[side] += float(ink.width[letter])
         piece.reach(float(far[letter]), side)
         # Points and accents above and below it are part of it.
         beside = (
-            loose & (ink.left >= min(near[letter], far[letter])) & (ink.right <= max(near[letter], far[letter]) + 1)
+            unassigned
+            & (ink.left >= min(near[letter], far[letter]))
+            & (ink.right <= max(near[letter], far[letter]) + 1)
         )
         beside &= np.abs(centre_y - level) < 1.6 * ascender
-        loose[beside & (ink.height < 0.5 * ascender)] = False
+        unassigned[beside & (ink.height < 0.5 * ascender)] = False
 
 
 def _join_left(piece: _Piece, other: _Piece) -> None:
@@ -302,20 +304,20 @@ def _is_within(piece: _Piece, box: Box) -> bool:
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
-def _upright_boxes(ink: Ink, loose: NDArray[np.bool_], single: NDArray[np.bool_], ascender: float) -> list[Box]:
-    """Boxes of letters that stand so close above each other that they are a line turned by a quarter; no longer loose.
+def _upright_boxes(ink: Ink, unassigned: NDArray[np.bool_], single: NDArray[np.bool_], ascender: float) -> list[Box]:
+    """Boxes of letters so close above each other that they are a line turned by a quarter; no longer unassigned.
 
     Letters of lines that stand above each other are farther apart than those of a line are, by more where they are
     `single`, which were found as lines of their own.
     """
     width, height = ink.width, ink.height
-    letters = (loose | single) & (width >= 0.3 * ascender) & (width <= 2.2 * ascender) & (height <= 4 * ascender)
+    letters = (unassigned | single) & (width >= 0.3 * ascender) & (width <= 2.2 * ascender) & (height <= 4 * ascender)
     columns: list[list[int]] = []
     for index in sorted(np.flatnonzero(letters), key=lambda index: ink.top[index]):
         for column in reversed(columns):
             left, right = ink.left[column].min(), ink.right[column].max()
             overlap = min(right, ink.right[index]) - max(left, ink.left[index])
-            gap = UPRIGHT_GAP if loose[index] else SINGLE_GAP
+            gap = UPRIGHT_GAP if unassigned[index] else SINGLE_GAP
             if ink.top[index] - ink.bottom[column].max() <= gap * (right - left) and overlap > 0.5 * width[index]:
                 column.append(int(index))
                 break
@@ -328,7 +330,7 @@ def _upright_boxes(ink: Ink, loose: NDArray[np.bool_], single: NDArray[np.bool_]
         if len(column) < FEWEST_UPRIGHT or bottom - top < LEAST_UPRIGHT * (right - left):
             continue
         boxes.append([left, top, right, bottom])
-        loose[(ink.left >= left) & (ink.right <= right) & (ink.top >= top) & (ink.bottom <= bottom)] = False
+        unassigned[(ink.left >= left) & (ink.right <= right) & (ink.top >= top) & (ink.bottom <= bottom)] = False
     # What stands apart by as much as words do is one line.
     joined: list[list[float]] = []
     for left, top, right, bottom in sorted(boxes, key=lambda box: box[1]):
@@ -342,13 +344,13 @@ def _upright_boxes(ink: Ink, loose: NDArray[np.bool_], single: NDArray[np.bool_]
     return [(left, top, right, bottom) for left, top, right, bottom in joined]
 
 
-def _loose_lines(ink: Ink, loose: NDArray[np.bool_], pieces: list[_Piece], ascender: float) -> list[TextLine]:
+def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Piece], ascender: float) -> list[TextLine]:
     """Lines of the letters that belong to none: rows of them, or one that stands alone."""
     heights = [piece.line.ascender for piece in pieces]
     low, high = (0.55 * min(heights), 1.5 * max(heights)) if heights else (0.5 * ascender, 2 * ascender)
     width, height = ink.width, ink.height
     fill = ink.area / np.maximum(width * height, 1)
-    letters = loose & (height >= max(low, 6)) & (height <= high) & (width <= 3 * height) & (fill > 0.12)
+    letters = unassigned & (height >= max(low, 6)) & (height <= high) & (width <= 3 * height) & (fill > 0.12)
     # What fills its box is a blot or a bullet, or, if it is slim, a 1 or an l.
     letters &= (fill < 0.85) | (width < 0.5 * height)
     indices = sorted(np.flatnonzero(letters), key=lambda index: ink.left[index])

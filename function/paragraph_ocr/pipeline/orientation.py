@@ -14,8 +14,9 @@ from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import cut, frame
 from paragraph_ocr.pipeline.windows import densest_part
 
-# Lines that are read to tell which way up a page is.
-PROBES = 3
+# Lines that are read to tell which way up a page is, and how many at most if they are shorter than this many ascender
+# heights together: a column of digits has one a line.
+PROBES, MOST_PROBES, PROBES_LENGTH = 3, 12, 12.0
 # Columns of their strips that are enough for it: a dozen letters each.
 PROBE_COLUMNS = 320
 # So much more legible, 0 to 1, must lines be on a page turned by a quarter before it is taken for turned, where nothing
@@ -23,14 +24,14 @@ PROBE_COLUMNS = 320
 TURNED_GAIN = 0.2
 # So much more legible must lines be upside down: what cannot be read either way stays as it is.
 UPSIDE_DOWN_GAIN = 0.05
-# A page that is read less legibly than this is tried turned by a quarter, whatever it looks like.
+# A page that is read less legibly than this is tried turned by a quarter, whatever the detector says.
 DOUBTFUL = 0.7
-# Characters that are too few to compare; the page is then looked at in full.
+# Characters that are too few to compare; the page is then searched at full size.
 FEW_CHARACTERS = 10
 # As if so many characters more had been read with such a confidence: few characters prove little.
 PRIOR_CHARACTERS, PRIOR_CONFIDENCE = 3.0, 0.4
 
-# What the recogniser saw of lines, by their place in a list of lines.
+# Log probabilities of lines, float32 (T, C), by their index in a list of lines.
 Readings = dict[int, NDArray[np.float32]]
 
 
@@ -45,7 +46,7 @@ class UprightPage:
     lines : list of TextLine
         On that page, in no order.
     readings : dict
-        What the recogniser saw of some of them.
+        Log probabilities of some of them.
     """
 
     turn: int
@@ -85,15 +86,15 @@ def find_upright(
     sample = densest_part(page)
     # A sixteenth of the work suspects most pages that lie on their side, and a quarter makes sure.
     turn, compared = 0, False
-    if detector.look(sample, detector.size // 4).sideways:
-        lines, sideways = detector.look(sample, detector.size // 2)
+    if detector.detect(sample, detector.size // 4).sideways:
+        lines, sideways = detector.detect(sample, detector.size // 2)
         if sideways:
             turn, compared = _most_legible_turn(sample, lines, detector, recognizer), True
     check()
     found, sideways = detector.find(np.rot90(page, turn))
     check()
     if not compared and (sideways or not found):
-        other = _most_legible_turn(sample, detector.look(sample, detector.size // 2).lines, detector, recognizer)
+        other = _most_legible_turn(sample, detector.detect(sample, detector.size // 2).lines, detector, recognizer)
         compared = bool(found)
         if other:
             check()
@@ -105,7 +106,7 @@ def find_upright(
     if not compared and found and evidence.best < DOUBTFUL:
         across = np.rot90(sample)
         few = len(found) <= PROBES
-        lines = detector.find(across).lines if few else detector.look(across, detector.size // 2).lines
+        lines = detector.find(across).lines if few else detector.detect(across, detector.size // 2).lines
         ways = weigh(across, lines, recognizer)
         if ways.best > evidence.best + TURNED_GAIN:
             turn = 1 if ways.upright >= ways.upside_down else 3
@@ -125,7 +126,7 @@ def _most_legible_turn(
     """The quarters anticlockwise by which a page is read best, of which `lines` were found as it is, half as large."""
     across = np.rot90(page)
     as_it_is = weigh(page, lines, recognizer)
-    turned = weigh(across, detector.look(across, detector.size // 2).lines, recognizer)
+    turned = weigh(across, detector.detect(across, detector.size // 2).lines, recognizer)
     if max(as_it_is.characters, turned.characters) < FEW_CHARACTERS or max(as_it_is.best, turned.best) < DOUBTFUL:
         as_it_is = weigh(page, detector.find(page).lines, recognizer)
         turned = weigh(across, detector.find(across).lines, recognizer)
@@ -153,27 +154,31 @@ def weigh(
     columns : int, optional
         Of each strip, so many columns are read; all of them if None.
     """
-    lengths = [float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines]
-    longest = np.argsort(lengths)[-PROBES:].tolist()
+    lengths = np.array([float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines])
+    order = np.argsort(lengths)[::-1][:MOST_PROBES]
+    needed = max(PROBES, int(np.searchsorted(np.cumsum(lengths[order]), PROBES_LENGTH)) + 1)
+    longest = order[:needed][::-1].tolist()
     frames = [
         frame(lines[index].baseline, lines[index].ascender, lines[index].descender, recognizer.geometry)
         for index in longest
     ]
     strips = [cut(page, each)[:, :columns] for each in frames]
-    seen = recognizer.look(strips)
-    read = _characters(seen, recognizer)
-    readings = dict(zip(longest, seen, strict=True))
+    outputs = recognizer.log_probabilities(strips)
+    read = _characters(outputs, recognizer)
+    readings = dict(zip(longest, outputs, strict=True))
     confidence = float(np.mean([character.confidence for character in read])) if read else 0.0
     letters = sum(character.text.isalpha() for character in read)
     if not strips or (confidence > recognizer.legible and 2 * letters > len(read)):
         return Evidence(_legibility(read), 0.0, len(read), readings)
-    turned = _characters(recognizer.look([strip[::-1, ::-1][:, :PROBE_COLUMNS] for strip in strips]), recognizer)
+    turned = _characters(
+        recognizer.log_probabilities([strip[::-1, ::-1][:, :PROBE_COLUMNS] for strip in strips]), recognizer
+    )
     return Evidence(_legibility(read), _legibility(turned), max(len(read), len(turned)), readings)
 
 
-def _characters(seen: Sequence[NDArray[np.float32]], recognizer: Recognizer) -> list[Character]:
+def _characters(outputs: Sequence[NDArray[np.float32]], recognizer: Recognizer) -> list[Character]:
     """The characters of strips but for the spaces."""
-    return [character for each in seen for character in recognizer.best_path(each) if character.text != " "]
+    return [character for each in outputs for character in recognizer.best_path(each) if character.text != " "]
 
 
 def _legibility(read: Sequence[Character]) -> float:

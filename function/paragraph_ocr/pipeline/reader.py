@@ -38,14 +38,14 @@ from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with_square_pixels
 from paragraph_ocr.pipeline.text_layer import read_page
 
-# A line is looked at again if it should have been made narrower or wider than it was by more than this.
-CLOSE = (0.8, 1.1)
+# A line is recognised again if its best width differs from the width of its strip by more than these factors.
+SIZE_TOLERANCE = (0.8, 1.1)
 # Lines of a page by which its language is told.
 LANGUAGE_LINES = 24
 # Lines of a page by which an adapted recogniser or the general one is chosen.
 CHOICE_LINES = 6
-# What seems to run up or down the page is text if it is read at least so legibly.
-UPRIGHT_LEGIBLE = 0.7
+# Minimum legibility, 0 to 1, of text that runs up or down the page.
+VERTICAL_TEXT_LEGIBILITY = 0.7
 
 # Takes the lines of a page that are read, and how many it has.
 Progress = Callable[[int, int], None]
@@ -271,7 +271,7 @@ class PageReader:
         read = self.read_lines(page, found, deadline, progress, readings, options)
         lines, faintest = self._accepted(page, found, read, combs)
         if faintest:
-            # Lines of this side and of the back run into each other: look again at what is left without the back.
+            # Lines of this side and of the back run into each other: detect again on the page without the back.
             page = wiped(page, faintest)
             found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
             lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline, options=options), combs)
@@ -356,7 +356,7 @@ class PageReader:
                 turn = 1
                 found = self.detector.find(np.rot90(part, turn)).lines
                 evidence = weigh(np.rot90(part, turn), found, self.recognizer)
-            if not found or evidence.upright < UPRIGHT_LEGIBLE:
+            if not found or evidence.upright < VERTICAL_TEXT_LEGIBILITY:
                 continue
             turned = np.rot90(part, turn)
             found = complete_lines(turned, found).lines
@@ -376,25 +376,27 @@ class PageReader:
     def _frame(self, line: TextLine, zoom: float = 1.0, stretch: float = 1.0) -> Frame:
         return frame(line.baseline, line.ascender / zoom, line.descender / zoom, self.recognizer.geometry, stretch)
 
-    def _look(self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame], recognizer: Recognizer) -> Readings:
-        """What a recogniser sees of a page in some frames."""
-        seen = recognizer.look([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
-        return dict(zip(frames, seen, strict=True))
+    def _log_probabilities(
+        self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame], recognizer: Recognizer
+    ) -> Readings:
+        """Return the log probabilities of the strips of some frames of a page."""
+        outputs = recognizer.log_probabilities([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
+        return dict(zip(frames, outputs, strict=True))
 
-    def look(
+    def line_log_probabilities(
         self,
         pixels: NDArray[np.uint8],
         lines: Sequence[TextLine],
         deadline: float = math.inf,
-        seen: Readings | None = None,
+        known: Readings | None = None,
         recognizer: Recognizer | None = None,
     ) -> Generator[tuple[Frame, NDArray[np.float32]]]:
-        """Each line's frame on a page and what the recogniser sees in it, dense writing made larger and wider.
+        """Yield each line's frame on a page and its log probabilities; dense writing is made larger and wider.
 
         Takes and raises what `read_lines` does.
         """
         recognizer = recognizer or self.recognizer
-        known = seen or {}
+        known = known or {}
         size = recognizer.model.input_shape[0]
         densities: list[float] = []
         for start in range(0, len(lines), size):
@@ -405,16 +407,18 @@ class PageReader:
             used = {index: (1.0, 1.0) if index in known else usual for index in batch}
             frames = {index: self._frame(lines[index], *used[index]) for index in batch}
             outputs = {index: known[index] for index in batch if index in known}
-            outputs |= self._look(pixels, {index: frames[index] for index in batch if index not in known}, recognizer)
+            outputs |= self._log_probabilities(
+                pixels, {index: frames[index] for index in batch if index not in known}, recognizer
+            )
             again: dict[int, Frame] = {}
             for index in batch:
                 wider = math.prod(used[index])
                 densities.append(wider * recognizer.density(outputs[index], len(frames[index].origins)))
                 wanted = recognizer.fit.of(densities[-1])
-                if not CLOSE[0] <= math.prod(wanted) / wider <= CLOSE[1]:
+                if not SIZE_TOLERANCE[0] <= math.prod(wanted) / wider <= SIZE_TOLERANCE[1]:
                     again[index] = self._frame(lines[index], *wanted)
             frames |= again
-            outputs |= self._look(pixels, again, recognizer)
+            outputs |= self._log_probabilities(pixels, again, recognizer)
             yield from ((frames[index], outputs[index]) for index in batch)
 
     def read_lines(
@@ -423,7 +427,7 @@ class PageReader:
         lines: Sequence[TextLine],
         deadline: float = math.inf,
         progress: Progress | None = None,
-        seen: Readings | None = None,
+        known: Readings | None = None,
         options: ReadOptions = NO_OPTIONS,
     ) -> list[Line]:
         """Each line of a page read, in the order given; the text is empty where nothing was read.
@@ -437,8 +441,8 @@ class PageReader:
             As `perf_counter` tells the time.
         progress : callable, optional
             Is told the lines that are read and how many there are.
-        seen : dict, optional
-            What the recogniser saw already, by the line's place in `lines`.
+        known : dict, optional
+            Log probabilities that are known, by the line's index in `lines`.
         options : ReadOptions, optional
 
         Raises
@@ -451,10 +455,12 @@ class PageReader:
         step = recognizer.columns_a_step
         if progress:
             progress(0, len(lines))
-        looked = self.look(pixels, lines, deadline, seen if recognizer is self.recognizer else None, recognizer)
-        first = list(islice(looked, LANGUAGE_LINES))
+        outputs = self.line_log_probabilities(
+            pixels, lines, deadline, known if recognizer is self.recognizer else None, recognizer
+        )
+        first = list(islice(outputs, LANGUAGE_LINES))
         language = recognizer.language_of([output for _, output in first], options.languages or self.languages)
-        for line, (within, output) in zip(lines, chain(first, looked), strict=True):
+        for line, (within, output) in zip(lines, chain(first, outputs), strict=True):
             _check(deadline)
             characters = recognizer.read(output, language, options.charset)
             read.append(_line(line, within, characters, recognizer.confidences(characters), step))

@@ -19,6 +19,8 @@ FEWEST_CELLS, NUMBER_SHARE = 2, 0.5
 FEWEST_PROSE, MOST_CROSSING = 4, 0.2
 # Lines of prose have at least so many characters, and this share of a column's are nearly as long as its longest.
 PROSE_CHARACTERS, PROSE_SHARE, NEARLY = 18, 0.6, 0.85
+# The distance of a footer or a page number from the columns, in distances between their lines.
+FOOTER_GAP = 1.6
 
 
 def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]:
@@ -89,12 +91,16 @@ def _blocks(lines: list[TextLine], texts: Sequence[str], indices: list[int]) -> 
     """Places of lines in blocks, each of which is read before the next: columns of prose and what parts them.
 
     A line across both columns parts what is above it from what is below; one beside which both columns go on, such as a
-    caption between them, comes after the left one.
+    caption between them, comes after the left one. The page's header and footer are read before and after the columns.
     """
     gutter = _gutter(lines, texts, indices)
     if gutter is None:
         return [indices]
-    middle = {index: float(lines[index].baseline[:, 1].mean()) for index in indices}
+    header, footer = _header_and_footer(lines, texts, indices, gutter)
+    if header or footer:
+        body = [index for index in indices if index not in header and index not in footer]
+        return [part for part in (header, *_blocks(lines, texts, body), footer) if part]
+    middle = {index: _level(lines[index]) for index in indices}
     left, right, crossing = _parts(lines, indices, gutter)
     spanning = [
         index
@@ -112,6 +118,41 @@ def _blocks(lines: list[TextLine], texts: Sequence[str], indices: list[int]) -> 
             blocks.append([line])
         upper = lower
     return blocks
+
+
+def _header_and_footer(
+    lines: list[TextLine], texts: Sequence[str], indices: list[int], gutter: float
+) -> tuple[list[int], list[int]]:
+    """Return the first and the last row of lines if they are the page's header and footer, else empty lists.
+
+    They are farther from all other lines than these are from each other. A header has a page number: other rows above
+    columns may be their headings.
+    """
+    left, right, _ = _parts(lines, indices, gutter)
+    ordered = sorted(indices, key=lambda index: _level(lines[index]))
+    # Lines beside each other are one row.
+    row = float(np.median([lines[index].ascender for index in indices])) / 2
+    steps = np.diff(_levels(lines, indices))
+    apart = np.flatnonzero(steps > row)
+    pitches = [own[own > row] for own in (np.diff(_levels(lines, part)) for part in (left, right))]
+    if len(apart) < 2 or not all(len(own) for own in pitches):
+        return [], []
+    pitch = max(float(np.median(own)) for own in pitches)
+    first, last = ordered[: apart[0] + 1], ordered[apart[-1] + 1 :]
+    numbered = any(texts[index].strip().isdigit() for index in first)
+    header = first if numbered and steps[apart[0]] >= FOOTER_GAP * pitch else []
+    footer = last if steps[apart[-1]] >= FOOTER_GAP * pitch else []
+    return header, footer
+
+
+def _level(line: TextLine) -> float:
+    """Return the mean height of a line's baseline on the page."""
+    return float(line.baseline[:, 1].mean())
+
+
+def _levels(lines: list[TextLine], indices: Sequence[int]) -> NDArray[np.float64]:
+    """Return the heights of lines on the page, from the top."""
+    return np.sort([_level(lines[index]) for index in indices])
 
 
 def _parts(lines: list[TextLine], indices: list[int], gutter: float) -> tuple[list[int], list[int], list[int]]:

@@ -1,4 +1,4 @@
-"""Strips of text lines in; the characters of each, with confidence and place, out."""
+"""Recognise the characters of text line strips, with confidences and positions."""
 
 from __future__ import annotations
 
@@ -93,15 +93,15 @@ class Recognizer:
 
     def read(
         self,
-        seen: NDArray[np.float32],
+        output: NDArray[np.float32],
         language: LanguageModel | Mixture | None = None,
         charset: str | None = None,
     ) -> list[Character]:
-        """The characters of what `look` saw, left to right; their steps are `columns_a_step` strip columns wide.
+        """Decode log probabilities to characters, left to right; their steps are `columns_a_step` strip columns wide.
 
         Parameters
         ----------
-        seen : float32 (T, C)
+        output : float32 (T, C)
         language : LanguageModel or Mixture, optional
             That of the page, as `language_of` gives it; where it is left out, that of the line alone.
         charset : str, optional
@@ -109,17 +109,17 @@ class Recognizer:
         """
         card = self.model.card
         if charset is not None:
-            return decode_within(seen, card.charset, card.blank, charset)
-        return decode(seen, card.charset, card.blank, language or self.language_of([seen]))
+            return decode_within(output, card.charset, card.blank, charset)
+        return decode(output, card.charset, card.blank, language or self.language_of([output]))
 
     def language_of(
-        self, seen: Sequence[NDArray[np.float32]], codes: Sequence[str] = ()
+        self, output: Sequence[NDArray[np.float32]], codes: Sequence[str] = ()
     ) -> LanguageModel | Mixture | None:
-        """The language model for a page, by what `look` saw of its lines, or None where there are no models.
+        """The language model for a page, by the log probabilities of its lines, or None where there are no models.
 
         Parameters
         ----------
-        seen : sequence of float32 (T, C)
+        output : sequence of float32 (T, C)
         codes : sequence of str, optional
             The languages that the page is known to be in, ISO 639-1; it is then not asked what the lines say.
         """
@@ -128,7 +128,7 @@ class Recognizer:
         if codes:
             return self.languages.model(self.languages.given(codes))
         card = self.model.card
-        texts = ["".join(character.text for character in greedy(each, card.charset, card.blank)) for each in seen]
+        texts = ["".join(character.text for character in greedy(each, card.charset, card.blank)) for each in output]
         return self.languages.model(self.languages.identify(texts))
 
     def for_page(self, strips: Sequence[NDArray[np.uint8]]) -> Recognizer:
@@ -147,25 +147,25 @@ class Recognizer:
 
     def certainty(self, strips: Sequence[NDArray[np.uint8]]) -> float:
         """Return the mean log probability of the best class over the steps that are not blank, over all strips."""
-        best = [(seen.argmax(axis=1), seen.max(axis=1)) for seen in self.look(strips)]
+        best = [(output.argmax(axis=1), output.max(axis=1)) for output in self.log_probabilities(strips)]
         certain = np.concatenate([values[classes != self.model.card.blank] for classes, values in best])
         return float(certain.mean()) if len(certain) else -math.inf
 
-    def best_path(self, seen: NDArray[np.float32]) -> list[Character]:
+    def best_path(self, output: NDArray[np.float32]) -> list[Character]:
         """The characters of the likeliest class of each step, without the language model: quick, and nearly `read`."""
         card = self.model.card
-        return greedy(seen, card.charset, card.blank)
+        return greedy(output, card.charset, card.blank)
 
-    def density(self, seen: NDArray[np.float32], columns: int) -> float:
-        """About how many characters stand in a column of a strip of so many columns, of which `look` saw this."""
-        best = seen.argmax(axis=1)
+    def density(self, output: NDArray[np.float32], columns: int) -> float:
+        """Estimate the characters per column of a strip of so many columns from its log probabilities."""
+        best = output.argmax(axis=1)
         return np.count_nonzero(np.diff(best, prepend=-1) * (best != self.model.card.blank)) / columns
 
     def confidences(self, characters: Sequence[Character]) -> NDArray[np.float64]:
         """How sure it is that each character is right, float64 (N,), as the model's card calibrates it."""
         return np.interp([character.confidence for character in characters], *self.model.card.calibration)
 
-    def look(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+    def log_probabilities(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """Log probabilities, float32 (T, C), of each strip.
 
         Parameters

@@ -60,7 +60,7 @@ class Reader(Protocol):
     limits: Limits
     models: Mapping[str, str]
 
-    def look(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
+    def line_log_probabilities(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
         """Return what the recogniser sees of lines."""
         ...
 
@@ -265,7 +265,9 @@ def _wrong_fonts(reader: Reader, pixels: NDArray[np.uint8], placed: Sequence[_Pl
         probes += [(key, *probe) for each in lines[key] if (probe := _probe(each, known)) is not None][:PROBES]
     agreements: dict[tuple[bool, int], list[float]] = defaultdict(list)
     confidences: dict[tuple[bool, int], list[float]] = defaultdict(list)
-    for (key, text, _), (_, seen) in zip(probes, reader.look(pixels, [line for _, _, line in probes]), strict=True):
+    for (key, text, _), (_, seen) in zip(
+        probes, reader.line_log_probabilities(pixels, [line for _, _, line in probes]), strict=True
+    ):
         characters = [each for each in reader.recognizer.best_path(seen) if each.text != " "]
         # Letters that the recogniser hardly makes out prove nothing against text that is shown.
         if characters and (key[0] or 2 * len(characters) >= len(text)):

@@ -1,4 +1,4 @@
-"""Choose the scale at which lines of a page are looked for, and the windows that the detector sees it through."""
+"""Choose the scale at which the lines of a page are detected, and the windows of the detector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.ink import find_ink, letter_height
 
-# A page of which one side is more than this many times the other is seen through several windows.
+# A page of which one side is more than this many times the other is searched in several windows.
 ELONGATED = 2.0
 # Ascenders of an elongated page have about so many input pixels.
 ASCENDER = 16.0
@@ -25,7 +25,7 @@ def elongated(shape: tuple[int, ...]) -> bool:
 
 
 def input_side(page: NDArray[np.uint8], size: int) -> int:
-    """The pixels of a page's longer side in which lines are looked for first.
+    """The pixels of a page's longer side in which lines are detected first.
 
     Most pages are shown in the detector's input whole. An elongated one is shown so large that its letters can be read,
     but its shorter side no larger than the input, so that the work grows with the page's length alone.
