@@ -49,6 +49,12 @@ class Line:
     baseline : tuple of (x, y)
         Curve on which the letters stand, from the first to the last.
     words : tuple of Word
+    corrected : bool
+        Whether a person changed, added or confirmed the line.
+    reading : str, optional
+        The text that was read before the correction; None of an added line.
+    unreadable : bool
+        Whether a person marked the line as writing that cannot be read; its text is empty then.
     """
 
     text: str
@@ -56,6 +62,9 @@ class Line:
     polygon: Points
     baseline: Points
     words: tuple[Word, ...]
+    corrected: bool = False
+    reading: str | None = None
+    unreadable: bool = False
 
     @property
     def box(self) -> Box:
@@ -149,6 +158,8 @@ class Page:
         In reading order, every line in one of them; empty where they have not been looked for.
     style : TextStyle
         How `text` is written.
+    reading : str, optional
+        The text that was read before a person corrected the page.
     """
 
     image: str
@@ -161,6 +172,7 @@ class Page:
     timings_ms: Mapping[str, float]
     blocks: tuple[Block, ...] = ()
     style: TextStyle = TextStyle()
+    reading: str | None = None
 
     @property
     def layout(self) -> tuple[Block, ...]:
@@ -230,6 +242,7 @@ class Page:
             "rotation": self.rotation,
             "text": self.text,
             "confidence": round(self.confidence, 4),
+            **({} if self.reading is None else {"reading": self.reading}),
             "lines": [
                 {
                     "text": line.text,
@@ -245,6 +258,7 @@ class Page:
                         }
                         for word in line.words
                     ],
+                    **_correction(line),
                 }
                 for line in self.lines
             ],
@@ -313,6 +327,14 @@ class Document:
                 weighted += line.confidence * len(line.text)
         confidence = weighted / characters if characters else 0.0
         return {"image": self.image, "text": "\f".join(texts), "confidence": round(confidence, 4)}
+
+
+def _correction(line: Line) -> dict[str, Any]:
+    """What a person did to a line; nothing for a line that is as it was read."""
+    if not line.corrected:
+        return {}
+    reading = {} if line.reading is None else {"reading": line.reading}
+    return {"corrected": True, **reading, **({"unreadable": True} if line.unreadable else {})}
 
 
 def _ends_in_hyphen(text: str) -> bool:

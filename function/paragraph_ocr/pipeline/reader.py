@@ -273,11 +273,11 @@ class PageReader:
                 "total": decode_ms + 1000 * (end - start),
             },
             blocks=blocks,
-            style=self._style(lines, blocks, options),
+            style=self.style(lines, blocks, options),
         )
 
-    def _style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
-        """How the text of a page is written."""
+    def style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
+        """Return how the text of a page with these lines and blocks is written."""
         hyphens: tuple[int, ...] = ()
         if options.joined and lines:
             languages = self.recognizer.languages
