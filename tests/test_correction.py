@@ -379,9 +379,9 @@ def test_refuses_what_no_reading_could_be(name: str) -> None:
 
 
 LARGE = {
-    "points": changed("lines", 0, "polygon", to=[[1, 1]] * 1001),
+    "points": changed("lines", 0, "polygon", to=[[1, 1]] * 10_001),
     "points of a baseline": changed("lines", 0, "baseline", to=[[1, 1]] * 300_000),
-    "points of a word": changed("lines", 0, "words", 0, "polygon", to=[[1, 1]] * 1001),
+    "points of a word": changed("lines", 0, "words", 0, "polygon", to=[[1, 1]] * 10_001),
     "lines": changed("lines", to=[{}] * 501),
     "words": changed("lines", 0, "words", to=[{}] * 501),
     "words of the text": changed("lines", 0, "text", to="a " * 501),

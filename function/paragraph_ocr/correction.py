@@ -25,13 +25,15 @@ BLOCK_FIELDS = ("type", "lines", "box", "level", "items", "rows")
 
 MAX_SIDE = 65_535
 MAX_PAGE_NUMBER = 1_000_000
-# Of a polygon or baseline; readings have a few dozen.
-MAX_POINTS = 1000
+# Of a polygon or baseline; the widest pages have lines of a few thousand.
+MAX_POINTS = 10_000
 # Of the text of a line.
 MAX_CHARACTERS = 5000
 # Of a line, and of the models and timings of a page.
 MAX_WORDS = 500
 MAX_ENTRIES = 20
+# Of a table, and cells of a row; a table keeps the rows whose lines were removed.
+MAX_ROWS = 2000
 MAX_NAME_CHARACTERS = 4096
 # Rounding may put a point as far outside the page, in pixels.
 _MARGIN = 1.0
@@ -169,8 +171,8 @@ def _blocks(content: object, where: str, lines: int) -> tuple[Block, ...]:
             for item in _list(block.get("items", []), f"items of {name}", lines)
         )
         rows = tuple(
-            tuple(Cell(_indices(cell, f"rows of {name}", lines)) for cell in _list(row, f"rows of {name}", MAX_WORDS))
-            for row in _list(block.get("rows", []), f"rows of {name}", lines)
+            tuple(Cell(_indices(cell, f"rows of {name}", lines)) for cell in _list(row, f"rows of {name}", MAX_ROWS))
+            for row in _list(block.get("rows", []), f"rows of {name}", MAX_ROWS)
         )
         cells = [cell.lines for row in rows for cell in row]
         if not indices or any(
