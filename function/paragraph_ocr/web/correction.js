@@ -46,7 +46,7 @@ export class Correction {
     return this.at < this.states.length - 1;
   }
 
-  /** Take a step: a page becomes another; `where` is the line that it is about, and `what` says it in words. */
+  /** Take a step: a page becomes another; `where` is the line that it is about, after it and before, and `what` says it in words. */
   step(page, changed, where, what) {
     const pages = this.pages.map((each, index) => (index === page ? changed : each));
     if (this.savedAt > this.at) this.savedAt = null;

@@ -11,6 +11,8 @@ const FAIR = 0.85;
 // A step of a frame by key, as a share of the line's height, and the least sides of a frame in pixels.
 const STEP = 0.1;
 const LEAST = 8;
+// How far the handles of a frame stand off its corners, in pixels of the screen.
+const OFF = 8;
 // A new frame where there is no line to be like: shares of the page's width and height.
 const NEW = [0.1, 0.45, 0.9, 0.5];
 
@@ -27,37 +29,38 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// What can be done, in the order of the toolbar: its label, its keys in words, and when a key is its own. `field` keys
-// work in the text of a line, too; the others would type or erase there.
+const CTRL = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘" : "Ctrl";
+// What can be done, in the order of the toolbar: its label, what it does, its keys in words, and when a key is its own.
+// `field` keys work in the text of a line, too; the others would type or erase there.
 const control = (event) => (event.ctrlKey || event.metaKey) && !event.altKey;
 const plainKey = (...keys) => (event) => !control(event) && !event.altKey && !event.shiftKey && keys.includes(event.key);
 const ACTIONS = {
-  undo: { label: "Undo", keys: "Ctrl Z", field: true, is: (event) => control(event) && !event.shiftKey && event.key.toLowerCase() === "z" },
+  undo: { label: "Undo", does: "Undo the last change", keys: `${CTRL} Z`, field: true, is: (event) => control(event) && !event.shiftKey && event.key.toLowerCase() === "z" },
   redo: {
-    label: "Redo", keys: "Ctrl Shift Z, Ctrl Y", field: true,
+    label: "Redo", does: "Make the undone change again", keys: `${CTRL} Shift Z, ${CTRL} Y`, field: true,
     is: (event) => control(event) && ((event.shiftKey && event.key.toLowerCase() === "z") || event.key.toLowerCase() === "y"),
   },
-  doubt: { label: "Next doubtful", keys: "F8", field: true, is: plainKey("F8") },
-  confirm: { label: "Right", keys: "Ctrl Enter", field: true, is: (event) => control(event) && event.key === "Enter" },
-  unreadable: { label: "Unreadable", keys: "F9", field: true, is: plainKey("F9") },
-  add: { label: "Add line", keys: "Insert", is: plainKey("Insert") },
-  frame: { label: "Redraw", keys: "F4", field: true, is: plainKey("F4") },
-  remove: { label: "Delete", keys: "Delete", is: plainKey("Delete", "Backspace") },
-  up: { label: "Move up", keys: "Alt ↑", field: true, is: (event) => event.altKey && event.key === "ArrowUp" },
-  down: { label: "Move down", keys: "Alt ↓", field: true, is: (event) => event.altKey && event.key === "ArrowDown" },
-  keys: { label: "Keys", keys: "F1", field: true, is: plainKey("F1") },
+  doubt: { label: "Next doubtful", does: "Go to the next doubtful word", keys: "F8", field: true, is: plainKey("F8") },
+  confirm: { label: "Confirm", does: "Confirm that the line is right", keys: `${CTRL} Enter`, field: true, is: (event) => control(event) && event.key === "Enter" },
+  unreadable: { label: "Unreadable", does: "Mark the line as unreadable, or no longer", keys: "F9", field: true, is: plainKey("F9") },
+  add: { label: "Add", does: "Add a line", keys: "Insert", is: plainKey("Insert") },
+  frame: { label: "Redraw", does: "Redraw the line's frame", keys: "F4", field: true, is: plainKey("F4") },
+  remove: { label: "Delete", does: "Delete the line", keys: "Delete", is: plainKey("Delete", "Backspace") },
+  up: { label: "↑", does: "Move the line up in the order", keys: "Alt ↑", field: true, is: (event) => event.altKey && event.key === "ArrowUp" },
+  down: { label: "↓", does: "Move the line down in the order", keys: "Alt ↓", field: true, is: (event) => event.altKey && event.key === "ArrowDown" },
+  keys: { label: "Keys", does: "Show the keys", keys: "F1", field: true, is: plainKey("F1") },
 };
-const FRAME_ACTIONS = { take: { label: "Take the frame", keys: "Enter" }, leave: { label: "Leave it", keys: "Escape" } };
+const FRAME_ACTIONS = { take: { label: "Apply", does: "Take the frame", keys: "Enter" }, leave: { label: "Cancel", does: "Leave the frame as it was", keys: "Escape" } };
 // Keys without a button.
 const MORE_KEYS = [
-  ["Change the line", "Enter"],
+  ["Change the text of the line", "Enter"],
   ["Next line", "Enter or ↓ in the text"],
   ["Previous line", "Shift Enter or ↑ in the text"],
   ["Leave the text as it was", "Escape"],
-  ["Move a frame", "Arrow keys; with Ctrl a pixel at a time"],
+  ["Move a frame", `Arrow keys; with ${CTRL} a pixel at a time`],
   ["Make a frame larger or smaller", "Shift and arrow keys"],
   ["Tilt a frame", "Alt and arrow keys"],
-  ["Save as JSON", "Ctrl S"],
+  ["Save as JSON", `${CTRL} S`],
 ];
 
 /** Shows the pages of a correction in `pages`, with its tools in `tools`, and takes corrections. */
@@ -75,18 +78,23 @@ export class Editor {
     this.frame = null;
     this.visited = null;
     this.buttons = {};
-    for (const [name, { label, keys }] of Object.entries({ ...ACTIONS, ...FRAME_ACTIONS })) {
-      const button = make("button", { type: "button", "data-action": name, tabindex: -1, title: `${label} (${keys})` }, label);
+    for (const [name, { label, does, keys }] of Object.entries({ ...ACTIONS, ...FRAME_ACTIONS })) {
+      const button = make("button", { type: "button", "data-action": name, tabindex: -1, title: `${does} (${keys})` }, label);
+      if (!/\w/.test(label)) button.setAttribute("aria-label", does);
       this.buttons[name] = button;
       this.tools.append(button);
     }
     // The text that is being changed keeps the focus, so that nothing is taken or lost by a click.
     this.tools.addEventListener("pointerdown", (event) => event.preventDefault());
+    this.pages.addEventListener("mousedown", (event) => {
+      // Were it taken now, what is below would move away from under the mouse before the click.
+      if (this.field && !event.target.closest(".edit")) event.preventDefault();
+    });
     this.tools.addEventListener("click", (event) => this.act(event.target.closest("button")?.dataset.action));
     this.tools.addEventListener("keydown", (event) => this.alongTools(event));
     this.tools.addEventListener("focusin", (event) => this.stopAt(event.target));
     document.addEventListener("keydown", (event) => this.byKey(event));
-    const rows = [...Object.values(ACTIONS).map(({ label, keys }) => [label, keys]), ...MORE_KEYS];
+    const rows = [...MORE_KEYS, ...Object.values(ACTIONS).map(({ does, keys }) => [does, keys])];
     this.help.querySelector("dl").append(...rows.map(([what, keys]) => make("div", {}, make("dt", {}, what), make("dd", {}, make("kbd", {}, keys)))));
     this.help.querySelector("button").addEventListener("click", () => this.help.close());
   }
@@ -124,9 +132,9 @@ export class Editor {
     if (byTools && kept && !this.help.open) this.buttons[name].focus();
   }
 
-  /** A step of the current page: another page, the line to go to, and what has been done. */
-  step(page, line, what, go = () => this.select(this.current.page, line)) {
-    this.correction.step(this.current.page, page, line, what);
+  /** A step of the current page: another page, the line to go to, what has been done, and the line it was done to. */
+  step(page, line, what, go = () => this.select(this.current.page, line), back = line) {
+    this.correction.step(this.current.page, page, { line, back }, what);
     this.current.line = line;
     this.sheet.render();
     this.tell(what);
@@ -153,7 +161,7 @@ export class Editor {
     }
     const changes = correction.changes;
     this.state.textContent = this.frame
-      ? "Drag a frame on the picture, or its corners; or use the arrow keys."
+      ? "Draw a frame on the picture, or drag its corners; or use the arrow keys."
       : correction.isChanged || correction.isUnsaved
         ? `${changes ? `${count(changes, "line")} changed` : "Corrected"}, ${correction.isUnsaved ? "not saved" : "saved"}`
         : "";
@@ -181,9 +189,10 @@ export class Editor {
 
   go(direction) {
     const { page, where, what } = this.correction.go(direction);
-    this.current = { page, line: where };
+    const line = direction < 0 ? where.back : where.line;
+    this.current = { page, line };
     this.sheet.render();
-    this.select(page, where);
+    this.select(page, line);
     this.tell(`${direction < 0 ? "Undone" : "Done again"}: ${what}`);
   }
 
@@ -202,7 +211,7 @@ export class Editor {
     const { page, line } = this.current;
     const right = confirmed(this.line);
     const more = () => (this.correction.doubts.length ? this.doubt() : this.next(1, true));
-    this.step(replaced(this.correction.pages[page], line, right), line, `Line ${line + 1} is right`, more);
+    this.step(replaced(this.correction.pages[page], line, right), line, `Line ${line + 1} confirmed`, more);
   }
 
   unreadable() {
@@ -232,7 +241,7 @@ export class Editor {
     const { page, line } = this.current;
     if (!this.correction.pages[page].lines[line + by]) return;
     const moved = swapped(this.correction.pages[page], line, line + by);
-    this.step(moved, line + by, `Line ${line + 1} moved to place ${line + by + 1}`);
+    this.step(moved, line + by, `Line ${line + 1} moved to place ${line + by + 1}`, undefined, line);
   }
 
   keys() {
@@ -361,7 +370,7 @@ export class Editor {
     this.sheet.openFrame(frame);
     this.tell();
     this.stopAt(this.buttons.take);
-    this.say(`Frame of ${frame.name}. Arrow keys move it, with Shift they make it larger or smaller; Enter takes it.`);
+    this.say(`Frame of ${frame.name}. Arrow keys move it, with Shift they make it larger or smaller; Enter applies it, Escape cancels.`);
   }
 
   leave() {
@@ -402,8 +411,7 @@ export class Editor {
       return;
     }
     const inField = target === this.field?.field;
-    const inResult = inField || this.pages.contains(target) || this.tools.contains(target) || target === document.body;
-    if (!inResult) return;
+    if (!inField && target.closest?.("input, select, textarea")) return;
     if (inField && this.fieldKey(event)) {
       event.preventDefault();
       return;
@@ -474,7 +482,7 @@ export class Editor {
   }
 
   alongTools(event) {
-    const shown = [...this.tools.children].filter((each) => !each.hidden);
+    const shown = [...this.tools.children].filter((each) => each.checkVisibility());
     const here = shown.indexOf(document.activeElement);
     const next = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: shown.length - 1 }[event.key];
     if (here < 0 || next === undefined) return;
@@ -539,7 +547,7 @@ class Sheet {
     if (image) image.alt = "";
     const figure = make("figure", {}, make("div", { class: "sheet" }, ...(image ? [image] : []), this.drawing, this.caption));
     if (!image) figure.append(make("p", { class: "note" }, "This browser cannot show the page; its text is set in place."));
-    this.article = make("article", {}, figure, this.list, this.none);
+    this.article = make("article", {}, figure, this.list);
     if (numbered) this.article.prepend(make("h3", {}, `Page ${page.page}`));
     this.pair();
   }
@@ -567,7 +575,8 @@ class Sheet {
     this.drawing.setAttribute("aria-label", `The page with ${count(lines.length, "line")} drawn on it`);
     fill(this.list, this.items);
     this.list.hidden = !lines.length;
-    this.none.hidden = lines.length > 0;
+    if (lines.length) this.none.remove();
+    else this.article.append(this.none);
     const { page, line } = this.editor.current;
     this.stopAt(page === this.index ? Math.min(line, lines.length - 1) : 0);
     for (const each of [...this.items, ...this.polygons]) each.classList.remove("lit");
@@ -616,6 +625,7 @@ class Sheet {
     }
     drawing.addEventListener("click", (event) => {
       if (editor.frame) return;
+      editor.takeText();
       if (lineOf(event) >= 0) editor.select(this.index, lineOf(event));
       else if (!this.lines.length) this.none.focus();
     });
@@ -671,7 +681,15 @@ class Sheet {
 
   drawFrame(quad) {
     this.shape.setAttribute("points", quad.join(" "));
-    for (const [corner, [x, y]] of quad.entries()) this.corners[corner].setAttribute("d", `M${x} ${y}h0`);
+    // The handles stand off the corners, so that those of a narrow line are apart.
+    const off = ((matchMedia("(pointer: coarse)").matches ? 2 : 1) * OFF * this.page.width) / (this.drawing.clientWidth || this.page.width);
+    for (const [corner, [x, y]] of quad.entries()) {
+      const [along, across] = [quad[corner ^ 1], quad[3 - corner]].map(([nx, ny]) => {
+        const length = Math.hypot(x - nx, y - ny) || 1;
+        return [(off * (x - nx)) / length, (off * (y - ny)) / length];
+      });
+      this.corners[corner].setAttribute("d", `M${x + along[0] + across[0]} ${y + along[1] + across[1]}h0`);
+    }
   }
 
   closeFrame() {
@@ -702,7 +720,7 @@ class Sheet {
       if (!drag || !editor.frame) return;
       const [x, y] = pointOf(event);
       const [dx, dy] = [x - drag.from[0], y - drag.from[1]];
-      if (drag.corner >= 0) editor.setQuad(drag.quad.map((point, corner) => (corner === drag.corner ? [x, y] : point)));
+      if (drag.corner >= 0) editor.setQuad(drag.quad.map((point, corner) => (corner === drag.corner ? [point[0] + dx, point[1] + dy] : point)));
       else if (drag.inside) editor.setQuad(drag.quad.map(([px, py]) => [px + dx, py + dy]));
       else if (Math.abs(dx) >= LEAST && Math.abs(dy) >= LEAST) editor.setQuad(cornersOf(boxOf([drag.from, [x, y]]), editor.frame.turn));
     });
@@ -733,7 +751,7 @@ function itemOf(line) {
   });
   const text = line.unreadable ? ["unreadable"] : line.text ? words.slice(1) : ["no text"];
   const share = line.corrected
-    ? make("span", { class: "share" }, line.reading === line.text && !line.unreadable ? "checked" : "corrected")
+    ? make("span", { class: "share" }, line.reading === line.text && !line.unreadable ? "confirmed" : "corrected")
     : make("span", { class: "share" }, make("span", { class: "unseen" }, "confidence "), percent(line.confidence));
   return [make("span", { dir: "auto" }, ...text), " ", share];
 }

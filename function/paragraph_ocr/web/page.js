@@ -384,7 +384,8 @@ addEventListener("beforeunload", (event) => {
 });
 
 addEventListener("keydown", (event) => {
-  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "s" || !shown) return;
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "s") return;
+  if (!shown?.correction.isChanged && !editor.isTyped) return;
   event.preventDefault();
   editor.takeText();
   hand("json", "Fetching", "downloaded", save);
