@@ -22,6 +22,7 @@ from lxml import etree
 from PIL import Image
 
 from paragraph_ocr import correction
+from paragraph_ocr.cli.main import main
 from paragraph_ocr.correction import fit_words, parse_document
 from paragraph_ocr.document import Document, Word
 from paragraph_ocr.errors import BrokenDocument, DocumentTooLarge
@@ -471,3 +472,27 @@ PLACES = st.sampled_from(
 def test_any_value_is_written_or_refused(place: tuple[str | int, ...], value: Any, form: str) -> None:
     status, answer, _ = post(json.dumps(changed(*place, to=value)), form)
     assert status in (200, 400, 413, 422), answer
+
+
+def test_the_command_line_converts_corrected_documents(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    pages = [page("one") | {"image": "scans/a.tif"}, page("too", number=2) | {"image": "scans/a.tif"}]
+    pages[1]["lines"][0]["text"] = "two"
+    file = tmp_path / "a.json"
+    # As --format json prints it, and as the page saves it.
+    for content in ("".join(f"{json.dumps(each)}\n" for each in pages), json.dumps({"pages": pages, "image": "a.tif"})):
+        file.write_text(content)
+        assert main([str(file)]) == 0
+        assert capfdbinary.readouterr().out == b"one\n\ftwo\n"
+    assert main(["--format", "pdf", str(file)]) == 1
+    assert b"a.json: " in capfdbinary.readouterr().err
+    (tmp_path / "a.tif").write_bytes(image(form="TIFF", pages=2))
+    assert main(["--format", "pdf", str(file)]) == 0
+    pdf = pypdfium2.PdfDocument(capfdbinary.readouterr().out)
+    assert [sheet.get_textpage().get_text_range().strip() for sheet in pdf] == ["one", "two"]
+    for broken in ("{", "[]", '{"lines": []}', "1e999", "[" * 100_000):
+        file.write_text(broken)
+        assert main([str(file)]) == 1
+    with pytest.raises(SystemExit):
+        main([str(file), "--out", str(tmp_path / "out")])

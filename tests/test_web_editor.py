@@ -219,7 +219,10 @@ def test_undo_in_the_text_first_undoes_what_was_typed(shown: Page) -> None:
 
 def test_doubtful_words_are_visited_the_least_certain_first(shown: Page) -> None:
     expect(tool(shown, "Next doubtful")).to_have_text("Next doubtful (3)")
-    selected = "() => { const { value, selectionStart: a, selectionEnd: b } = document.activeElement; return value.slice(a, b) }"
+    selected = """() => {
+        const { value, selectionStart, selectionEnd } = document.activeElement;
+        return value.slice(selectionStart, selectionEnd);
+    }"""
     line(shown, 3).focus()
     visited = []
     for _ in range(4):
@@ -392,7 +395,8 @@ def test_a_frame_that_is_only_moved_keeps_the_outline(page: Page, service: Servi
     page.keyboard.press("Enter")
     moved = saved(page)["lines"][0]
     assert moved["polygon"] == [[x, y + 4] for x, y in curved["polygon"]]
-    assert moved["words"][1]["polygon"] == [[x, y + 4] for x, y in curved["words"][1]["polygon"]]
+    word = [[x, y + 4] for x, y in curved["words"][1]["polygon"]]
+    assert flat(moved["words"][1]["polygon"]) == pytest.approx(flat(word), abs=0.06)
     # Which a frame that is left does not.
     page.keyboard.press("F4")
     for _ in range(3):
@@ -463,7 +467,7 @@ def test_a_reload_loses_nothing(shown: Page, service: Service) -> None:
     # The picture is still there for a PDF.
     assert download(shown, "pdf").startswith(b"%PDF-")
     # What is saved need not be kept.
-    expect(shown.locator("#state")).to_have_text("2 lines changed, saved")
+    expect(shown.locator("#state")).to_have_text("3 lines changed, saved")
     assert reload(shown) == []
     expect(shown.locator("#intake")).to_be_visible()
     shown.wait_for_timeout(300)
@@ -697,23 +701,25 @@ def test_says_the_structure_of_a_correction_to_a_screen_reader(shown: Page) -> N
     shown.keyboard.press("F9")
     line(shown, 2).click()
     expect(shown.locator("#result")).to_match_aria_snapshot("""
-        - list:
-          - listitem: unreadable corrected
-          - listitem:
-            - textbox "Text of line 2": a second one
-        - toolbar "Correct the lines":
-          - button "Undo"
-          - button "Redo" [disabled]
-          - button "Next doubtful (2)"
-          - button "Confirm"
-          - button "Unreadable"
-          - button "Add"
-          - button "Redraw"
-          - button "Delete"
-          - 'button "Move the line up in the order": ↑'
-          - 'button "Move the line down in the order": ↓'
-          - button "Keys"
-        - paragraph: 1 line changed, not saved
+        - region "scan.png":
+          - article:
+            - list:
+              - listitem: unreadable corrected
+              - listitem:
+                - textbox "Text of line 2": a second one
+          - toolbar "Correct the lines":
+            - button "Undo"
+            - button "Redo" [disabled]
+            - button "Next doubtful (2)"
+            - button "Confirm"
+            - button "Unreadable"
+            - button "Add"
+            - button "Redraw"
+            - button "Delete"
+            - button "Move the line up in the order": ↑
+            - button "Move the line down in the order": ↓
+            - button "Keys"
+          - paragraph: 1 line changed, not saved
     """)
 
 

@@ -1,0 +1,65 @@
+"""Convert a document that a person corrected, without reading its image again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paragraph_ocr.cli.folder import load, render_pages
+from paragraph_ocr.correction import parse_document
+from paragraph_ocr.errors import BrokenDocument
+from paragraph_ocr.io.imaging import count_pages
+from paragraph_ocr.io.limits import DEFAULT_LIMITS
+
+if TYPE_CHECKING:
+    from paragraph_ocr.pipeline.options import ReadOptions
+    from paragraph_ocr.pipeline.reader import PageReader
+
+
+def convert(reader: PageReader, path: str, form: str, options: ReadOptions) -> bytes:
+    """Return the corrected document of a JSON file in a format.
+
+    Parameters
+    ----------
+    reader : PageReader
+        Its language models tell the hyphens that go where lines are joined.
+    path : str
+        Of the JSON: a page, a document, or a page in each line, as ``--format json`` writes them.
+    form : str
+        A key of `FORMATS`; a PDF needs the image, which lies beside the JSON.
+    options : ReadOptions
+
+    Raises
+    ------
+    OcrError
+        The file is no corrected document, or its image cannot be decoded.
+    OSError
+        The file or its image cannot be opened.
+    """
+    document = parse_document(_parse(load(path)), DEFAULT_LIMITS.max_pages, DEFAULT_LIMITS.max_lines)
+    pages = tuple(replace(page, style=reader.style(page.lines, page.layout, options)) for page in document.pages)
+    document = replace(document, pages=pages)
+    if form != "pdf":
+        return render_pages(document, form, b"")
+    image = load(str(Path(path).parent / Path(document.image.replace("\\", "/")).name))
+    numbers = tuple(page.page for page in pages)
+    count = count_pages(image)
+    if numbers[-1] > count:
+        raise BrokenDocument(f"The document has a page {numbers[-1]}, its image {document.image} {count}.")
+    return render_pages(replace(document, numbers=() if len(pages) == count else numbers), form, image)
+
+
+def _parse(content: bytes) -> object:
+    try:
+        text = content.decode("utf-8-sig")
+        try:
+            return json.loads(text)
+        except ValueError:
+            # The command line writes a page a line.
+            pages = [json.loads(row) for row in text.splitlines() if row.strip()]
+    except (ValueError, RecursionError) as error:
+        raise BrokenDocument(f"It is not JSON: {error}.") from error
+    names = {page.get("image") for page in pages if isinstance(page, dict) and isinstance(page.get("image"), str)}
+    return {"pages": pages, **({"image": names.pop()} if len(names) == 1 else {})}
