@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from paragraph_ocr.document import BLOCK_KINDS, Block, Cell, Document, Line, Page, Point, Points, Word
@@ -209,7 +210,8 @@ def fit_words(text: str, words: Sequence[Word], polygon: Points) -> tuple[Word, 
     new, old = text.split(), [word.text for word in words]
     if new == old:
         return tuple(words)
-    spans = [_span(word.polygon, polygon) for word in words]
+    outline = _Outline(polygon)
+    spans = [outline.span(word.polygon) for word in words]
     fitted: list[Word] = []
     for i, end_i, j, end_j, same in _runs(old, new):
         if same:
@@ -226,7 +228,7 @@ def fit_words(text: str, words: Sequence[Word], polygon: Points) -> tuple[Word, 
                 start = spans[i - 1][0]
             else:
                 end = max(end, sum(spans[0]) / 2)
-        fitted += _spread(certain, polygon, start, max(start, end))
+        fitted += outline.spread(certain, start, max(start, end))
     return tuple(fitted)
 
 
@@ -251,52 +253,52 @@ def _runs(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int, int, i
     return [*runs, (end_old, len(old), end_new, len(new), True)]
 
 
-def _spread(words: Sequence[tuple[str, float]], polygon: Points, start: float, end: float) -> list[Word]:
-    """Words side by side between two places on a line, with a space between."""
-    unit = (end - start) / max(1, sum(len(text) + 1 for text, _ in words) - 1)
-    placed = []
-    for text, confidence in words:
-        placed.append(Word(text, confidence, _cut(polygon, start, start + unit * len(text))))
-        start += unit * (len(text) + 1)
-    return placed
+class _Outline:
+    """A line's outline: the upper edge, then the lower edge back; both are measured once for all of its words."""
 
+    def __init__(self, polygon: Points) -> None:
+        half = len(polygon) // 2
+        self._edges = polygon[:half], polygon[half:][::-1]
+        self._lengths = [
+            list(accumulate((math.dist(a, b) for a, b in pairwise(edge)), initial=0.0)) for edge in self._edges
+        ]
+        # The axis runs in the middle between the ends of the edges.
+        upper, lower = self._edges
+        ends = [((upper[at][0] + lower[at][0]) / 2, (upper[at][1] + lower[at][1]) / 2) for at in (0, -1)]
+        self._start = ends[0]
+        self._direction = ends[1][0] - ends[0][0], ends[1][1] - ends[0][1]
 
-def _edges(polygon: Points) -> tuple[Points, Points]:
-    """The upper and the lower edge, both in the direction of the text."""
-    half = len(polygon) // 2
-    return polygon[:half], polygon[half:][::-1]
+    def span(self, part: Points) -> tuple[float, float]:
+        """Where a word begins and ends, as shares of the line's length."""
+        (x0, y0), (dx, dy) = self._start, self._direction
+        length = dx * dx + dy * dy or 1.0
+        shares = [((x - x0) * dx + (y - y0) * dy) / length for x, y in part]
+        return min(max(min(shares), 0.0), 1.0), min(max(max(shares), 0.0), 1.0)
 
+    def cut(self, start: float, end: float) -> Points:
+        """The part of the outline between two places."""
+        upper, lower = ([self._point(edge, share) for share in (start, end)] for edge in (0, 1))
+        return (*upper, *lower[::-1])
 
-def _axis(polygon: Points) -> tuple[Point, Point]:
-    """Where a line begins and how it runs: the middle between the ends of its edges."""
-    upper, lower = _edges(polygon)
-    (x0, y0), (x1, y1) = (((upper[at][0] + lower[at][0]) / 2, (upper[at][1] + lower[at][1]) / 2) for at in (0, -1))
-    return (x0, y0), (x1 - x0, y1 - y0)
+    def spread(self, words: Sequence[tuple[str, float]], start: float, end: float) -> list[Word]:
+        """Words side by side between two places, with a space between."""
+        unit = (end - start) / max(1, sum(len(text) + 1 for text, _ in words) - 1)
+        placed = []
+        for text, confidence in words:
+            placed.append(Word(text, confidence, self.cut(start, start + unit * len(text))))
+            start += unit * (len(text) + 1)
+        return placed
 
-
-def _span(part: Points, polygon: Points) -> tuple[float, float]:
-    """Where a word begins and ends on its line, as shares of the line's length."""
-    (x0, y0), (dx, dy) = _axis(polygon)
-    length = dx * dx + dy * dy or 1.0
-    shares = [((x - x0) * dx + (y - y0) * dy) / length for x, y in part]
-    return min(max(min(shares), 0.0), 1.0), min(max(max(shares), 0.0), 1.0)
-
-
-def _cut(polygon: Points, start: float, end: float) -> Points:
-    """The part of a line's outline between two places."""
-    upper, lower = ([_at(edge, share) for share in (start, end)] for edge in _edges(polygon))
-    return (*upper, *lower[::-1])
-
-
-def _at(edge: Points, share: float) -> Point:
-    """The point of an edge at a share of its length."""
-    lengths = [math.dist(a, b) for a, b in pairwise(edge)]
-    left = min(max(share, 0.0), 1.0) * sum(lengths)
-    for ((ax, ay), (bx, by)), length in zip(pairwise(edge), lengths, strict=True):
-        if left <= length and length:
-            return ax + (bx - ax) * left / length, ay + (by - ay) * left / length
-        left -= length
-    return edge[-1]
+    def _point(self, which: int, share: float) -> Point:
+        """The point of an edge at a share of its length."""
+        edge, lengths = self._edges[which], self._lengths[which]
+        wanted = min(max(share, 0.0), 1.0) * lengths[-1]
+        after = bisect_left(lengths, wanted)
+        if not 0 < after < len(edge):
+            return edge[0] if after <= 0 else edge[-1]
+        (ax, ay), (bx, by) = edge[after - 1], edge[after]
+        part = (wanted - lengths[after - 1]) / (lengths[after] - lengths[after - 1])
+        return ax + (bx - ax) * part, ay + (by - ay) * part
 
 
 def _mean(words: Sequence[Word]) -> float:
