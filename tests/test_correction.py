@@ -65,7 +65,7 @@ def line(text: str, top: float, confidence: float = 0.8) -> Json:
 
 
 def page(*texts: str, number: int = 1) -> Json:
-    lines = [line(text, 20 + 60 * at) for at, text in enumerate(texts)]
+    lines = [line(text, 20 + 60 * (at % 6)) for at, text in enumerate(texts)]
     return {"image": "scan.png", "page": number, "width": WIDTH, "height": HEIGHT, "rotation": 0,
             "text": "\n".join(texts), "confidence": 0.8, "lines": lines,
             "model": {"detector": "a@1", "recognizer": "b@2"}, "timings_ms": {"total": 12.5}}  # fmt: skip
@@ -386,6 +386,7 @@ LARGE = {
     "lines": changed("lines", to=[{}] * 501),
     "words": changed("lines", 0, "words", to=[{}] * 501),
     "words of the text": changed("lines", 0, "text", to="a " * 501),
+    "words of a page": page(*["a " * 499] * 41),
     "characters": changed("lines", 0, "text", to="a" * 5001),
     "models": changed("model", to={str(at): "" for at in range(21)}),
     "blocks": changed("blocks", to=[{}] * 3),

@@ -32,6 +32,8 @@ MAX_POINTS = 10_000
 MAX_CHARACTERS = 5000
 # Of a line, and of the models and timings of a page.
 MAX_WORDS = 500
+# Of a page; a page of a newspaper has some thousands.
+MAX_PAGE_WORDS = 20_000
 MAX_ENTRIES = 20
 # Of a table, and cells of a row; a table keeps the rows whose lines were removed.
 MAX_ROWS = 2000
@@ -90,7 +92,13 @@ def _page(content: object, where: str, max_lines: int) -> Page:
     if isinstance(rotation, bool) or rotation not in (0, 90, 180, 270):
         raise BrokenDocument(f"rotation of {where} must be 0, 90, 180 or 270.")
     listed = _list(_needed(page, "lines", where), f"lines of {where}", max_lines)
-    lines = tuple(_line(line, f"line {place} of {where}", (width, height)) for place, line in enumerate(listed, 1))
+    lines: list[Line] = []
+    words = 0
+    for place, line in enumerate(listed, 1):
+        lines.append(_line(line, f"line {place} of {where}", (width, height)))
+        words += len(lines[-1].words)
+        if words > MAX_PAGE_WORDS:
+            raise DocumentTooLarge(f"{where} has more than {MAX_PAGE_WORDS:,} words.")
     _confidence(page.get("confidence", 0.0), f"confidence of {where}")
     stated = page.get("text")
     reading = page.get("reading", stated if any(line.corrected for line in lines) else None)
@@ -103,7 +111,7 @@ def _page(content: object, where: str, max_lines: int) -> Page:
         width=width,
         height=height,
         rotation=int(rotation),
-        lines=lines,
+        lines=tuple(lines),
         model=_entries(page.get("model", {}), f"model of {where}", lambda name, what: _text(name, what, 200)),
         timings_ms=_entries(page.get("timings_ms", {}), f"timings_ms of {where}", _number),
         blocks=_blocks(page["blocks"], where, len(lines)) if "blocks" in page else (),
