@@ -1,4 +1,4 @@
-"""Convert a document that a person corrected, without reading its image again."""
+"""Load a document that a person corrected, so that its image is not read again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paragraph_ocr.cli.folder import load, render_pages
+from paragraph_ocr.cli.folder import load
 from paragraph_ocr.correction import parse_document
+from paragraph_ocr.document import Document
 from paragraph_ocr.errors import BrokenDocument
 from paragraph_ocr.io.imaging import count_pages
 from paragraph_ocr.io.limits import DEFAULT_LIMITS
@@ -18,18 +19,20 @@ if TYPE_CHECKING:
     from paragraph_ocr.pipeline.reader import PageReader
 
 
-def convert(reader: PageReader, path: str, form: str, options: ReadOptions) -> bytes:
-    """Return the corrected document of a JSON file in a format.
+def load_corrected(
+    reader: PageReader, path: str, options: ReadOptions, with_image: bool = False
+) -> tuple[Document, bytes]:
+    """Return the corrected document of a JSON file, and its image.
 
     Parameters
     ----------
     reader : PageReader
-        Its language models tell the hyphens that go where lines are joined.
+        Its language models tell the hyphens that are removed where lines are joined.
     path : str
         Of the JSON: a page, a document, or a page in each line, as ``--format json`` writes them.
-    form : str
-        A key of `FORMATS`; a PDF needs the image, which lies beside the JSON.
     options : ReadOptions
+    with_image : bool
+        Whether the image is loaded, which lies beside the JSON; it is empty otherwise.
 
     Raises
     ------
@@ -41,14 +44,14 @@ def convert(reader: PageReader, path: str, form: str, options: ReadOptions) -> b
     document = parse_document(_parse(load(path)), DEFAULT_LIMITS.max_pages, DEFAULT_LIMITS.max_lines)
     pages = tuple(replace(page, style=reader.style(page.lines, page.layout, options)) for page in document.pages)
     document = replace(document, pages=pages)
-    if form != "pdf":
-        return render_pages(document, form, b"")
+    if not with_image:
+        return document, b""
     image = load(str(Path(path).parent / Path(document.image.replace("\\", "/")).name))
     numbers = tuple(page.page for page in pages)
     count = count_pages(image)
     if numbers[-1] > count:
         raise BrokenDocument(f"The document has a page {numbers[-1]}, its image {document.image} {count}.")
-    return render_pages(replace(document, numbers=() if len(pages) == count else numbers), form, image)
+    return replace(document, numbers=() if len(pages) == count else numbers), image
 
 
 def _parse(content: bytes) -> object:

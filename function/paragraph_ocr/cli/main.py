@@ -212,12 +212,13 @@ def _print(files: Sequence[File], form: str, models: Path, asked: ReadOptions | 
     for file in tqdm(files, unit="file", disable=None if len(files) > 1 else True):
         try:
             if _is_corrected(file):
-                from paragraph_ocr.cli.corrected import convert
+                from paragraph_ocr.cli.corrected import load_corrected
 
-                written = convert(reader, file.path, form, asked or NO_OPTIONS)
+                document, data = load_corrected(reader, file.path, asked or NO_OPTIONS, with_image=form == "pdf")
             else:
                 data = load(file.path)
-                written = render_pages(reader.read(data, file.path, options=asked or NO_OPTIONS), form, data)
+                document = reader.read(data, file.path, options=asked or NO_OPTIONS)
+            written = render_pages(document, form, data)
         except (OcrError, OSError) as error:
             failed = True
             _report(file, error)
