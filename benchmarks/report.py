@@ -35,7 +35,13 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {date.today().isoformat()}"
 
 
-def publish(name: str, figures: dict[str, Any], markdown: str, draw: Callable[[Axes], None] | None = None) -> None:
+def publish(
+    name: str,
+    figures: dict[str, Any],
+    markdown: str,
+    draw: Callable[[Axes], None] | None = None,
+    page: Path = PAGE,
+) -> None:
     """Print a section, and write it with its figures and chart.
 
     Parameters
@@ -47,6 +53,8 @@ def publish(name: str, figures: dict[str, Any], markdown: str, draw: Callable[[A
     markdown : str
     draw : callable, optional
         Draws the chart.
+    page : Path, optional
+        The document with the section.
     """
     where = machine()
     FOLDER.mkdir(exist_ok=True)
@@ -64,7 +72,7 @@ def publish(name: str, figures: dict[str, Any], markdown: str, draw: Callable[[A
         figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
         plt.close(figure)
         section += f"\n\n![](performance/{name}.svg)"
-    replace_section(PAGE, name, section)
+    replace_section(page, name, section)
 
 
 def replace_section(path: Path, name: str, section: str) -> None:

@@ -35,8 +35,21 @@ MAX_DISAGREEMENT = 0.02
 CALIBRATION_BATCHES = {"detector": 36, "recognizer": 60}
 
 
-def build(experiment: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Build the network of an experiment, and the entries of its card for input and classes."""
+def build(experiment: dict[str, Any], charset: str | None = None) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Build the network of an experiment, and the entries of its card for input and classes.
+
+    Parameters
+    ----------
+    experiment : dict
+        As `training.fit.read_experiment` returns it.
+    charset : str, optional
+        Of a recogniser; by default that of training/charset.txt.
+
+    Raises
+    ------
+    ExportError
+        The network is one for comparison only.
+    """
     options, network = dict(experiment["data"]), dict(experiment["network"])
     kind = network.pop("name")
     if experiment["run"]["task"] == "labelling":
@@ -44,8 +57,9 @@ def build(experiment: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
     if experiment["run"]["task"] == "detection":
         return detection.NETWORKS[kind](**network), detection.describe(detection.DetectionOptions(**options))
     strip = recognition.RecognitionOptions(**options)
-    classes = len(recognition.load_charset()) + 1
-    return RECOGNISERS[kind](classes=classes, height=strip.height, **network), recognition.describe(strip)
+    charset = charset or recognition.load_charset()
+    description = recognition.describe(strip) | {"charset": charset}
+    return RECOGNISERS[kind](classes=len(charset) + 1, height=strip.height, **network), description
 
 
 def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) -> list[NDArray[np.float32]]:
@@ -138,6 +152,43 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
         for name, content in zip(("encoder", "decoder"), export_pair(network, batches), strict=True):
             (out / f"{name}.onnx").write_bytes(content)
         return out / "decoder.onnx"
+    real = real_inputs(load_pages(data, "train"), description, CALIBRATION_BATCHES[description["model"]])
+    content, checks = convert(network, description, batches, real)
+    if not checks["quantised_disagreement"] <= MAX_DISAGREEMENT:
+        raise ExportError(f"the quantised model disagrees with torch in more than {MAX_DISAGREEMENT:.0%}")
+    return write_model(content, make_card(network, description, state, version, checks), description["model"], out)
+
+
+def convert(
+    network: torch.nn.Module,
+    description: dict[str, Any],
+    batches: list[NDArray[np.float32]],
+    calibration: list[NDArray[np.float32]],
+) -> tuple[bytes, dict[str, float]]:
+    """Convert a network to a quantised ONNX model.
+
+    Parameters
+    ----------
+    network : Module
+        In evaluation mode.
+    description : dict
+        The entries of the card, as `build` returns them; the shapes of the outputs are added to it.
+    batches : list of float32
+        Inputs that torch and ONNX are compared on.
+    calibration : list of float32
+        Inputs that the ranges of the eight bits are taken from.
+
+    Returns
+    -------
+    bytes, dict
+        The model, and how far it is from the network: largest difference before quantisation, and the share of
+        decisions that differ after it.
+
+    Raises
+    ------
+    ExportError
+        Some output of the model that is not quantised differs from torch's by more than 1e-3.
+    """
     given = description["input"]
     sides = zip(AXES, given["shape"], given["grains"], strict=True)
     free = {axis: name for axis, (name, side, multiple) in enumerate(sides) if multiple < side}
@@ -146,24 +197,40 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
     content = to_onnx(network, {given["name"]: largest}, names, {given["name"]: free})
     checks = {"largest_difference_from_torch": check_difference(network, content, batches)}
     print(f"largest difference from torch over {len(batches)} real batches: {max(checks.values()):.2e}")
-    real = real_inputs(load_pages(data, "train"), description, CALIBRATION_BATCHES[description["model"]])
-    content = quantise(content, real)
+    content = quantise(content, calibration)
     seen = [outputs[0] for outputs in run_onnx(content, batches)]
     checks["quantised_disagreement"] = disagreement(
         seen, [run_torch(network, batch)[0] for batch in batches], description
     )
     print(f"share of decisions in which the quantised model differs: {checks['quantised_disagreement']:.2%}")
-    if not checks["quantised_disagreement"] <= MAX_DISAGREEMENT:
-        raise ExportError(f"the quantised model disagrees with torch in more than {MAX_DISAGREEMENT:.0%}")
     for output, values in zip(description["outputs"], run_torch(network, largest.numpy()), strict=True):
         output["shape"] = list(values.shape)
+    return content, checks
+
+
+def make_card(
+    network: torch.nn.Module, description: dict[str, Any], state: dict[str, Any], version: str, checks: dict[str, float]
+) -> dict[str, Any]:
+    """Return the card of a model, without the hash of its file.
+
+    Parameters
+    ----------
+    network : Module
+    description : dict
+        As `convert` leaves it.
+    state : dict
+        The checkpoint.
+    version : str
+    checks : dict
+        As `convert` returns them.
+    """
     # The mean of several checkpoints' weights has no validation scores.
     scored = [row for row in state["history"] if "score" in row and "averaged" not in state]
     best: dict[str, float] = min(scored, key=lambda row: row["score"], default={})
-    card = {
-        "name": f"{state['experiment']['network']['name']}-{'x'.join(str(side) for side in given['shape'][2:])}",
+    sides = "x".join(str(side) for side in description["input"]["shape"][2:])
+    return {
+        "name": f"{state['experiment']['network']['name']}-{sides}",
         "version": version,
-        "sha256": hashlib.sha256(content).hexdigest(),
         **{key: value for key, value in description.items() if key != "model"},
         "parameters": sum(value.numel() for value in network.parameters()),
         "precision": "int8",
@@ -177,8 +244,14 @@ def export(checkpoint: Path, data: Path, version: str, out: Path, size: int | No
             **credits(state["sources"]),
         },
     }
-    path = out / f"{description['model']}.onnx"
+
+
+def write_model(content: bytes, card: dict[str, Any], name: str, out: Path) -> Path:
+    """Write a model and its card into a model set, and the manifest anew; returns the model's path."""
+    path = out / f"{name}.onnx"
     path.write_bytes(content)
+    label = {key: card[key] for key in ("name", "version")}
+    card = label | {"sha256": hashlib.sha256(content).hexdigest()} | card
     path.with_suffix(".json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     write_manifest(out)
     return path

@@ -14,10 +14,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
+import pypdfium2
 import pytest
 from PIL import Image
 from standins import StillReader
 
+from benchmarks import hostile
 from paragraph_ocr import errors
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.models import FOLDER
@@ -39,6 +42,9 @@ CONTEXT: Any = SimpleNamespace(
 )
 LANGUAGES = Languages.load(FOLDER / "language.npz")
 Event = dict[str, Any]
+
+
+COMPONENTS = {"components": json.loads(openapi.FILE.read_text(encoding="utf-8"))["components"]}
 
 
 def recorded(route: str) -> Event:
@@ -275,7 +281,8 @@ def asked(**query: str) -> Event:
      ({"lang": "qq"}, "lang must be one or more of .*en.*'qq' is none"), ({"pages": "5-2"}, "upwards"),
      ({"pages": "2"}, "asks for page 2; the file has 1 page"), ({"lines": "flow"}, "lines must be one of kept, joined"),
      ({"mark": "1"}, "mark must be one of true, false"), ({"charset": "hex"}, "charset must be one of digits, letters"),
-     ({"format": "docx"}, "format must be one of json")],
+     ({"format": "docx"}, "format must be one of json"), ({"text": "yes"}, "text must be one of auto, read"),
+     ({"upright": "1"}, "upright must be one of true, false")],
 )  # fmt: skip
 def test_options_are_heeded_or_refused(monkeypatch: pytest.MonkeyPatch, query: dict[str, str], message: str) -> None:
     monkeypatch.setattr(app, "reader", StillReader(app.SETTINGS.request_limits))
@@ -285,12 +292,20 @@ def test_options_are_heeded_or_refused(monkeypatch: pytest.MonkeyPatch, query: d
     assert re.search(message, body["detail"])
 
 
-def test_a_parameter_may_be_there_once_and_jobs_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parameter_may_be_there_once_and_jobs_have_no_format(monkeypatch: pytest.MonkeyPatch) -> None:
     event = asked(pages="1") | {"multiValueQueryStringParameters": {"pages": ["1", "1"]}}
     status, body, _ = answer(event)
     assert (status, "more than once" in body["detail"]) == (400, True)
     monkeypatch.setattr(app, "SETTINGS", replace(app.SETTINGS, table="jobs"))
-    status, body, _ = answer({**recorded("post_job"), "queryStringParameters": {"lang": "en"}})
+    for query, told in (
+        ({"format": "text"}, "the parameters are lang, pages, lines, mark, charset, text, upright"),
+        ({"text": "ocr"}, "text must be one of auto, read."),
+        ({"upright": "yes"}, "upright must be one of true, false."),
+        ({"pages": "0"}, "pages must"),
+    ):
+        status, body, _ = answer({**recorded("post_job"), "queryStringParameters": query})
+        assert (status, told in body["detail"]) == (400, True), body
+    status, body, _ = answer({**recorded("get_job"), "queryStringParameters": {"lang": "en"}})
     assert (status, "there are none on this route" in body["detail"]) == (400, True)
 
 
@@ -310,6 +325,28 @@ def test_options_reach_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Languages, "given", lambda self, codes: named.append(codes) or given(self, codes))
     answer(asked(lang="en,de"))
     assert named == [("en", "de")]
+
+
+@pytest.mark.parametrize("kind", ["JSON", "binary"])
+def test_text_that_a_pdf_carries_is_given_or_read(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(app, "reader", StillReader(app.SETTINGS.request_limits))
+    data = base64.b64encode(hostile.pdf(b"BT /F 14 Tf 0 -1 1 0 100 500 Tm (text) Tj ET")).decode()
+    body = {"body": json.dumps({"image_base64": data})}
+    if kind == "binary":
+        body = {"body": data, "isBase64Encoded": True, "headers": {"Content-Type": "application/pdf"}}
+    for query, told in (
+        ({}, [("text", "pdf")]),
+        ({"text": "auto"}, [("text", "pdf")]),
+        ({"text": "read"}, [("a", None)]),
+    ):
+        status, page, _ = answer({**asked(**query), **body})
+        assert status == 200
+        assert [(line["text"], line.get("source")) for line in page["lines"]] == told
+        jsonschema.Draft202012Validator({"$ref": "#/components/schemas/Page", **COMPONENTS}).validate(page)
+    for query, turned in (({}, 0), ({"upright": "false"}, 0), ({"upright": "true"}, 270)):
+        response = respond({**asked(format="pdf", **query), **body})
+        with pypdfium2.PdfDocument(base64.b64decode(response["body"])) as document:
+            assert document[0].get_rotation() == turned
 
 
 @pytest.mark.parametrize(

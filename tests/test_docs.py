@@ -1,5 +1,6 @@
 """The documentation names what exists: files, commands, options, parameters and limits."""
 
+import json
 import re
 import shlex
 from importlib.util import find_spec
@@ -112,6 +113,37 @@ def test_the_parameters_that_are_named_exist() -> None:
             if word in ("ParagraphOCR", "ReadingTime"):
                 continue
             assert re.search(rf"^  {word}:", template, re.MULTILINE), word
+
+
+def test_the_typescript_names_what_the_description_has() -> None:
+    (code,) = re.findall(r"```ts\n(.*?)```", text_of(ROOT / "README.md"), re.DOTALL)
+    assert len(code.splitlines()) <= 25
+    description = json.loads((ROOT / "function" / "service" / "openapi.json").read_text(encoding="utf-8"))
+    schemas = description["components"]["schemas"]
+    calls = re.findall(r'api\.([A-Z]+)\("([^"]+)"', code)
+    assert {path for _, path in calls} == {"/ocr", "/jobs", "/jobs/{id}"}
+    for method, path in calls:
+        assert method.lower() in description["paths"][path]
+    parameters = {each["name"] for each in description["paths"]["/ocr"]["post"]["parameters"]}
+    queries = re.findall(r"query: \{ (\w+):", code)
+    assert queries
+    assert set(queries) <= parameters
+    bodies = re.findall(r"body(?: =|:) \{ (.*?) \}", code)
+    fields = [re.findall(r"(\w+):", body) for body in bodies]
+    assert [set(each) <= set(schemas["JobRequest"]["properties"]) for each in fields] == [True, True]
+    for schema, pattern in (
+        ("Page", r'\["Page"\]\)\.(\w+)'),
+        ("NewJob", r"const \{ (\w+), \w+ \} = \(await"),
+        ("NewJob", r"const \{ \w+, (\w+) \} = \(await"),
+        ("Job", r"\bjob\.(\w+)"),
+        ("Counts", r"\bjob\.(?:done|total)\.(\w+)"),
+        ("Problem", r"error\?\.(\w+)"),
+    ):
+        named = re.findall(pattern, code)
+        assert named, pattern
+        assert set(named) <= set(schemas[schema]["properties"]), schema
+    upload = schemas["NewJob"]["properties"]["upload"]["properties"]
+    assert set(re.findall(r"\bupload!\.(\w+)", code)) == set(upload)
 
 
 def test_the_changelog_begins_with_this_version() -> None:

@@ -28,6 +28,7 @@ def test_json_is_the_contract_s() -> None:
         "rotation": 0,
         "text": "first line",
         "confidence": 0.9,
+        "content": "text",
         "lines": [
             {
                 "text": "first line",

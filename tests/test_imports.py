@@ -41,7 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("paragraph_ocr.pipeline",),
     ("paragraph_ocr.pipeline.reader",),
     ("paragraph_ocr.formats",),
-    ("paragraph_ocr.api", "paragraph_ocr.cli"),
+    ("paragraph_ocr.api", "paragraph_ocr.cli", "paragraph_ocr.client"),
     ("paragraph_ocr.__main__",),
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -13,12 +13,14 @@ from typing import Any
 
 import boto3
 import jsonschema
+import pypdfium2
 import pytest
 from botocore.exceptions import ClientError
 from conftest import Cloud
 from PIL import Image
 from standins import StillReader
 
+from benchmarks import hostile
 from local.cloud import poll
 from paragraph_ocr.formats import FORMATS
 from service import fetch, jobs, openapi, worker
@@ -131,6 +133,44 @@ def test_an_image_of_any_kind_of_request_is_read(cloud: Cloud, kind: str) -> Non
     assert (end["state"], end["done"], end["total"]) == ("done", counts, counts)
     assert end["image"] == {"JSON": "é.png", "a body": "image", "a form": "a.png"}[kind]
     assert end["expires"] == job["expires"]
+
+
+def test_a_job_heeds_the_options_of_its_request(cloud: Cloud) -> None:
+    data = hostile.pdf(b"BT /F 14 Tf 0 -1 1 0 100 500 Tm (text) Tj ET", 4)
+    for query, numbers, sources, turned in (
+        ({"pages": "2,4", "upright": "true"}, [2, 4], {"pdf"}, [0, 270, 0, 270]),
+        ({"text": "read", "upright": "false"}, [1, 2, 3, 4], {None}, [0, 0, 0, 0]),
+        (None, [1, 2, 3, 4], {"pdf"}, [0, 0, 0, 0]),
+    ):
+        job = make({"image_name": "scan.pdf"}, queryStringParameters=query)
+        assert upload(job, data) == 204
+        work(cloud)
+        end = watch(job["id"])
+        assert (end["state"], end["total"]["pages"]) == ("done", len(numbers))
+        with urllib.request.urlopen(end["results"]["json"]) as response:
+            pages = json.loads(response.read())["pages"]
+        assert [page["page"] for page in pages] == numbers
+        assert {line.get("source") for page in pages for line in page["lines"]} == sources
+        with (
+            urllib.request.urlopen(end["results"]["pdf"]) as response,
+            pypdfium2.PdfDocument(response.read()) as document,
+        ):
+            assert [page.get_rotation() for page in document] == turned
+
+
+def test_a_job_that_asks_for_a_page_that_is_not_there_fails(cloud: Cloud) -> None:
+    job = make({"image_base64": IN_BASE64}, queryStringParameters={"pages": "2"})
+    work(cloud)
+    end = watch(job["id"])
+    assert (end["state"], end["error"]["status"]) == ("failed", 400)
+    assert "the file has 1 page" in end["error"]["detail"]
+
+
+def test_a_request_with_other_options_is_another_request() -> None:
+    body = {"image_base64": IN_BASE64}
+    first = keyed("options", body)
+    assert answer(first)[1]["id"] == answer(first)[1]["id"]
+    assert answer({**first, "queryStringParameters": {"text": "read"}})[0] == 422
 
 
 def test_an_upload_is_read_and_every_form_of_it_can_be_had(cloud: Cloud) -> None:

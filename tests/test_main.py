@@ -12,6 +12,7 @@ from pathlib import Path
 import pypdfium2
 import pytest
 from pages import draw_page
+from pdfs import text_pdf
 from PIL import Image
 from standins import StillReader
 
@@ -150,7 +151,9 @@ def test_runs_as_a_module(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [(["--pages", "5-2"], "--pages must go upwards"), (["--lang", "qq"], "--lang must be one or more of .*en"),
-     (["--charset", "hex"], "--charset must be one of digits, letters"), (["--langs", "en"], "unrecognized arguments")],
+     (["--charset", "hex"], "--charset must be one of digits, letters"),
+     (["--text", "ocr"], "--text must be one of auto, read"),
+     (["--langs", "en"], "unrecognized arguments")],
 )  # fmt: skip
 def test_options_that_cannot_be_heeded_are_refused(
     options: list[str], message: str, capsys: pytest.CaptureFixture[str]
@@ -180,3 +183,24 @@ def test_only_the_pages_asked_for_are_read_and_written(
         assert command_line.main([*arguments, *asked]) == 0
         assert len((out / "scan.tif.md").read_text().split("\n---\n")) == count
         assert (out / "scan.tif.page.xml").read_text().count("<PcGts") == count
+
+
+def test_text_that_a_pdf_carries_is_given_or_read_and_its_pages_turned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Its letters are not those that it shows.
+    shown = b"BT /G 14 Tf 0 -1 1 0 300 500 Tm (SEND THE PARCEL) Tj ET"
+    unicode = "".join(chr(ord("A") + at) if at != 18 else "C" for at in range(26))
+    path = tmp_path / "page.pdf"
+    path.write_bytes(text_pdf(shown, to_unicode=unicode))
+    for asked, source, text in (([], "pdf", "CEND THE PARCEL"), (["--text", "auto"], "pdf", "CEND THE PARCEL"),
+                                (["--text", "read"], None, "SEND THE PARCEL")):  # fmt: skip
+        assert command_line.main([str(path), *asked, "--format", "json"]) == 0
+        (line,) = json.loads(capsys.readouterr().out)["lines"]
+        assert (line.get("source"), line["text"]) == (source, text)
+    out = tmp_path / "out"
+    for asked, turned in (([], 0), (["--upright"], 270)):
+        # What was read with other options is read again.
+        assert command_line.main([str(path), "--format", "pdf", "--out", str(out), *asked]) == 0
+        with pypdfium2.PdfDocument(out / "page.pdf.pdf") as document:
+            assert document[0].get_rotation() == turned

@@ -64,15 +64,16 @@ def test_the_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
     assert (metadata["Name"], metadata["Version"]) == ("paragraph-ocr", paragraph_ocr.__version__)
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata.get_all("License-File") == ["LICENSE", "NOTICE"]
-    assert set(metadata.get_all("Provides-Extra", [])) == {"aws", "train", "dev"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"aws", "client", "train", "dev"}
     needed = [each for each in metadata.get_all("Requires-Dist", []) if "extra ==" not in each]
     assert {re.split(r"[<>=!]", each)[0] for each in needed} == {
         *("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pillow-heif", "pypdfium2", "tqdm")
     }
     (entry_points,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
-    assert wheel.read(entry_points).decode().split("\n")[:2] == [
+    assert wheel.read(entry_points).decode().split("\n")[:3] == [
         "[console_scripts]",
         "paragraph-ocr = paragraph_ocr.__main__:main",
+        "paragraph-ocr-train = paragraph_ocr.cli.train:main",
     ]
 
 
@@ -83,14 +84,16 @@ def pins(path: Path) -> dict[str, str]:
 
 def test_the_image_has_the_versions_that_the_tests_run_with() -> None:
     constraints, lock = pins(ROOT / "constraints.txt"), pins(ROOT / "function" / "requirements.txt")
-    ranges = dict(
-        re.findall(
-            r"([\w-]+)>=([\w.]+),<\d+", "\n".join(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["aws"])
-        )
-    )
+    extras = PROJECT["optional-dependencies"]
+
+    def bounds(needed: list[str]) -> dict[str, str]:
+        return dict(re.findall(r"([\w-]+)>=([\w.]+),<\d+", "\n".join(needed)))
+
     # The lower bounds are those versions, too: no other has been tried.
-    assert constraints == ranges
-    assert constraints.items() <= lock.items()
+    of_image = bounds(PROJECT["dependencies"] + extras["aws"])
+    assert constraints == of_image | bounds(extras["client"])
+    assert of_image.items() <= lock.items()
+    assert "requests" not in lock
     for name, version in constraints.items():
         assert importlib.metadata.version(name) == version
 

@@ -17,7 +17,9 @@ HOSTILE = "<script>alert(\"1\")</script> & 'x'"
 
 def page(confidence: float, texts: list[str], number: int = 1, kind: str = "handwritten") -> dict[str, Any]:
     lines = [[text, confidence] for text in texts]
-    return {"page": number, "kind": kind, "confidence": confidence, "seconds": 1.5, "lines": lines, "thumbnail": "QUJD"}
+    content = "text" if texts else "none"
+    measured = {"kind": kind, "content": content, "confidence": confidence, "seconds": 1.5}
+    return {"page": number, **measured, "lines": lines, "thumbnail": "QUJD"}
 
 
 @pytest.fixture

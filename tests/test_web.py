@@ -53,8 +53,8 @@ def read_page(number: int = 1, **confidences: float) -> Answer:
         lines.append({"text": text, "confidence": confidence, "polygon": polygon, "words": [word],
                       "baseline": [[50, bottom - 10], [550, bottom - 10]], "box": [50, top, 550, bottom]})  # fmt: skip
     return {"image": "scan.png", "page": number, "width": 600, "height": 400, "rotation": 0,
-            "text": "\n".join(confidences), "confidence": 0.9, "lines": lines, "model": {},
-            "timings_ms": {"total": 1234.5}}  # fmt: skip
+            "text": "\n".join(confidences), "confidence": 0.9, "content": "text" if lines else "none", "lines": lines,
+            "model": {}, "timings_ms": {"total": 1234.5}}  # fmt: skip
 
 
 PAGE = read_page(**{"first line": 0.99, "second": 0.9, HOSTILE: 0.5})
@@ -218,6 +218,75 @@ IN_BROWSER = """([name, kind, encoded, times]) => {
 def carried(page: Page, payload: FilePayload, times: int = 1) -> Any:
     encoded = base64.b64encode(payload["buffer"]).decode()
     return page.evaluate_handle(IN_BROWSER, [payload["name"], payload["mimeType"], encoded, times])
+
+
+def asked(event: Event) -> dict[str, str]:
+    return event["queryStringParameters"] or {}
+
+
+def test_sends_the_options_that_are_chosen(page: Page, service: Service) -> None:
+    with_page(service)
+    expect(page.get_by_label("Languages")).to_be_hidden()
+    page.get_by_text("Options", exact=True).click()
+    expect(page.get_by_role("button", name="Read again")).to_be_hidden()
+    page.get_by_label("Languages").fill(" de,en ")
+    page.get_by_label("Pages").fill("2-5,9")
+    page.get_by_label("Characters").select_option("A date")
+    page.get_by_label("Join the lines of a paragraph").check()
+    page.get_by_label("Mark doubtful words").check()
+    give(page)
+    expected = {"lang": "de,en", "pages": "2-5,9", "charset": "date", "lines": "joined", "mark": "true"}
+    assert asked(service.posted[0]) == expected
+    # The same are asked of the other formats, and of text too, which the page could not join itself.
+    for form in ("text", "markdown"):
+        service.reply = lambda _, form=form: answer(200, "joined", FORMATS[form].content_type)  # type: ignore[misc]
+        page.get_by_label("Format").select_option(form)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download").click()
+        assert Path(download.value.path()).read_text() == "joined"
+        assert asked(service.posted[-1]) == {"format": form, **expected}
+    assert len(service.posted) == 3
+
+
+def test_without_options_none_are_sent(page: Page, service: Service) -> None:
+    with_page(service)
+    give(page)
+    assert asked(service.posted[0]) == {}
+
+
+def test_reads_again_with_other_options(page: Page, service: Service) -> None:
+    with_page(service)
+    give(page)
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Characters").select_option("Digits")
+    service.reply = lambda _: answer(200, read_page(**{"1234": 0.99}))
+    page.get_by_role("button", name="Read again").click()
+    expect(page.locator("#pages li")).to_have_count(1)
+    first, second = service.posted
+    assert (asked(first), asked(second)) == ({}, {"charset": "digits"})
+    assert first["body"] == second["body"]
+
+
+@pytest.mark.parametrize(("label", "value"), [("Pages", "two"), ("Pages", "2,,3"), ("Languages", "german")])
+def test_an_option_without_such_a_value_is_not_sent(page: Page, service: Service, label: str, value: str) -> None:
+    with_page(service)
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label(label).fill(value)
+    page.get_by_text("Options", exact=True).click()
+    page.locator("#file").set_input_files(png())
+    # It is shown and focused, where it was folded away.
+    expect(page.get_by_label(label)).to_be_focused()
+    assert service.posted == []
+    page.get_by_label(label).fill("")
+    give(page)
+    assert len(service.posted) == 1
+
+
+def test_a_language_that_is_not_known_is_refused_in_words(page: Page) -> None:
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Languages").fill("tlh"[:2])
+    page.locator("#file").set_input_files(png())
+    expect(page.get_by_role("alert")).to_contain_text("lang must be one or more of de, en")
 
 
 def test_takes_a_file_that_is_dropped(page: Page, service: Service) -> None:
@@ -393,6 +462,8 @@ def test_has_no_accessibility_fault_that_axe_finds(
         faults.extend((state, each["id"], each["nodes"][0]["html"]) for each in found.response["violations"])
 
     check("start")
+    page.get_by_text("Options", exact=True).click()
+    check("options")
     service.reply = lambda _: problem(403, "No key", "Send it.")
     page.locator("#file").set_input_files(png())
     expect(page.locator("#key-dialog")).to_be_visible()
@@ -632,6 +703,18 @@ def test_says_that_nothing_was_found(page: Page, service: Service) -> None:
     give(page)
     expect(page.get_by_text("No text was found here.")).to_be_visible()
     expect(page.locator("#legend")).to_be_hidden()
+
+
+def test_says_that_what_was_read_is_probably_wrong(page: Page, service: Service) -> None:
+    pages = [read_page(1, **{"one": 0.99}), {**read_page(2, **{"two": 0.9}), "content": "unreadable"}]
+    service.reply = lambda _: answer(200, {"image": "a.tif", "text": "", "confidence": 0.9, "pages": pages})
+    give(page)
+    note = "This is probably no text in Latin script"
+    first, second = page.locator("article").all()
+    expect(second).to_contain_text(note)
+    expect(first).not_to_contain_text(note)
+    expect(page.get_by_role("status").first).to_contain_text(note)
+    assert Axe().run(page).violations_count == 0
 
 
 def test_tells_how_long_it_takes_and_can_be_stopped(page: Page, service: Service) -> None:

@@ -60,7 +60,8 @@ def read_line(text: str, top: float, *confidences: float) -> dict[str, Any]:
 def read_page(*lines: dict[str, Any], number: int = 1) -> dict[str, Any]:
     blocks = [{"type": "paragraph", "lines": list(range(len(lines))), "box": [50, 20, 550, 300]}] if lines else []
     return {"image": "scan.png", "page": number, "width": 600, "height": 400, "rotation": 0,
-            "text": "\n".join(line["text"] for line in lines), "confidence": 0.9, "lines": list(lines),
+            "text": "\n".join(line["text"] for line in lines), "confidence": 0.9,
+            "content": "text", "lines": list(lines),
             "blocks": blocks, "model": {"detector": "a@1", "recognizer": "b@2"},
             "timings_ms": {"total": 100.0}}  # fmt: skip
 

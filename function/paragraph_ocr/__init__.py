@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from paragraph_ocr.api import Reader
     from paragraph_ocr.document import Document, Line, Page, Word
     from paragraph_ocr.errors import OcrError
+    from paragraph_ocr.pipeline.options import ReadOptions
 
 # onnxruntime reads this when it is imported; its telemetry cannot be turned off later.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.2.0"
-__all__ = ["Document", "Line", "OcrError", "Page", "Reader", "Word", "__version__"]
+__all__ = ["Document", "Line", "OcrError", "Page", "ReadOptions", "Reader", "Word", "__version__"]
 
 # Imported on first use: NumPy, OpenCV and onnxruntime take most of a second.
 _MODULES = {
@@ -30,6 +31,7 @@ _MODULES = {
     "Page": "document",
     "Word": "document",
     "OcrError": "errors",
+    "ReadOptions": "pipeline.options",
 }
 
 

@@ -13,6 +13,7 @@ from paragraph_ocr.formats import FORMATS, render
 from paragraph_ocr.io.imaging import decode
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.models import FOLDER
+from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.processors import count_processors
 
@@ -68,7 +69,7 @@ class ReadDocument(Document):
 
         if not 1 <= number <= len(self.pages):
             raise IndexError(f"There is no page {number}; the document has {len(self.pages)}.")
-        pixels = next(decode(self.source, first=number))
+        pixels = next(decode(self.source, first=self.numbers[number - 1] if self.numbers else number))
         return Image.fromarray(draw_overlay(pixels, self.pages[number - 1]))
 
     def show(self, number: int = 1) -> None:
@@ -116,7 +117,7 @@ class Reader:
         )
         self._reader.languages = tuple(languages)
 
-    def read(self, file: File, name: str | None = None) -> ReadDocument:
+    def read(self, file: File, name: str | None = None, options: ReadOptions = NO_OPTIONS) -> ReadDocument:
         """Read all pages of a file.
 
         Parameters
@@ -124,6 +125,8 @@ class Reader:
         file : path, bytes or binary file
         name : str, optional
             Name of the image in the results; by default the path, or the name of the file object, or "image".
+        options : ReadOptions, optional
+            Pages, languages and characters, and what is done with text that pages of a PDF carry.
 
         Returns
         -------
@@ -138,12 +141,13 @@ class Reader:
             The file is refused, cannot be decoded, or exceeds a limit.
         """
         data, name = _load(file, name)
-        return ReadDocument(name, self._reader.read(data, name).pages, source=data)
+        read = self._reader.read(data, name, options=options)
+        return ReadDocument(name, read.pages, read.numbers, source=data)
 
-    def pages(self, file: File, name: str | None = None) -> Iterator[Page]:
+    def pages(self, file: File, name: str | None = None, options: ReadOptions = NO_OPTIONS) -> Iterator[Page]:
         """Read the pages of a file one by one; parameters and errors are those of `read`."""
         data, name = _load(file, name)
-        return self._reader.pages(data, name)
+        return self._reader.pages(data, name, options=options)
 
 
 def _load(file: File, name: str | None) -> tuple[bytes, str]:

@@ -13,14 +13,15 @@ from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
 from typing import Any
 
-from paragraph_ocr.document import BLOCK_KINDS, Block, Cell, Document, Line, Page, Point, Points, Word
+from paragraph_ocr.document import BLOCK_KINDS, CONTENTS, Block, Cell, Document, Line, Page, Point, Points, Word
 from paragraph_ocr.errors import BrokenDocument, DocumentTooLarge
 
 # Fields of the parts of a document; `service.openapi` describes them.
 DOCUMENT_FIELDS = ("image", "text", "confidence", "pages")
-PAGE_FIELDS = ("image", "page", "width", "height", "rotation", "text", "confidence", "reading", "lines", "blocks",
-               "model", "timings_ms")  # fmt: skip
-LINE_FIELDS = ("text", "confidence", "polygon", "baseline", "box", "words", "corrected", "reading", "unreadable")
+PAGE_FIELDS = ("image", "page", "width", "height", "rotation", "text", "confidence", "content", "reading", "lines",
+               "blocks", "model", "timings_ms")  # fmt: skip
+LINE_FIELDS = ("text", "confidence", "polygon", "baseline", "box", "words", "source", "corrected",
+               "reading", "unreadable")  # fmt: skip
 WORD_FIELDS = ("text", "confidence", "polygon")
 BLOCK_FIELDS = ("type", "lines", "box", "level", "items", "rows")
 
@@ -81,8 +82,8 @@ def parse_document(content: object, max_pages: int, max_lines: int) -> Document:
     return Document(name, tuple(pages))
 
 
-def _page(content: object, where: str, max_lines: int) -> Page:
-    page = _object(content, where, PAGE_FIELDS)
+def _page(found: object, where: str, max_lines: int) -> Page:
+    page = _object(found, where, PAGE_FIELDS)
     number = _integer(page.get("page", 1), f"page of {where}", 1, MAX_PAGE_NUMBER)
     where = f"page {number}"
     width, height = (
@@ -105,6 +106,9 @@ def _page(content: object, where: str, max_lines: int) -> Page:
     for text in (stated, reading):
         if text is not None and not isinstance(text, str):
             raise BrokenDocument(f"text and reading of {where} must be text.")
+    content = page.get("content", "text")
+    if content not in CONTENTS:
+        raise BrokenDocument(f"content of {where} must be one of {', '.join(CONTENTS)}.")
     return Page(
         image=_text(page.get("image", "image"), f"image of {where}", MAX_NAME_CHARACTERS),
         page=number,
@@ -115,6 +119,7 @@ def _page(content: object, where: str, max_lines: int) -> Page:
         model=_entries(page.get("model", {}), f"model of {where}", lambda name, what: _text(name, what, 200)),
         timings_ms=_entries(page.get("timings_ms", {}), f"timings_ms of {where}", _number),
         blocks=_blocks(page["blocks"], where, len(lines)) if "blocks" in page else (),
+        unreadable=content == "unreadable",
         reading=None if reading is None else _printable(reading),
     )
 
@@ -152,7 +157,21 @@ def _line(content: object, where: str, size: tuple[int, int]) -> Line:
     if not kept:
         words = fit_words(text, words, polygon)
         own = _mean(words)
-    return Line(text, own, polygon, baseline, words, corrected, reading, unreadable)
+    source = line.get("source", "")
+    if source not in ("", "pdf"):
+        raise BrokenDocument(f"source of {where} must be pdf, or missing.")
+    return Line(
+        text,
+        own,
+        polygon,
+        baseline,
+        words,
+        # What a person wrote is not what the PDF carries.
+        source="" if corrected else source,
+        corrected=corrected,
+        reading=reading,
+        unreadable=unreadable,
+    )
 
 
 def _word(content: object, where: str, size: tuple[int, int]) -> Word:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 Point = tuple[float, float]
 Points = tuple[Point, ...]
 Box = tuple[float, float, float, float]
@@ -49,6 +51,8 @@ class Line:
     baseline : tuple of (x, y)
         Curve on which the letters stand, from the first to the last.
     words : tuple of Word
+    source : str
+        "pdf" if the line is text that a page of a PDF carries, with a confidence of 1; empty if it was read.
     corrected : bool
         Whether a person changed, added or confirmed the line.
     reading : str, optional
@@ -62,6 +66,7 @@ class Line:
     polygon: Points
     baseline: Points
     words: tuple[Word, ...]
+    source: str = ""
     corrected: bool = False
     reading: str | None = None
     unreadable: bool = False
@@ -111,6 +116,13 @@ class Block:
 
 
 BLOCK_KINDS = ("heading", "paragraph", "list", "table", "margin", "page_number", "signature")
+# What a page can hold for the reader.
+CONTENTS = ("text", "none", "unreadable")
+# What is told of pages that hold no text.
+NOTES = {
+    "none": "No text was found.",
+    "unreadable": "This is probably no text in Latin script, or too blurred: what was read is likely to be wrong.",
+}
 # A word of lower confidence is doubtful, and has this behind it where such words are marked.
 DOUBTFUL, MARK = 0.85, "[?]"
 
@@ -158,6 +170,12 @@ class Page:
         In reading order, every line in one of them; empty where they have not been looked for.
     style : TextStyle
         How `text` is written.
+    unreadable : bool
+        Whether most of what was read is probably not what stands there: another script, a picture or noise.
+    upright : bool
+        Whether the searchable PDF shows the page turned by its rotation, so that the text is upright.
+    wrong_text : bool
+        Whether the page of a PDF carries text that is not what it shows, so that it was read instead.
     reading : str, optional
         The text that was read before a person corrected the page.
     """
@@ -172,7 +190,17 @@ class Page:
     timings_ms: Mapping[str, float]
     blocks: tuple[Block, ...] = ()
     style: TextStyle = TextStyle()
+    unreadable: bool = False
+    upright: bool = False
+    wrong_text: bool = False
     reading: str | None = None
+
+    @property
+    def content(self) -> str:
+        """One of `CONTENTS`: "none" where no text was found, "unreadable" where what was read is probably wrong."""
+        if not self.lines:
+            return "none"
+        return "unreadable" if self.unreadable else "text"
 
     @property
     def layout(self) -> tuple[Block, ...]:
@@ -193,7 +221,8 @@ class Page:
         line = self.lines[index]
         if not self.style.marked:
             return line.text
-        return " ".join(word.text + MARK * (word.confidence < DOUBTFUL) for word in line.words) or line.text
+        # Rounded as in `to_dict`, so that text and confidences of an answer agree.
+        return " ".join(word.text + MARK * (round(word.confidence, 4) < DOUBTFUL) for word in line.words) or line.text
 
     def text_of(self, block: Block) -> str:
         """The text of a block: a line each, or as one, but a line for each row of a table and each item of a list."""
@@ -220,7 +249,7 @@ class Page:
     @property
     def confidence(self) -> float:
         """Mean confidence of the lines, weighted by their length; 0 if there is no text."""
-        return _confidence(self.lines)
+        return mean_confidence(self.lines)
 
     def to_text(self) -> str:
         """Return the text with every line ended, and an empty line between one block and the next."""
@@ -242,6 +271,7 @@ class Page:
             "rotation": self.rotation,
             "text": self.text,
             "confidence": round(self.confidence, 4),
+            "content": self.content,
             **({} if self.reading is None else {"reading": self.reading}),
             "lines": [
                 {
@@ -258,6 +288,7 @@ class Page:
                         }
                         for word in line.words
                     ],
+                    **({"source": line.source} if line.source else {}),
                     **_correction(line),
                 }
                 for line in self.lines
@@ -266,6 +297,62 @@ class Page:
             "model": dict(self.model),
             "timings_ms": {step: round(value, 1) for step, value in self.timings_ms.items()},
         }
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any], style: TextStyle = TextStyle()) -> Page:
+        """Return the page of which `to_dict` made this.
+
+        Parameters
+        ----------
+        found : mapping
+            Other entries than those of `to_dict` are ignored.
+        style : TextStyle
+            How the text was written, of which `to_dict` gives only the result.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            An entry is missing or of another type.
+        """
+        return cls(
+            image=_typed(found["image"], str),
+            page=_typed(found["page"], int),
+            width=_typed(found["width"], int),
+            height=_typed(found["height"], int),
+            rotation=_typed(found["rotation"], int),
+            lines=tuple(
+                Line(
+                    text=_typed(line["text"], str),
+                    confidence=_number(line["confidence"]),
+                    polygon=_points(line["polygon"]),
+                    baseline=_points(line["baseline"]),
+                    words=tuple(
+                        Word(_typed(word["text"], str), _number(word["confidence"]), _points(word["polygon"]))
+                        for word in line["words"]
+                    ),
+                    corrected=line.get("corrected") is True,
+                    reading=None if line.get("reading") is None else _typed(line["reading"], str),
+                    unreadable=line.get("unreadable") is True,
+                )
+                for line in found["lines"]
+            ),
+            model={_typed(part, str): _typed(name, str) for part, name in found["model"].items()},
+            timings_ms={_typed(step, str): _number(value) for step, value in found["timings_ms"].items()},
+            blocks=tuple(
+                Block(
+                    kind=_typed(block["type"], str),
+                    lines=_places(block["lines"]),
+                    level=_typed(block.get("level", 0), int),
+                    items=tuple(map(_places, block.get("items", ()))),
+                    rows=tuple(tuple(Cell(_places(cell)) for cell in row) for row in block.get("rows", ())),
+                )
+                for block in found["blocks"]
+            ),
+            style=style,
+            # Earlier versions of the service did not tell.
+            unreadable=found.get("content") == "unreadable",
+            reading=None if found.get("reading") is None else _typed(found["reading"], str),
+        )
 
     def _block(self, block: Block, clipped: Callable[[Points], list[list[float]]]) -> dict[str, Any]:
         outline = tuple(point for index in block.lines for point in self.lines[index].polygon)
@@ -305,7 +392,7 @@ class Document:
     @property
     def confidence(self) -> float:
         """Mean of the lines' confidence, weighted by their length; 0 where there is no text."""
-        return _confidence([line for page in self.pages for line in page.lines])
+        return mean_confidence([line for page in self.pages for line in page.lines])
 
     def to_text(self) -> str:
         """Return the text with every line ended, and a form feed between one page and the next."""
@@ -337,10 +424,31 @@ def _correction(line: Line) -> dict[str, Any]:
     return {"corrected": True, **reading, **({"unreadable": True} if line.unreadable else {})}
 
 
+def _typed(value: Any, kind: type[T]) -> T:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{kind.__name__} expected, not {type(value).__name__}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise TypeError(f"a finite number expected, not {type(value).__name__}")
+    return float(value)
+
+
+def _points(points: Any) -> Points:
+    return tuple((_number(x), _number(y)) for x, y in points)
+
+
+def _places(places: Any) -> tuple[int, ...]:
+    return tuple(_typed(place, int) for place in places)
+
+
 def _ends_in_hyphen(text: str) -> bool:
     return len(text) > 1 and text[-1] in "-\u2010" and text[-2].isalpha()
 
 
-def _confidence(lines: Sequence[Line]) -> float:
+def mean_confidence(lines: Sequence[Line]) -> float:
+    """Return the mean confidence of lines, weighted by their length; 0 if there is no text."""
     characters = sum(len(line.text) for line in lines)
     return sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0

@@ -19,8 +19,8 @@ FOLDER = Path(__file__).parent / "models"
 MANIFEST = "manifest.json"
 SCHEMA = 1
 # Files with a card, the JSON file of the same name, which has their SHA-256; they are hashed when they are loaded.
-_MODELS = ("detector.onnx", "recognizer.onnx", "language.npz")
-_CARDS = ("detector.json", "recognizer.json", "language.json", "kind.json")
+_MODELS = ("detector.onnx", "recognizer.onnx", "general.onnx", "language.npz")
+_CARDS = ("detector.json", "recognizer.json", "general.json", "language.json", "kind.json")
 
 
 class ModelError(Exception):
@@ -127,7 +127,10 @@ def write_manifest(folder: Path, version: str = __version__) -> Path:
     manifest = {
         "schema": SCHEMA,
         "version": version,
-        "languages": sorted(language for language in card("language.json").get("languages", {}) if language != "xx"),
+        # Models of texts that a set was adapted to have longer names.
+        "languages": sorted(
+            code for code in card("language.json").get("languages", {}) if code != "xx" and len(code) == 2
+        ),
         "charset": recognizer.get("charset", ""),
         "scores": recognizer.get("scores", {}).get("sources", {}).get("all", {}),
         "files": {

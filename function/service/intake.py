@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from paragraph_ocr.errors import (
@@ -23,7 +23,7 @@ from paragraph_ocr.errors import (
     UrlRefused,
 )
 from paragraph_ocr.io.page_ranges import parse_pages
-from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages
+from paragraph_ocr.pipeline.options import TEXTS, ReadOptions, parse_charset, parse_languages, parse_text
 
 IMAGE_TYPES = (
     "image/jpeg",
@@ -49,9 +49,11 @@ MAX_NAME_CHARACTERS = 255
 DEFAULT_NAME = "image"
 
 # Of the query of POST /ocr.
-OCR_PARAMETERS = ("format", "lang", "pages", "lines", "mark", "charset")
+OCR_PARAMETERS = ("format", "lang", "pages", "lines", "mark", "charset", "text", "upright")
+# Of the query of POST /jobs: all formats are written.
+JOB_PARAMETERS = OCR_PARAMETERS[1:]
 # Of the query of POST /convert.
-CONVERT_PARAMETERS = ("format", "lines", "mark")
+CONVERT_PARAMETERS = ("format", "lines", "mark", "upright")
 LINES = ("kept", "joined")
 SWITCHES = {"true": True, "false": False}
 
@@ -86,12 +88,15 @@ class JobRequest:
     image_name : str
     webhook : tuple of two str, or None
         The webhook's URL, and the secret that signs its messages.
+    options : mapping of str to str
+        Parameters of the query, of `JOB_PARAMETERS`.
     """
 
     image: bytes | None = None
     image_url: str | None = None
     image_name: str = DEFAULT_NAME
     webhook: tuple[str, str] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def header(event: Mapping[str, Any], name: str) -> str:
@@ -173,14 +178,17 @@ def parse_options(query: Mapping[str, str], languages: Collection[str]) -> ReadO
     """
     if query.get("lines", LINES[0]) not in LINES:
         raise MalformedRequest(f"lines must be one of {', '.join(LINES)}.")
-    if query.get("mark", "false") not in SWITCHES:
-        raise MalformedRequest(f"mark must be one of {', '.join(SWITCHES)}.")
+    for switch in ("mark", "upright"):
+        if query.get(switch, "false") not in SWITCHES:
+            raise MalformedRequest(f"{switch} must be one of {', '.join(SWITCHES)}.")
     return ReadOptions(
         languages=parse_languages(query["lang"], languages) if "lang" in query else (),
         pages=parse_pages(query["pages"]) if "pages" in query else (),
         joined=query.get("lines") == "joined",
         marked=SWITCHES[query.get("mark", "false")],
         charset=parse_charset(query["charset"]) if "charset" in query else None,
+        text=parse_text(query.get("text", TEXTS[0])),
+        upright=SWITCHES[query.get("upright", "false")],
     )
 
 

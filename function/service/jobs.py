@@ -16,7 +16,7 @@ import uuid
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -136,6 +136,8 @@ class Lease:
         Name of the image in the results.
     written : tuple of str
         Formats of a long document's results that have been written already.
+    options : mapping of str to str
+        Parameters of the job's request, of `intake.JOB_PARAMETERS`.
     """
 
     key: str
@@ -144,6 +146,7 @@ class Lease:
     attempts: int
     image: str
     written: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache
@@ -164,7 +167,8 @@ def owner_of(event: Mapping[str, Any]) -> str:
 
 def _digest(request: JobRequest) -> str:
     """Hash what a request asks for; two forms that differ only in their boundary have the same hash."""
-    fields = json.dumps([request.image is None, request.image_url, request.image_name, request.webhook])
+    options = [sorted(request.options.items())] if request.options else []
+    fields = json.dumps([request.image is None, request.image_url, request.image_name, request.webhook, *options])
     return hashlib.sha256(fields.encode() + (request.image or b"")).hexdigest()
 
 
@@ -331,9 +335,9 @@ class Jobs:
         ClientError, BotoCoreError
             A service refuses or fails; the job is then marked as failed.
         """
-        for field, url in (("image_url", request.image_url), ("webhook_url", (request.webhook or ("",))[0])):
+        for name, url in (("image_url", request.image_url), ("webhook_url", (request.webhook or ("",))[0])):
             if url:
-                check_url(url, field)
+                check_url(url, name)
         now = int(time.time())
         identifier = identifier or uuid.uuid4().hex
         item: Item = {
@@ -349,6 +353,8 @@ class Jobs:
             "expires": now + self.settings.retention_seconds,
             "request": digest,
         }
+        if request.options:
+            item["options"] = dict(request.options)
         if request.image_url:
             item["image_url"] = request.image_url
         elif request.image is None:
@@ -508,7 +514,8 @@ class Jobs:
             if _is_condition(error):
                 raise LeaseHeld(LEASE_MARGIN_SECONDS) from error
             raise
-        return Lease(key, etag, item["lease"], item["attempts"], item["image"], tuple(item.get("written", ())))
+        written, options = tuple(item.get("written", ())), item.get("options", {})
+        return Lease(key, etag, item["lease"], item["attempts"], item["image"], written, options)
 
     def progress(self, held: Lease, done: Mapping[str, int], total: Mapping[str, int]) -> Item:
         """Record the progress of reading and return the item; raises as `release`."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from paragraph_ocr.document import BLOCK_KINDS, DOUBTFUL, MARK
+from paragraph_ocr.document import BLOCK_KINDS, CONTENTS, DOUBTFUL, MARK
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.pipeline.charset import CHARSETS
+from paragraph_ocr.pipeline.options import TEXTS
 from service.intake import CONVERT_PARAMETERS, IMAGE_TYPES, LINES, MAX_NAME_CHARACTERS, MULTIPART, SWITCHES, UNTYPED
 
 FILE = Path(__file__).with_name("openapi.json")
@@ -49,13 +50,14 @@ SCHEMAS = {
     "Word": _object("A word of a line.", text={"type": "string"}, confidence=_SHARE, polygon=_POINTS),
     "Line": _object(
         "A line of a page.",
-        optional=_CORRECTION,
+        optional=("source", *_CORRECTION),
         text={"type": "string"},
         confidence=_SHARE,
         polygon=_POINTS,
         baseline=_POINTS,
         box={"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
         words=_each("Word"),
+        source={"const": "pdf", "description": "Where the line is text that a page of a PDF carries, not one read."},
         corrected={"type": "boolean", "description": "Whether a person changed, added or confirmed it."},
         reading={"type": "string", "description": "The text that was read before; missing of an added line."},
         unreadable={"type": "boolean", "description": "Whether it is writing that cannot be read; its text is empty."},
@@ -84,6 +86,11 @@ SCHEMAS = {
         rotation={"type": "integer"},
         text={"type": "string"},
         confidence=_SHARE,
+        content={
+            "enum": list(CONTENTS),
+            "description": "none: no text was found. unreadable: the lines are probably not what stands there, but "
+            "another script than Latin, a picture, or too blurred. text: all else.",
+        },
         reading={"type": "string", "description": "Of a corrected page: the text that was read."},
         lines=_each("Line"),
         blocks=_each("Block"),
@@ -273,6 +280,7 @@ _EXAMPLE_PAGE: dict[str, Any] = {
     "rotation": 0,
     "text": "Dear Anna",
     "confidence": 0.94,
+    "content": "text",
     "lines": [
         {
             "text": "Dear Anna",
@@ -382,6 +390,18 @@ OCR: dict[str, Any] = {
                 "What lines may consist of: digits and spaces, letters, or the pattern of a date, an amount, or an "
                 "IBAN with its checksum; the likeliest text that fits is found.",
                 {"type": "string", "enum": list(CHARSETS)},
+            ),
+            _parameter(
+                "text",
+                "Whether the text that a page of a PDF carries is given, and only the rest of the page read, or the "
+                "whole page is read. With a charset, pages are read.",
+                {"type": "string", "enum": list(TEXTS), "default": TEXTS[0]},
+            ),
+            _parameter(
+                "upright",
+                "Whether pages of the searchable PDF are turned so that their text is upright; the coordinates of "
+                "other forms stay those of the image as sent.",
+                {"type": "string", "enum": list(SWITCHES), "default": "false"},
             ),
         ],
         "requestBody": {
@@ -495,7 +515,9 @@ POST_JOB: dict[str, Any] = {
                     "second job, and within the hour is answered alike."
                 ),
                 "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-            }
+            },
+            # All forms are written.
+            *(each for each in OCR["openapi_extensions"]["parameters"] if each["name"] != "format"),
         ],
         "requestBody": {
             "required": False,

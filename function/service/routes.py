@@ -36,6 +36,7 @@ from service import openapi
 from service.intake import (
     CONVERT_PARAMETERS,
     IMAGE_TYPES,
+    JOB_PARAMETERS,
     OCR_PARAMETERS,
     header,
     parse_document,
@@ -157,7 +158,10 @@ def convert() -> Response[Any]:
     options = parse_options(query, reader.languages_known)
     content, image = parse_document(event, SETTINGS.max_image_bytes)
     document = parse_corrected(content, SETTINGS.max_pages, SETTINGS.max_lines)
-    pages = tuple(replace(page, style=reader.style(page.lines, page.layout, options)) for page in document.pages)
+    pages = tuple(
+        replace(page, style=reader.text_style(page.lines, page.layout, options), upright=options.upright)
+        for page in document.pages
+    )
     if form != "pdf":
         return _answer_in(form, render(replace(document, pages=pages), form, b"", deadline))
     if image is None:
@@ -185,8 +189,8 @@ def _check_images(source: Source, pages: Sequence[Page], deadline: float) -> Non
     """Raise an error if the images of pages do not decode, or have other proportions, so that text would not fit."""
     limits = replace(SETTINGS.request_limits, max_seconds=deadline - perf_counter())
     decoded = decode_pages(source, limits, ranges=tuple((page.page, page.page) for page in pages))
-    for page, (pixels, _, _) in zip(pages, decoded, strict=True):
-        height, width = pixels.shape
+    for page, image in zip(pages, decoded, strict=True):
+        height, width = image.pixels.shape
         if not 1 / MAX_DISTORTION < width * page.height / (height * page.width) < MAX_DISTORTION:
             raise BrokenDocument(
                 f"The image of page {page.page} has {width} x {height} pixels, the document {page.width} x "
@@ -199,8 +203,10 @@ def post_job() -> Response[Any]:
     """Create a job for an image, or for an upload."""
     jobs = _jobs()
     event = app.current_event.raw_event
-    parse_query(event, ())
-    request = parse_job(event, SETTINGS.max_image_bytes, SETTINGS.allow_image_url)
+    query = parse_query(event, JOB_PARAMETERS)
+    # Refused here rather than by the worker.
+    parse_options(query, reader.languages_known)
+    request = replace(parse_job(event, SETTINGS.max_image_bytes, SETTINGS.allow_image_url), options=query)
     key = header(event, "idempotency-key")
     job = jobs.create_once(event, request, key, app.lambda_context) if key else jobs.create(event, request)
     return _answer(json.dumps(job).encode(), "application/json", 202, {"Location": job["watch"]})

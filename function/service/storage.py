@@ -411,6 +411,7 @@ def _page(kept: dict[str, Any]) -> Page:
             _points(line["polygon"]),
             _points(line["baseline"]),
             tuple(Word(word["text"], word["confidence"], _points(word["polygon"])) for word in line["words"]),
+            line.get("source", ""),
         )
         for line in kept["lines"]
     )

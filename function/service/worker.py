@@ -9,7 +9,7 @@ is not written.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from time import monotonic
@@ -28,9 +28,10 @@ from paragraph_ocr.document import Document
 from paragraph_ocr.errors import BrokenImage, DeadlineExceeded, ImageGone, OcrError
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.io.imaging import Source, count_pages
+from paragraph_ocr.io.page_ranges import numbers_of
 from paragraph_ocr.pipeline.reader import PageReader
 from service import jobs, storage
-from service.intake import IMAGE_TYPES
+from service.intake import IMAGE_TYPES, parse_options
 from service.notices import Notices
 from service.runtime import ReadingMetrics, load_reader, log_failure, log_rejection, logger, metrics
 from service.settings import Settings
@@ -229,17 +230,20 @@ class _DocumentReading:
         self.data = data
         self.left = left
         self.done = 0
+        self.options = parse_options(held.options, worker.reader.languages_known)
 
     def run(self) -> dict[str, int]:
         """Read and write what is missing, and return the counts; raises OutOfTime if the time is too short."""
-        total = count_pages(self.data, self.worker.limits)
-        pages = storage.StoredPages(*self.place, total, self._check)
-        if len(pages) < total:
-            self._read(pages, total)
-        self._write(pages)
+        count = count_pages(self.data, self.worker.limits)
+        numbers = numbers_of(self.options.pages, count) if self.options.pages else range(1, count + 1)
+        pages = storage.StoredPages(*self.place, len(numbers), self._check)
+        if len(pages) < len(numbers):
+            self._read(pages, numbers)
+        self._write(pages, tuple(numbers) if self.options.pages else ())
         return _counts(pages)
 
-    def _read(self, pages: storage.StoredPages, total: int) -> None:
+    def _read(self, pages: storage.StoredPages, numbers: Sequence[int]) -> None:
+        total = len(numbers)
         if self.left() < self.timeout / 2:
             raise OutOfTime(self.done)
         reading = ReadingMetrics()
@@ -247,7 +251,9 @@ class _DocumentReading:
         seconds, slowest = self.left() - END_SECONDS, 0.0
         try:
             with closing(
-                self.worker.reader.pages(self.data, self.held.image, seconds, len(pages) + 1, progress)
+                self.worker.reader.pages(
+                    self.data, self.held.image, seconds, numbers[len(pages)], progress, self.options
+                )
             ) as rest:
                 for page in rest:
                     pages.add(page)
@@ -266,8 +272,8 @@ class _DocumentReading:
         finally:
             reading.send()
 
-    def _write(self, pages: storage.StoredPages) -> None:
-        document = Document(self.held.image, pages)
+    def _write(self, pages: storage.StoredPages, numbers: tuple[int, ...]) -> None:
+        document = Document(self.held.image, pages, numbers)
         if len(pages) == 1:
             self._write_within_limits(partial(storage.write, *self.place, document, self.data))
             return

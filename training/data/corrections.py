@@ -1,36 +1,21 @@
-"""Convert corrected readings of pages into a folder of annotated pages for `training.data.pages`.
+"""Read pages whose reading a person corrected, for `training.importers`.
 
-    python -m training.data.corrections FOLDER --out PAGES
-
-FOLDER holds images and, beside each, what was read of it as JSON, in `scan.jpg.json` or `scan.json`, of which a person
-changed the `text` of lines, took lines away that are none, or added some with `text`, `polygon` and `baseline`.
+A folder holds images and, beside each, what was read of it as JSON, in `scan.jpg.json` or `scan.json`, of which a
+person changed the `text` of lines, took lines away that are none, or added some with `text`, `polygon` and `baseline`.
 Writing that cannot be read has the text "". A page where anything was changed counts as right in all its lines; one
 where nothing was is left out.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import json
 import math
-import os
-import re
-import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from paragraph_ocr.errors import OcrError
-from paragraph_ocr.io.file_format import SUFFIXES
-from paragraph_ocr.io.imaging import decode
 from training.data.pages import DatasetError
 from training.synthesis.corpus import straight
 from training.synthesis.fonts import CHARSET
@@ -57,20 +42,6 @@ class Changes:
     def any(self) -> bool:
         """Whether anything was changed, or a person confirmed a line."""
         return bool(self.corrected or self.added or self.deleted or self.confirmed)
-
-
-def find(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield every image that has a JSON file of the same name, with that file."""
-    for place, subfolders, names in os.walk(folder):
-        subfolders.sort()
-        images = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
-        stems = Counter(Path(name).stem for name in images)
-        for name in images:
-            beside = [f"{name}.json"] + [f"{Path(name).stem}.json"] * (stems[Path(name).stem] == 1)
-            for reading in beside:
-                if reading in names:
-                    yield Path(place, name), Path(place, reading)
-                    break
 
 
 def read_corrected(path: Path) -> list[dict[str, Any]]:
@@ -159,102 +130,6 @@ def convert(page: dict[str, Any], width: int, height: int) -> tuple[list[dict[st
     return lines, ignore, Changes(kept, corrected, added, deleted, foreign, confirmed)
 
 
-def collect(folder: Path, out: Path, source: str, writer: str | None, split: str) -> tuple[int, int]:
-    """Write the corrected pages of a folder, and report each on standard output.
-
-    Parameters
-    ----------
-    folder : Path
-    out : Path
-        The folder to write; `pages.jsonl` in it is replaced.
-    source : str
-    writer : str, optional
-        The writer of the pages; by default, the name of the folder that contains a page.
-    split : str
-
-    Returns
-    -------
-    int, int
-        Numbers of pages written and of files rejected; the reasons are reported on standard error.
-    """
-    rows: list[str] = []
-    refused = 0
-    for image, reading in find(folder):
-        name = image.relative_to(folder)
-        try:
-            hand = writer or name.parent.name
-            if not hand:
-                raise DatasetError(
-                    "its writer is not known: name one by --writer, or put the pages of each in a folder"
-                )
-            corrected = read_corrected(reading)
-            pages = {page.get("page", 1): page for page in corrected}
-            if len(pages) < len(corrected):
-                raise DatasetError("it has a page twice")
-            origin = {"source": source, "writer": hand, "split": split}
-            found = [
-                row
-                for number, pixels in enumerate(decode(image.read_bytes()), 1)
-                if number in pages
-                for row in _collect(pages.pop(number), pixels, name, out, origin)
-            ]
-            if pages:
-                raise DatasetError(f"it is of page {next(iter(pages))}, which the file has not")
-            rows.extend(found)
-        except (DatasetError, OcrError, OSError) as error:
-            refused += 1
-            print(f"{name}: {error}", file=sys.stderr)
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out / ".pages.jsonl.partial"
-    partial.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
-    os.replace(partial, out / "pages.jsonl")
-    return len(rows), refused
-
-
-def _collect(
-    page: dict[str, Any], pixels: NDArray[np.uint8], name: Path, out: Path, origin: dict[str, str]
-) -> Iterator[str]:
-    """Write the upright image of a page and yield its row of ``pages.jsonl``; nothing if the page is unchanged."""
-    height, width = pixels.shape
-    lines, ignore, changes = convert(page, width, height)
-    number = page.get("page", 1)
-    which = f"{name}, page {number}"
-    if not changes.any:
-        print(f"{which}: unchanged, left out")
-        return
-    print(
-        f"{which}: {changes.corrected} lines corrected, {changes.added} added, {changes.deleted} taken away, "
-        f"{changes.kept} kept"
-    )
-    if changes.foreign:
-        print(f"{which}: no model learns lines with {changes.foreign}: not in training/charset.txt", file=sys.stderr)
-    # Files of the same name in different folders get different names.
-    digest = hashlib.sha256(name.as_posix().encode(errors="surrogateescape")).hexdigest()[:8]
-    stem = re.sub(r"[^\w]+", "-", name.stem)
-    page_id = f"{stem}-{digest}-{number}"
-    turns = page.get("rotation", 0) // 90
-    lines = [
-        line | {key: _upright(line[key], turns, width, height) for key in ("polygon", "baseline")} for line in lines
-    ]
-    ignore = [_upright(polygon, turns, width, height) for polygon in ignore]
-    pixels = np.rot90(pixels, turns)
-    height, width = pixels.shape
-    picture = Path("pages", origin["source"], f"{page_id}.jpg")
-    (out / picture).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(out / picture, quality=95)
-    size = {"image": picture.as_posix(), "width": width, "height": height}
-    yield json.dumps({"page_id": page_id} | origin | size | {"lines": lines, "ignore": ignore}, ensure_ascii=False)
-
-
-def _upright(points: list[list[float]], turns: int, width: int, height: int) -> list[list[float]]:
-    """Rotate points of an image by quarter turns anticlockwise, with the image."""
-    if turns == 1:
-        return [[y, width - x] for x, y in points]
-    if turns == 2:
-        return [[width - x, height - y] for x, y in points]
-    return [[height - y, x] for x, y in points] if turns == 3 else points
-
-
 def _reading(line: dict[str, Any]) -> str | None:
     """Return the original reading: the line's own, or that which its words preserve; None for an added line."""
     if line.get("corrected") is True:
@@ -281,24 +156,3 @@ def _is_point(point: object) -> bool:
         and len(point) == 2
         and all(isinstance(each, int | float) and not isinstance(each, bool) and math.isfinite(each) for each in point)
     )
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.data.corrections",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", type=Path, help="folder of images and corrected JSON")
-    parser.add_argument("--out", type=Path, required=True, help="folder of annotated pages to write")
-    parser.add_argument("--source", default="corrections", help="what the pages are called in tables")
-    parser.add_argument("--writer", help="whose hand it is; otherwise the name of the folder that a page lies in")
-    parser.add_argument("--split", choices=("train", "val"), default="train")
-    arguments = parser.parse_args()
-    pages, refused = collect(arguments.folder, arguments.out, arguments.source, arguments.writer, arguments.split)
-    print(f"{pages} pages in {arguments.out}, {refused} files refused")
-    return int(refused > 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -293,6 +293,46 @@ class AugmentedPages(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
             )
 
 
+def map_loss(network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
+    """Cross entropy and Dice loss of the cores, smooth L1 of the distances inside, cross entropy of the axis.
+
+    Parameters
+    ----------
+    network : nn.Module
+    batch : tuple of Tensor
+        As `AugmentedPages` yields it.
+    device : torch.device
+    """
+    ink, target, sideways = (part.to(device, non_blocking=True) for part in batch)
+    output, axis = (part.float() for part in network(ink.contiguous(memory_format=torch.channels_last)))
+    core, weight = target[:, 0], target[:, 4]
+    entropy = functional.binary_cross_entropy_with_logits(output[:, 0], core, reduction="none")
+    probability = output[:, 0].sigmoid() * weight
+    overlap = 2 * (probability * core).sum() / ((probability + core * weight).sum() + 1.0)
+    inside = core * weight
+    difference = functional.smooth_l1_loss(output[:, 1:], target[:, 1:4], beta=0.1, reduction="none").sum(1)
+    distances = (difference * inside).sum() / (inside.sum() + 1.0)
+    total: Tensor = 3 * (entropy * weight).mean() + (1 - overlap) + distances
+    return total + 0.3 * functional.cross_entropy(axis, sideways)
+
+
+def count_lines(
+    pages: Sequence[TruePage], network: nn.Module, options: DetectionOptions, stride: int, device: torch.device
+) -> dict[str, NDArray[np.int64]]:
+    """Count the lines that a network detects at IoU 0.5, the true lines, and all detected ones, int (3,) by source."""
+    counts: dict[str, NDArray[np.int64]] = {}
+    for page in pages:
+        ink, scale = letterbox(page.normalised(), options.size, (SIZE_MULTIPLE, SIZE_MULTIPLE), Normalisation())
+        with torch.inference_mode():
+            maps = network(torch.from_numpy(ink).to(device))[0].float().cpu().numpy()[0]
+        lines = find_lines(maps, stride, THRESHOLD, INSET, options.short_inset)
+        found = [line.polygon / scale for line in lines]
+        matches = match_lines([line.polygon for line in page.lines], found, list(page.ignore))
+        counts.setdefault(page.source, np.zeros(3, np.int64))
+        counts[page.source] += [len(matches.pairs), len(page.lines), len(found) - len(matches.ignored)]
+    return counts
+
+
 class Detection:
     """The training task of the detector, for `training.fit`."""
 
@@ -319,18 +359,8 @@ class Detection:
         return iter(DataLoader(pages, batch_size=None, num_workers=workers, worker_init_fn=ignore_stop_signals))
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Tensor:
-        """Cross entropy and Dice loss of the cores, smooth L1 of the distances inside, cross entropy of the axis."""
-        ink, target, sideways = (part.to(device, non_blocking=True) for part in batch)
-        output, axis = (part.float() for part in network(ink.contiguous(memory_format=torch.channels_last)))
-        core, weight = target[:, 0], target[:, 4]
-        entropy = functional.binary_cross_entropy_with_logits(output[:, 0], core, reduction="none")
-        probability = output[:, 0].sigmoid() * weight
-        overlap = 2 * (probability * core).sum() / ((probability + core * weight).sum() + 1.0)
-        inside = core * weight
-        difference = functional.smooth_l1_loss(output[:, 1:], target[:, 1:4], beta=0.1, reduction="none").sum(1)
-        distances = (difference * inside).sum() / (inside.sum() + 1.0)
-        total: Tensor = 3 * (entropy * weight).mean() + (1 - overlap) + distances
-        return total + 0.3 * functional.cross_entropy(axis, sideways)
+        """Return `map_loss`."""
+        return map_loss(network, batch, device)
 
     def draw(self, batch: tuple[Tensor, Tensor, Tensor]) -> NDArray[np.uint8]:
         """Picture of a batch, uint8 (H, W, 3): pages with the cores of their lines in red, ignored areas in blue."""
@@ -347,18 +377,7 @@ class Detection:
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Line F1 at IoU 0.5 for each source, "score" as one less their mean, and character error of whole pages."""
-        counts: dict[str, NDArray[np.int64]] = {}
-        for page in self.validation:
-            ink, scale = letterbox(
-                page.normalised(), self.options.size, (SIZE_MULTIPLE, SIZE_MULTIPLE), Normalisation()
-            )
-            with torch.inference_mode():
-                maps = network(torch.from_numpy(ink).to(device))[0].float().cpu().numpy()[0]
-            lines = find_lines(maps, self.stride, THRESHOLD, INSET, self.options.short_inset)
-            found = [line.polygon / scale for line in lines]
-            matches = match_lines([line.polygon for line in page.lines], found, list(page.ignore))
-            counts.setdefault(page.source, np.zeros(3, np.int64))
-            counts[page.source] += [len(matches.pairs), len(page.lines), len(found) - len(matches.ignored)]
+        counts = count_lines(self.validation, network, self.options, self.stride, device)
         figures = {
             f"f1 {name}": 2 * float(hit) / max(int(true + found), 1)
             for name, (hit, true, found) in sorted(counts.items())

@@ -42,7 +42,10 @@ def load_corrected(
         The file or its image cannot be opened.
     """
     document = parse_document(_parse(load(path)), DEFAULT_LIMITS.max_pages, DEFAULT_LIMITS.max_lines)
-    pages = tuple(replace(page, style=reader.style(page.lines, page.layout, options)) for page in document.pages)
+    pages = tuple(
+        replace(page, style=reader.text_style(page.lines, page.layout, options), upright=options.upright)
+        for page in document.pages
+    )
     document = replace(document, pages=pages)
     if not with_image:
         return document, b""

@@ -48,6 +48,7 @@ _PAGE: dict[str, Any] = {
     "page": int,
     "kind": str,
     "confidence": (int, float),
+    "content": str,
     "seconds": (int, float),
     "lines": list,
     "thumbnail": str,
@@ -365,15 +366,19 @@ def _read(
     overlays: list[bytes] = []
     start = perf_counter()
     deadline = start + reader.limits.max_seconds
-    for pixels, aspect, number in imaging.decode_pages(data, reader.limits, ranges=asked.pages):
+    for decoded in imaging.decode_pages(data, reader.limits, ranges=asked.pages, text=asked.takes_text):
         decode_ms = 1000 * (perf_counter() - start)
-        page = reader.read_image(pixels, path, decode_ms, number, deadline, pixel_aspect=aspect, options=asked)
+        pixels, aspect, number, text = decoded
+        page = reader.read_image(
+            pixels, path, decode_ms, number, deadline, pixel_aspect=aspect, options=asked, text=text
+        )
         pages.append(page)
         seen.append(
             {
                 "page": number,
                 "kind": kind_of_page(pixels, page.lines),
                 "confidence": round(page.confidence, 4),
+                "content": page.content,
                 "seconds": round(page.timings_ms["total"] / 1000, 3),
                 "lines": [[line.text, round(line.confidence, 4)] for line in page.lines],
                 "thumbnail": base64.b64encode(_thumbnail(pixels)).decode(),

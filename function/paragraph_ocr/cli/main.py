@@ -30,6 +30,7 @@ from paragraph_ocr.cli.folder import (
     render_pages,
 )
 from paragraph_ocr.cli.terminal import printable
+from paragraph_ocr.document import NOTES
 from paragraph_ocr.errors import MalformedRequest, OcrError
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.io.file_format import SUFFIXES
@@ -99,6 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--charset", metavar="NAME", help="what lines may consist of: digits, letters, date, amount or iban"
     )
+    parser.add_argument(
+        "--text",
+        metavar="HOW",
+        help="of pages of a PDF that carry their own text: auto gives it and reads the rest (default), read reads all",
+    )
+    parser.add_argument("--upright", action="store_true", help="turn the pages of the searchable PDF upright")
     options = parser.parse_args(arguments)
     asked = _asked(parser, options)
     formats = tuple(dict.fromkeys(options.format or ["text"]))
@@ -120,11 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _asked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ReadOptions | None:
     """What is asked of reading, None where nothing is; ends with a message where it cannot be."""
-    if not (options.pages or options.lang or options.join or options.mark or options.charset):
+    given = options.pages, options.lang, options.join, options.mark, options.charset, options.text, options.upright
+    if all(value in (None, False) for value in given):
         return None
     # Which loads what --help should not wait for.
     from paragraph_ocr.io.page_ranges import parse_pages
-    from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages
+    from paragraph_ocr.pipeline.options import TEXTS, ReadOptions, parse_charset, parse_languages, parse_text
 
     try:
         card = options.models / "language.json"
@@ -135,6 +143,8 @@ def _asked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Read
             joined=options.join,
             marked=options.mark,
             charset=parse_charset(options.charset) if options.charset else None,
+            text=parse_text(TEXTS[0] if options.text is None else options.text),
+            upright=options.upright,
         )
     except MalformedRequest as error:
         parser.error(f"--{error}")
@@ -226,6 +236,9 @@ def _print(files: Sequence[File], form: str, models: Path, asked: ReadOptions | 
         with tqdm.external_write_mode():
             sys.stdout.buffer.write(written)
             sys.stdout.buffer.flush()
+        for page in document.pages:
+            if page.content in NOTES:
+                _report(file, f"{f'page {page.page}: ' * (len(document.pages) > 1)}{NOTES[page.content]}")
     return int(failed)
 
 

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from paragraph_ocr.cli.folder import File, read_record
 from paragraph_ocr.cli.terminal import printable
+from paragraph_ocr.document import NOTES
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.formats.csv import inert
 from paragraph_ocr.io import output
@@ -27,7 +28,7 @@ REPORT = "report.html"
 # Browsers are slow with many more; the CSV file has all.
 SHOWN = 1000
 
-_COLUMNS = ("file", "page", "kind", "confidence", "lines", "characters", "seconds", "error")
+_COLUMNS = ("file", "page", "kind", "content", "confidence", "lines", "characters", "seconds", "error")
 # The policy allows neither scripts nor requests.
 _HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -123,13 +124,14 @@ def _escape_formula(cell: str | int | float) -> str | int | float:
 def _rows(number: int, file: File, record: dict[str, Any]) -> Iterator[_Row]:
     name = file.name.as_posix()
     if "error" in record:
-        yield _Row((0, 0.0), number, 0, (name, "", "", "", "", "", "", record["error"]))
+        yield _Row((0, 0.0), number, 0, (name, "", "", "", "", "", "", "", record["error"]))
         return
     for page in record["pages"]:
         rank = (1, page["confidence"]) if page["lines"] else (2, 0.0)
         characters = sum(len(text) for text, _ in page["lines"])
         confidence = page["confidence"] if page["lines"] else ""
-        cells = (name, page["page"], page["kind"], confidence, len(page["lines"]), characters, page["seconds"], "")
+        kind, content = page["kind"], page["content"]
+        cells = (name, page["page"], kind, content, confidence, len(page["lines"]), characters, page["seconds"], "")
         yield _Row(rank, number, page["page"], cells)
 
 
@@ -163,13 +165,14 @@ def _article(file: File, record: dict[str, Any], number: int, formats: Iterable[
     which = f", page {number}" if len(record["pages"]) > 1 else ""
     links = " ".join(f'<a href="{quote(os.fsencode(name + FORMATS[form].suffix))}">{form}</a>' for form in formats)
     sure = f' · <span class="{_mark(page["confidence"])}">{page["confidence"]:.0%} sure</span>' if page["lines"] else ""
+    note = f'<p class="doubtful">{NOTES[page["content"]]}</p>\n' if page["content"] in NOTES else ""
     lines = "".join(
         f'<li class="{_mark(confidence)}">{escape(text)} <small>{confidence:.0%}</small></li>\n'
         for text, confidence in page["lines"]
     )
     return (
         f'<article>\n<img src="data:image/jpeg;base64,{escape(page["thumbnail"])}" alt="">\n<div>\n'
-        f"<h2>{shown}{which}</h2>\n<p>{escape(page['kind'])}{sure} · {links}</p>\n<ol>\n{lines}</ol>\n"
+        f"<h2>{shown}{which}</h2>\n<p>{escape(page['kind'])}{sure} · {links}</p>\n{note}<ol>\n{lines}</ol>\n"
         "</div>\n</article>\n"
     )
 

@@ -58,8 +58,10 @@ def write(
 ) -> Iterator[bytes]:
     """Yield a PDF of what was read, in parts.
 
-    A PDF is kept as it is, with the text added where it has none. Of other files, each page is shown: the pixels of a
-    JPEG as they were sent, all others without loss where they came without.
+    A PDF is kept as it is, with the text that was read added where it has none; where its own text is wrong, the text
+    that was read is added beside it, or instead of it if it is invisible. Of other files, each page is shown: the
+    pixels of a JPEG as they were sent, all others without loss where they came without. Pages are turned upright if
+    that was asked for.
 
     Parameters
     ----------
@@ -101,8 +103,13 @@ def write(
         a, b, c, d = _UPRIGHT[picture.orientation]
         matrix = (a * width, b * height, c * width, d * height, -min(a + c, 0) * width, -min(b + d, 0) * height)
         shown = f"q {' '.join(f'{value:.4f}' for value in matrix)} cm /I Do Q\n"
+        content = shown + layer.content(scale)
+        if layer.turn:
+            content = f"q {layer.turning(width, height)}\n{content} Q"
         writer.add_page(
-            width, height, shown + layer.content(scale), writer.add_stream(picture.entries, picture.content)
+            *((height, width) if layer.turn % 2 else (width, height)),
+            content,
+            writer.add_stream(picture.entries, picture.content),
         )
         yield writer.flush()
     yield writer.finish(document.image)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from paragraph_ocr.io.confined import Confined
+    from paragraph_ocr.io.pdf_text import LayerLine
     from paragraph_ocr.io.pdfium import Pdf
 
 
@@ -56,11 +57,14 @@ class DecodedPage(NamedTuple):
         Height over width of a pixel.
     number : int
         Number of the page in the file, from 1.
+    text : sequence of LayerLine
+        The text that a page of a PDF carries, in no order, in pixels.
     """
 
     pixels: NDArray[np.uint8]
     pixel_aspect: float
     number: int
+    text: Sequence[LayerLine] = ()
 
 
 class Source:
@@ -135,7 +139,11 @@ def decode(data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1
 
 
 def decode_pages(
-    data: bytes | Source, limits: Limits = DEFAULT_LIMITS, first: int = 1, ranges: Sequence[PageRange] = ()
+    data: bytes | Source,
+    limits: Limits = DEFAULT_LIMITS,
+    first: int = 1,
+    ranges: Sequence[PageRange] = (),
+    text: bool = False,
 ) -> Iterator[DecodedPage]:
     """Decode an image file into its pages with their pixel aspect and number.
 
@@ -145,6 +153,8 @@ def decode_pages(
     ----------
     ranges : sequence of (int, int or None), optional
         The pages to decode, as `page_ranges.parse_pages` returns them; the limit of pages then counts only these.
+    text : bool
+        Whether the text that pages of a PDF carry is extracted.
 
     Raises
     ------
@@ -159,7 +169,7 @@ def decode_pages(
     name = format_of(source.data)
     if name == "PDF":
         choose = partial(_choose_numbers, ranges, first, limits)
-        pages = _decode_pdf(source, in_file, choose, deadline, source is not data)
+        pages = _decode_pdf(source, in_file, choose, deadline, source is not data, text)
     else:
         plan = _plan(source.data, name, in_file)
         if plan.image is not None:
@@ -303,7 +313,7 @@ def _choose_numbers(ranges: Sequence[PageRange], first: int, limits: Limits, cou
 
 
 def _decode_pdf(
-    source: Source, limits: Limits, choose: Callable[[int], list[int]], deadline: float, close: bool
+    source: Source, limits: Limits, choose: Callable[[int], list[int]], deadline: float, close: bool, text: bool
 ) -> Iterator[DecodedPage]:
     """Yield an empty page when the PDF has passed the checks, then its pages; finally end its process if `close`."""
     import numpy as np
@@ -312,8 +322,8 @@ def _decode_pdf(
         pdf = source.pdf(limits)
         numbers = choose(pdf.count)
         yield DecodedPage(np.empty((0, 0), np.uint8), 1.0, 0)
-        for number, page in zip(numbers, pdf.pages(numbers, deadline), strict=True):
-            yield DecodedPage(page, 1.0, number)
+        for number, (pixels, lines) in zip(numbers, pdf.pages(numbers, deadline, text), strict=True):
+            yield DecodedPage(pixels, 1.0, number, lines)
     finally:
         if close:
             source.close()

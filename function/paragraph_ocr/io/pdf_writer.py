@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import atan2, hypot, pi
 
-from paragraph_ocr.document import Page
+from paragraph_ocr.document import Page, Point, Word
 
 # Of an em, below the baseline; the font's one glyph is an em high and half of one wide.
 _DESCENT = 0.25
@@ -28,31 +29,49 @@ class TextLayer:
         Pixels of the page.
     words : sequence of (float, float, str)
         Each word's middle, in pixels from the upper left, and the operators that write it.
+    turn : int
+        Quarters anticlockwise by which the page is shown turned.
+    beside : bool
+        Whether words are written even where the page of a PDF has text.
+    instead : bool
+        Whether text that the page of a PDF has invisibly is removed.
     """
 
     width: int
     height: int
     words: Sequence[tuple[float, float, str]]
+    turn: int = 0
+    beside: bool = False
+    instead: bool = False
 
     @classmethod
     def of(cls, page: Page) -> TextLayer:
-        """The layer of a page that was read: every word's text fills the word's polygon."""
+        """The layer of a page: the text of every word that was read fills the word's polygon."""
         words = []
-        for line in page.lines:
-            for word in line.words:
-                half = len(word.polygon) // 2
-                (ax, ay), (bx, by) = word.polygon[0], word.polygon[half - 1]
-                (cx, cy), (dx, dy) = word.polygon[half], word.polygon[-1]
-                along = ((bx - ax + cx - dx) / 2, (by - ay + cy - dy) / 2)
-                up = ((ax - dx + bx - cx) / 2, (ay - dy + by - cy) / 2)
-                x, y = (ax + bx + cx + dx) / 4, (ay + by + cy + dy) / 4
-                start = [m - a / 2 + (_DESCENT - 0.5) * u for m, a, u in zip((x, y), along, up, strict=True)]
-                ems = _ADVANCE * len(word.text)
-                matrix = " ".join(f"{value:.2f}" for value in (along[0] / ems, along[1] / ems, *up, *start))
+        read = [line for line in page.lines if not line.source]
+        turn = page.rotation // 90 if page.upright else 0
+        for line in read:
+            cells = [_Cell.of(word) for word in line.words]
+            if cells and cells[0].is_upside_down(turn):
+                words.append((cells[0].x, cells[0].y, _as_one(cells)))
+                continue
+            for cell in cells:
+                ems = _ADVANCE * len(cell.text)
+                values = (cell.along[0] / ems, cell.along[1] / ems, *cell.up, *cell.start)
                 # Readers that see no gap between two words find the space; it reaches into the gap, or the next word.
-                codes = (word.text + " " * (word is not line.words[-1])).encode("utf-16-be").hex()
-                words.append((x, y, f"{matrix} Tm<{codes}>Tj"))
-        return cls(page.width, page.height, words)
+                codes = (cell.text + " " * (cell is not cells[-1])).encode("utf-16-be").hex()
+                words.append((cell.x, cell.y, f"{_numbers(values)} Tm<{codes}>Tj"))
+        return cls(page.width, page.height, words, turn, page.wrong_text, len(read) == len(page.lines))
+
+    def turning(self, width: float, height: float) -> str:
+        """The operator that turns a page of so many points."""
+        matrices = (
+            "1 0 0 1 0 0",
+            f"0 1 -1 0 {height:.4f} 0",
+            f"-1 0 0 -1 {width:.4f} {height:.4f}",
+            f"0 -1 1 0 0 {width:.4f}",
+        )
+        return f"{matrices[self.turn]} cm"
 
     def content(self, scale: float) -> str:
         """The operators of the whole layer, for a page of `scale` points a pixel."""
@@ -60,6 +79,72 @@ class TextLayer:
         operators = "\n".join(operators for _, _, operators in self.words)
         frame = f"{scale:.6f} 0 0 {-scale:.6f} 0 {scale * self.height:.6f} cm"
         return f"q {frame} BT 0 Tc 0 Tw 100 Tz 0 Ts 3 Tr /F 1 Tf\n{operators}\nET Q"
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A word's text, its middle, its edges along the baseline and upwards, and where its baseline begins."""
+
+    text: str
+    x: float
+    y: float
+    along: Point
+    up: Point
+    start: Point
+
+    @classmethod
+    def of(cls, word: Word) -> _Cell:
+        half = len(word.polygon) // 2
+        (ax, ay), (bx, by) = word.polygon[0], word.polygon[half - 1]
+        (cx, cy), (dx, dy) = word.polygon[half], word.polygon[-1]
+        along = ((bx - ax + cx - dx) / 2, (by - ay + cy - dy) / 2)
+        up = ((ax - dx + bx - cx) / 2, (ay - dy + by - cy) / 2)
+        x, y = (ax + bx + cx + dx) / 4, (ay + by + cy + dy) / 4
+        start = (x - along[0] / 2 + (_DESCENT - 0.5) * up[0], y - along[1] / 2 + (_DESCENT - 0.5) * up[1])
+        return cls(word.text, x, y, along, up, start)
+
+    def is_upside_down(self, turn: int) -> bool:
+        """Whether it is on a page that is turned by so many quarters anticlockwise."""
+        quarter = round(atan2(self.along[1], self.along[0]) / (pi / 2))
+        return (quarter - turn) % 4 == 2
+
+
+def _as_one(cells: Sequence[_Cell]) -> str:
+    """The operators that write the words of a line as one string, each of its characters moved to its place.
+
+    PDFium, and so Chrome, puts the strings of a line in the order in which they stand from left to right, which is the
+    wrong one for a line that is upside down.
+    """
+    first, last = cells[0], cells[-1]
+    end = (last.start[0] + last.along[0], last.start[1] + last.along[1])
+    across, down = end[0] - first.start[0], end[1] - first.start[1]
+    length = max(hypot(across, down), 1e-3)
+    across, down = across / length, down / length
+
+    def reach(x: float, y: float) -> float:
+        return (x - first.start[0]) * across + (y - first.start[1]) * down
+
+    places: list[tuple[str, float]] = []
+    for cell in cells:
+        begin, wide = reach(*cell.start), cell.along[0] * across + cell.along[1] * down
+        places += [(text, begin + wide * at / len(cell.text)) for at, text in enumerate(cell.text)]
+        if cell is not last:
+            places.append((" ", begin + wide))
+    # No character is narrower than its place, or a reader would find spaces between them.
+    widths = [hypot(*cell.along) / (len(cell.text.encode("utf-16-be")) / 2) for cell in cells]
+    em = max(*widths, 1e-3) / _ADVANCE
+    shown = []
+    at = 0.0
+    for text, place in places:
+        # Thousandths of an em to the left.
+        shown.append(f"{round(-1000 * (place - at) / em)}<{text.encode('utf-16-be').hex()}>")
+        at = place + em * _ADVANCE * len(text.encode("utf-16-be")) / 2
+    up = [sum(cell.up[axis] for cell in cells) / len(cells) for axis in (0, 1)]
+    return f"{_numbers((em * across, em * down, *up, *first.start))} Tm[{''.join(shown)}]TJ"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.2f}" for value in values)
 
 
 class Writer:

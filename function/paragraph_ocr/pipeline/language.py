@@ -23,6 +23,8 @@ from paragraph_ocr.models import ModelError, read_verified
 EDGE = "\n"
 # The code of the model for all languages without their own.
 OTHERS = "xx"
+# The name of the model of the texts that a model set was adapted to.
+OWN = "own"
 # Cached steps, at about 200 bytes each.
 CACHE_SIZE = 30_000
 # Log probability of a character that a model lacks.
@@ -244,15 +246,22 @@ class Languages:
     ----------
     models : mapping of str to LanguageModel
         By the code of the language, ISO 639-1; ``xx`` is the model for all other languages.
+    own : LanguageModel, optional
+        Of the texts that a model set was adapted to; it is mixed into the model of every page.
+    own_share : float
+        Weight of `own` in the mixture, from 0 to 1.
     """
 
-    def __init__(self, models: Mapping[str, LanguageModel]) -> None:
+    def __init__(
+        self, models: Mapping[str, LanguageModel], own: LanguageModel | None = None, own_share: float = 0.0
+    ) -> None:
         self.models = dict(models)
+        self.own, self.own_share = own, own_share
         first = next(iter(models.values()))
         self.charset, self.search = first.charset, first.search
 
     @classmethod
-    def load(cls, path: Path, charset: str | None = None) -> Languages:
+    def load(cls, path: Path, charset: str | None = None, own: bool = True) -> Languages:
         """Load a file that `save` wrote as memory maps, with the settings of the card beside it.
 
         Parameters
@@ -260,6 +269,8 @@ class Languages:
         path : Path
         charset : str, optional
             The reader's charset; the card's by default.
+        own : bool
+            Whether to load the model of the texts that the set was adapted to, if there is one.
 
         Raises
         ------
@@ -279,13 +290,14 @@ class Languages:
                 language: LanguageModel(
                     {name: content[f"{language}.{name}"] for name in ARRAYS},
                     search,
-                    own["charset"],
+                    entry["charset"],
                     charset or card["charset"],
-                    float(own["scale"]),
+                    float(entry["scale"]),
                 )
-                for language, own in settings.items()
+                for language, entry in settings.items()
             }
-            return cls(models)
+            adapted = models.pop(OWN, None)
+            return cls(models, adapted, float(settings[OWN]["share"])) if adapted and own else cls(models)
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, IndexError, BadZipFile) as error:
             raise ModelError(
                 f"{path} is no language model of this version: {error!r}; "
@@ -305,8 +317,22 @@ class Languages:
         dict of str to float
             Probability of each language.
         """
+        scores = {language: EVIDENCE_WEIGHT * total for language, total in self._evidence(texts).items()}
+        best = max(scores.values())
+        weights = {language: exp(score - best) for language, score in scores.items()}
+        total = sum(weights.values())
+        return {language: weight / total for language, weight in weights.items()}
+
+    def mean_log_probability(self, texts: Sequence[str]) -> float:
+        """Return the mean log probability of a character of lines in the language in which they are most probable."""
+        known = frozenset(self.charset)
+        characters = sum(character in known for text in texts for character in text)
+        return max(self._evidence(texts).values()) / max(characters, 1)
+
+    def _evidence(self, texts: Sequence[str]) -> dict[str, float]:
+        """Return the log probability of lines in each language, that of each character bounded below."""
         index = {character: at for at, character in enumerate(self.charset)}
-        scores = {}
+        evidence = {}
         for language, model in self.models.items():
             total = 0.0
             for text in texts:
@@ -316,24 +342,24 @@ class Languages:
                         continue
                     probability, state = model.step(state, at)
                     total += max(probability, MIN_LOG_PROBABILITY)
-            scores[language] = EVIDENCE_WEIGHT * total
-        best = max(scores.values())
-        weights = {language: exp(score - best) for language, score in scores.items()}
-        total = sum(weights.values())
-        return {language: weight / total for language, weight in weights.items()}
+            evidence[language] = total
+        return evidence
 
     def given(self, codes: Sequence[str]) -> dict[str, float]:
         """Return equal weights for given languages, ISO 639-1; those without a model count as `OTHERS`."""
         return dict.fromkeys((code if code in self.models else OTHERS for code in codes), 1.0)
 
     def model(self, probabilities: Mapping[str, float]) -> LanguageModel | Mixture:
-        """Return the model for a page from the probabilities of its languages: one model, or a mixture of two."""
+        """Return the model for a page from the probabilities of its languages: one model, or a mixture of some."""
         ranked = sorted(probabilities.items(), key=lambda item: item[1], reverse=True)[:MAX_LANGUAGES]
-        chosen = [(language, weight) for language, weight in ranked if weight >= MIN_PROBABILITY]
-        if len(chosen) < 2:
-            return self.models[ranked[0][0]]
+        chosen = [(language, weight) for language, weight in ranked if weight >= MIN_PROBABILITY] or ranked[:1]
         total = sum(weight for _, weight in chosen)
-        return Mixture([self.models[language] for language, _ in chosen], [weight / total for _, weight in chosen])
+        models = [self.models[language] for language, _ in chosen]
+        weights = [weight / total for _, weight in chosen]
+        if self.own is not None and self.own_share > 0:
+            models.append(self.own)
+            weights = [*(weight * (1 - self.own_share) for weight in weights), self.own_share]
+        return Mixture(models, weights) if len(models) > 1 else models[0]
 
 
 def save(tables: Mapping[str, Table], path: Path) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from paragraph_ocr.errors import MalformedRequest
 from paragraph_ocr.io.page_ranges import PageRange
 from paragraph_ocr.pipeline.charset import CHARSETS
 
+TEXTS = ("auto", "read")
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -24,6 +26,10 @@ class ReadOptions:
         See `document.TextStyle`.
     charset : str or None
         Restriction of the text of each line, a key of `charset.CHARSETS`.
+    text : str
+        One of `TEXTS`: "auto" gives the text that pages of a PDF carry and reads the rest, "read" reads all of them.
+    upright : bool
+        See `document.Page`.
     """
 
     languages: tuple[str, ...] = ()
@@ -31,6 +37,13 @@ class ReadOptions:
     joined: bool = False
     marked: bool = False
     charset: str | None = None
+    text: str = "auto"
+    upright: bool = False
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether the text that pages of a PDF carry is given; one that a charset is to restrict is read."""
+        return self.text == "auto" and self.charset is None
 
 
 NO_OPTIONS = ReadOptions()
@@ -57,4 +70,11 @@ def parse_charset(text: str) -> str:
     """Parse the name of a set of characters or of a pattern; raises MalformedRequest if there is none of that name."""
     if text not in CHARSETS:
         raise MalformedRequest(f"charset must be one of {', '.join(CHARSETS)}.")
+    return text
+
+
+def parse_text(text: str) -> str:
+    """Parse whether text that pages carry is given; raises MalformedRequest if it is none of `TEXTS`."""
+    if text not in TEXTS:
+        raise MalformedRequest(f"text must be one of {', '.join(TEXTS)}.")
     return text

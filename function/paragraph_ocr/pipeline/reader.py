@@ -13,11 +13,12 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.document import Block, Box, Document, Line, Page, TextStyle, Word
+from paragraph_ocr.document import Block, Box, Document, Line, Page, TextStyle, Word, mean_confidence
 from paragraph_ocr.document import Points as DocumentPoints
 from paragraph_ocr.errors import DeadlineExceeded, TooLarge
 from paragraph_ocr.io.imaging import DecodedPage, Source, decode_pages
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
+from paragraph_ocr.io.pdf_text import LayerLine
 from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.pipeline.blocks import find_blocks
@@ -27,6 +28,7 @@ from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import Languages
+from paragraph_ocr.pipeline.legibility import is_legible
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import complete_lines
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
@@ -34,11 +36,14 @@ from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
 from paragraph_ocr.pipeline.reading_order import reading_order
 from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with_square_pixels
+from paragraph_ocr.pipeline.text_layer import read_page
 
 # A line is looked at again if it should have been made narrower or wider than it was by more than this.
 CLOSE = (0.8, 1.1)
 # Lines of a page by which its language is told.
 LANGUAGE_LINES = 24
+# Lines of a page by which an adapted recogniser or the general one is chosen.
+CHOICE_LINES = 6
 # What seems to run up or down the page is text if it is read at least so legibly.
 UPRIGHT_LEGIBLE = 0.7
 
@@ -95,7 +100,13 @@ class PageReader:
         recognizer = Recognizer(
             Model(models / "recognizer.onnx", threads), Languages.load(language) if language.exists() else None
         )
-        for model in (detector.model, recognizer.model) if warm else ():
+        loaded = [detector.model, recognizer.model]
+        if (models / "general.onnx").exists():
+            general = Model(models / "general.onnx", threads)
+            languages = Languages.load(language, general.card.charset, own=False) if language.exists() else None
+            recognizer.general = Recognizer(general, languages)
+            loaded.append(general)
+        for model in loaded if warm else ():
             model.run(np.zeros(model.input_shape, np.float32))
         reader = cls(detector, recognizer, limits)
         reader.model_set = model_set
@@ -157,7 +168,7 @@ class PageReader:
         limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
         start = perf_counter()
         return self._read_each(
-            decode_pages(data, limits, first, options.pages),
+            decode_pages(data, limits, first, options.pages, options.takes_text),
             image,
             start,
             start + limits.max_seconds,
@@ -174,10 +185,10 @@ class PageReader:
         progress: Callable[[int, int, int], None] | None,
         options: ReadOptions,
     ) -> Generator[Page]:
-        for pixels, aspect, number in pages:
+        for pixels, aspect, number, text in pages:
             decode_ms = 1000 * (perf_counter() - start)
             tell = partial(progress, number) if progress else None
-            yield self.read_image(pixels, image, decode_ms, number, deadline, tell, aspect, options)
+            yield self.read_image(pixels, image, decode_ms, number, deadline, tell, aspect, options, text)
             start = perf_counter()
 
     def read_image(
@@ -190,6 +201,7 @@ class PageReader:
         progress: Progress | None = None,
         pixel_aspect: float = 1.0,
         options: ReadOptions = NO_OPTIONS,
+        text: Sequence[LayerLine] = (),
     ) -> Page:
         """The page in an upright grey image.
 
@@ -209,6 +221,8 @@ class PageReader:
         pixel_aspect : float
             How many times as tall as wide the image's pixels are.
         options : ReadOptions, optional
+        text : sequence of LayerLine, optional
+            Text that the page of a PDF carries itself; where it can be used, only the rest of the page is read.
 
         Raises
         ------
@@ -219,6 +233,14 @@ class PageReader:
         """
         start = perf_counter()
         _check(deadline)
+        if text:
+
+            def read_rest(rest: NDArray[np.uint8]) -> Page:
+                return self.read_image(rest, image, 0.0, number, deadline, progress, pixel_aspect, options)
+
+            made = read_page(self, pixels, text, image, number, read_rest, options)
+            total = made.timings_ms["total"] + decode_ms
+            return replace(made, timings_ms={**made.timings_ms, "decode": decode_ms, "total": total})
         height, width = pixels.shape
         pixels = even_light(dark_on_light_everywhere(with_square_pixels(pixels, pixel_aspect)))
         shown_height, shown_width = pixels.shape
@@ -257,6 +279,9 @@ class PageReader:
         lines += self._read_upright(page, upright_boxes, deadline, options)
         blocks = find_blocks(lines, page.shape[1], page.shape[0])
         to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
+        # A character set is no language.
+        languages = None if options.charset else self.recognizer.languages
+        legible = is_legible(lines, mean_confidence(lines), languages)
         end = perf_counter()
         return Page(
             image=image,
@@ -273,10 +298,12 @@ class PageReader:
                 "total": decode_ms + 1000 * (end - start),
             },
             blocks=blocks,
-            style=self.style(lines, blocks, options),
+            style=self.text_style(lines, blocks, options),
+            unreadable=not legible,
+            upright=options.upright,
         )
 
-    def style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
+    def text_style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
         """Return how the text of a page with these lines and blocks is written."""
         hyphens: tuple[int, ...] = ()
         if options.joined and lines:
@@ -339,12 +366,19 @@ class PageReader:
             read += [line for line in map(place.line, lines) if not any(_is_within(line.box, own.box) for own in read)]
         return read
 
+    def _recognizer_for(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> Recognizer:
+        """Return the recogniser for a page in this hand, judged by its longest lines."""
+        if self.recognizer.general is None:
+            return self.recognizer
+        longest = sorted(lines, key=lambda line: -float(np.ptp(line.baseline[:, 0])))[:CHOICE_LINES]
+        return self.recognizer.for_page([strip_dark_on_light(cut(pixels, self._frame(line))) for line in longest])
+
     def _frame(self, line: TextLine, zoom: float = 1.0, stretch: float = 1.0) -> Frame:
         return frame(line.baseline, line.ascender / zoom, line.descender / zoom, self.recognizer.geometry, stretch)
 
-    def _look(self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame]) -> Readings:
-        """What the recogniser sees of a page in some frames."""
-        seen = self.recognizer.look([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
+    def _look(self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame], recognizer: Recognizer) -> Readings:
+        """What a recogniser sees of a page in some frames."""
+        seen = recognizer.look([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
         return dict(zip(frames, seen, strict=True))
 
     def look(
@@ -353,12 +387,13 @@ class PageReader:
         lines: Sequence[TextLine],
         deadline: float = math.inf,
         seen: Readings | None = None,
+        recognizer: Recognizer | None = None,
     ) -> Generator[tuple[Frame, NDArray[np.float32]]]:
         """Each line's frame on a page and what the recogniser sees in it, dense writing made larger and wider.
 
         Takes and raises what `read_lines` does.
         """
-        recognizer = self.recognizer
+        recognizer = recognizer or self.recognizer
         known = seen or {}
         size = recognizer.model.input_shape[0]
         densities: list[float] = []
@@ -370,7 +405,7 @@ class PageReader:
             used = {index: (1.0, 1.0) if index in known else usual for index in batch}
             frames = {index: self._frame(lines[index], *used[index]) for index in batch}
             outputs = {index: known[index] for index in batch if index in known}
-            outputs |= self._look(pixels, {index: frames[index] for index in batch if index not in known})
+            outputs |= self._look(pixels, {index: frames[index] for index in batch if index not in known}, recognizer)
             again: dict[int, Frame] = {}
             for index in batch:
                 wider = math.prod(used[index])
@@ -379,7 +414,7 @@ class PageReader:
                 if not CLOSE[0] <= math.prod(wanted) / wider <= CLOSE[1]:
                     again[index] = self._frame(lines[index], *wanted)
             frames |= again
-            outputs |= self._look(pixels, again)
+            outputs |= self._look(pixels, again, recognizer)
             yield from ((frames[index], outputs[index]) for index in batch)
 
     def read_lines(
@@ -412,11 +447,11 @@ class PageReader:
             The deadline is over.
         """
         read: list[Line] = []
-        recognizer = self.recognizer
+        recognizer = self._recognizer_for(pixels, lines)
         step = recognizer.columns_a_step
         if progress:
             progress(0, len(lines))
-        looked = self.look(pixels, lines, deadline, seen)
+        looked = self.look(pixels, lines, deadline, seen if recognizer is self.recognizer else None, recognizer)
         first = list(islice(looked, LANGUAGE_LINES))
         language = recognizer.language_of([output for _, output in first], options.languages or self.languages)
         for line, (within, output) in zip(lines, chain(first, looked), strict=True):

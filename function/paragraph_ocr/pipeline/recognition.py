@@ -60,6 +60,11 @@ class Recognizer:
     languages : Languages, optional
         Weigh what the model gives; without them every step's best class is taken.
 
+    Attributes
+    ----------
+    general : Recognizer or None
+        If the model was adapted to some hand, the one that it was before, for pages in other hands.
+
     Raises
     ------
     ModelError
@@ -74,6 +79,7 @@ class Recognizer:
             )
         self.model = model
         self.languages = languages
+        self.general: Recognizer | None = None
         preprocessing = model.card.preprocessing
         if "fit" not in preprocessing:
             raise ModelError("The recogniser's card does not say how to fit writing to it; export its checkpoint anew")
@@ -83,6 +89,7 @@ class Recognizer:
         self.legible = float(preprocessing["legible"])
         self.fit = Fit(**preprocessing["fit"])
         self.columns_a_step = width / model.card.output_shapes[0][1]
+        self.min_gain = float(preprocessing.get("min_gain", 0.0))
 
     def read(
         self,
@@ -123,6 +130,26 @@ class Recognizer:
         card = self.model.card
         texts = ["".join(character.text for character in greedy(each, card.charset, card.blank)) for each in seen]
         return self.languages.model(self.languages.identify(texts))
+
+    def for_page(self, strips: Sequence[NDArray[np.uint8]]) -> Recognizer:
+        """Return the recogniser for a page: this one, or the general one if the page is in another hand.
+
+        This one was fitted to a hand, of which it is surer than the general one, and not of others.
+
+        Parameters
+        ----------
+        strips : sequence of uint8 (H, W)
+            Some lines of the page.
+        """
+        if self.general is None or not strips:
+            return self
+        return self if self.certainty(strips) - self.general.certainty(strips) >= self.min_gain else self.general
+
+    def certainty(self, strips: Sequence[NDArray[np.uint8]]) -> float:
+        """Return the mean log probability of the best class over the steps that are not blank, over all strips."""
+        best = [(seen.argmax(axis=1), seen.max(axis=1)) for seen in self.look(strips)]
+        certain = np.concatenate([values[classes != self.model.card.blank] for classes, values in best])
+        return float(certain.mean()) if len(certain) else -math.inf
 
     def best_path(self, seen: NDArray[np.float32]) -> list[Character]:
         """The characters of the likeliest class of each step, without the language model: quick, and nearly `read`."""

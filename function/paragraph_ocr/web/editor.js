@@ -16,6 +16,10 @@ const OFF = 8;
 // A new frame where there is no line to be like: shares of the page's width and height.
 const NEW = [0.1, 0.45, 0.9, 0.5];
 
+// What is told of a page whose content is unreadable.
+export const UNREADABLE =
+  "This is probably no text in Latin script, or too blurred: what was read is likely to be wrong.";
+
 const SVG = ["svg", "polygon", "text", "g", "path"];
 
 export const percent = (share) => `${Math.floor(share * 100)} %`;
@@ -548,6 +552,7 @@ class Sheet {
     const figure = make("figure", {}, make("div", { class: "sheet" }, ...(image ? [image] : []), this.drawing, this.caption));
     if (!image) figure.append(make("p", { class: "note" }, "This browser cannot show the page; its text is set in place."));
     this.article = make("article", {}, figure, this.list);
+    if (page.content === "unreadable") this.article.prepend(make("p", { class: "problem" }, UNREADABLE));
     if (numbered) this.article.prepend(make("h3", {}, `Page ${page.page}`));
     this.pair();
   }

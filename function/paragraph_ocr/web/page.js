@@ -2,7 +2,7 @@
 
 import { Correction, pagesOf } from "./correction.js";
 import { drop, keep, keepText, kept } from "./drafts.js";
-import { Editor, count, make, percent } from "./editor.js";
+import { Editor, UNREADABLE, count, make, percent } from "./editor.js";
 
 // The API takes 4,500,000 bytes and 80 megapixels, and API Gateway no more whatever the stack's parameters say.
 const MAX_BYTES = 4_400_000;
@@ -85,10 +85,29 @@ function take(files) {
 // ---- Reading it
 
 let reading = null;
+// The file that was given last.
+let given = null;
+
+$("options").addEventListener("submit", (event) => {
+  event.preventDefault();
+  read(async () => given);
+});
+
+/** What the options ask of reading, as the query of a request; null where one has no such value. */
+function queryOfOptions() {
+  if (!$("options").checkValidity()) {
+    $("choosing").open = true;
+    $("options").reportValidity();
+    return null;
+  }
+  const chosen = [...new FormData($("options"))].map(([name, value]) => [name, value.trim()]);
+  return chosen.filter(([, value]) => value);
+}
 
 /** Read the file that `source` promises, in place of whatever is being read. */
 async function read(source) {
-  if (!(await mayReplace())) return;
+  const query = queryOfOptions();
+  if (!query || !(await mayReplace())) return;
   reading?.abort();
   const control = (reading = new AbortController());
   const { signal } = control;
@@ -96,12 +115,14 @@ async function read(source) {
   const progress = follow("Preparing");
   try {
     const file = await source(signal);
+    given = file;
+    $("again").hidden = false;
     const image = await decode(file);
     const sent = await fit(file, image);
     const body = await bodyOf(sent);
-    const json = await ask("json", body, signal, progress);
+    const json = await ask("json", body, signal, progress, query);
     signal.throwIfAborted();
-    present({ name: nameOf(file), file, sent, image, body, json, answer: JSON.parse(await json.text()) });
+    present({ name: nameOf(file), file, sent, image, body, json, answer: JSON.parse(await json.text()), query });
   } catch (error) {
     if (control === reading) {
       if (signal.aborted || error.name === "AbortError") say("Cancelled");
@@ -182,9 +203,9 @@ const nameOf = (file) => [...file.name.replace(/[\p{C}\p{Z}]/gu, " ")].slice(-MA
 // ---- Asking the API
 
 /** The answer in a format, as a blob; asks for a key and tries again where the API wants one. */
-async function ask(format, body, signal, progress, route = "ocr") {
+async function ask(format, body, signal, progress, query, route = "ocr") {
   for (;;) {
-    const { status, blob } = await post(format, body, signal, progress, route);
+    const { status, blob } = await post(format, body, signal, progress, query, route);
     if (status === 200) return blob;
     const problem = await problemOf(status, blob);
     if (status !== 401 && status !== 403) throw problem;
@@ -194,11 +215,13 @@ async function ask(format, body, signal, progress, route = "ocr") {
 }
 
 /** One request; XMLHttpRequest, since fetch does not tell how much has been sent. */
-function post(format, body, signal, progress, route) {
+function post(format, body, signal, progress, query, route) {
   signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", new URL(format === "json" ? route : `${route}?format=${format}`, API));
+    const url = new URL(route, API);
+    url.search = new URLSearchParams([...(format === "json" ? [] : [["format", format]]), ...query]);
+    request.open("POST", url);
     request.setRequestHeader("Accept", FORMATS[format].type);
     // The type of a form names its boundary.
     if (!(body instanceof FormData)) request.setRequestHeader("Content-Type", "application/json");
@@ -306,20 +329,24 @@ const editor = new Editor(
 );
 
 /** Show what was read of a file; `kept` is what a draft keeps of its corrections. */
-function present({ name, file, sent, image, body, json, answer, kept }) {
+function present({ name, file, sent, image, body, json, answer, query, kept }) {
   if (shown?.image) URL.revokeObjectURL(shown.image.src);
   const correction = new Correction(answer, kept);
-  const lines = pagesOf(answer).flatMap((page) => page.lines);
-  const text = new Blob(lines.length ? [pagesOf(answer).map(textOf).join("\f")] : []);
-  const read = { json: json ?? new Blob([JSON.stringify(answer)]), text };
-  shown = { name, file, sent, image, body, correction, read, rendered: read };
+  const pages = pagesOf(answer);
+  const lines = pages.flatMap((page) => page.lines);
+  const text = new Blob(lines.length ? [pages.map(textOf).join("\f")] : []);
+  // The API joins lines and marks words.
+  const plain = !query.some(([name]) => name === "lines" || name === "mark");
+  const read = { json: json ?? new Blob([JSON.stringify(answer)]), ...(plain ? { text } : {}) };
+  shown = { name, file, sent, image, body, query, correction, read, rendered: read };
   $("result-title").textContent = name;
   $("saved").textContent = "";
   $("result").hidden = false;
   document.body.classList.add("done");
   editor.show(correction, image);
   summarise();
-  say(`Read ${count(lines.length, "line")}.`);
+  const unreadable = pages.filter((page) => page.content === "unreadable").length;
+  say(`Read ${count(lines.length, "line")}. ${unreadable ? UNREADABLE : ""}`.trim());
   $("result-title").focus();
 }
 
@@ -356,9 +383,9 @@ function changed() {
 }
 
 async function keepDraft() {
-  const { name, file, sent, correction } = shown;
+  const { name, file, sent, query, correction } = shown;
   if (!correction.isUnsaved) return drop();
-  if (!(await keep({ name, file, sent, answer: correction.answer, kept: correction.kept }))) {
+  if (!(await keep({ name, file, sent, query, answer: correction.answer, kept: correction.kept }))) {
     $("state").textContent += "; this browser keeps no corrections, so save them before you leave";
   }
 }
@@ -367,10 +394,12 @@ async function keepDraft() {
 async function restore() {
   const draft = await kept();
   if (!draft || shown || reading) return;
-  const { name, file, sent, answer, kept: steps, typed } = draft;
+  const { name, file, sent, query, answer, kept: steps, typed } = draft;
   const [image, body] = await Promise.all([decode(file), bodyOf(sent)]);
   if (shown || reading) return;
-  present({ name, file, sent, image, body, answer, kept: steps });
+  present({ name, file, sent, image, body, answer, query, kept: steps });
+  given = file;
+  $("again").hidden = false;
   if (typed && shown.correction.pages[typed.page]?.lines[typed.line]) {
     editor.retype(typed);
   }
@@ -421,10 +450,10 @@ $("format").addEventListener("change", () => {
 
 /** The result in the chosen format; the API is asked once for each. */
 function rendered(format) {
-  const { rendered: made, body, correction } = shown;
+  const { rendered: made, body, query, correction } = shown;
   // What is corrected can be saved without the API.
   if (correction.isChanged && format === "json") made.json ??= new Blob([JSON.stringify(correction.document), "\n"]);
-  made[format] ??= (correction.isChanged ? convert(format) : ask(format, body)).catch((error) => {
+  made[format] ??= (correction.isChanged ? convert(format) : ask(format, body, undefined, undefined, query)).catch((error) => {
     delete made[format];
     throw error;
   });
@@ -433,14 +462,15 @@ function rendered(format) {
 
 /** The corrected document in a format. */
 async function convert(format) {
-  const { correction, sent, image } = shown;
+  const { correction, sent, image, query } = shown;
+  const style = query.filter(([name]) => name === "lines" || name === "mark");
   const json = new Blob([JSON.stringify(correction.document)], { type: "application/json" });
-  if (format !== "pdf") return ask(format, json, undefined, undefined, "convert");
+  if (format !== "pdf") return ask(format, json, undefined, undefined, style, "convert");
   // A PDF shows the picture; what is sent is the text and the picture together.
   const form = new FormData();
   form.append("document", json, "document.json");
   form.append("image", json.size + sent.size <= MAX_BYTES ? sent : await fit(sent, image, MAX_BYTES - json.size), "image");
-  return ask(format, form, undefined, undefined, "convert");
+  return ask(format, form, undefined, undefined, style, "convert");
 }
 
 async function hand(format, doing, done, act) {

@@ -1,0 +1,319 @@
+"""Adapting the models to a few pages: what is held out, what is refused, and a run to a model set that reads."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pages import WORDS, draw_page
+
+from export.__main__ import build
+from paragraph_ocr.model_set import FOLDER, load_manifest
+from paragraph_ocr.models import Model
+from paragraph_ocr.pipeline.language import OWN, Languages, Mixture
+from paragraph_ocr.pipeline.reader import PageReader
+from paragraph_ocr.pipeline.recognition import Recognizer
+from training.adaptation import command
+from training.adaptation.command import CHECKPOINTS
+from training.adaptation.detector import adapt_detector
+from training.adaptation.fitting import Adaptation, Settings, interpolate
+from training.adaptation.material import cut_lines, fold_characters, foreign_characters, split_pages
+from training.adaptation.text import adapt_language
+from training.cli import main
+from training.data.pages import DatasetError, TruePage, load_pages
+from training.data.splices import Splicer
+from training.tasks.recognition import RecognitionOptions, load_charset
+
+
+def write_pages(folder: Path, texts: list[list[str]], split: str = "train") -> Path:
+    """A folder with a page for each list of lines, all in one typeface."""
+    (folder / "pages").mkdir(parents=True)
+    rows = []
+    for number, lines in enumerate(texts):
+        image, records = draw_page(lines, size=40)
+        image.save(folder / "pages" / f"{number}.png")
+        rows.append(
+            {
+                "page_id": f"page{number}",
+                "source": "hand",
+                "writer": "hand",
+                "split": split,
+                "image": f"pages/{number}.png",
+                "width": image.width,
+                "height": image.height,
+                "lines": records,
+            }
+        )
+    (folder / "pages.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def make_texts(pages: int, lines: int = 5) -> list[list[str]]:
+    """Lines of random words."""
+    rng = np.random.default_rng(0)
+    return [[" ".join(rng.choice(WORDS, 4)) for _ in range(lines)] for _ in range(pages)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pages(tmp_path_factory.mktemp("adapt") / "pages", make_texts(5))
+
+
+@pytest.fixture(scope="module")
+def pages(folder: Path) -> list[TruePage]:
+    return load_pages(folder)
+
+
+@pytest.fixture(scope="module")
+def adapted(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A model set that was adapted for a few steps, and what the command printed."""
+    out = tmp_path_factory.mktemp("models") / "mine"
+    arguments = ["adapt", str(folder), "--out", str(out), "--threads", "1", "--steps", "6", "--minutes", "5"]
+    done = subprocess.run(
+        [sys.executable, "-m", "training.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+def test_a_fifth_of_the_pages_is_held_out_whole(pages: list[TruePage]) -> None:
+    train, held_out = split_pages(pages * 4)
+
+    assert len(held_out) == 4
+    assert len(train) == 16
+    train, held_out = split_pages(pages[:3])
+    assert [len(train), len(held_out)] == [2, 1]
+
+
+def test_the_given_split_is_kept(pages: list[TruePage]) -> None:
+    given = [replace(pages[0], split="val"), *pages[1:]]
+
+    train, held_out = split_pages(given)
+
+    assert [page.page_id for page in held_out] == ["page0"]
+    assert len(train) == 4
+    with pytest.raises(DatasetError, match='split "train"'):
+        split_pages([replace(page, split="val") for page in pages])
+
+
+def test_the_last_lines_of_one_or_two_pages_are_held_out(pages: list[TruePage]) -> None:
+    long = replace(pages[0], lines=pages[0].lines * 3)
+
+    train, held_out = split_pages([long])
+
+    assert [len(train[0].lines), len(held_out[0].lines)] == [12, 3]
+    # A part of a page must not teach the detector that the other lines are none.
+    assert not train[0].whole
+    assert not held_out[0].whole
+
+
+def test_pages_of_several_hands_are_held_out_of_each(pages: list[TruePage]) -> None:
+    hands = [replace(page, writer=writer) for writer in "ab" for page in pages]
+
+    _, held_out = split_pages(hands)
+
+    assert {page.writer for page in held_out} == {"a", "b"}
+
+
+def test_three_lines_are_too_few(pages: list[TruePage]) -> None:
+    with pytest.raises(DatasetError, match="3 lines have text, and adapting needs 12 or more"):
+        split_pages([replace(pages[0], lines=pages[0].lines[:3])])
+
+
+def test_typographic_marks_are_read_as_plain_ones(pages: list[TruePage]) -> None:
+    line = replace(pages[0].lines[0], text="a\u00a0 \u02bcb\u02bc \ufb01\u017f\u2e17")
+    page = fold_characters(replace(pages[0], lines=(line,)))
+
+    assert page.lines[0].text == "a 'b' fis-"
+    assert foreign_characters([page], load_charset()) == {}
+
+
+def test_lines_with_characters_that_the_model_lacks_are_left_out(pages: list[TruePage]) -> None:
+    strange = replace(pages[0].lines[0], text="þe ꝥ olde ꝥ")
+    changed = [replace(pages[0], lines=(strange, *pages[0].lines[1:])), *pages[1:]]
+
+    assert foreign_characters(changed, load_charset()) == {"ꝥ": 1}
+    material = cut_lines(changed[:3], changed[3:], PageReader.load(), load_charset())
+    assert not any("ꝥ" in strip.text for strip in material.strips)
+    assert sum(strip.source == "annotated" for strip in material.strips) == 14
+    assert sum(strip.source == "detected" for strip in material.strips) >= 12
+    assert material.recall > 0.9
+
+
+def test_weights_are_interpolated() -> None:
+    base, adapted = {"w": torch.zeros(2), "n": torch.tensor(1)}, {"w": torch.ones(2), "n": torch.tensor(5)}
+
+    mixed = interpolate(base, adapted, 0.25)
+
+    assert mixed["w"].tolist() == [0.25, 0.25]
+    assert mixed["n"].item() == 5
+
+
+def test_the_language_model_expects_the_text_of_the_pages(pages: list[TruePage], tmp_path: Path) -> None:
+    words = ["zwarte", "kraggen", "vlooien", "quorren"]
+    rng = np.random.default_rng(1)
+    lines = [replace(pages[0].lines[0], text=" ".join(rng.choice(words, 4))) for _ in range(60)]
+    train, held_out = [replace(pages[0], lines=tuple(lines[:40]))], [replace(pages[0], lines=tuple(lines[40:]))]
+    charset = load_charset()
+
+    entry = adapt_language(FOLDER / "language.npz", tmp_path / "language.npz", train, held_out, charset, "mine")
+
+    assert entry["share"] > 0.3
+    assert entry["after"] < 0.7 * entry["before"]
+    languages = Languages.load(tmp_path / "language.npz")
+    assert isinstance(languages.model({"en": 1.0}), Mixture)
+    assert OWN not in languages.models
+    assert Languages.load(tmp_path / "language.npz", own=False).own is None
+
+
+def test_text_of_another_kind_gets_no_share(pages: list[TruePage], tmp_path: Path) -> None:
+    numbers = [replace(pages[0].lines[0], text=f"{n * 7919 % 10007} {n * 31337 % 997}") for n in range(40)]
+    held_out = [replace(pages[0], lines=(replace(pages[0].lines[0], text="The quick brown fox jumps over it"),))]
+
+    entry = adapt_language(
+        FOLDER / "language.npz", tmp_path / "language.npz", [replace(pages[0], lines=tuple(numbers))], held_out,
+        load_charset(), "mine",
+    )  # fmt: skip
+
+    assert entry["share"] < 0.05
+
+
+@pytest.mark.slow
+def test_an_adapted_model_set_reads_pages(adapted: tuple[Path, str], folder: Path) -> None:
+    out, printed = adapted
+
+    assert load_manifest(out).charset == load_charset()
+    reader = PageReader.load(out)
+    assert reader.models["recognizer"].endswith("+mine")
+    page = reader.read((folder / "pages" / "0.png").read_bytes(), "0.png").pages[0]
+    assert len(page.lines) == 5
+    card = json.loads((out / "recognizer.json").read_text(encoding="utf-8"))["adaptation"]
+    assert card["pages"] == 4
+    assert card["held_out"] == ["page2"]
+    assert card["scores"]["after"]["cer"] <= card["scores"]["before"]["cer"] + 0.02
+    assert "page2" in printed
+    assert "paragraph-ocr --models" in printed
+    assert not (out / ".adaptation").exists()
+
+
+@pytest.mark.slow
+def test_other_hands_are_read_with_the_general_recogniser(adapted: tuple[Path, str]) -> None:
+    recognizer = PageReader.load(adapted[0]).recognizer
+    general = recognizer.general
+    assert general is not None
+    assert recognizer.for_page([]) is recognizer
+    strips = [np.full((48, 300), 240, np.uint8) for _ in range(3)]
+    for strip in strips:
+        strip[20:30, 50:60] = 30
+
+    recognizer.min_gain = np.inf
+    assert recognizer.for_page(strips) is general
+    recognizer.min_gain = -np.inf
+    assert recognizer.for_page(strips) is recognizer
+
+
+def test_without_a_general_recogniser_there_is_no_choice() -> None:
+    recognizer = Recognizer(Model(FOLDER / "recognizer.onnx", threads=1))
+
+    assert recognizer.for_page([np.full((48, 300), 240, np.uint8)]) is recognizer
+
+
+@pytest.mark.slow
+def test_an_interrupted_fit_goes_on(pages: list[TruePage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = torch.load(CHECKPOINTS / "recognizer.pt", map_location="cpu", weights_only=True)
+    material = cut_lines(pages[:3], pages[3:4], PageReader.load(), state["charset"])
+
+    def make(steps: int) -> Adaptation:
+        network, _ = build(state["experiment"], state["charset"])
+        network.load_state_dict({name: value.float() for name, value in state["average"].items()})
+        options = RecognitionOptions(**state["experiment"]["data"])
+        settings = Settings(steps=steps, columns=1024)
+        splicer = Splicer(material.strips, [[] for _ in material.strips])
+        return Adaptation(network, material, state["charset"], options, settings, splicer, torch.device("cpu"))
+
+    interrupted = make(4)
+    batches = list(islice(interrupted._batches(0), 5))
+    monkeypatch.setattr(interrupted, "_batches", lambda seed: _then_interrupt(batches[:3]))
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.fit(tmp_path / "last.pt")
+    weights = {name: value.clone() for name, value in interrupted.network.state_dict().items()}
+
+    later = make(5)
+    monkeypatch.setattr(later, "_batches", lambda seed: iter(batches[seed:]))
+    later.fit(tmp_path / "last.pt")
+
+    assert [row["step"] for row in later.progress.history] == [0, 5]
+    assert later.progress.seconds > interrupted.progress.seconds
+    assert any(not torch.equal(value, later.network.state_dict()[name]) for name, value in weights.items())
+
+
+def _then_interrupt(batches: Sequence[object]) -> Iterator[object]:
+    yield from batches
+    raise KeyboardInterrupt
+
+
+def test_an_interruption_says_how_to_go_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(command, "adapt", stop)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(["adapt", str(folder), "--out", str(tmp_path / "mine")]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert "goes on from here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda folder, out: out.mkdir() or (out / "letter.txt").write_text("x"), "holds other files"),
+        (lambda folder, out: (folder / "pages.jsonl").write_text("{}\n"), "pages.jsonl, line 1"),
+        (lambda folder, out: (folder / "pages.jsonl").unlink(), "cannot be read"),
+        (lambda folder, out: (folder / "pages" / "1.png").unlink(), "1.png"),
+    ],
+)
+def test_what_cannot_be_used_is_said(
+    prepare: object, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_pages(tmp_path / "pages", make_texts(3))
+    out = tmp_path / "mine"
+    prepare(folder, out)  # type: ignore[operator]
+
+    assert main(["adapt", str(folder), "--out", str(out)]) == 1
+
+    assert message in capsys.readouterr().err
+
+
+def test_the_models_of_the_package_are_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["adapt", str(folder), "--out", str(FOLDER)]) == 1
+
+    assert "choose another one" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_detector_is_adapted_to_whole_pages(pages: list[TruePage]) -> None:
+    checkpoint = CHECKPOINTS / "detector.pt"
+    device = torch.device("cpu")
+    assert adapt_detector(checkpoint, [replace(page, whole=False) for page in pages], pages, 10.0, device) is None
+
+    found = adapt_detector(checkpoint, pages[:4], pages[4:], 4.0, device)
+
+    assert found is not None
+    assert found.steps >= 1
+    assert found.after >= found.before > 0.8

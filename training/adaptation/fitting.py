@@ -1,0 +1,297 @@
+"""Fit a recogniser to the lines of a few pages, and average its weights with the original ones."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from training.adaptation.material import ANNOTATED, DETECTED, Material
+from training.data.splices import Splicer
+from training.data.strips import Strip
+from training.data.workers import ignore_stop_signals
+from training.evaluation.metrics import ErrorRate
+from training.optim.setup import RunOptions, average_weights, make_optimizers
+from training.output import save_atomically
+from training.tasks.recognition import AugmentedLines, RecognitionOptions, stack
+
+State = dict[str, Tensor]
+
+# Shares of the adapted weights that are tried in the end.
+SHARES = (0.6, 0.7, 0.8, 0.9, 1.0)
+# Strips that are read at once.
+BATCH = 16
+# Steps after which the time of a step is known.
+TIMED_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a recogniser is adapted.
+
+    Attributes
+    ----------
+    steps : int
+        Maximum number of steps; the time limit may make them fewer.
+    minutes : float
+        Time limit.
+    learning_rate : float
+        Of Muon and AdamW; it falls to nothing over the second half of the steps.
+    frozen : int
+        Number of modules at the beginning of the convolutions that are not fitted.
+    spliced : float
+        Share of the pages' own lines that go on like another.
+    columns : int
+        Strip columns in a batch.
+    average : float
+        Decay of the moving average of the weights.
+    validate_every, patience : int
+        Steps between validations, and the number of validations without a smaller error that end the fit.
+    """
+
+    steps: int = 600
+    minutes: float = 35.0
+    learning_rate: float = 1e-3
+    frozen: int = 0
+    spliced: float = 0.3
+    columns: int = 8192
+    average: float = 0.97
+    validate_every: int = 50
+    patience: int = 8
+
+    @classmethod
+    def suited(cls, lines: int, error: float) -> Settings:
+        """Return the settings for a number of lines and their error before; more to learn takes more steps."""
+        return cls(steps=min(2400, round((200 + 1.2 * lines) * (1 + 2 * min(error, 1.0)))))
+
+
+@dataclass
+class Progress:
+    """How far a fit has come.
+
+    Attributes
+    ----------
+    step : int
+    seconds : float
+    best : float
+        Smallest error of the held-out lines.
+    since : int
+        Number of validations since then.
+    weights : dict of Tensor
+        Averaged weights at that step.
+    history : list of dict
+        Step, seconds and error of each validation.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float = math.inf
+    since: int = 0
+    weights: State = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def character_error(network: nn.Module, strips: Sequence[Strip], charset: str, device: torch.device) -> float:
+    """Return the character error of a network on strips, decoded greedily."""
+    rate = ErrorRate()
+    ordered = sorted(strips, key=lambda strip: strip.pixels.shape[1])
+    for start in range(0, len(ordered), BATCH):
+        part = ordered[start : start + BATCH]
+        columns = -(-max(strip.pixels.shape[1] for strip in part) // 64) * 64
+        with torch.inference_mode():
+            readings = network.read(stack([strip.pixels for strip in part], columns).to(device))  # type: ignore[operator]
+        for strip, classes in zip(part, readings, strict=True):
+            rate.add(strip.text, "".join(charset[kind - 1] for kind in classes))
+    return rate.characters
+
+
+def interpolate(base: Mapping[str, Tensor], adapted: Mapping[str, Tensor], share: float) -> State:
+    """Interpolate between two states of a network (Wortsman et al. 2022); `share` is that of the adapted one."""
+    return {
+        name: torch.lerp(base[name].float(), value.float(), share) if value.is_floating_point() else value
+        for name, value in adapted.items()
+    }
+
+
+class Adaptation:
+    """A fit of a recogniser to the lines of a few pages.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With the weights to begin with.
+    material : Material
+    charset : str
+    options : RecognitionOptions
+        Those that the network was fitted with.
+    settings : Settings
+    splicer : Splicer
+        Of the strips of the material.
+    device : torch.device
+
+    Attributes
+    ----------
+    progress : Progress
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        material: Material,
+        charset: str,
+        options: RecognitionOptions,
+        settings: Settings,
+        splicer: Splicer,
+        device: torch.device,
+    ) -> None:
+        self.network = network.to(device)
+        self.base = {name: value.clone() for name, value in network.state_dict().items()}
+        self.material, self.charset, self.settings, self.device = material, charset, settings, device
+        self.lines = splicer
+        self.progress = Progress()
+        # Half of the lines as annotated, half as the product finds them.
+        counts = {kind: sum(strip.source == kind for strip in splicer.strips) for kind in (ANNOTATED, DETECTED)}
+        self.options = replace(
+            options,
+            columns=settings.columns,
+            weights={kind: 1 / count for kind, count in counts.items() if count},
+            capitals=1.0,
+            drawn={},
+            spliced=dict.fromkeys((ANNOTATED, DETECTED), settings.spliced),
+            full_width=0.0,
+        )
+
+    def fit(self, checkpoint: Path) -> State:
+        """Fit until the held-out error falls no more, the steps are done or the time is over.
+
+        Parameters
+        ----------
+        checkpoint : Path
+            Where the fit is saved at every validation and when it is interrupted, and from where it goes on.
+
+        Returns
+        -------
+        dict of Tensor
+            The averaged weights with the smallest held-out error.
+        """
+        settings = self.settings
+        options = RunOptions(
+            "recognition", settings.steps, optimizer="muon", learning_rate=settings.learning_rate, weight_decay=0.0
+        )
+        frozen = list(self.network.convolutions)[: settings.frozen]  # type: ignore[arg-type]
+        for parameter in (parameter for module in frozen for parameter in module.parameters()):
+            parameter.requires_grad_(False)
+        optimizers = make_optimizers(self.network, options)
+        average = average_weights(self.network, settings.average)
+        if checkpoint.exists():
+            self._resume(checkpoint, average, optimizers)
+        progress = self.progress
+        total = settings.steps
+        for group in (each for optimizer in optimizers for each in optimizer.param_groups):
+            group["lr"] = group["initial_lr"] = settings.learning_rate
+        schedulers = [
+            LambdaLR(each, lambda step: self._rate(step, total), last_epoch=progress.step - 1) for each in optimizers
+        ]
+        if not progress.history:
+            self._validate(average.module)
+        bar = tqdm(total=total, initial=progress.step, desc="adapting", unit="step")
+        bar.set_postfix(error=f"{100 * progress.history[-1]['error']:.1f} %")
+        batches = self._batches(progress.step)
+        began, past, first = time.monotonic(), progress.seconds, progress.step
+        try:
+            while progress.step < total and progress.since < settings.patience:
+                self.network.train()
+                for module in frozen:
+                    module.eval()
+                strips, classes, lengths = next(batches)
+                loss = self.network.loss(strips.to(self.device), classes, lengths)  # type: ignore[operator]
+                self.network.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(self.network.parameters(), options.clip)
+                for optimizer in optimizers:
+                    optimizer.step()
+                for scheduler in schedulers:
+                    scheduler.step()
+                average.update_parameters(self.network)
+                progress.step += 1
+                bar.update()
+                spent = time.monotonic() - began
+                progress.seconds = past + spent
+                if progress.step - first == TIMED_STEPS:
+                    # The rate has to fall to nothing within the time that is left.
+                    possible = first + int(TIMED_STEPS * 60 * settings.minutes / spent)
+                    total = bar.total = max(progress.step + 1, min(total, possible))
+                over = spent > 60 * settings.minutes
+                if progress.step % settings.validate_every == 0 or progress.step == total or over:
+                    self._validate(average.module)
+                    bar.set_postfix(error=f"{100 * progress.history[-1]['error']:.1f} %")
+                    self._save(checkpoint, average, optimizers)
+                if over:
+                    break
+        except KeyboardInterrupt:
+            self._save(checkpoint, average, optimizers)
+            raise
+        finally:
+            bar.close()
+        return progress.weights
+
+    def choose(self, adapted: State) -> tuple[State, list[dict[str, float]]]:
+        """Average the original and the adapted weights, in the share with the smallest held-out error.
+
+        Returns
+        -------
+        dict of Tensor, list of dict
+            The weights, and share and held-out error for each share; the last is the chosen one.
+        """
+        rows = []
+        for share in (0.0, *SHARES):
+            self.network.load_state_dict(interpolate(self.base, adapted, share))
+            self.network.eval()
+            error = character_error(self.network, self.material.validation, self.charset, self.device)
+            rows.append({"share": share, "error": error})
+        chosen = min(rows, key=lambda row: row["error"])
+        return interpolate(self.base, adapted, chosen["share"]), [*rows, chosen]
+
+    def _rate(self, step: int, total: int) -> float:
+        return min((step + 1) / TIMED_STEPS, 1.0, max(total - step, 0) / (total / 2))
+
+    def _batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        lines = AugmentedLines(self.lines, self.options, self.charset, seed)
+        return iter(DataLoader(lines, batch_size=None, num_workers=1, worker_init_fn=ignore_stop_signals))
+
+    def _validate(self, network: nn.Module) -> None:
+        network.eval()
+        progress = self.progress
+        error = character_error(network, self.material.validation, self.charset, self.device)
+        progress.history.append({"step": progress.step, "seconds": round(progress.seconds, 1), "error": error})
+        progress.since += 1
+        if error < progress.best:
+            progress.best, progress.since = error, 0
+            progress.weights = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def _save(self, checkpoint: Path, average: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        state = {
+            "progress": asdict(self.progress),
+            "network": self.network.state_dict(),
+            "average": average.module.state_dict(),  # type: ignore[union-attr]
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        }
+        save_atomically(state, checkpoint)
+
+    def _resume(self, checkpoint: Path, average: Any, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        self.progress = Progress(**state["progress"])
+        self.network.load_state_dict(state["network"])
+        average.module.load_state_dict(state["average"])
+        average.n_averaged.fill_(self.progress.step)
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)

@@ -1,0 +1,182 @@
+"""The lines that a recogniser is adapted to and measured on, from a few annotated pages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.reader import PageReader
+from paragraph_ocr.pipeline.rectification import Geometry, cut, frame
+from training.data.pages import DatasetError, TrueLine, TruePage
+from training.data.strips import Strip, enlarged
+from training.evaluation.matching import match_lines
+from training.synthesis.corpus import straight
+from training.tasks.recognition import scale_to_density
+
+# Share of the pages that is kept out of fitting.
+HELD_OUT = 0.2
+# With fewer pages than this, the last lines of each page are kept out instead of whole pages.
+MIN_PAGES = 3
+# Minimum number of lines with text.
+MIN_LINES = 12
+# Sources of strips: lines as annotated, and as the product detects them.
+ANNOTATED, DETECTED = "annotated", "detected"
+# Characters of transcriptions that the recogniser reads as others: letters and marks of the same shape or meaning.
+FOLDED = str.maketrans(
+    dict(zip("ſ―\u02bc\u2010\u2011\u2212\u2e17\u00ad", "s—'-----", strict=True))
+    | {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "\u200b": "", "\ufeff": ""}
+)
+# Maximum distance between the ends of a detected line and of the annotated one, in line heights.
+MAX_END_DISTANCE = 0.45
+
+
+@dataclass(frozen=True)
+class Material:
+    """Lines to fit and lines to measure on.
+
+    Attributes
+    ----------
+    strips : list of Strip
+        Lines of the training pages, as `training.data.strips.enlarged` makes them: each where it was annotated and,
+        with the source `DETECTED`, where the product finds it.
+    validation : list of Strip
+        Lines of the held-out pages where the product finds them, or as annotated where it does not, in the geometry of
+        the product.
+    recall : float
+        Share of the annotated lines of all pages that the product finds.
+    """
+
+    strips: list[Strip]
+    validation: list[Strip]
+    recall: float
+
+
+def fold_characters(page: TruePage) -> TruePage:
+    """Replace the characters of a page's text that the recogniser reads as others."""
+    lines = tuple(replace(line, text=" ".join(straight(line.text.translate(FOLDED)).split())) for line in page.lines)
+    return replace(page, lines=lines)
+
+
+def foreign_characters(pages: Sequence[TruePage], charset: str) -> Counter[str]:
+    """Count the lines that have a character which a recogniser lacks, for each of these characters."""
+    return Counter(
+        character
+        for page in pages
+        for line in page.lines
+        if not line.struck
+        for character in set(line.text) - set(charset)
+    )
+
+
+def split_pages(pages: Sequence[TruePage]) -> tuple[list[TruePage], list[TruePage]]:
+    """Split pages into those to fit and a fifth that is held out; by their ``split``, if some are ``val``.
+
+    Of fewer than three pages the last fifth of each page's lines is held out.
+
+    Raises
+    ------
+    DatasetError
+        There are too few lines with text.
+    """
+    count = sum(bool(line.text) and not line.struck for page in pages for line in page.lines)
+    if count < MIN_LINES:
+        raise DatasetError(
+            f"{count} lines have text, and adapting needs {MIN_LINES} or more: transcribe another page "
+            "(a page of some thirty lines is a start, ten pages are better)"
+        )
+    if given := [page for page in pages if page.split == "val"]:
+        train = [page for page in pages if page.split != "val"]
+        if not train:
+            raise DatasetError('all pages have the split "val"; give those to fit the split "train"')
+        return train, given
+    if len(pages) < MIN_PAGES:
+        ends = [round(len(page.lines) * (1 - HELD_OUT)) for page in pages]
+        # Neither part is annotated as a whole.
+        return (
+            [replace(page, lines=page.lines[:end], whole=False) for page, end in zip(pages, ends, strict=True)],
+            [replace(page, lines=page.lines[end:], whole=False) for page, end in zip(pages, ends, strict=True)],
+        )
+    # By writer, so that each of several hands is measured.
+    ordered = sorted(range(len(pages)), key=lambda at: (pages[at].writer, at))
+    step = round(1 / HELD_OUT)
+    kept = {at for place, at in enumerate(ordered) if place % step == min(step, len(pages)) // 2}
+    return [page for at, page in enumerate(pages) if at not in kept], [pages[at] for at in sorted(kept)]
+
+
+def cut_lines(train: Sequence[TruePage], held_out: Sequence[TruePage], reader: PageReader, charset: str) -> Material:
+    """Cut the lines of annotated pages, where they were annotated and where the product finds them.
+
+    Parameters
+    ----------
+    train, held_out : sequence of TruePage
+    reader : PageReader
+        With the models that are to be adapted.
+    charset : str
+        Lines with other characters are left out.
+
+    Raises
+    ------
+    DatasetError
+        An image cannot be read, or too few lines remain.
+    """
+    geometry = replace(reader.recognizer.geometry, widths=1.0)
+    known = set(charset)
+    strips: list[Strip] = []
+    validation: list[Strip] = []
+    found = lines = 0
+    parts = [(page, False) for page in train] + [(page, True) for page in held_out]
+    for page, kept in tqdm(parts, desc="lines", unit="page"):
+        pixels = page.normalised()
+        detected, sideways = reader.detector.find(pixels)
+        polygons = [line.polygon for line in page.lines], [line.polygon for line in detected]
+        pairs = {} if sideways else dict(match_lines(*polygons, []).pairs)
+        shape = geometry if kept else enlarged(geometry)
+        for index, line in enumerate(page.lines):
+            if not line.text or line.struck:
+                continue
+            lines += 1
+            found += index in pairs
+            if not set(line.text) <= known:
+                continue
+            own = detected[pairs[index]] if index in pairs else None
+            if kept:
+                strip = _strip(page, line, own or line, pixels, shape)
+                validation.append(scale_to_density(strip, geometry.baseline))
+                continue
+            strips.append(_strip(page, line, line, pixels, shape))
+            if own is not None and _ends_alike(line, own):
+                strips.append(_strip(page, line, own, pixels, shape, DETECTED))
+    if not strips or not validation:
+        raise DatasetError(
+            f"no lines are left to {'measure on' if strips else 'fit'}: the recogniser lacks characters of all of "
+            "them; --extend-charset adds the characters"
+        )
+    return Material(strips, validation, found / max(lines, 1))
+
+
+def _strip(
+    page: TruePage,
+    line: TrueLine,
+    place: TrueLine | TextLine,
+    pixels: NDArray[np.uint8],
+    geometry: Geometry,
+    source: str = ANNOTATED,
+) -> Strip:
+    cutout = cut(pixels, frame(place.baseline, place.ascender, place.descender, geometry))
+    return Strip(cutout, line.text, _ascender(place), source, page.writer, False)
+
+
+def _ascender(line: TrueLine | TextLine) -> float:
+    return line.ascender / (line.ascender + line.descender)
+
+
+def _ends_alike(line: TrueLine, own: TextLine) -> bool:
+    """Return whether a line was detected from its first letter to its last, and not much beyond."""
+    ends = line.baseline[[0, -1], 0] - own.baseline[[0, -1], 0]
+    return bool(np.abs(ends).max() <= MAX_END_DISTANCE * (line.ascender + line.descender))

@@ -1,0 +1,1 @@
+"""Import transcribed pages of other programs as annotated pages for training."""

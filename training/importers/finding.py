@@ -1,0 +1,268 @@
+"""Find the pages that a folder describes, in each of the formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from paragraph_ocr.document import Page
+from paragraph_ocr.errors import OcrError
+from paragraph_ocr.io.file_format import SUFFIXES
+from paragraph_ocr.io.imaging import DecodedPage
+from training.data import corrections
+from training.data.corrections import normalise
+from training.data.pages import DatasetError
+from training.importers import alto, hocr, marks, page_xml
+from training.importers.alignment import align
+from training.importers.folder import Folder, page_number, pages_of
+from training.importers.page_xml import DescribedPage
+from training.importers.placing import exif
+from training.importers.records import Candidate, FoundLine, FoundPage, ImportRefused, Report
+from training.importers.safe_xml import local, parse
+
+# Reads a page: takes its pixels and shape of pixels.
+Read = Callable[[DecodedPage], Page]
+# Names of columns, in the order in which they are looked for.
+_FILE_COLUMNS = ("file", "file_name", "filename", "image", "path", "name", "id")
+_TEXT_COLUMNS = ("text", "transcription", "transcript", "ground_truth", "label", "gt")
+_WRITER_COLUMNS = ("writer", "hand", "author")
+# An image that is so many times as wide as tall, with one line of text, is a line.
+CROP_SHAPE = 3.0
+
+
+def find_markup(folder: Folder, report: Report) -> Iterator[Candidate]:
+    """Yield the pages of PAGE XML, ALTO, and hOCR in XML; other XML, such as METS, is passed over."""
+    for file in folder.with_suffix(".xml", ".page", ".alto"):
+        try:
+            root = parse(file)
+            kind = local(root.tag)
+            if kind in ("PcGts", "Pages"):
+                yield from _described("page", file, list(page_xml.read(root)), folder, report)
+            elif kind == "alto":
+                yield from _described("alto", file, list(alto.read(root)), folder, report)
+            elif kind == "html":
+                yield from _described("hocr", file, list(hocr.read(file)), folder, report)
+        except ImportRefused as error:
+            report.refuse(file, str(error))
+
+
+def find_hocr(folder: Folder, report: Report) -> Iterator[Candidate]:
+    """Yield the pages of hOCR; other HTML is passed over."""
+    for file in folder.with_suffix(".hocr", ".html", ".htm", ".xhtml"):
+        try:
+            yield from _described("hocr", file, list(hocr.read(file)), folder, report)
+        except ImportRefused as error:
+            report.refuse(file, str(error))
+
+
+def _described(
+    form: str, file: Path, pages: list[DescribedPage], folder: Folder, report: Report
+) -> Iterator[Candidate]:
+    for position, described in enumerate(pages, 1):
+        try:
+            image = folder.find_image(described.image, file)
+        except ImportRefused as error:
+            report.refuse(file, str(error))
+            continue
+        for name, problem in described.problems:
+            report.say(file, f"{name}: {problem}")
+        number = page_number(image, described.number, position if len(pages) > 1 else 1)
+        lines = sum(bool(line.text) for line in described.page.lines)
+        yield Candidate(form, file, image, number, lines, partial(_given, described.page))
+
+
+def _given(found: FoundPage, _: DecodedPage) -> FoundPage:
+    return found
+
+
+def find_corrected(folder: Folder, report: Report, unchanged: bool = False) -> Iterator[Candidate]:
+    """Yield the pages of this project's JSON; those in which nothing was changed only if `unchanged`."""
+    for file in folder.with_suffix(".json"):
+        try:
+            pages = corrections.read_corrected(file)
+        except DatasetError as error:
+            if folder.has_image(file):
+                report.refuse(file, str(error))
+            continue
+        own = folder.has_image(file)
+        if not own and not all("lines" in page for page in pages):
+            # Other JSON, such as settings.
+            continue
+        try:
+            image = folder.find_image("" if own else str(pages[0].get("image", "")), file)
+            count = pages_of(image)
+            numbers = Counter(page.get("page", 1) for page in pages)
+            twice = [each for each, times in numbers.items() if times > 1]
+            beyond = [each for each in numbers if not isinstance(each, int) or not 1 <= each <= count]
+            if twice or beyond:
+                problem = f"has page {twice[0]} twice" if twice else f"is of page {beyond[0]}, which the file has not"
+                raise ImportRefused(f"it {problem}")
+        except (ImportRefused, TypeError) as error:
+            report.refuse(file, str(error))
+            continue
+        for page in pages:
+            lines = page["lines"]
+            texts = len(lines) if isinstance(lines, list) else 0
+            load = partial(_corrected, page, unchanged, partial(report.say, file))
+            yield Candidate("json", file, image, page.get("page", 1), texts, load)
+
+
+def _corrected(page: dict[str, Any], unchanged: bool, say: Callable[[str], None], pixels: DecodedPage) -> FoundPage:
+    height, width = pixels.pixels.shape
+    try:
+        rows, ignore, changes = corrections.convert(page, width, height)
+    except DatasetError as error:
+        raise ImportRefused(str(error)) from error
+    if not changes.any and not unchanged:
+        raise ImportRefused("nobody changed it; --unchanged takes it, too")
+    say(
+        f"page {page.get('page', 1)}: {changes.corrected} lines corrected, {changes.added} added, "
+        f"{changes.deleted} taken away, {changes.kept} kept"
+    )
+    lines = []
+    for place, row in enumerate(rows, 1):
+        marked = marks.resolve(row["text"])
+        more = {"reading": row["reading"]} if "reading" in row else {}
+        polygon, baseline = ([(x, y) for x, y in row[key]] for key in ("polygon", "baseline"))
+        lines.append(
+            FoundLine(f"line {place}", marked.text, row["text"], polygon, baseline, marked.struck, marked.doubt, more)
+        )
+    outlines = tuple([(x, y) for x, y in polygon] for polygon in ignore)
+    return FoundPage(tuple(lines), width, height, outlines, rotation=page.get("rotation", 0), as_shown=True)
+
+
+def find_tables(folder: Folder, report: Report) -> Iterator[Candidate]:
+    """Yield the crops of lines whose texts are in a table of comma or tab separated values."""
+    for file in folder.with_suffix(".csv", ".tsv", ".txt"):
+        if file.suffix.lower() == ".txt" and not _is_table(file):
+            continue
+        try:
+            yield from _table(file, folder, report)
+        except (csv.Error, UnicodeDecodeError, OSError) as error:
+            report.refuse(file, f"it cannot be read as a table: {error}")
+
+
+def _is_table(file: Path) -> bool:
+    """Whether the first row of a text is the name of an image, a tab, and more."""
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace") as rows:
+            name, tab, _ = rows.readline(4096).partition("\t")
+    except OSError:
+        return False
+    return bool(tab) and Path(name.strip()).suffix.lower() in SUFFIXES
+
+
+def _table(file: Path, folder: Folder, report: Report) -> Iterator[Candidate]:
+    text = file.read_text(encoding="utf-8-sig")
+    if file.suffix.lower() != ".csv":
+        # Quotation marks of a transcription are no quoting there.
+        rows = [row.rstrip("\r").split("\t") for row in text.split("\n")]
+    else:
+        head = text.partition("\n")[0]
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count)))
+    numbered = [(place, row) for place, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
+    if not numbered:
+        report.refuse(file, "it is empty")
+        return
+    first = numbered[0][1]
+    names = [cell.strip().lower() for cell in first]
+    files, texts, writers = (
+        next((names.index(each) for each in known if each in names), None)
+        for known in (_FILE_COLUMNS, _TEXT_COLUMNS, _WRITER_COLUMNS)
+    )
+    if files is not None and texts is not None:
+        width = len(names)
+        numbered = numbered[1:]
+    elif Path(first[0].strip()).suffix.lower() in SUFFIXES and len(first) > 1:
+        files, texts, writers, width = 0, 1, None, min(len(row) for _, row in numbered if len(row) > 1)
+    else:
+        report.say(file, "passed over: it has no columns named file and text")
+        return
+    for place, row in numbered:
+        if len(row) <= max(files, texts) or any(cell.strip() for cell in row[width:]):
+            few = len(row) <= max(files, texts)
+            problem = "few columns" if few else "many columns: quote a text that has the delimiter in it"
+            report.leave_out(file, f"row {place}", f"it has too {problem}")
+            continue
+        try:
+            image = folder.find_image(row[files], file)
+        except ImportRefused as error:
+            report.leave_out(file, f"row {place}", str(error))
+            continue
+        hand = row[writers].strip() if writers is not None and writers < len(row) else ""
+        yield Candidate("table", file, image, 1, 1, crop=row[texts].strip(), writer=hand or None)
+
+
+def find_texts(folder: Folder, report: Report, read: Read) -> Iterator[Candidate]:
+    """Yield the images that have a text: ``x.gt.txt`` of a line, ``x.txt`` or ``x.png.txt`` of the lines of a page."""
+    for file in folder.with_suffix(".txt"):
+        truth = file.name.lower().endswith(".gt.txt")
+        if _is_table(file):
+            continue
+        try:
+            image = folder.find_image("", file)
+        except ImportRefused as error:
+            if truth:
+                report.refuse(file, str(error))
+            else:
+                report.say(file, f"passed over: {error}")
+            continue
+        try:
+            content = file.read_text(encoding="utf-8-sig")
+        except (UnicodeDecodeError, OSError) as error:
+            report.refuse(file, f"it cannot be read as text in UTF-8: {error}")
+            continue
+        rows = _rows(content)
+        if not rows:
+            report.refuse(file, "it has no text")
+        elif len(rows) == 1 and (truth or _is_crop(image)):
+            yield Candidate("text", file, image, 1, 1, crop=rows[0])
+        else:
+            # Programs that read documents put a form feed between pages.
+            sheets = content.split("\f") if pages_of(image) > 1 else [content]
+            for number, sheet in enumerate(sheets, 1):
+                if rows := _rows(sheet):
+                    load = partial(_aligned, rows, read, partial(report.leave_out, file))
+                    yield Candidate("text", file, image, number, len(rows), load)
+
+
+def _rows(text: str) -> list[str]:
+    return [row.strip() for row in text.splitlines() if row.strip()]
+
+
+def _is_crop(image: Path) -> bool:
+    _, width, height, _ = exif(image)
+    return height > 0 and width / height >= CROP_SHAPE
+
+
+def _aligned(texts: list[str], read: Read, leave_out: Callable[[str, str], None], pixels: DecodedPage) -> FoundPage:
+    """Find and read the lines of a page, and give them the texts that certainly belong to them."""
+    try:
+        page = read(pixels)
+    except OcrError as error:
+        raise ImportRefused(str(error)) from error
+    marked = [marks.resolve(text) for text in texts]
+    pairs = {
+        pair.line: pair.text
+        for pair in align([line.text for line in page.lines], [normalise(each.text) for each in marked])
+    }
+    for place in sorted(set(range(len(texts))) - set(pairs.values())):
+        leave_out(f"text line {place + 1}", f"no line on the page certainly is {texts[place]!r}")
+    lines = []
+    for place, line in enumerate(page.lines):
+        own = pairs.get(place)
+        name = f"line {place + 1}"
+        polygon, baseline = list(line.polygon), list(line.baseline)
+        if own is None:
+            lines.append(FoundLine(name, "", "", polygon, baseline))
+        else:
+            text = marked[own]
+            lines.append(FoundLine(name, text.text, texts[own], polygon, baseline, text.struck, text.doubt))
+    height, width = pixels.pixels.shape
+    unplaced = len(texts) - len(pairs)
+    return FoundPage(tuple(lines), width, height, partial=unplaced > 0, rotation=page.rotation, as_shown=True)
