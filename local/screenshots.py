@@ -23,7 +23,13 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
     "has_touch": True,
 }
-SHOTS = {"page-light": DESKTOP, "page-dark": DESKTOP | {"color_scheme": "dark"}, "page-phone": PHONE}
+SHOTS = {
+    "page-light": DESKTOP,
+    "page-dark": DESKTOP | {"color_scheme": "dark"},
+    "page-phone": PHONE,
+    # With the text of a line being corrected.
+    "correction": DESKTOP,
+}
 
 
 @contextmanager
@@ -59,6 +65,8 @@ def main() -> None:
             page.click("#sample")
             page.wait_for_selector("#result:not([hidden])")
             page.locator("li[data-line]").nth(4).focus()
+            if name == "correction":
+                page.keyboard.press("Enter")
             page.screenshot(path=ROOT / "docs" / f"{name}.jpg", type="jpeg", quality=85)
             context.close()
 

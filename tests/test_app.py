@@ -484,7 +484,15 @@ def test_refuses(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "method"), [("ocr", "POST"), ("health", "GET"), ("page", "GET"), ("page_file", "GET"), ("openapi", "GET")]
+    ("route", "method"),
+    [
+        ("ocr", "POST"),
+        ("convert", "POST"),
+        ("health", "GET"),
+        ("page", "GET"),
+        ("page_file", "GET"),
+        ("openapi", "GET"),
+    ],
 )
 def test_a_wrong_method_learns_the_right_one(route: str, method: str) -> None:
     status, _, headers = answer({**recorded(route), "httpMethod": "DELETE"})

@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # a module's name that stands here is its layer; a module that none of them names is tied to no layer.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("paragraph_ocr", "paragraph_ocr.document", "paragraph_ocr.errors", "paragraph_ocr.processors"),
+    ("paragraph_ocr.correction",),
     ("paragraph_ocr.io", "paragraph_ocr.models", "paragraph_ocr.model_set"),
     ("paragraph_ocr.pipeline",),
     ("paragraph_ocr.pipeline.reader",),

@@ -72,6 +72,7 @@ def test_nothing_is_read_without_a_key(monkeypatch: pytest.MonkeyPatch, authoriz
     keyed = [*signed, {"api_key": []}]
     routes = {
         ("/ocr", "post"): keyed,
+        ("/convert", "post"): keyed,
         ("/jobs", "post"): keyed,
         ("/jobs/{id}", "get"): keyed,
         ("/health", "get"): keyed,

@@ -165,7 +165,8 @@ def texts(lines: Locator) -> list[str]:
 
 def test_every_file_that_the_page_names_is_packaged() -> None:
     named = re.findall(r'(?:href|src)="web/([^"]+)"', (WEB / "index.html").read_text())
-    named += re.findall(r'"web/([^"]+)"', (WEB / "page.js").read_text())
+    for script in WEB.glob("*.js"):
+        named += re.findall(r'"(?:web|\.)/([^"]+)"', script.read_text())
     assert {*named, "index.html"} == {path.name for path in WEB.iterdir()}
 
 

@@ -53,6 +53,12 @@ class Line:
     words : tuple of Word
     source : str
         "pdf" if the line is text that a page of a PDF carries, with a confidence of 1; empty if it was read.
+    corrected : bool
+        Whether a person changed, added or confirmed the line.
+    reading : str, optional
+        The text that was read before the correction; None of an added line.
+    unreadable : bool
+        Whether a person marked the line as writing that cannot be read; its text is empty then.
     """
 
     text: str
@@ -61,6 +67,9 @@ class Line:
     baseline: Points
     words: tuple[Word, ...]
     source: str = ""
+    corrected: bool = False
+    reading: str | None = None
+    unreadable: bool = False
 
     @property
     def box(self) -> Box:
@@ -167,6 +176,8 @@ class Page:
         Whether the searchable PDF shows the page turned by its rotation, so that the text is upright.
     wrong_text : bool
         Whether the page of a PDF carries text that is not what it shows, so that it was read instead.
+    reading : str, optional
+        The text that was read before a person corrected the page.
     """
 
     image: str
@@ -182,6 +193,7 @@ class Page:
     unreadable: bool = False
     upright: bool = False
     wrong_text: bool = False
+    reading: str | None = None
 
     @property
     def content(self) -> str:
@@ -260,6 +272,7 @@ class Page:
             "text": self.text,
             "confidence": round(self.confidence, 4),
             "content": self.content,
+            **({} if self.reading is None else {"reading": self.reading}),
             "lines": [
                 {
                     "text": line.text,
@@ -276,6 +289,7 @@ class Page:
                         for word in line.words
                     ],
                     **({"source": line.source} if line.source else {}),
+                    **_correction(line),
                 }
                 for line in self.lines
             ],
@@ -317,6 +331,9 @@ class Page:
                         for word in line["words"]
                     ),
                     source=_typed(line.get("source", ""), str),
+                    corrected=line.get("corrected") is True,
+                    reading=None if line.get("reading") is None else _typed(line["reading"], str),
+                    unreadable=line.get("unreadable") is True,
                 )
                 for line in found["lines"]
             ),
@@ -335,6 +352,7 @@ class Page:
             style=style,
             # Earlier versions of the service did not tell.
             unreadable=found.get("content") == "unreadable",
+            reading=None if found.get("reading") is None else _typed(found["reading"], str),
         )
 
     def _block(self, block: Block, clipped: Callable[[Points], list[list[float]]]) -> dict[str, Any]:
@@ -397,6 +415,14 @@ class Document:
                 weighted += line.confidence * len(line.text)
         confidence = weighted / characters if characters else 0.0
         return {"image": self.image, "text": "\f".join(texts), "confidence": round(confidence, 4)}
+
+
+def _correction(line: Line) -> dict[str, Any]:
+    """What a person did to a line; nothing for a line that is as it was read."""
+    if not line.corrected:
+        return {}
+    reading = {} if line.reading is None else {"reading": line.reading}
+    return {"corrected": True, **reading, **({"unreadable": True} if line.unreadable else {})}
 
 
 def _typed(value: Any, kind: type[T]) -> T:

@@ -87,6 +87,14 @@ class TooLarge(OcrError):
     title = "The image is too large"
 
 
+class DocumentTooLarge(OcrError):
+    """A corrected document has more pages, lines, words, points or characters than the limits allow."""
+
+    status = 413
+    type = "urn:paragraph-ocr:document-too-large"
+    title = "The document is too large"
+
+
 class UnsupportedContentType(OcrError):
     """The request's content type is not on the list."""
 
@@ -109,6 +117,14 @@ class BrokenImage(OcrError):
     status = 422
     type = "urn:paragraph-ocr:broken-image"
     title = "The image does not decode"
+
+
+class BrokenDocument(OcrError):
+    """A corrected document lacks something, or has a value that no reading of a page could have."""
+
+    status = 422
+    type = "urn:paragraph-ocr:broken-document"
+    title = "The document is not what was read of an image"
 
 
 class UrlRefused(OcrError):

@@ -52,9 +52,14 @@ DEFAULT_NAME = "image"
 OCR_PARAMETERS = ("format", "lang", "pages", "lines", "mark", "charset", "text", "upright")
 # Of the query of POST /jobs: all formats are written.
 JOB_PARAMETERS = OCR_PARAMETERS[1:]
+# Of the query of POST /convert.
+CONVERT_PARAMETERS = ("format", "lines", "mark", "upright")
 LINES = ("kept", "joined")
 SWITCHES = {"true": True, "false": False}
 
+# The field of a corrected document, and of a form, that holds its image.
+DOCUMENT_IMAGE = "image_base64"
+DOCUMENT_PARTS = ("document", "image")
 IMAGE_FIELDS = ("image_base64", "image_url", "image_name")
 WEBHOOK_FIELDS = ("webhook_url", "webhook_secret")
 
@@ -226,6 +231,57 @@ def parse_job(event: Mapping[str, Any], max_bytes: int, allow_urls: bool) -> Job
     )
 
 
+def parse_document(event: Mapping[str, Any], max_bytes: int) -> tuple[dict[str, Any], bytes | None]:
+    """Return the corrected document of a request, and its image where there is one.
+
+    Parameters
+    ----------
+    event : mapping
+        The proxy event: the document as JSON, to which `image_base64` may be added, or a form of `DOCUMENT_PARTS`.
+    max_bytes : int
+        Limit of the body.
+
+    Raises
+    ------
+    MalformedRequest, BrokenImage, TooLarge, UnsupportedContentType
+        See `parse_image`.
+    """
+    kind, content = _content(event, max_bytes)
+    if kind == MULTIPART:
+        parts = _parts(content, header(event, "content-type"))
+        named = [name for name, _, _ in parts]
+        if named.count("document") != 1 or len(set(named)) < len(named) or not set(named) <= set(DOCUMENT_PARTS):
+            raise MalformedRequest(
+                f"The form may have the fields {' and '.join(DOCUMENT_PARTS)}, the first exactly once."
+            )
+        found = {name: data for name, _, data in parts}
+        if found.get("image") == b"":
+            raise MalformedRequest("The field image is empty; leave it out, or send the image.")
+        return _json(found["document"]), _checked(found["image"]) if "image" in found else None
+    if kind != "application/json":
+        raise UnsupportedContentType(
+            f"Send the corrected document as application/json, or as {MULTIPART} with the fields document and image."
+        )
+    document = _json(content)
+    if DOCUMENT_IMAGE not in document:
+        return document, None
+    image = _checked(_from_base64(_text(document, DOCUMENT_IMAGE)))
+    return {name: value for name, value in document.items() if name != DOCUMENT_IMAGE}, image
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    def refuse(constant: str) -> None:
+        raise MalformedRequest(f"The document has the number {constant}, which is not JSON.")
+
+    try:
+        document = json.loads(content, object_pairs_hook=_without_repeats, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequest("The document is not JSON.") from error
+    if not isinstance(document, dict):
+        raise MalformedRequest("Send one object: the page or the document as POST /ocr answers it.")
+    return document
+
+
 def _content(event: Mapping[str, Any], max_bytes: int) -> tuple[str, bytes]:
     """Return the content type of a request, without parameters, and the bytes of its body."""
     kind = header(event, "content-type").partition(";")[0].strip().lower()
@@ -360,7 +416,8 @@ def _from_base64(value: str) -> bytes:
     return data
 
 
-def _from_form(content: bytes, content_type: str) -> tuple[bytes, str]:
+def _parts(content: bytes, content_type: str) -> list[tuple[str, str | None, bytes]]:
+    """The name, the file name and the content of each part of a form."""
     from multipart import PushMultipartParser, parse_options_header
 
     parts: list[tuple[str, str | None, bytearray]] = []
@@ -379,8 +436,13 @@ def _from_form(content: bytes, content_type: str) -> tuple[bytes, str]:
                         parts.append((event.name or "", event.filename, bytearray()))
     except ValueError as error:
         raise MalformedRequest("The body is not the form data that its boundary announces.") from error
-    images = [(filename, bytes(data)) for field, filename, data in parts if field == "image"]
-    names = [bytes(data) for field, _, data in parts if field == "image_name"]
+    return [(name, filename, bytes(data)) for name, filename, data in parts]
+
+
+def _from_form(content: bytes, content_type: str) -> tuple[bytes, str]:
+    parts = _parts(content, content_type)
+    images = [(filename, data) for field, filename, data in parts if field == "image"]
+    names = [data for field, _, data in parts if field == "image_name"]
     if len(images) != 1:
         raise MalformedRequest(f"Send exactly one image, in the field image; the form has {len(images)}.")
     if len(names) > 1 or len(parts) > 1 + len(names):

@@ -10,7 +10,7 @@ from paragraph_ocr.document import BLOCK_KINDS, CONTENTS, DOUBTFUL, MARK
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.pipeline.charset import CHARSETS
 from paragraph_ocr.pipeline.options import TEXTS
-from service.intake import IMAGE_TYPES, LINES, MAX_NAME_CHARACTERS, MULTIPART, SWITCHES, UNTYPED
+from service.intake import CONVERT_PARAMETERS, IMAGE_TYPES, LINES, MAX_NAME_CHARACTERS, MULTIPART, SWITCHES, UNTYPED
 
 FILE = Path(__file__).with_name("openapi.json")
 
@@ -44,11 +44,13 @@ def _each(name: str) -> dict[str, Any]:
 _LINKS: dict[str, Any] = {form: {"type": "string", "format": "uri"} for form in FORMATS}
 _MODELS = _object("Names and versions.", detector={"type": "string"}, recognizer={"type": "string"})
 _MODEL_SET = _object("Version, and SHA-256 of the manifest.", version={"type": "string"}, digest={"type": "string"})
+# Of a line that a person corrected.
+_CORRECTION = ("corrected", "reading", "unreadable")
 SCHEMAS = {
     "Word": _object("A word of a line.", text={"type": "string"}, confidence=_SHARE, polygon=_POINTS),
     "Line": _object(
         "A line of a page.",
-        optional=("source",),
+        optional=("source", *_CORRECTION),
         text={"type": "string"},
         confidence=_SHARE,
         polygon=_POINTS,
@@ -56,6 +58,9 @@ SCHEMAS = {
         box={"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
         words=_each("Word"),
         source={"const": "pdf", "description": "Where the line is text that a page of a PDF carries, not one read."},
+        corrected={"type": "boolean", "description": "Whether a person changed, added or confirmed it."},
+        reading={"type": "string", "description": "The text that was read before; missing of an added line."},
+        unreadable={"type": "boolean", "description": "Whether it is writing that cannot be read; its text is empty."},
     ),
     "Block": _object(
         "Lines that belong together.",
@@ -73,6 +78,7 @@ SCHEMAS = {
     ),
     "Page": _object(
         "A page, in pixels of the image after its EXIF orientation.",
+        optional=("reading",),
         image={"type": "string"},
         page={"type": "integer", "minimum": 1},
         width=_PIXELS,
@@ -85,6 +91,7 @@ SCHEMAS = {
             "description": "none: no text was found. unreadable: the lines are probably not what stands there, but "
             "another script than Latin, a picture, or too blurred. text: all else.",
         },
+        reading={"type": "string", "description": "Of a corrected page: the text that was read."},
         lines=_each("Line"),
         blocks=_each("Block"),
         model=_MODELS,
@@ -191,6 +198,46 @@ SCHEMAS["JobRequest"] = {
     "additionalProperties": False,
 }
 
+
+def _corrected(name: str, required: Sequence[str], description: str, **changed: dict[str, Any]) -> dict[str, Any]:
+    """A schema of which little is required, since the rest follows from it."""
+    properties = {**SCHEMAS[name]["properties"], **changed}
+    return {**SCHEMAS[name], "description": description, "required": list(required), "properties": properties}
+
+
+_IMAGE_OF_DOCUMENT = {
+    "type": "string",
+    "minLength": 1,
+    "description": "The image, for a PDF; in either alphabet, padded or not, also as a data: URL.",
+}
+_MORE_WORDS = "Those of another text than the line's are placed anew."
+SCHEMAS |= {
+    "CorrectedWord": _corrected("Word", ("text", "polygon"), "A word of a line."),
+    "CorrectedLine": _corrected(
+        "Line",
+        ("text", "polygon", "baseline"),
+        "A line, on which a person may have changed, added or removed anything.",
+        words={**_each("CorrectedWord"), "description": _MORE_WORDS},
+    ),
+    "CorrectedBlock": _corrected("Block", ("type", "lines"), "Lines that belong together."),
+}
+SCHEMAS["CorrectedPage"] = _corrected(
+    "Page",
+    ("width", "height", "lines"),
+    "A page whose lines a person may have corrected. Without blocks, all lines are one paragraph.",
+    lines=_each("CorrectedLine"),
+    blocks=_each("CorrectedBlock"),
+    model={"type": "object", "additionalProperties": {"type": "string"}},
+    image_base64=_IMAGE_OF_DOCUMENT,
+)
+SCHEMAS["CorrectedDocument"] = _corrected(
+    "Document",
+    ("pages",),
+    "A file of several pages whose lines a person may have corrected.",
+    pages=_each("CorrectedPage"),
+    image_base64=_IMAGE_OF_DOCUMENT,
+)
+
 # Every status that a route can answer with beside 2xx, whichever modules have been imported.
 _PROBLEMS = {
     400: "The request is malformed",
@@ -200,7 +247,8 @@ _PROBLEMS = {
     409: "A request with this Idempotency-Key is being answered",
     413: "More bytes, pixels, pages, lines or memory than the limits",
     415: "The content type, or the image's format, is not supported",
-    422: "The image does not decode, the URL is refused, or the Idempotency-Key was another request's",
+    422: "The image does not decode, the URL is refused, the document is not what was read, or the Idempotency-Key was "
+    "another request's",
     429: "There are too many requests",
     500: "The service failed",
     502: "The URL's server failed",
@@ -224,7 +272,7 @@ def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any)
 
 
 _KEY: list[dict[str, list[str]]] = [{"ApiKey": []}]
-_EXAMPLE_PAGE = {
+_EXAMPLE_PAGE: dict[str, Any] = {
     "image": "letter.png",
     "page": 1,
     "width": 640,
@@ -249,6 +297,11 @@ _EXAMPLE_PAGE = {
     "blocks": [{"type": "paragraph", "lines": [0], "box": [60, 40, 240, 90]}],
     "model": {"detector": "detector@2", "recognizer": "recognizer@2"},
     "timings_ms": {"decode": 9.1, "detect": 180.4, "recognize": 95.2, "total": 284.7},
+}
+_EXAMPLE_CORRECTED = {
+    **_EXAMPLE_PAGE,
+    "lines": [{**_EXAMPLE_PAGE["lines"][0], "text": "Dear Anne", "corrected": True, "reading": "Dear Anna"}],
+    "reading": "Dear Anna",
 }
 # One grey pixel.
 _EXAMPLE_IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
@@ -376,6 +429,51 @@ OCR: dict[str, Any] = {
                     }
                 },
                 **{kind: {"schema": _BINARY} for kind in (*IMAGE_TYPES, *UNTYPED)},
+            },
+        },
+    },
+}
+
+_CORRECTED = {"oneOf": [_reference("CorrectedPage"), _reference("CorrectedDocument")]}
+_CORRECTED_EXAMPLES = {"page": {"summary": "A page of which a line was corrected", "value": _EXAMPLE_CORRECTED}}
+CONVERT: dict[str, Any] = {
+    "summary": "Write a corrected document in an output format",
+    "description": "Takes what POST /ocr answered as JSON, corrected, and answers it in the form accepted. Of a line, "
+    "only its text need be changed.",
+    "operation_id": "convert",
+    "security": _KEY,
+    "responses": {
+        200: {
+            "description": "The document",
+            "content": OCR["responses"][200]["content"]
+            | {FORMATS["json"].content_type: {"schema": _CORRECTED, "examples": _CORRECTED_EXAMPLES}},
+        },
+        **_problems(400, 403, 406, 413, 415, 422, 429, 500, 504),
+    },
+    "openapi_extensions": {
+        "parameters": [each for each in OCR["openapi_extensions"]["parameters"] if each["name"] in CONVERT_PARAMETERS],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": _CORRECTED,
+                    "examples": _CORRECTED_EXAMPLES,
+                },
+                MULTIPART: {
+                    "schema": {
+                        "type": "object",
+                        "required": ["document"],
+                        "properties": {
+                            "document": {
+                                "type": "string",
+                                "contentMediaType": "application/json",
+                                "description": "As in application/json.",
+                            },
+                            "image": _BINARY,
+                        },
+                        "additionalProperties": False,
+                    }
+                },
             },
         },
     },

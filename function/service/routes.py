@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import paragraph_ocr
+from paragraph_ocr.document import Page
 from paragraph_ocr.errors import (
+    BrokenDocument,
     DeadlineExceeded,
+    MalformedRequest,
     MethodNotAllowed,
     OcrError,
     RemoteFailed,
@@ -26,13 +30,16 @@ from paragraph_ocr.errors import (
     TooLarge,
 )
 from paragraph_ocr.formats import FORMATS, render
-from paragraph_ocr.io.imaging import Source
+from paragraph_ocr.io.file_format import format_of
+from paragraph_ocr.io.imaging import Source, count_pages, decode_pages
 from service import openapi
 from service.intake import (
+    CONVERT_PARAMETERS,
     IMAGE_TYPES,
     JOB_PARAMETERS,
     OCR_PARAMETERS,
     header,
+    parse_document,
     parse_image,
     parse_job,
     parse_options,
@@ -48,6 +55,8 @@ if TYPE_CHECKING:
 SETTINGS = Settings.from_environment()
 # Time limit for fetching the image of a request.
 MAX_FETCH_SECONDS = 10.0
+# By how much the proportions of a smaller image may differ from those of the page that was read, by rounding.
+MAX_DISTORTION = 1.03
 # Lambda drops answers above 6,291,556 bytes, which contain the body as an escaped JSON string.
 MAX_ANSWER_BYTES = 6_000_000
 
@@ -56,6 +65,9 @@ PAGE_FILES = {
     "index.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "editor.js": "text/javascript; charset=utf-8",
+    "correction.js": "text/javascript; charset=utf-8",
+    "drafts.js": "text/javascript; charset=utf-8",
     "letter.jpg": "image/jpeg",
 }
 # The page may run only its own script and send requests only to this API.
@@ -130,11 +142,60 @@ def ocr() -> Response[Any]:
     except MemoryError as error:
         raise TooLarge("Reading the image takes more memory than the function has; send a smaller one.") from error
     record_pages(document.pages)
-    content_type = FORMATS[form].content_type
-    size = len(answer) * 4 // 3 if content_type in IMAGE_TYPES else len(json.dumps(answer.decode()))
-    if size > MAX_ANSWER_BYTES:
-        raise TooLarge("The answer is larger than one can be; send fewer pages, parts of the page, or a smaller image.")
-    return _answer(answer, content_type)
+    return _answer_in(form, answer)
+
+
+@app.post("/convert", **openapi.CONVERT)
+def convert() -> Response[Any]:
+    """Write a document that a person corrected in an output format."""
+    # Few requests need it.
+    from paragraph_ocr.correction import parse_document as parse_corrected
+
+    deadline = deadline_of(app.lambda_context, SETTINGS.max_seconds)
+    event = app.current_event.raw_event
+    query = parse_query(event, CONVERT_PARAMETERS)
+    form = choose(header(event, "accept"), query.get("format"))
+    options = parse_options(query, reader.languages_known)
+    content, image = parse_document(event, SETTINGS.max_image_bytes)
+    document = parse_corrected(content, SETTINGS.max_pages, SETTINGS.max_lines)
+    pages = tuple(
+        replace(page, style=reader.text_style(page.lines, page.layout, options), upright=options.upright)
+        for page in document.pages
+    )
+    if form != "pdf":
+        return _answer_in(form, render(replace(document, pages=pages), form, b"", deadline))
+    if image is None:
+        raise MalformedRequest(
+            "A searchable PDF shows the image; send it, too: as image_base64 in the JSON, or as the field image of a "
+            "form."
+        )
+    with Source(image) as source:
+        count = count_pages(source, SETTINGS.request_limits)
+        numbers = tuple(page.page for page in pages)
+        if numbers[-1] > count:
+            raise BrokenDocument(
+                f"The document has a page {numbers[-1]}, the image {count}; send the image that was read."
+            )
+        if format_of(image) != "PDF":
+            _check_images(source, pages, deadline)
+        document = replace(document, pages=pages, numbers=() if len(pages) == count else numbers)
+        try:
+            return _answer_in(form, render(document, form, source, deadline, SETTINGS.max_memory))
+        except MemoryError as error:
+            raise TooLarge("Writing the PDF takes more memory than the function has; send a smaller image.") from error
+
+
+def _check_images(source: Source, pages: Sequence[Page], deadline: float) -> None:
+    """Raise an error if the images of pages do not decode, or have other proportions, so that text would not fit."""
+    limits = replace(SETTINGS.request_limits, max_seconds=deadline - perf_counter())
+    decoded = decode_pages(source, limits, ranges=tuple((page.page, page.page) for page in pages))
+    for page, image in zip(pages, decoded, strict=True):
+        height, width = image.pixels.shape
+        if not 1 / MAX_DISTORTION < width * page.height / (height * page.width) < MAX_DISTORTION:
+            raise BrokenDocument(
+                f"The image of page {page.page} has {width} x {height} pixels, the document {page.width} x "
+                f"{page.height}; send the image that was read."
+            )
 
 
 @app.post("/jobs", **openapi.POST_JOB)
@@ -251,6 +312,15 @@ def _request_id() -> str:
 
 def _problem(problem: dict[str, Any]) -> Response[Any]:
     return _answer(json.dumps(problem).encode(), "application/problem+json", problem["status"])
+
+
+def _answer_in(form: str, body: bytes) -> Response[Any]:
+    """Answer a document that was written in an output format."""
+    content_type = FORMATS[form].content_type
+    size = len(body) * 4 // 3 if content_type in IMAGE_TYPES else len(json.dumps(body.decode()))
+    if size > MAX_ANSWER_BYTES:
+        raise TooLarge("The answer is larger than one can be; send fewer pages, parts of the page, or a smaller image.")
+    return _answer(body, content_type)
 
 
 def _answer(body: bytes, content_type: str, status: int = 200, headers: dict[str, str] | None = None) -> Response[Any]:

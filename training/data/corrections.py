@@ -26,18 +26,22 @@ MIN_BASELINE = 4.0
 
 @dataclass(frozen=True)
 class Changes:
-    """Numbers of lines of a page that are unchanged, edited, added and removed, and unsupported characters."""
+    """Numbers of lines of a page that are unchanged, edited, added and removed, and unsupported characters.
+
+    `confirmed` counts those of the unchanged lines that a person marked as right or drew anew.
+    """
 
     kept: int
     corrected: int
     added: int
     deleted: int
     foreign: str
+    confirmed: int = 0
 
     @property
     def any(self) -> bool:
-        """Whether anything was changed."""
-        return bool(self.corrected or self.added or self.deleted)
+        """Whether anything was changed, or a person confirmed a line."""
+        return bool(self.corrected or self.added or self.deleted or self.confirmed)
 
 
 def read_corrected(path: Path) -> list[dict[str, Any]]:
@@ -95,7 +99,7 @@ def convert(page: dict[str, Any], width: int, height: int) -> tuple[list[dict[st
     lines: list[dict[str, Any]] = []
     ignore: list[Any] = []
     readings: Counter[str] = Counter()
-    kept = corrected = added = 0
+    kept = corrected = added = confirmed = 0
     for number, line in enumerate(page["lines"], 1):
         if not isinstance(line, dict) or not isinstance(line.get("text"), str):
             raise DatasetError(f"line {number} has no text; take the line away, or give it an empty one")
@@ -111,6 +115,7 @@ def convert(page: dict[str, Any], width: int, height: int) -> tuple[list[dict[st
             readings[reading] += 1
             if text == normalise(reading):
                 kept += 1
+                confirmed += line.get("corrected") is True
             else:
                 corrected += 1
                 changes = {"reading": reading}
@@ -118,14 +123,18 @@ def convert(page: dict[str, Any], width: int, height: int) -> tuple[list[dict[st
             lines.append({"text": text, "baseline": baseline, "polygon": polygon, "struck": False} | changes)
         else:
             ignore.append(polygon)
-    read = page.get("text")
+    # The page's own text is the corrected one where a program wrote it.
+    read = page.get("reading", page.get("text"))
     deleted = (Counter(read.split("\n") if isinstance(read, str) and read else []) - readings).total()
     foreign = "".join(sorted({each for line in lines for each in line["text"]} - set(CHARSET)))
-    return lines, ignore, Changes(kept, corrected, added, deleted, foreign)
+    return lines, ignore, Changes(kept, corrected, added, deleted, foreign, confirmed)
 
 
 def _reading(line: dict[str, Any]) -> str | None:
-    """Return the original reading, which the line's words preserve."""
+    """Return the original reading: the line's own, or that which its words preserve; None for an added line."""
+    if line.get("corrected") is True:
+        reading = line.get("reading")
+        return reading if isinstance(reading, str) else None
     words = line.get("words")
     if not isinstance(words, list) or not words or not all(isinstance(word, dict) for word in words):
         return None

@@ -66,7 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, 1 if a file could not be read, or 130 if the run was interrupted.
     """
     parser = _Parser("paragraph-ocr", description="Read the lines of text in images and PDFs.")
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="an image, a PDF, or a folder to look for them in")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="an image, a PDF, a folder to look for them in, or the JSON of a corrected document",
+    )
     parser.add_argument(
         "--format", action="append", choices=FORMATS, help="what to write (default: text); with --out, may be repeated"
     )
@@ -162,6 +167,8 @@ def _refuse(
         if not _CONCATENABLE.issuperset(formats) and len(files) > 1:
             parser.error(f"--format {formats[0]} of more than one file needs --out")
         return
+    if corrected := [file for file in files if _is_corrected(file)]:
+        parser.error(f"{corrected[0].path} is a corrected document, which is printed; leave --out out")
     if len({os.path.normcase(file.name) for file in files}) < len(files):
         parser.error("two of the files would be written to one; give the folder that holds both instead")
     images = options.overlay or options.sort or "pdf" in formats
@@ -200,6 +207,11 @@ def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
 
 
+def _is_corrected(file: File) -> bool:
+    """Whether a file is a corrected document, which is not read but converted."""
+    return Path(file.path).suffix.lower() == ".json"
+
+
 def _print(files: Sequence[File], form: str, models: Path, asked: ReadOptions | None) -> int:
     # Loading the models takes longer than a wrong option or --help should.
     from paragraph_ocr.pipeline.options import NO_OPTIONS
@@ -209,8 +221,13 @@ def _print(files: Sequence[File], form: str, models: Path, asked: ReadOptions | 
     failed = False
     for file in tqdm(files, unit="file", disable=None if len(files) > 1 else True):
         try:
-            data = load(file.path)
-            document = reader.read(data, file.path, options=asked or NO_OPTIONS)
+            if _is_corrected(file):
+                from paragraph_ocr.cli.corrected import load_corrected
+
+                document, data = load_corrected(reader, file.path, asked or NO_OPTIONS, with_image=form == "pdf")
+            else:
+                data = load(file.path)
+                document = reader.read(data, file.path, options=asked or NO_OPTIONS)
             written = render_pages(document, form, data)
         except (OcrError, OSError) as error:
             failed = True

@@ -70,6 +70,9 @@ def _block(
         name = f"line_{page.page}_{number}"
         row = child(block, "TextLine", _place(line.box, page), ID=name, BASELINE=_points(line.baseline, page))
         _shape(row, line.polygon, page)
+        if not line.words:
+            # The schema asks for a string; a person marked the line as unreadable.
+            child(row, "String", _place(line.box, page), ID=f"{name}_1", CONTENT="")
         for count, word in enumerate(line.words, 1):
             if count > 1:
                 child(row, "SP")

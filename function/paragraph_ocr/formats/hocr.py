@@ -59,6 +59,9 @@ def _lines(parent: ElementTree.Element, page: Page, indices: Sequence[int], dead
         name = f"line_{page.page}_{number}"
         title = _bbox(line.box, page) + _baseline(line, page)
         row = child(parent, "span", {"class": "ocr_line"}, id=name, title=title)
+        if not line.words:
+            # As above: a line that a person marked as unreadable.
+            row.text = "\n"
         for count, word in enumerate(line.words, 1):
             title = f"{_bbox(bounds(word.polygon), page)}; x_wconf {round(100 * word.confidence)}"
             child(row, "span", {"class": "ocrx_word"}, id=f"{name}_{count}", title=title).text = clean(word.text)

@@ -304,7 +304,7 @@ class PageReader:
         )
 
     def text_style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
-        """Return how the text of a page is written."""
+        """Return how the text of a page with these lines and blocks is written."""
         hyphens: tuple[int, ...] = ()
         if options.joined and lines:
             languages = self.recognizer.languages

@@ -1,4 +1,8 @@
-// A file that the reader gives goes to the API; the lines that come back are drawn over its picture and listed.
+// A file that the reader gives goes to the API; the lines that come back are shown, corrected, and handed out.
+
+import { Correction, pagesOf } from "./correction.js";
+import { drop, keep, keepText, kept } from "./drafts.js";
+import { Editor, UNREADABLE, count, make, percent } from "./editor.js";
 
 // The API takes 4,500,000 bytes and 80 megapixels, and API Gateway no more whatever the stack's parameters say.
 const MAX_BYTES = 4_400_000;
@@ -8,12 +12,6 @@ const MAX_EDGE = 4096;
 const MAX_NAME = 255;
 // Where the API is, with whatever stage or path before it.
 const API = new URL("..", import.meta.url);
-// From which confidence on a line or a word counts as sure, and as fair.
-const SURE = 0.95;
-const FAIR = 0.85;
-// What is told of a page whose content is unreadable.
-const UNREADABLE =
-  "This is probably no text in Latin script, or too blurred: what was read is likely to be wrong.";
 // Seconds after which a cold start is the likely reason for waiting.
 const LONG = 6;
 
@@ -29,9 +27,6 @@ const FORMATS = {
 };
 
 const $ = (id) => document.getElementById(id);
-const percent = (share) => `${Math.floor(share * 100)} %`;
-const level = (confidence) => (confidence >= SURE ? "sure" : confidence >= FAIR ? "fair" : "doubtful");
-const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
 /** What went wrong, in words for the reader: a title, what to do about it, and the id of the request if it had one. */
 class Problem extends Error {
@@ -112,7 +107,7 @@ function queryOfOptions() {
 /** Read the file that `source` promises, in place of whatever is being read. */
 async function read(source) {
   const query = queryOfOptions();
-  if (!query) return;
+  if (!query || !(await mayReplace())) return;
   reading?.abort();
   const control = (reading = new AbortController());
   const { signal } = control;
@@ -124,10 +119,10 @@ async function read(source) {
     $("again").hidden = false;
     const image = await decode(file);
     const sent = await fit(file, image);
-    const body = new Blob([JSON.stringify({ image_base64: await dataUrl(sent), image_name: nameOf(sent) })]);
+    const body = await bodyOf(sent);
     const json = await ask("json", body, signal, progress, query);
     signal.throwIfAborted();
-    present(nameOf(file), image, body, json, JSON.parse(await json.text()), query);
+    present({ name: nameOf(file), file, sent, image, body, json, answer: JSON.parse(await json.text()), query });
   } catch (error) {
     if (control === reading) {
       if (signal.aborted || error.name === "AbortError") say("Cancelled");
@@ -159,15 +154,20 @@ async function decode(file) {
   }
 }
 
+/** What asks the API to read a file. */
+async function bodyOf(file) {
+  return new Blob([JSON.stringify({ image_base64: await dataUrl(file), image_name: nameOf(file) })]);
+}
+
 /** The file, or its picture made small enough to be sent. */
-async function fit(file, image) {
+async function fit(file, image, most = MAX_BYTES) {
   const pixels = image ? image.naturalWidth * image.naturalHeight : 0;
-  if (file.size <= MAX_BYTES && pixels <= MAX_PIXELS) return file;
+  if (file.size <= most && pixels <= MAX_PIXELS) return file;
   if (!image) {
     const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
     throw new Problem(
       "The file is too large",
-      `It has ${megabytes(file.size)}, and ${megabytes(MAX_BYTES)} can be sent. This browser cannot make such a file ` +
+      `It has ${megabytes(file.size)}, and ${megabytes(most)} can be sent. This browser cannot make such a file ` +
         "smaller: save it as a JPEG, or send its pages one by one.",
     );
   }
@@ -182,7 +182,7 @@ async function fit(file, image) {
     context.imageSmoothingQuality = "high";
     context.drawImage(image, 0, 0, canvas.width, canvas.height);
     const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
-    if (blob && blob.size <= MAX_BYTES) return new File([blob], `${stem(file.name)}.jpg`);
+    if (blob && blob.size <= most) return new File([blob], `${stem(file.name)}.jpg`);
   }
 }
 
@@ -203,9 +203,9 @@ const nameOf = (file) => [...file.name.replace(/[\p{C}\p{Z}]/gu, " ")].slice(-MA
 // ---- Asking the API
 
 /** The answer in a format, as a blob; asks for a key and tries again where the API wants one. */
-async function ask(format, body, signal, progress, query) {
+async function ask(format, body, signal, progress, query, route = "ocr") {
   for (;;) {
-    const { status, blob } = await post(format, body, signal, progress, query);
+    const { status, blob } = await post(format, body, signal, progress, query, route);
     if (status === 200) return blob;
     const problem = await problemOf(status, blob);
     if (status !== 401 && status !== 403) throw problem;
@@ -215,15 +215,16 @@ async function ask(format, body, signal, progress, query) {
 }
 
 /** One request; XMLHttpRequest, since fetch does not tell how much has been sent. */
-function post(format, body, signal, progress, query) {
+function post(format, body, signal, progress, query, route) {
   signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    const url = new URL("ocr", API);
+    const url = new URL(route, API);
     url.search = new URLSearchParams([...(format === "json" ? [] : [["format", format]]), ...query]);
     request.open("POST", url);
     request.setRequestHeader("Accept", FORMATS[format].type);
-    request.setRequestHeader("Content-Type", "application/json");
+    // The type of a form names its boundary.
+    if (!(body instanceof FormData)) request.setRequestHeader("Content-Type", "application/json");
     const key = sessionStorage.getItem("api-key");
     if (key) request.setRequestHeader("x-api-key", key);
     request.responseType = "blob";
@@ -322,30 +323,46 @@ function show(problem) {
 
 let shown = null;
 
-function present(name, image, body, json, answer, query) {
-  const pages = answer.pages ?? [answer];
+const editor = new Editor(
+  { pages: $("pages"), tools: $("tools"), state: $("state"), help: $("keys-dialog") },
+  { say, changed, draft: keepText },
+);
+
+/** Show what was read of a file; `kept` is what a draft keeps of its corrections. */
+function present({ name, file, sent, image, body, json, answer, query, kept }) {
+  if (shown?.image) URL.revokeObjectURL(shown.image.src);
+  const correction = new Correction(answer, kept);
+  const pages = pagesOf(answer);
   const lines = pages.flatMap((page) => page.lines);
   const text = new Blob(lines.length ? [pages.map(textOf).join("\f")] : []);
-  if (shown?.image) URL.revokeObjectURL(shown.image.src);
   // The API joins lines and marks words.
   const plain = !query.some(([name]) => name === "lines" || name === "mark");
-  shown = { name, image, body, query, rendered: { json, ...(plain ? { text } : {}) } };
-  const seconds = pages.reduce((sum, page) => sum + page.timings_ms.total, 0) / 1000;
+  const read = { json: json ?? new Blob([JSON.stringify(answer)]), ...(plain ? { text } : {}) };
+  shown = { name, file, sent, image, body, query, correction, read, rendered: read };
   $("result-title").textContent = name;
-  $("summary").textContent = [
-    ...(pages.length > 1 ? [count(pages.length, "page")] : []),
-    count(lines.length, "line"),
-    ...(lines.length ? [`${percent(answer.confidence)} confidence`] : []),
-    `${seconds.toFixed(1)} s`,
-  ].join(" · ");
   $("saved").textContent = "";
-  $("legend").hidden = !lines.length;
-  $("pages").replaceChildren(...pages.map((page, index) => pageOf(page, index === 0 ? image : null, pages.length > 1)));
   $("result").hidden = false;
   document.body.classList.add("done");
+  editor.show(correction, image);
+  summarise();
   const unreadable = pages.filter((page) => page.content === "unreadable").length;
   say(`Read ${count(lines.length, "line")}. ${unreadable ? UNREADABLE : ""}`.trim());
   $("result-title").focus();
+}
+
+function summarise() {
+  const { answer, document: corrected, isChanged } = shown.correction;
+  const pages = pagesOf(corrected);
+  const lines = pages.flatMap((page) => page.lines);
+  const seconds = pagesOf(answer).reduce((sum, page) => sum + page.timings_ms.total, 0) / 1000;
+  $("summary").textContent = [
+    ...(pages.length > 1 ? [count(pages.length, "page")] : []),
+    count(lines.length, "line"),
+    ...(lines.length ? [`${percent(corrected.confidence)} confidence`] : []),
+    `${seconds.toFixed(1)} s`,
+  ].join(" · ");
+  $("legend").hidden = !lines.length;
+  $("legend-corrected").hidden = !isChanged;
 }
 
 /** A page's text with a line a line, and an empty line between two blocks. */
@@ -354,101 +371,72 @@ function textOf(page) {
   return blocks.map(({ lines }) => [...lines].map((index) => `${page.lines[index].text}\n`).join("")).join("\n");
 }
 
-function make(tag, attributes = {}, ...children) {
-  const svg = ["svg", "polygon", "text"].includes(tag);
-  const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
+// ---- Keeping corrections until they are saved
+
+/** After each step: what was rendered is out of date, and the draft with it. */
+function changed() {
+  const { correction, read } = shown;
+  shown.rendered = correction.isChanged ? {} : read;
+  $("saved").textContent = "";
+  summarise();
+  keepDraft();
 }
 
-/** A page: its picture with the lines drawn over it, and beside it the list of them. */
-function pageOf(page, image, numbered) {
-  const drawing = make("svg", {
-    viewBox: `0 0 ${page.width} ${page.height}`,
-    role: "img",
-    "aria-label": `The page with ${count(page.lines.length, "line")} drawn on it`,
-  });
-  const caption = make("p", { class: "caption", "aria-hidden": "true" });
-  const list = make("ol", { role: "list" });
-  page.lines.forEach((line, index) => {
-    if (!image) drawing.append(written(line));
-    const attributes = { class: level(line.confidence), "data-line": index };
-    drawing.append(make("polygon", { ...attributes, points: line.polygon.join(" ") }));
-    list.append(make("li", { ...attributes, tabindex: index ? -1 : 0 }, ...itemOf(line)));
-  });
-  if (image) image.alt = "";
-  const figure = make("figure", {}, make("div", { class: "sheet" }, ...(image ? [image] : []), drawing, caption));
-  if (!image) figure.append(make("p", { class: "note" }, "This browser cannot show the page; its text is set in place."));
-  const article = make("article", {}, figure, page.lines.length ? list : make("p", {}, "No text was found here."));
-  if (page.content === "unreadable") article.prepend(make("p", { class: "problem" }, UNREADABLE));
-  if (numbered) article.prepend(make("h3", {}, `Page ${page.page}`));
-  link(page, drawing, list, caption);
-  return article;
-}
-
-/** A line's words, the ones that are not sure marked, and its confidence. */
-function itemOf(line) {
-  const words = line.words.flatMap((word) => {
-    const kind = level(word.confidence);
-    return [" ", kind === "sure" ? word.text : make("span", { class: kind, title: percent(word.confidence) }, word.text)];
-  });
-  const share = make("span", { class: "share" }, make("span", { class: "unseen" }, "confidence "), percent(line.confidence));
-  return [make("span", {}, ...words.slice(1)), " ", share];
-}
-
-/** A line's text as it stands on a page whose picture cannot be shown. */
-function written(line) {
-  const [[x0, y0], [x1, y1]] = [line.baseline[0], line.baseline.at(-1)];
-  const angle = (Math.atan2(y1 - y0, x1 - x0) * 180) / Math.PI;
-  return make("text", {
-    transform: `translate(${x0} ${y0}) rotate(${angle})`,
-    textLength: Math.max(1, Math.hypot(x1 - x0, y1 - y0)),
-    lengthAdjust: "spacingAndGlyphs",
-    "font-size": Math.max(1, 0.6 * (line.box[3] - line.box[1])),
-  }, line.text);
-}
-
-/** Pair the polygons with the list: what is hovered or focused in one is lit in both and told in the caption. */
-function link(page, drawing, list, caption) {
-  const items = [...list.children];
-  const polygons = [...drawing.querySelectorAll("polygon")];
-  let lit = -1;
-  const light = (chosen) => {
-    if (chosen === lit) return;
-    lit = chosen;
-    for (const [index, item] of items.entries()) {
-      item.classList.toggle("lit", index === chosen);
-      polygons[index].classList.toggle("lit", index === chosen);
-    }
-    const line = page.lines[chosen];
-    caption.textContent = line ? line.text : "";
-    if (!line) return;
-    // The drawing fills the sheet's height, so shares of the page's height are the sheet's too.
-    const below = line.box[3] < 0.8 * page.height;
-    caption.classList.toggle("above", !below);
-    caption.style.top = `${(100 * (below ? line.box[3] : line.box[1])) / page.height}%`;
-  };
-  const focused = () => items.indexOf(document.activeElement);
-  const lineOf = (event) => Number(event.target.closest("[data-line]")?.dataset.line ?? -1);
-  for (const side of [drawing, list]) {
-    // Not pointerover, which comes too when the page scrolls under a resting mouse.
-    side.addEventListener("pointermove", (event) => light(lineOf(event) < 0 ? focused() : lineOf(event)));
-    side.addEventListener("pointerleave", () => light(focused()));
-    side.addEventListener("click", (event) => items[lineOf(event)]?.focus());
+async function keepDraft() {
+  const { name, file, sent, query, correction } = shown;
+  if (!correction.isUnsaved) return drop();
+  if (!(await keep({ name, file, sent, query, answer: correction.answer, kept: correction.kept }))) {
+    $("state").textContent += "; this browser keeps no corrections, so save them before you leave";
   }
-  list.addEventListener("focusout", () => light(-1));
-  list.addEventListener("focusin", (event) => {
-    // One stop for the tab key, on the line that was last looked at; arrows go from line to line.
-    for (const item of items) item.tabIndex = item === event.target ? 0 : -1;
-    light(lineOf(event));
-  });
-  list.addEventListener("keydown", (event) => {
-    const here = focused();
-    const next = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: items.length - 1 }[event.key];
-    if (here < 0 || next === undefined) return;
-    event.preventDefault();
-    items[next]?.focus();
+}
+
+/** Show the corrections that this tab had when it was loaded again. */
+async function restore() {
+  const draft = await kept();
+  if (!draft || shown || reading) return;
+  const { name, file, sent, query, answer, kept: steps, typed } = draft;
+  const [image, body] = await Promise.all([decode(file), bodyOf(sent)]);
+  if (shown || reading) return;
+  present({ name, file, sent, image, body, answer, query, kept: steps });
+  given = file;
+  $("again").hidden = false;
+  if (typed && shown.correction.pages[typed.page]?.lines[typed.line]) {
+    editor.retype(typed);
+  }
+  changed();
+  say("Your corrections are as they were.");
+}
+restore();
+
+addEventListener("beforeunload", (event) => {
+  if (shown?.correction.isUnsaved || editor.isTyped) event.preventDefault();
+});
+
+addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "s") return;
+  if (!shown?.correction.isChanged && !editor.isTyped) return;
+  event.preventDefault();
+  editor.takeText();
+  hand("json", "Fetching", "downloaded", save);
+});
+
+/** Whether what is shown may make room for another file: all is saved, or the person gives it up. */
+function mayReplace() {
+  editor.takeText();
+  if (!shown?.correction.isUnsaved) return true;
+  const dialog = $("leave-dialog");
+  return new Promise((resolve) => {
+    dialog.returnValue = "";
+    dialog.onclose = async () => {
+      if (dialog.returnValue === "save") await hand("json", "Fetching", "downloaded", save);
+      const leaves = dialog.returnValue === "discard" || (dialog.returnValue === "save" && !shown.correction.isUnsaved);
+      if (leaves) {
+        shown.correction.saved();
+        drop();
+      }
+      resolve(leaves);
+    };
+    dialog.showModal();
   });
 }
 
@@ -462,16 +450,30 @@ $("format").addEventListener("change", () => {
 
 /** The result in the chosen format; the API is asked once for each. */
 function rendered(format) {
-  const { rendered: made, body, query } = shown;
-  made[format] ??= ask(format, body, undefined, undefined, query).catch((error) => {
+  const { rendered: made, body, query, correction } = shown;
+  // What is corrected can be saved without the API.
+  if (correction.isChanged && format === "json") made.json ??= new Blob([JSON.stringify(correction.document), "\n"]);
+  made[format] ??= (correction.isChanged ? convert(format) : ask(format, body, undefined, undefined, query)).catch((error) => {
     delete made[format];
     throw error;
   });
   return made[format];
 }
 
-async function hand(doing, done, act) {
-  const format = $("format").value;
+/** The corrected document in a format. */
+async function convert(format) {
+  const { correction, sent, image, query } = shown;
+  const style = query.filter(([name]) => name === "lines" || name === "mark");
+  const json = new Blob([JSON.stringify(correction.document)], { type: "application/json" });
+  if (format !== "pdf") return ask(format, json, undefined, undefined, style, "convert");
+  // A PDF shows the picture; what is sent is the text and the picture together.
+  const form = new FormData();
+  form.append("document", json, "document.json");
+  form.append("image", json.size + sent.size <= MAX_BYTES ? sent : await fit(sent, image, MAX_BYTES - json.size), "image");
+  return ask(format, form, undefined, undefined, style, "convert");
+}
+
+async function hand(format, doing, done, act) {
   show(null);
   $("saved").textContent = `${doing} ${FORMATS[format].name}…`;
   try {
@@ -483,8 +485,9 @@ async function hand(doing, done, act) {
   }
 }
 
-$("copy").addEventListener("click", () =>
-  hand("Copying", "copied", async (format) => {
+$("copy").addEventListener("click", () => {
+  editor.takeText();
+  return hand($("format").value, "Copying", "copied", async (format) => {
     const plain = Promise.resolve(rendered(format)).then(
       async (blob) => new Blob([await blob.text()], { type: "text/plain" }),
     );
@@ -495,14 +498,25 @@ $("copy").addEventListener("click", () =>
       if (error instanceof Problem || error.name === "AbortError") throw error;
       throw new Problem("The browser does not let this page copy", "Download it instead.");
     }
-  }),
-);
+  });
+});
 
-$("download").addEventListener("click", () =>
-  hand("Fetching", "downloaded", async (format) => {
-    const blob = await rendered(format);
-    const anchor = make("a", { href: URL.createObjectURL(blob), download: stem(shown.name) + FORMATS[format].suffix });
-    anchor.click();
-    setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
-  }),
-);
+/** Download a format; with JSON and PAGE XML, which hold all of it, the corrections are saved. */
+async function save(format) {
+  const { correction } = shown;
+  const { at } = correction;
+  const blob = await rendered(format);
+  const anchor = make("a", { href: URL.createObjectURL(blob), download: stem(shown.name) + FORMATS[format].suffix });
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
+  if (["json", "page"].includes(format) && correction.isChanged && correction === shown.correction && correction.at === at) {
+    correction.saved();
+    editor.tell();
+    drop();
+  }
+}
+
+$("download").addEventListener("click", () => {
+  editor.takeText();
+  return hand($("format").value, "Fetching", "downloaded", save);
+});
