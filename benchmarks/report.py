@@ -40,7 +40,7 @@ def publish(
     figures: dict[str, Any],
     markdown: str,
     draw: Callable[[Axes], None] | None = None,
-    page: Path = PAGE,
+    page: Path | None = None,
 ) -> None:
     """Print a section, and write it with its figures and chart.
 
@@ -54,7 +54,7 @@ def publish(
     draw : callable, optional
         Draws the chart.
     page : Path, optional
-        The document with the section.
+        The document with the section; docs/performance.md by default.
     """
     where = machine()
     FOLDER.mkdir(exist_ok=True)
@@ -72,7 +72,7 @@ def publish(
         figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
         plt.close(figure)
         section += f"\n\n![](performance/{name}.svg)"
-    replace_section(page, name, section)
+    replace_section(page or PAGE, name, section)
 
 
 def replace_section(path: Path, name: str, section: str) -> None:
