@@ -60,7 +60,9 @@ class Reader(Protocol):
     limits: Limits
     models: Mapping[str, str]
 
-    def line_log_probabilities(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
+    def line_log_probabilities(
+        self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]
+    ) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
         """Return what the recogniser sees of lines."""
         ...
 
