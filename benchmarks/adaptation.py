@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from adaptation import command
 from benchmarks.report import ROOT, publish, table
 from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.reader import PageReader
-from training.adaptation import command
 from training.data.pages import TruePage, load_pages
 from training.evaluation.end_to_end import choose_pages
 from training.evaluation.metrics import ErrorRate

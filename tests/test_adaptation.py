@@ -14,18 +14,18 @@ import pytest
 import torch
 from pages import WORDS, draw_page
 
+from adaptation import command
+from adaptation.command import CHECKPOINTS
+from adaptation.detector import adapt_detector
+from adaptation.fitting import Adaptation, Settings, interpolate
+from adaptation.material import cut_lines, fold_characters, foreign_characters, split_pages
+from adaptation.text import adapt_language
 from export.__main__ import build
 from paragraph_ocr.model_set import FOLDER, load_manifest
 from paragraph_ocr.models import Model
 from paragraph_ocr.pipeline.language import OWN, Languages, Mixture
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.recognition import Recognizer
-from training.adaptation import command
-from training.adaptation.command import CHECKPOINTS
-from training.adaptation.detector import adapt_detector
-from training.adaptation.fitting import Adaptation, Settings, interpolate
-from training.adaptation.material import cut_lines, fold_characters, foreign_characters, split_pages
-from training.adaptation.text import adapt_language
 from training.cli import main
 from training.data.pages import DatasetError, TruePage, load_pages
 from training.data.splices import Splicer

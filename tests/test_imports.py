@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # The folders that modules are imported from, and the packages and modules in each.
 FUNCTION = ("app", "archive", "image", "paragraph_ocr", "service", "worker")
-TOP = ("training", "export", "local", "samples", "benchmarks")
+TOP = ("training", "export", "adaptation", "local", "samples", "benchmarks")
 
 # The packages that each one may import beside itself.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "image": {"app", "archive", "worker"},
     "training": {"paragraph_ocr"},
     "export": {"paragraph_ocr", "training"},
+    "adaptation": {"paragraph_ocr", "training", "export"},
     "local": {"app", "archive", "worker", "paragraph_ocr", "service"},
     "samples": {"app", "paragraph_ocr", "local"},
     "benchmarks": set(FUNCTION) | set(TOP),

@@ -11,7 +11,7 @@ from importlib import import_module
 # imported when it is asked for: importing PyTorch takes longer than --help should.
 COMMANDS = {
     "import": ("training.importers.command", "make annotated pages from transcriptions of other programs"),
-    "adapt": ("training.adaptation.command", "fit the models to some annotated pages"),
+    "adapt": ("adaptation.command", "fit the models to some annotated pages"),
 }
 
 

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from training.adaptation.material import ANNOTATED, DETECTED, Material
+from adaptation.material import ANNOTATED, DETECTED, Material
 from training.data.splices import Splicer
 from training.data.strips import Strip
 from training.data.workers import ignore_stop_signals

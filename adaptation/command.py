@@ -27,6 +27,16 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from adaptation.detector import adapt_detector
+from adaptation.fitting import Adaptation, Settings
+from adaptation.material import (
+    ANNOTATED,
+    cut_lines,
+    fold_characters,
+    foreign_characters,
+    split_pages,
+)
+from adaptation.text import adapt_language
 from export.__main__ import CALIBRATION_BATCHES, MAX_DISAGREEMENT, build, convert, make_card, real_inputs, write_model
 from export.conversion import ExportError
 from paragraph_ocr.model_set import FOLDER, MANIFEST, ModelError, write_manifest
@@ -34,16 +44,6 @@ from paragraph_ocr.models import Model
 from paragraph_ocr.pipeline.reader import CHOICE_LINES, PageReader
 from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import cut, frame
-from training.adaptation.detector import adapt_detector
-from training.adaptation.fitting import Adaptation, Settings
-from training.adaptation.material import (
-    ANNOTATED,
-    cut_lines,
-    fold_characters,
-    foreign_characters,
-    split_pages,
-)
-from training.adaptation.text import adapt_language
 from training.data.pages import DatasetError, TruePage, load_pages
 from training.data.splices import Splicer, find_cuts
 from training.data.strips import Strip
@@ -52,7 +52,7 @@ from training.evaluation.metrics import ErrorRate
 from training.evaluation.product import Figures, Misreading, draw_worst, score_page
 from training.tasks.recognition import RecognitionOptions, extend_charset
 
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[1] / "training" / "checkpoints"
 # Folder in the model set for what an interrupted adaptation goes on from; it is deleted in the end.
 WORK = ".adaptation"
 # Picture of the lines with most errors, in a folder of its own, since models are copied into an image without it.

@@ -14,8 +14,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from adaptation.fitting import interpolate
 from export.__main__ import build
-from training.adaptation.fitting import interpolate
 from training.data.pages import TruePage
 from training.data.workers import ignore_stop_signals
 from training.optim.setup import RunOptions, average_weights, make_optimizers
