@@ -300,6 +300,16 @@ def test_what_cannot_be_used_is_said(
     assert message in capsys.readouterr().err
 
 
+def test_the_options_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["adapt", "--help"])
+
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "93 % of the lines" in printed
+    assert "--extend-charset" in printed
+
+
 def test_the_models_of_the_package_are_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adapt", str(folder), "--out", str(FOLDER)]) == 1
 
