@@ -84,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector",
         choices=("auto", "always", "never"),
         default="auto",
-        help=f"adapt the line detector: auto if it finds fewer than {100 * ENOUGH_RECALL:.0f} %% of the lines (%(default)s)",
+        help=f"adapt the line detector: auto if it finds fewer than {100 * ENOUGH_RECALL:.0f} %% of the lines "
+        "(%(default)s)",
     )
     parser.add_argument("--threads", type=int, default=_processors(), help="threads that compute (%(default)s)")
 
