@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import struct
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -98,7 +99,8 @@ class Search:
         Time steps at which the blank has a higher probability count as blank.
     other_case : float
         Share of the probability of the same letter in the other case that is added at the beginning of a word, since
-        prose has fewer capitals than forms, lists and tables.
+        prose has fewer capitals than forms, lists and tables; and of the letter without its accent that is added to an
+        accented capital, since print often leaves such accents out.
     """
 
     width: int
@@ -168,19 +170,24 @@ class LanguageModel:
         self._places = [places.get(character, -1) for character in self.charset] + [edge]
         indices = {character: at for at, character in enumerate(self.charset)}
         self._other_case = [indices.get(character.swapcase(), at) for at, character in enumerate(self.charset)]
+        self._unaccented = [indices.get(_without_accent(character), at) for at, character in enumerate(self.charset)]
         self._begins_word = [not character.isalnum() for character in charset] + [True]
         self.start = self.after(0, len(self.charset))
         self.step = lru_cache(CACHE_SIZE)(lambda state, at: (self._score(state, at), self.after(state, at)))
 
     def _score(self, state: int, character: int) -> float:
-        """Return `log_probability`, with the share of the other case at the beginning of a word."""
+        """Return `log_probability`, with the shares of the other case and of capitals without their accents."""
         own = self.log_probability(state, character)
         share = self.search.other_case
-        if not share or character >= len(self._other_case) or (other := self._other_case[character]) == character:
+        if not share or character >= len(self._other_case):
             return own
-        if not self._begins_word[self._characters[self._first + state]]:
+        others = {self._unaccented[character]}
+        if self._begins_word[self._characters[self._first + state]]:
+            others.add(self._other_case[character])
+        others.discard(character)
+        if not others:
             return own
-        return log(exp(own) + share * exp(self.log_probability(state, other)))
+        return log(exp(own) + share * sum(exp(self.log_probability(state, other)) for other in others))
 
     def log_probability(self, state: int, character: int) -> float:
         """Natural logarithm of the probability of a character, by its index, in a state."""
@@ -360,6 +367,11 @@ class Languages:
             models.append(self.own)
             weights = [*(weight * (1 - self.own_share) for weight in weights), self.own_share]
         return Mixture(models, weights) if len(models) > 1 else models[0]
+
+
+def _without_accent(character: str) -> str:
+    """Return an accented capital without its accent, and any other character as it is."""
+    return unicodedata.normalize("NFD", character)[0] if character.isupper() else character
 
 
 def save(tables: Mapping[str, Table], path: Path) -> dict[str, Any]:
