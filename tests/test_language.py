@@ -208,3 +208,14 @@ def test_the_other_case_counts_where_a_word_begins_and_nowhere_else() -> None:
     for character in "aT ":
         at = table.charset.index(character)
         assert lenient.step(within, at) == plain.step(within, at)
+
+
+def test_the_accent_of_a_capital_counts_though_print_often_leaves_it_out() -> None:
+    table = fit([(["Elise et Etienne", "Élan été eté"] * 5, 1.0)], 500)
+    plain, lenient = (LanguageModel(table, replace(SEARCH, other_case=share)) for share in (0.0, 0.5))
+    bare, accented, small = (table.charset.index(character) for character in "EÉé")
+    state = state_after(plain, "et ")
+    high, low, lower = (np.exp(plain.step(state, at)[0]) for at in (bare, accented, small))
+    assert np.exp(lenient.step(state, accented)[0]) == pytest.approx(low + 0.5 * (high + lower))
+    within = state_after(plain, "et l")
+    assert lenient.step(within, small) == plain.step(within, small)
