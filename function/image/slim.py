@@ -26,6 +26,7 @@ UNUSED = (
     "numpy/_core/_simd.*.so",
     "numpy/_core/include",
     "numpy/_core/lib",
+    "numpy/distutils",
     "numpy/f2py",
     "numpy/random/_examples",
     "numpy/random/lib",

@@ -29,6 +29,11 @@ ENOUGH_LETTERS = 20
 SAMPLED_LINES = 24
 
 
+def is_text(lines: Sequence[Line], confidence: float) -> bool:
+    """Return whether lines hold a letter or a digit, or marks alone that are certain: a photo may seem to hold some."""
+    return confidence >= ALWAYS or any(character.isalnum() for line in lines for character in line.text)
+
+
 def is_legible(lines: Sequence[Line], confidence: float, languages: Languages | None) -> bool:
     """Whether the text of a page is likely to be what stands on it.
 

@@ -28,7 +28,7 @@ from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import Languages
-from paragraph_ocr.pipeline.legibility import is_legible
+from paragraph_ocr.pipeline.legibility import is_legible, is_text
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import complete_lines
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
@@ -277,6 +277,8 @@ class PageReader:
             lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline, options=options), combs)
         lines = label(lines, boxes.check_boxes)
         lines += self._read_upright(page, upright_boxes, deadline, options)
+        if not is_text(lines, mean_confidence(lines)):
+            lines = []
         blocks = find_blocks(lines, page.shape[1], page.shape[0])
         to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
         # A character set is no language.
