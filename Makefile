@@ -19,8 +19,8 @@ serve: .venv/serving
 	$(BIN)/python -m local.serve $(PORT)
 
 test: .venv/development
-	@# Threads that wait for each other make torch's small test networks many times slower on a busy machine.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	@# A process for each core. Threads that wait for each other make small networks many times slower on a busy machine.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Run the tests and print the share of lines and branches that they cover. TESTS restricts it to some files.
 coverage: .venv/development
