@@ -437,6 +437,8 @@ def reload(page: Page) -> list[str]:
         dialog.accept()
 
     page.on("dialog", accept)
+    # Drafts are written soon after each step, not within it.
+    page.wait_for_timeout(500)
     page.reload()
     page.remove_listener("dialog", accept)
     return asked
