@@ -30,17 +30,22 @@ def draw_page(texts: list[str], size: int = 34, width: int = 900) -> tuple[Image
 def write_folder(folder: Path, writers: dict[str, str], lines: int = 4) -> Path:
     """A folder of one page a writer; `writers` gives the split of each."""
     rng = np.random.default_rng(0)
+    texts = [[" ".join(rng.choice(WORDS, 4)) for _ in range(lines)] for _ in writers]
+    return write_pages(folder, texts, [(name.split("/")[0], split) for name, split in writers.items()])
+
+
+def write_pages(folder: Path, texts: list[list[str]], hands: list[tuple[str, str]], size: int = 34) -> Path:
+    """A folder of a page for each list of lines; `hands` gives the writer and the split of each page."""
     (folder / "pages").mkdir(parents=True)
     rows = []
-    for number, (writer, split) in enumerate(writers.items()):
-        texts = [" ".join(rng.choice(WORDS, 4)) for _ in range(lines)]
-        image, records = draw_page(texts)
+    for number, (lines, (writer, split)) in enumerate(zip(texts, hands, strict=True)):
+        image, records = draw_page(lines, size)
         image.save(folder / "pages" / f"{number}.png")
         rows.append(
             {
                 "page_id": f"page{number}",
                 "source": "test",
-                "writer": writer.split("/")[0],
+                "writer": writer,
                 "split": split,
                 "image": f"pages/{number}.png",
                 "width": image.width,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pages import WORDS, draw_page
+from pages import WORDS, write_pages
 
 from adaptation import command
 from adaptation.command import CHECKPOINTS
@@ -32,27 +32,9 @@ from training.data.splices import Splicer
 from training.tasks.recognition import RecognitionOptions, load_charset
 
 
-def write_pages(folder: Path, texts: list[list[str]], split: str = "train") -> Path:
-    """A folder with a page for each list of lines, all in one typeface."""
-    (folder / "pages").mkdir(parents=True)
-    rows = []
-    for number, lines in enumerate(texts):
-        image, records = draw_page(lines, size=40)
-        image.save(folder / "pages" / f"{number}.png")
-        rows.append(
-            {
-                "page_id": f"page{number}",
-                "source": "hand",
-                "writer": "hand",
-                "split": split,
-                "image": f"pages/{number}.png",
-                "width": image.width,
-                "height": image.height,
-                "lines": records,
-            }
-        )
-    (folder / "pages.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return folder
+def write_hand(folder: Path, texts: list[list[str]]) -> Path:
+    """A folder with a page for each list of lines, all in one hand."""
+    return write_pages(folder, texts, [("hand", "train")] * len(texts), size=40)
 
 
 def make_texts(pages: int, lines: int = 5) -> list[list[str]]:
@@ -63,7 +45,7 @@ def make_texts(pages: int, lines: int = 5) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pages(tmp_path_factory.mktemp("adapt") / "pages", make_texts(5))
+    return write_hand(tmp_path_factory.mktemp("adapt") / "pages", make_texts(5))
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +273,7 @@ def test_an_interruption_says_how_to_go_on(
 def test_what_cannot_be_used_is_said(
     prepare: object, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = write_pages(tmp_path / "pages", make_texts(3))
+    folder = write_hand(tmp_path / "pages", make_texts(3))
     out = tmp_path / "mine"
     prepare(folder, out)  # type: ignore[operator]
 
