@@ -50,6 +50,7 @@ from training.data.strips import Strip
 from training.evaluation.matching import match_lines
 from training.evaluation.metrics import ErrorRate
 from training.evaluation.product import Figures, Misreading, draw_worst, score_page
+from training.networks.crnn import CRNN
 from training.tasks.recognition import RecognitionOptions, extend_charset
 
 CHECKPOINTS = Path(__file__).parents[1] / "training" / "checkpoints"
@@ -165,6 +166,7 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
     if charset != state["charset"]:
         weights = extend_charset(weights, state["charset"], charset)
     network.load_state_dict(weights)
+    assert isinstance(network, CRNN)
     options = RecognitionOptions(**state["experiment"]["data"])
     splicer = Splicer(material.strips, find_cuts(material.strips, reader.recognizer, greedy=True))
     minutes = max(0.5, (deadline - time.monotonic() - reserve) / 60)

@@ -18,6 +18,7 @@ from adaptation.fitting import interpolate
 from export.__main__ import build
 from training.data.pages import TruePage
 from training.data.workers import ignore_stop_signals
+from training.networks.unet import UNet
 from training.optim.setup import RunOptions, average_weights, make_optimizers
 from training.tasks.detection import AugmentedPages, DetectionOptions, count_lines, downscale, map_loss
 
@@ -82,7 +83,8 @@ def adapt_detector(
     network.to(device)
     base = {name: value.clone() for name, value in network.state_dict().items()}
     options = replace(DetectionOptions(**state["experiment"]["data"]), weights={}, batch=2)
-    stride: int = network.stride  # type: ignore[assignment]
+    assert isinstance(network, UNet)
+    stride = network.stride
 
     def f1() -> float:
         network.eval()

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -20,6 +20,7 @@ from training.data.splices import Splicer
 from training.data.strips import Strip
 from training.data.workers import ignore_stop_signals
 from training.evaluation.metrics import ErrorRate
+from training.networks.crnn import CRNN
 from training.optim.setup import RunOptions, average_weights, make_optimizers
 from training.output import save_atomically
 from training.tasks.recognition import AugmentedLines, RecognitionOptions, stack
@@ -100,7 +101,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def character_error(network: nn.Module, strips: Sequence[Strip], charset: str, device: torch.device) -> float:
+def character_error(network: CRNN, strips: Sequence[Strip], charset: str, device: torch.device) -> float:
     """Return the character error of a network on strips, decoded greedily."""
     rate = ErrorRate()
     ordered = sorted(strips, key=lambda strip: strip.pixels.shape[1])
@@ -108,7 +109,7 @@ def character_error(network: nn.Module, strips: Sequence[Strip], charset: str, d
         part = ordered[start : start + BATCH]
         columns = -(-max(strip.pixels.shape[1] for strip in part) // 64) * 64
         with torch.inference_mode():
-            readings = network.read(stack([strip.pixels for strip in part], columns).to(device))  # type: ignore[operator]
+            readings = network.read(stack([strip.pixels for strip in part], columns).to(device))
         for strip, classes in zip(part, readings, strict=True):
             rate.add(strip.text, "".join(charset[kind - 1] for kind in classes))
     return rate.characters
@@ -127,7 +128,7 @@ class Adaptation:
 
     Parameters
     ----------
-    network : nn.Module
+    network : CRNN
         With the weights to begin with.
     material : Material
     charset : str
@@ -145,7 +146,7 @@ class Adaptation:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: CRNN,
         material: Material,
         charset: str,
         options: RecognitionOptions,
@@ -187,7 +188,7 @@ class Adaptation:
         options = RunOptions(
             "recognition", settings.steps, optimizer="muon", learning_rate=settings.learning_rate, weight_decay=0.0
         )
-        frozen = list(self.network.convolutions)[: settings.frozen]  # type: ignore[arg-type]
+        frozen = list(self.network.convolutions)[: settings.frozen]
         for parameter in (parameter for module in frozen for parameter in module.parameters()):
             parameter.requires_grad_(False)
         optimizers = make_optimizers(self.network, options)
@@ -202,7 +203,7 @@ class Adaptation:
             LambdaLR(each, lambda step: self._rate(step, total), last_epoch=progress.step - 1) for each in optimizers
         ]
         if not progress.history:
-            self._validate(average.module)
+            self._validate(average)
         bar = tqdm(total=total, initial=progress.step, desc="adapting", unit="step")
         bar.set_postfix(error=f"{100 * progress.history[-1]['error']:.1f} %")
         batches = self._batches(progress.step)
@@ -213,9 +214,9 @@ class Adaptation:
                 for module in frozen:
                     module.eval()
                 strips, classes, lengths = next(batches)
-                loss = self.network.loss(strips.to(self.device), classes, lengths)  # type: ignore[operator]
+                loss = self.network.loss(strips.to(self.device), classes, lengths)
                 self.network.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(self.network.parameters(), options.clip)
                 for optimizer in optimizers:
                     optimizer.step()
@@ -232,7 +233,7 @@ class Adaptation:
                     total = bar.total = max(progress.step + 1, min(total, possible))
                 over = spent > 60 * settings.minutes
                 if progress.step % settings.validate_every == 0 or progress.step == total or over:
-                    self._validate(average.module)
+                    self._validate(average)
                     bar.set_postfix(error=f"{100 * progress.history[-1]['error']:.1f} %")
                     self._save(checkpoint, average, optimizers)
                 if over:
@@ -268,7 +269,9 @@ class Adaptation:
         lines = AugmentedLines(self.lines, self.options, self.charset, seed)
         return iter(DataLoader(lines, batch_size=None, num_workers=1, worker_init_fn=ignore_stop_signals))
 
-    def _validate(self, network: nn.Module) -> None:
+    def _validate(self, average: AveragedModel) -> None:
+        network = average.module
+        assert isinstance(network, CRNN)
         network.eval()
         progress = self.progress
         error = character_error(network, self.material.validation, self.charset, self.device)
@@ -278,16 +281,16 @@ class Adaptation:
             progress.best, progress.since = error, 0
             progress.weights = {name: value.clone() for name, value in network.state_dict().items()}
 
-    def _save(self, checkpoint: Path, average: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    def _save(self, checkpoint: Path, average: AveragedModel, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         state = {
             "progress": asdict(self.progress),
             "network": self.network.state_dict(),
-            "average": average.module.state_dict(),  # type: ignore[union-attr]
+            "average": average.module.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         }
         save_atomically(state, checkpoint)
 
-    def _resume(self, checkpoint: Path, average: Any, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    def _resume(self, checkpoint: Path, average: AveragedModel, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         state = torch.load(checkpoint, map_location=self.device, weights_only=True)
         self.progress = Progress(**state["progress"])
         self.network.load_state_dict(state["network"])

@@ -29,6 +29,7 @@ from paragraph_ocr.pipeline.recognition import Recognizer
 from training.cli import main
 from training.data.pages import DatasetError, TruePage, load_pages
 from training.data.splices import Splicer
+from training.networks.crnn import CRNN
 from training.tasks.recognition import RecognitionOptions, load_charset
 
 
@@ -218,6 +219,7 @@ def test_an_interrupted_fit_goes_on(pages: list[TruePage], tmp_path: Path, monke
 
     def make(steps: int) -> Adaptation:
         network, _ = build(state["experiment"], state["charset"])
+        assert isinstance(network, CRNN)
         network.load_state_dict({name: value.float() for name, value in state["average"].items()})
         options = RecognitionOptions(**state["experiment"]["data"])
         settings = Settings(steps=steps, columns=1024)

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = import_module(COMMANDS[name][0])
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing in ("", "training", "export", "paragraph_ocr"):
+        if missing in ("", "training", "export", "adaptation", "paragraph_ocr"):
             raise
         print(
             f"paragraph-ocr-train {name}: the package {missing} is missing: run pip install -e '.[train]' in the "
