@@ -18,14 +18,9 @@ run: .venv/serving
 serve: .venv/serving
 	$(BIN)/python -m local.serve $(PORT)
 
-# Tests of browsers and of whole requests, which need the machine or the process for themselves; those that fail, as a
-# browser on a busy machine may, are tried again.
-ALONE := tests/test_fuzzing.py tests/test_web.py tests/test_web_editor.py
-
 test: .venv/development
-	@# Threads that wait for each other make torch's small test networks many times slower on a busy machine.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --reruns 2 $(ALONE)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%)
+	@# A process for each core. Threads that wait for each other make torch's small test networks many times slower.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Run the tests and print the share of lines and branches that they cover. TESTS restricts it to some files.
 coverage: .venv/development

@@ -45,6 +45,7 @@ from paragraph_ocr.document import Block, Document, Line, Page, TextStyle, Word
 from paragraph_ocr.formats import FORMATS, render
 from service import openapi, worker
 from service import routes as app
+from service.runtime import metrics
 
 ROOT = Path(__file__).parents[1]
 LETTER = ROOT / "samples" / "letter.jpg"
@@ -54,8 +55,12 @@ KEY = "secret-key"
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """The API on this machine, as `make serve` runs it."""
-    with served(load_handler()) as gateway:
-        yield gateway.url
+    with pytest.MonkeyPatch.context() as patch:
+        # `load_handler` sets it for good, and what is not printed is never cleared: later tests would meet both.
+        patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+        with served(load_handler()) as gateway:
+            yield gateway.url
+    metrics.clear_metrics()
 
 
 def test_reads_what_the_reader_reads(url: str) -> None:
