@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from tqdm import tqdm
 
 from adaptation import command
@@ -116,6 +117,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=40.0, help="time limit of each adaptation (%(default)s)")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
+    torch.set_flush_denormal(True)
     validation = [page for page in load_pages(arguments.others, "val") if page.source not in CROPS]
     others = choose_pages(validation, OTHERS)
     rows = [
