@@ -21,6 +21,8 @@ from paragraph_ocr.pipeline.rectification import Points
 
 # Ascenders have about so many pixels where the ink is analysed.
 ASCENDER = 16.0
+# Of two pieces of a line one is at most so many times as tall as the other.
+MOST_TALLER = 1.7
 # In ascender heights: the widest gap between words of a line, the widest shape that a line goes on behind, how far
 # pieces of a line lie above each other, and the gap between two pieces that are one line with nothing between.
 WORD_GAP, SHAPE, LEVEL, SEAM = 0.8, 9.0, 0.3, 0.35
@@ -94,35 +96,64 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
 
 
 class _Piece:
-    """A line while it grows: its baseline as a function of x."""
+    """A line while it grows: its baseline as a function of x.
+
+    Attributes
+    ----------
+    line : TextLine
+    found : TextLine or None
+        The line as it was found, as long as it stays that.
+    ends : float64 (6,)
+        What decides whether pieces are neighbours: where it begins and ends, x and y each, its ascender, and whether it
+        is still a line of its own.
+    taken : list of float
+        Columns of letters by which it grew at the left and at the right.
+    """
 
     def __init__(self, line: TextLine, found: TextLine) -> None:
-        self.line = line
-        # The line as it was found, as long as it stays that.
         self.found: TextLine | None = found
-        self.alive = True
-        # Columns of letters by which it grew at the left and at the right.
+        self.ends = np.ones(6)
         self.taken = [0.0, 0.0]
+        self.line = line
+        self._measure()
+
+    def _measure(self) -> None:
+        """Set `ends` after the line has changed; in place, since the table of all pieces is made of them."""
+        first, last = self.line.baseline[0], self.line.baseline[-1]
+        self.ends[:5] = first[0], last[0], first[1], last[1], self.line.ascender
+        self.left, self.right = float(first[0]), float(last[0])
 
     @property
-    def left(self) -> float:
-        return float(self.line.baseline[0, 0])
+    def alive(self) -> bool:
+        """Whether it is still a line of its own."""
+        return bool(self.ends[5])
 
-    @property
-    def right(self) -> float:
-        return float(self.line.baseline[-1, 0])
+    @alive.setter
+    def alive(self, alive: bool) -> None:
+        self.ends[5] = alive
 
     def level(self, x: float) -> float:
         """Where the baseline lies at x; beyond the ends it goes on straight."""
         baseline = self.line.baseline
         if self.left <= x <= self.right:
             return float(np.interp(x, baseline[:, 0], baseline[:, 1]))
-        end = 0 if x < self.left else -1
+        side = 0 if x < self.left else 1
+        return float(self.ends[2 + side]) + self._end_slope(side) * (x - float(self.ends[side]))
+
+    def levels(self, x: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+        """What `level` returns for each of some x, of which none lies beyond the other end."""
+        beyond = self.ends[2 + side] + self._end_slope(side) * (x - self.ends[side])
+        baseline = self.line.baseline
+        inside = np.interp(x, baseline[:, 0], baseline[:, 1])
+        return np.asarray(np.where((x >= self.left) & (x <= self.right), inside, beyond))
+
+    def _end_slope(self, side: int) -> float:
+        """The slope with which the baseline goes on beyond the left (0) or right (1) end."""
+        baseline = self.line.baseline
         reach = 6 * self.line.ascender
-        near = baseline[np.abs(baseline[:, 0] - baseline[end, 0]) <= reach]
+        near = baseline[np.abs(baseline[:, 0] - baseline[-side, 0]) <= reach]
         run = float(near[-1, 0] - near[0, 0])
-        slope = float(near[-1, 1] - near[0, 1]) / run if run > 2 * self.line.ascender else self.slope
-        return float(baseline[end, 1]) + slope * (x - float(baseline[end, 0]))
+        return float(near[-1, 1] - near[0, 1]) / run if run > 2 * self.line.ascender else self.slope
 
     @property
     def slope(self) -> float:
@@ -136,6 +167,7 @@ class _Piece:
         parts = [point, baseline] if side == 0 else [baseline, point]
         self.line = replace(self.line, baseline=np.concatenate(parts).astype(np.float32))
         self.found = None
+        self._measure()
 
     def join(self, other: _Piece) -> None:
         """Become one line with another that stands to the right."""
@@ -151,6 +183,15 @@ class _Piece:
         self.taken[1] = other.taken[1]
         self.found = None
         other.alive = False
+        self._measure()
+
+    def join_left(self, other: _Piece) -> None:
+        """Become one line with another that stands to the left."""
+        taken = [other.taken[0], self.taken[1]]
+        other.join(self)
+        self.line, self.found, self.taken = other.line, None, taken
+        self.alive, other.alive = True, False
+        self._measure()
 
 
 def _length(baseline: Points) -> float:
@@ -160,21 +201,30 @@ def _length(baseline: Points) -> float:
 def _alike(one: _Piece, other: _Piece, x: float) -> bool:
     """Whether two pieces lie on one line and are about as tall."""
     small, large = sorted((one.line.ascender, other.line.ascender))
-    return abs(one.level(x) - other.level(x)) <= LEVEL * large and large <= 1.7 * small
+    return abs(one.level(x) - other.level(x)) <= LEVEL * large and large <= MOST_TALLER * small
 
 
 def _without_doubles(pieces: list[_Piece]) -> list[_Piece]:
     """Pieces but those of which most lies within a longer one on the same line."""
-    kept: list[_Piece] = []
-    for piece in sorted(pieces, key=lambda piece: -_length(piece.line.baseline)):
-        inside = any(
-            min(piece.right, other.right) - max(piece.left, other.left) > 0.7 * max(_length(piece.line.baseline), 1)
-            and _alike(piece, other, (max(piece.left, other.left) + min(piece.right, other.right)) / 2)
-            for other in kept
-        )
-        if not inside:
-            kept.append(piece)
-    return kept
+    if not pieces:
+        return []
+    ordered = sorted(pieces, key=lambda piece: -_length(piece.line.baseline))
+    left, right = np.array([(piece.left, piece.right) for piece in ordered]).T
+    upper, lower = np.array([(own.min(), own.max()) for own in (piece.line.baseline[:, 1] for piece in ordered)]).T
+    apart = LEVEL * MOST_TALLER * np.array([piece.line.ascender for piece in ordered])
+    kept: list[int] = []
+    for index, piece in enumerate(ordered):
+        others = np.array(kept, int)
+        shared = np.minimum(right[others], right[index]) - np.maximum(left[others], left[index])
+        near = shared > 0.7 * max(right[index] - left[index], 1)
+        # Most of those that share columns are other lines of the page, far above or below.
+        near &= (upper[others] - lower[index] <= apart[index]) & (upper[index] - lower[others] <= apart[index])
+        if not any(
+            _alike(piece, other, (max(piece.left, other.left) + min(piece.right, other.right)) / 2)
+            for other in (ordered[place] for place in others[near])
+        ):
+            kept.append(index)
+    return [ordered[index] for index in kept]
 
 
 def _cover(ink: Ink, pieces: list[_Piece]) -> NDArray[np.bool_]:
@@ -191,17 +241,22 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None
     centre_y = (ink.top + ink.bottom) / 2
     usual = float(np.median([piece.line.ascender for piece in pieces])) if pieces else 0.0
     order = sorted(range(len(pieces)), key=lambda index: (pieces[index].left, pieces[index].right))
+    ends = np.ones((len(pieces), 6))
+    for piece, row in zip(pieces, ends, strict=True):
+        row[:] = piece.ends
+        piece.ends = row
     for side in (1, 0):
         for index in order if side == 1 else reversed(order):
             piece = pieces[index]
             if piece.alive:
-                _grow(piece, side, pieces, ink, unassigned, centre_y, usual)
+                _grow(piece, side, pieces, ends, ink, unassigned, centre_y, usual)
 
 
 def _grow(
     piece: _Piece,
     side: int,
     pieces: list[_Piece],
+    ends: NDArray[np.float64],
     ink: Ink,
     unassigned: NDArray[np.bool_],
     centre_y: NDArray[np.float64],
@@ -229,7 +284,7 @@ def _grow(
             if tall and inside > 0.5 * min(ink.height[index], 0.8 * ascender) and ink.top[index] > at - 1.6 * ascender:
                 letters.append(index)
         letter = min(letters, key=lambda index: sign * near[index], default=None)
-        other = _next_piece(piece, side, pieces, reach)
+        other = _next_piece(piece, side, pieces, ends, reach)
         letter_gap = sign * (near[letter] - end) if letter is not None else np.inf
         other_gap = sign * ((other.left if side else other.right) - end) if other is not None else np.inf
         if other is not None and other_gap <= letter_gap:
@@ -240,7 +295,7 @@ def _grow(
                 if side:
                     piece.join(other)
                 else:
-                    _join_left(piece, other)
+                    piece.join_left(other)
                 continue
             return
         if letter is None:
@@ -261,26 +316,24 @@ def _grow(
         unassigned[beside & (ink.height < 0.5 * ascender)] = False
 
 
-def _join_left(piece: _Piece, other: _Piece) -> None:
-    """Become one line with another that stands to the left."""
-    taken = [other.taken[0], piece.taken[1]]
-    other.join(piece)
-    piece.line, piece.found, piece.taken = other.line, None, taken
-    piece.alive, other.alive = True, False
+def _next_piece(
+    piece: _Piece, side: int, pieces: list[_Piece], ends: NDArray[np.float64], reach: float
+) -> _Piece | None:
+    """The next piece on the same line, which begins at most `reach` away, or overlaps a little.
 
-
-def _next_piece(piece: _Piece, side: int, pieces: list[_Piece], reach: float) -> _Piece | None:
-    """The next piece on the same line, which begins at most `reach` away, or overlaps a little."""
-    best, nearest = None, reach
-    for other in pieces:
-        if other is piece or not other.alive:
-            continue
-        gap = other.left - piece.right if side else piece.left - other.right
-        if -0.5 * min(_length(piece.line.baseline), _length(other.line.baseline)) < gap < nearest and _alike(
-            piece, other, (other.left if side else other.right)
-        ):
-            best, nearest = other, gap
-    return best
+    `ends` is the table of the `ends` of all pieces.
+    """
+    left, right, _, _, ascender, alive = ends.T
+    gap = left - piece.right if side else piece.left - right
+    overlap = 0.5 * np.minimum(right - left, piece.right - piece.left)
+    near = np.flatnonzero((-overlap < gap) & (gap < reach) & (alive > 0))
+    near = near[np.array([pieces[index] is not piece for index in near], bool)]
+    own, others = piece.line.ascender, ascender[near]
+    large = np.maximum(own, others)
+    # Each is compared where the other begins.
+    apart = np.abs(piece.levels(ends[near, 1 - side], side) - ends[near, 3 - side])
+    near = near[(apart <= LEVEL * large) & (large <= MOST_TALLER * np.minimum(own, others))]
+    return pieces[near[np.argmin(gap[near])]] if len(near) else None
 
 
 def _gap(piece: _Piece, ink: Ink, start: float, end: float, usual: float) -> tuple[float, float]:
