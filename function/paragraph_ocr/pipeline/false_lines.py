@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.recognition import Recognizer
-from paragraph_ocr.pipeline.rectification import cut, frame
+from paragraph_ocr.pipeline.rectification import cut, frame, percentiles
 
 # Of the contrast of most of a page's writing, less than this share may be the back of the sheet.
 FAINT = 0.6
@@ -104,7 +104,7 @@ def is_bar_code(strip: NDArray[np.uint8]) -> bool:
     strip : uint8 (H, W)
     """
     height = len(strip)
-    dark, light = np.percentile(strip, (5, 95))
+    dark, light = percentiles(strip, (5, 95))
     if light - dark < 32:
         return False
     middle = strip[height // 4 : -height // 4] < (dark + light) / 2
@@ -118,4 +118,4 @@ def _contrast(strip: NDArray[np.uint8], baseline: float) -> float:
     """Grey levels between the paper of a strip and the ink of its small letters."""
     row = round(baseline * len(strip))
     small_letters = strip[max(row - len(strip) // 3, 0) : row]
-    return float(np.percentile(strip, 80)) - float(np.percentile(small_letters, 12))
+    return float(percentiles(strip, (80,))[0] - percentiles(small_letters, (12,))[0])

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from paragraph_ocr.pipeline.rectification import percentiles
+
 # Light is even where the darkest tenth of a page has this share of the light of the brightest tenth.
 EVEN = 0.75
 # The most by which shadow is lightened: what is darker is no paper, but the table around it.
@@ -301,7 +303,7 @@ def strip_dark_on_light(strip: Grey) -> Grey:
     ----------
     strip : uint8 (H, W)
     """
-    dark, middle, light = np.percentile(strip[::2, ::2], (2, 50, 98))
+    dark, middle, light = percentiles(strip[::2, ::2], (2, 50, 98))
     if light - middle > 2.0 * (middle - dark) and light - middle > PART_CONTRAST:
         return np.asarray(255 - strip, np.uint8)
     return strip

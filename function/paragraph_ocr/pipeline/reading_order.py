@@ -232,7 +232,8 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
     starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
     following = _neighbours(starts, ends, np.array([line.ascender for line in lines]), ascender)
     columns = _columns(starts, ends, ascender)
-    numeric = {column: _is_numeric([texts[index] for index in column]) for column in set(columns)}
+    numbers = [_is_number(text) for text in texts]
+    numeric = {column: _is_numeric([numbers[index] for index in column]) for column in set(columns)}
     prose = {column: _is_prose(column, texts, ends[:, 0] - starts[:, 0]) for column in set(columns)}
     amounts = {pair[1] for pair in _rows(lines, ascender) if len(pair) == 2}
     links: dict[int, int] = {}
@@ -298,8 +299,9 @@ def _is_number(text: str) -> bool:
     return digits > 0 and 2 * digits >= sum(character.isalnum() for character in text)
 
 
-def _is_numeric(texts: Sequence[str]) -> bool:
-    return len(texts) >= FEWEST_CELLS and sum(map(_is_number, texts)) >= NUMBER_SHARE * len(texts)
+def _is_numeric(numbers: Sequence[bool]) -> bool:
+    """Whether a column is one of numbers, by whether each of its cells is one."""
+    return len(numbers) >= FEWEST_CELLS and sum(numbers) >= NUMBER_SHARE * len(numbers)
 
 
 def _is_prose(column: frozenset[int], texts: Sequence[str], widths: NDArray[np.float64]) -> bool:

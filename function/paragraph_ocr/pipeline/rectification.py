@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -167,8 +168,11 @@ def frame(baseline: Points, ascender: float, descender: float, geometry: Geometr
     if len(origins) != columns:
         at = np.linspace(0, len(origins) - 1, columns)
         origins = np.stack([np.interp(at, np.arange(len(origins)), origins[:, axis]) for axis in (0, 1)], axis=1)
-    tangents = np.gradient(smooth(origins.astype(np.float32), max(3, geometry.height)), axis=0)
-    tangents /= np.maximum(np.linalg.norm(tangents, axis=1, keepdims=True), 1e-6)
+    smoothed = smooth(origins.astype(np.float32), max(3, geometry.height))
+    tangents = np.empty_like(smoothed)
+    tangents[1:-1] = (smoothed[2:] - smoothed[:-2]) / 2
+    tangents[[0, -1]] = smoothed[[1, -1]] - smoothed[[0, -2]]
+    tangents /= np.maximum(np.hypot(tangents[:, :1], tangents[:, 1:]), 1e-6)
     downs = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1) / scale
     row = geometry.baseline * geometry.height
     return Frame(origins.astype(np.float32), downs.astype(np.float32), row, geometry.height)
@@ -231,6 +235,25 @@ def with_square_pixels(page: Grey, pixel_aspect: float) -> Grey:
     return np.asarray(cv2.resize(page, size, interpolation=method), np.uint8)
 
 
+def percentiles(image: Grey, shares: Sequence[float]) -> NDArray[np.float64]:
+    """Percentiles of the grey levels of an image, as `numpy.percentile` interpolates them, but from their histogram.
+
+    Parameters
+    ----------
+    image : uint8 (H, W)
+    shares : sequence of float, 0 to 100
+
+    Returns
+    -------
+    float64 (N,)
+    """
+    sums = np.cumsum(np.bincount(image.ravel(), minlength=256))
+    position = np.asarray(shares, np.float64) / 100 * (sums[-1] - 1)
+    low = np.floor(position)
+    below, above = np.searchsorted(sums, [low, np.minimum(low + 1, sums[-1] - 1)], "right")
+    return np.asarray(below + (above - below) * (position - low), np.float64)
+
+
 def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:
     """Normalise grey levels to ink: 0 is paper, about 1 the darkest strokes, for any paper and ink.
 
@@ -243,7 +266,7 @@ def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:
     -------
     float32 (H, W)
     """
-    dark, paper = np.percentile(image[::2, ::2], (normalisation.dark, normalisation.paper))
+    dark, paper = percentiles(image[::2, ::2], (normalisation.dark, normalisation.paper))
     span = max(float(paper - dark), normalisation.contrast)
     ink = (float(paper) - image.astype(np.float32)) / span
     return np.asarray(np.clip(ink, -0.3, 1.3), np.float32)
