@@ -38,6 +38,26 @@ def test_a_dark_table_around_a_sheet_stays_dark() -> None:
     assert dark_on_light_everywhere(page)[:60].max() < 80
 
 
+def test_light_that_falls_on_a_dark_table_is_no_writing_on_it() -> None:
+    page = np.full((900, 1200), 235, np.uint8)
+    page[80:680, 140:1040] = banner(255, 30)
+    lit = np.maximum(np.sin(np.arange(1200) / 60), 0) ** 6
+    page[850:] = (15 + 75 * lit).astype(np.uint8)
+    assert np.array_equal(dark_on_light_everywhere(page), page)
+
+
+@pytest.mark.parametrize("ink", [170, 200, 255])
+def test_grey_writing_on_a_dark_bar_becomes_dark(ink: int) -> None:
+    image = Image.new("L", (900, 600), 255)
+    draw = ImageDraw.Draw(image)
+    cell(draw, (40, 40, 860, 80), 30, ink, "Your invoice is ready")
+    for row in range(6):
+        draw.text((60, 200 + 60 * row), "The old stone bridge over the river", fill=20, font=ImageFont.load_default(26))
+    darkest, usual = levels(dark_on_light_everywhere(np.asarray(image)), (40, 40, 860, 80))
+    assert darkest < 130
+    assert usual > 230
+
+
 def test_a_strip_is_inverted_only_if_most_of_it_is_dark() -> None:
     strip = np.full((48, 400), 230, np.uint8)
     strip[15:33, 10:390:12] = strip[15:33, 11:390:12] = strip[15:33, 12:390:12] = 40

@@ -36,6 +36,9 @@ BAR_FULL = 0.85
 BAR_EDGE, BAR_FILL, BAR_LETTER = 0.9, 0.6, 0.5
 # Grey levels by which bars are darker than paper, and by which their background varies.
 BAR_CONTRASTS, BAR_SHADING = (160, 100, PART_CONTRAST), 24
+# Of the way from a bar's background to the page's paper, the lightest tenth of the writing on it goes so much at least:
+# light that falls on a dark table around a sheet does not.
+BAR_BRIGHTNESS = 0.5
 # The share of a column's height in a bar that a gap between two cells fills.
 CELL_GAP = 0.8
 LIGHT_ON_DARK, DARK_ON_DARK = 1, 2
@@ -214,12 +217,15 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
         filled = np.asarray(cv2.morphologyEx(_with_letters(dark), cv2.MORPH_OPEN, kernel), np.uint8)
         for left, top, right, bottom, own in _filled_parts(filled, dark):
             around = np.s_[top:bottom, left:right]
-            _settle_bar(page[around], dark[around], own, polarity[around], ground[around])
+            _settle_bar(page[around], dark[around], own, paper, polarity[around], ground[around])
     return polarity, ground
 
 
-def _settle_bar(page: Grey, dark: Grey, own: Grey, polarity: Grey, ground: Grey) -> None:
-    """Set the polarity and the background of a part of a page where `own` is 1, if that is a bar."""
+def _settle_bar(page: Grey, dark: Grey, own: Grey, paper: int, polarity: Grey, ground: Grey) -> None:
+    """Set the polarity and the background of a part of a page where `own` is 1, if that is a bar.
+
+    `paper` is the grey level of the page's paper.
+    """
     inner = cv2.erode(own, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     if own.sum() < BAR_HEIGHT * BAR_WIDTH or dark[own > 0].mean() < BAR_FILL:
         return
@@ -233,6 +239,10 @@ def _settle_bar(page: Grey, dark: Grey, own: Grey, polarity: Grey, ground: Grey)
     local = np.asarray(cv2.medianBlur(np.where(own > 0, page, np.uint8(level)), BAR_WINDOW), np.uint8)
     local = np.clip(local, max(level - BAR_SHADING, 0), min(level + BAR_SHADING, 255))
     if _is_light_on_dark(page, local, inner > 0, (LEAST_ON_BAR, MOST_ON_BAR)):
+        lighter = cv2.subtract(page, local)[inner > 0]
+        writing = lighter[lighter > PART_CONTRAST]
+        if np.percentile(writing, 90) < BAR_BRIGHTNESS * (paper - level):
+            return
         polarity[own > 0] = LIGHT_ON_DARK
         ground[own > 0] = local[own > 0]
     elif _is_light_on_dark(255 - page, 255 - local, inner > 0, (LEAST_ON_BAR, MOST_ON_BAR)):
