@@ -1,13 +1,19 @@
 import random
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from pages import draw_page
+from PIL import Image, ImageDraw, ImageFont
 
 from paragraph_ocr.pipeline import orientation
 from paragraph_ocr.pipeline.orientation import Evidence, find_upright, weigh
 from paragraph_ocr.pipeline.reader import PageReader
+
+FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +96,57 @@ def test_columns_of_single_digits_are_left_upright(reader: PageReader) -> None:
             part = page[10 + 44 * row : 10 + 44 * row + min(44, strip.shape[0]), left : left + strip.shape[1]]
             part[:] = np.minimum(part, strip[: part.shape[0]])
     assert find_upright(page, reader.detector, reader.recognizer).turn == 0
+
+
+def single_digit(rng: random.Random) -> list[str]:
+    return [rng.choice("0123456789")]
+
+
+def price_list(rng: random.Random) -> list[str]:
+    return [str(rng.randint(10000, 99999)), f"{rng.randint(1, 30)}.{rng.randint(10, 99)}"]
+
+
+def register(rng: random.Random) -> list[str]:
+    date = f"{rng.randint(1, 28):02}/{rng.randint(1, 12):02}/{rng.randint(1920, 1999)}"
+    return [str(rng.randint(1, 99)), rng.choice(["Martin C.", "Petit P.", "Moreau A.", "Roy B."]), date]
+
+
+def table(kind: Callable[[random.Random], list[str]], typeface: str, rows: int, gap: int) -> np.ndarray:
+    """A page of so many rows of short items in columns that stand so far apart."""
+    rng = random.Random(1)
+    font = ImageFont.truetype(FONTS / typeface, 30)
+    cells = [kind(rng) for _ in range(rows)]
+    lefts = [40]
+    for column in zip(*cells, strict=True):
+        lefts.append(lefts[-1] + round(max(map(font.getlength, column))) + gap)
+    image = Image.new("L", (lefts[-1] + 40, 57 * rows + 80), 248)
+    for row, texts in enumerate(cells):
+        for left, text in zip(lefts, texts, strict=False):
+            ImageDraw.Draw(image).text((left, 60 + 57 * row), text, 25, font, anchor="ls")
+    return np.asarray(image)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+@pytest.mark.parametrize("typeface", ["DejaVuSerif.ttf", "cmss10.ttf"])
+@pytest.mark.parametrize("kind", [price_list, register])
+def test_tables_of_short_items_are_read_the_way_up_they_are(
+    reader: PageReader, kind: Callable[[random.Random], list[str]], typeface: str, turn: int
+) -> None:
+    page = table(kind, typeface, rows=14, gap=120)
+    assert find_upright(np.rot90(page, -turn), reader.detector, reader.recognizer).turn == turn
+
+
+@pytest.mark.parametrize("typeface", ["DejaVuSerif.ttf", "DejaVuSansMono.ttf", "STIXGeneral.ttf"])
+def test_single_digits_tell_together_which_way_up_they_stand(reader: PageReader, typeface: str) -> None:
+    # Three of them may be letters upside down.
+    page = table(single_digit, typeface, rows=9, gap=600)
+    for shown, upside_down in ((page, False), (np.rot90(page, 2), True)):
+        evidence = weigh(shown, reader.detector.find(shown).lines, reader.recognizer, None)
+        assert (evidence.upside_down > evidence.upright) == upside_down
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2])
+def test_a_column_of_single_digits_is_turned_upright(reader: PageReader, turn: int) -> None:
+    page = table(single_digit, "DejaVuSerif.ttf", rows=9, gap=600)
+    assert find_upright(np.rot90(page, -turn), reader.detector, reader.recognizer).turn == turn
