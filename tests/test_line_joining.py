@@ -135,3 +135,23 @@ def test_figures_above_each_other_stay_lines() -> None:
     complete = complete_lines(np.asarray(page), [*items, *found_alone(page, (690, 740), 20.0)])
     assert len(complete.lines) == 20
     assert complete.upright == []
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["before", "after"])
+@pytest.mark.parametrize("mark", ["-", "\N{EN DASH}", "\N{BULLET}"])
+def test_a_mark_that_stands_alone_at_an_end_belongs_to_the_line(mark: str, side: int) -> None:
+    width, space = FONT.getlength("12.50"), FONT.getlength(" ")
+    left = 300 - space - FONT.getlength(mark) if side == 0 else 300 + width + space
+    page = np.asarray(drawn((300, 200, "12.50"), (round(left), 200, mark)))
+    whole = complete_lines(page, [line(300, 300 + width, 200)]).lines
+    assert len(whole) == 1
+    inked = np.flatnonzero((page < 128).any(axis=0))
+    assert whole[0].baseline[0, 0] <= inked[0] + 3
+    assert whole[0].baseline[-1, 0] >= inked[-1] - 3
+
+
+def test_a_dotted_line_beside_text_is_no_part_of_it() -> None:
+    right = 60 + FONT.getlength(TEXT)
+    marks = [(round(right) + 10 + 14 * place, 200, "-") for place in range(12)]
+    page = np.asarray(drawn((60, 200, TEXT), *marks))
+    assert complete_lines(page, [line(60, right, 200)]).lines[0].baseline[-1, 0] == pytest.approx(right, abs=1)

@@ -29,6 +29,13 @@ WORD_GAP, SHAPE, LEVEL, SEAM = 0.8, 9.0, 0.3, 0.35
 # In ascender heights: the widest gap between two pieces that grew towards each other, which between cells of a table
 # is wider, and the least by which they grew, or that a shape hides of a line, which of a rule is less.
 JOINED_GAP, HIDING = 0.8, 0.8
+# In ascender heights, of a dash or a bullet at an end of a line: the widest gap before it, and what is free beyond it.
+MARK_GAP, MARK_FREE = 1.2, 1.0
+# Least and greatest width of a dash, its greatest height, and least and greatest side of a bullet, which is as wide as
+# tall and fills so much of its box.
+DASH, DASH_HEIGHT, BULLET, BULLET_FILL = (0.2, 1.1), 0.25, (0.2, 0.6), 0.65
+# How far above the baseline the middle of a mark is, in ascender heights.
+MARK_LEVEL = (0.15, 0.65)
 # Heights of letters in ascenders: a part of a line, and one that begins a line of its own.
 SHORTEST_LETTER, TALLEST_LETTER = 0.3, 2.0
 # A component belongs to a line if so much of it lies within.
@@ -250,6 +257,10 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None
             piece = pieces[index]
             if piece.alive:
                 _grow(piece, side, pieces, ends, ink, unassigned, centre_y, usual)
+    for piece in pieces:
+        for side in (0, 1):
+            if piece.alive:
+                _take_mark(piece, side, pieces, ends, ink, unassigned, centre_y)
 
 
 def _grow(
@@ -314,6 +325,43 @@ def _grow(
         )
         beside &= np.abs(centre_y - level) < 1.6 * ascender
         unassigned[beside & (ink.height < 0.5 * ascender)] = False
+
+
+def _take_mark(
+    piece: _Piece,
+    side: int,
+    pieces: list[_Piece],
+    ends: NDArray[np.float64],
+    ink: Ink,
+    unassigned: NDArray[np.bool_],
+    centre_y: NDArray[np.float64],
+) -> None:
+    """Let a piece grow by a dash or a bullet that stands alone at one of its ends, such as the sign of an amount."""
+    sign = 1 if side else -1
+    ascender, end = piece.line.ascender, piece.right if side else piece.left
+    level = piece.level(end)
+    near, far = (ink.left, ink.right) if side else (ink.right, ink.left)
+    gap, beyond = sign * (near - end), sign * (far - end)
+    above = (level - centre_y) / ascender
+    # What lies on the line and has not been taken, as far as the mark and the space beyond it reach.
+    about = unassigned & (beyond > 0.15 * ascender) & (gap < (MARK_GAP + DASH[1] + MARK_FREE) * ascender)
+    about &= (above > -0.3) & (above < 1.0)
+    width, height = ink.width / ascender, ink.height / ascender
+    dash = (width >= DASH[0]) & (width <= DASH[1]) & (height <= DASH_HEIGHT) & (ink.width >= 1.5 * ink.height)
+    round_ = (np.minimum(width, height) >= BULLET[0]) & (np.maximum(width, height) <= BULLET[1])
+    bullet = round_ & (ink.area >= BULLET_FILL * ink.width * ink.height)
+    marks = about & (dash | bullet) & (gap <= MARK_GAP * ascender)
+    marks &= (above >= MARK_LEVEL[0]) & (above <= MARK_LEVEL[1])
+    if marks.sum() != 1:
+        return
+    mark = int(np.flatnonzero(marks)[0])
+    # Of several, as of a dotted line, none belongs to the text.
+    if (about & (gap < beyond[mark] + MARK_FREE * ascender)).sum() > 1:
+        return
+    if _next_piece(piece, side, pieces, ends, float(beyond[mark]) + MARK_FREE * ascender) is not None:
+        return
+    unassigned[mark] = False
+    piece.reach(float(far[mark]), side)
 
 
 def _next_piece(
