@@ -46,6 +46,16 @@ def test_light_that_falls_on_a_dark_table_is_no_writing_on_it() -> None:
     assert np.array_equal(dark_on_light_everywhere(page), page)
 
 
+def test_a_dark_wedge_at_the_edge_of_a_page_is_no_bar() -> None:
+    image = Image.fromarray(np.pad(banner(255, 30), ((0, 300), (0, 300)), constant_values=235))
+    draw = ImageDraw.Draw(image)
+    draw.polygon([(0, 900), (1200, 900), (1200, 860), (0, 700)], fill=12)
+    for left in (200, 500):
+        draw.ellipse((left, 860, left + 16, 868), fill=160)
+    page = np.asarray(image)
+    assert np.array_equal(dark_on_light_everywhere(page), page)
+
+
 @pytest.mark.parametrize("ink", [170, 200, 255])
 def test_grey_writing_on_a_dark_bar_becomes_dark(ink: int) -> None:
     image = Image.new("L", (900, 600), 255)

@@ -39,6 +39,8 @@ BAR_CONTRASTS, BAR_SHADING = (160, 100, PART_CONTRAST), 24
 # Of the way from a bar's background to the page's paper, the lightest tenth of the writing on it goes so much at least:
 # light that falls on a dark table around a sheet does not.
 BAR_BRIGHTNESS = 0.5
+# At the edge of a page a bar fills so much of its bounds: what is left of a dark table around a sheet mostly does not.
+EDGE_FILL = 0.7
 # The share of a column's height in a bar that a gap between two cells fills.
 CELL_GAP = 0.8
 LIGHT_ON_DARK, DARK_ON_DARK = 1, 2
@@ -216,6 +218,9 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
         dark = ((page < paper - contrast) & (polarity == 0)).view(np.uint8)
         filled = np.asarray(cv2.morphologyEx(_with_letters(dark), cv2.MORPH_OPEN, kernel), np.uint8)
         for left, top, right, bottom, own in _filled_parts(filled, dark):
+            at_edge = left == 0 or top == 0 or right == page.shape[1] or bottom == page.shape[0]
+            if at_edge and own.mean() < EDGE_FILL:
+                continue
             around = np.s_[top:bottom, left:right]
             _settle_bar(page[around], dark[around], own, paper, polarity[around], ground[around])
     return polarity, ground
