@@ -31,12 +31,19 @@ class Document:
 
 @dataclass(frozen=True)
 class Maker:
-    """What a page is made from."""
+    """What a page is made from.
+
+    Attributes
+    ----------
+    written : bool
+        Whether the body of a page and its tables may be handwriting; forms, notes and signatures may be in any case.
+    """
 
     rng: Generator
     faces: Sequence[Face]
     words: Vocabulary
     recorded: RecordedHand | None = None
+    written: bool = True
 
     def canvas(self, width: float, height: float, ground: int = 255) -> Canvas:
         """A canvas on which the recorded hand, if there is one, writes."""
@@ -56,7 +63,7 @@ class Maker:
         """Print, type or a hand, with the probabilities of the last two."""
         draw = self.rng.random()
         if draw < hand + typewriter:
-            return "hand" if draw < hand else "typewriter"
+            return "hand" if draw < hand and self.written else "typewriter"
         return "sans" if self.chance(0.3) else "print"
 
     def design(self, style: str = "print", shape: str = "sheet") -> Design:
