@@ -31,6 +31,8 @@ Place = Callable[[Array], Array]
 File = tuple[bytes, str]
 # How close to text a shape stands, pixels.
 NEAREST, FARTHEST = 2, 40
+# Lines lower than so many pixels in the picture, as the tenth part of its lines may be, can hardly be read by anybody.
+LOWEST = 15.0
 # Letters of a fax, pixels from ascender to descender, before its rows are thinned out.
 FAX_LETTERS = 26.0
 # Dots an inch of a fax across and down, in its two usual resolutions.
@@ -53,6 +55,8 @@ class Kind:
         Takes the pixels and a generator and returns the bytes of a file and its suffix; a JPEG without it.
     accept : callable, optional
         Whether a document is of the kind; others are drawn anew.
+    most : int
+        Words of a page, so that none weighs much more than the others; longer ones are drawn anew.
     """
 
     title: str
@@ -60,10 +64,12 @@ class Kind:
     quarters: int = 0
     encode: Callable[[Pixels, Generator], File] | None = None
     accept: Callable[[Document], bool] = lambda document: bool(document.canvas.lines)
+    most: int = 250
 
 
 def everyday(maker: Maker) -> Document:
     """A letter, list, table, statement or plain page, which is taller than wide or nearly so."""
+    made: list[Callable[[Maker], Document]]
     made = [letters.letter, tables.listing, tables.table, tables.statement, tables.invoice, spreads.plain]
     return made[maker.integer(0, len(made) - 1)](maker)
 
@@ -88,7 +94,7 @@ def cut(maker: Maker, what: str) -> Document:
         setting = Setting(design.title.hand, maker.uniform(2.5, 6))
         wide, tall = setting.length(text), setting.metrics.ascent
     wide = min(wide, 0.6 * across)
-    canvas = maker.canvas(design.width, tall + pitch * maker.uniform(12, 25))
+    canvas = maker.canvas(design.width, tall + pitch * maker.uniform(8, 18))
     x = left + float(rng.choice([0.0, 1.0, rng.random()])) * (across - wide)
     y = (canvas.height - tall) * maker.uniform(0.2, 0.7)
     gap = maker.uniform(NEAREST, FARTHEST)
@@ -224,7 +230,7 @@ KINDS: dict[str, Kind] = {
     "turned_90": Kind("turned by 90°", everyday, quarters=1),
     "turned_180": Kind("turned by 180°", everyday, quarters=2),
     "turned_270": Kind("turned by 270°", everyday, quarters=3),
-    "tall": Kind("tall: 1 : 4 to 1 : 20", lambda m: spreads.strip(m, 1 / 20, 1 / 4), accept=shape_of(0, 0.3)),
+    "tall": Kind("tall: 1 : 4 to 1 : 20", lambda m: spreads.strip(m, 1 / 20, 1 / 4), accept=shape_of(0, 0.3), most=600),
     "wide": Kind("wide: 4 : 1 to 20 : 1", lambda m: spreads.strip(m, 4, 20), accept=shape_of(3.3, 99)),
     "cut_signature": Kind("text beside a signature", lambda m: cut(m, "signature")),
     "cut_stamp": Kind("text beside a stamp", lambda m: cut(m, "stamp")),
@@ -236,8 +242,8 @@ KINDS: dict[str, Kind] = {
     "banner": Kind("banners: white on dark", spreads.banner),
     "transparent": Kind("transparent ground", digital(everyday), encode=encode_transparent),
     "deep": Kind("16 bits a pixel", everyday, encode=encode_deep),
-    "columns": Kind("columns around pictures", spreads.magazine),
-    "receipt": Kind("receipts", tables.receipt),
+    "columns": Kind("columns around pictures", lambda m: spreads.magazine(m, "any")),
+    "receipt": Kind("receipts", tables.receipt, most=600),
     "statement": Kind("bank statements", tables.statement),
     "register_typed": Kind("registers, typed", lambda m: tables.register(m, "typewriter")),
     "register_written": Kind("registers, by hand", lambda m: tables.register(m, "hand")),
@@ -286,13 +292,15 @@ def make_page(
     for _ in range(TRIES):
         maker = Maker(rng, faces, Vocabulary(corpus, rng, choose_language(corpus, rng)), written=False)
         document = kind.make(maker)
-        if kind.accept(document):
+        canvas = document.canvas
+        if not kind.accept(document) or sum(line["text"].count(" ") + 1 for line in canvas.lines) > kind.most:
+            continue
+        pixels, place = render(canvas, rng, document.capture, document.typed, document.showing)
+        record = record_of(canvas, pixels, place)
+        if np.percentile([height_of(line["polygon"]) for line in record["lines"]], 10) >= LOWEST:
             break
     else:
         raise ValueError(f"no page {index} of kind {name}")
-    canvas = document.canvas
-    pixels, place = render(canvas, rng, document.capture, document.typed, document.showing)
-    record = record_of(canvas, pixels, place)
     upright = record.pop("turned")
     margins = [line["polygon"] for line in upright]
     record["lines"] += [{"struck": False} | line for line in upright]
@@ -300,8 +308,9 @@ def make_page(
     height, width = pixels.shape
     pixels = np.ascontiguousarray(np.rot90(pixels, -kind.quarters))
     content, suffix = (kind.encode or encode_jpeg)(pixels, rng)
-    size = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED).shape[:2]
-    thinned = size[0] / pixels.shape[0]
+    with Image.open(io.BytesIO(content)) as image:
+        size = image.size
+    thinned = size[1] / pixels.shape[0]
 
     def move(points: list[list[float]]) -> list[list[float]]:
         return [[x, round(y * thinned, 1)] for x, y in turn(points, kind.quarters, width, height)]
@@ -311,17 +320,20 @@ def make_page(
     page_id = f"{name}_{split}_{seed}_{index:04d}"
     return content, {
         "page_id": page_id, "source": name, "writer": document.design.body.hand.face.family, "split": split,
-        "image": f"pages/{page_id}{suffix}", "width": size[1], "height": size[0], "lines": record["lines"],
+        "image": f"pages/{page_id}{suffix}", "width": size[0], "height": size[1], "lines": record["lines"],
         "ignore": [move(polygon) for polygon in record["ignore"]],
     }  # fmt: skip
 
 
 def turn(points: list[list[float]], quarters: int, width: int, height: int) -> list[list[float]]:
     """Points of a picture of a width and height after it is turned clockwise by quarters."""
-    turned = {
-        0: lambda x, y: [x, y],
-        1: lambda x, y: [height - y, x],
-        2: lambda x, y: [width - x, height - y],
-        3: lambda x, y: [y, width - x],
-    }[quarters]
-    return [turned(x, y) for x, y in points]
+    for _ in range(quarters):
+        points = [[height - y, x] for x, y in points]
+        width, height = height, width
+    return points
+
+
+def height_of(polygon: list[list[float]]) -> float:
+    """The mean height of a line, pixels: its area by its length."""
+    points = np.array(polygon, np.float32)
+    return cv2.contourArea(points) / max(max(cv2.minAreaRect(points)[1]), 1.0)

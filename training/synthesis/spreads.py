@@ -15,9 +15,15 @@ from training.synthesis.maker import Document, Maker
 from training.synthesis.tables import draw_columns, fillers, set_table, title_of
 
 
-def magazine(maker: Maker) -> Document:
-    """Two to four columns of prose around pictures and boxes, with headings and captions."""
-    design = maker.design("print", str(maker.rng.choice(["sheet", "wide"], p=[0.75, 0.25])))
+def magazine(maker: Maker, shape: str = "") -> Document:
+    """Two to four columns of prose around pictures and boxes, with headings and captions.
+
+    Parameters
+    ----------
+    shape : str, optional
+        Of the sheet, as `training.synthesis.canvas.make_design` takes it; drawn without it.
+    """
+    design = maker.design("print", shape or str(maker.rng.choice(["sheet", "wide"], p=[0.75, 0.25])))
     words, rng = maker.words, maker.rng
     canvas = maker.canvas(design.width, design.tall)
     body = design.body
