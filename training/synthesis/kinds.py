@@ -20,7 +20,7 @@ from training.synthesis import figures, forms, letters, spreads, tables
 from training.synthesis.canvas import Canvas
 from training.synthesis.corpus import Corpus
 from training.synthesis.documents import TRIES
-from training.synthesis.finish import record_of, render
+from training.synthesis.finish import CAPTURES, record_of, render
 from training.synthesis.fonts import Face
 from training.synthesis.hands import Hand, Setting
 from training.synthesis.maker import Document, Maker
@@ -295,7 +295,10 @@ def make_page(
         canvas = document.canvas
         if not kind.accept(document) or sum(line["text"].count(" ") + 1 for line in canvas.lines) > kind.most:
             continue
-        pixels, place = render(canvas, rng, document.capture, document.typed, document.showing)
+        capture = document.capture or str(rng.choice(list(CAPTURES), p=list(CAPTURES.values())))
+        # A fax is a kind of its own, whose file says its resolution.
+        capture = "copy" if capture == "fax" else capture
+        pixels, place = render(canvas, rng, capture, document.typed, document.showing)
         record = record_of(canvas, pixels, place)
         if np.percentile([height_of(line["polygon"]) for line in record["lines"]], 10) >= LOWEST:
             break
