@@ -2,10 +2,10 @@
 
     python -m benchmarks.kinds --assets build/assets --texts TEXTS --peers build/peers/bin/python
 
-The pages are of `training.synthesis.kinds`, in typefaces and hands that the models were not trained on. They are in the
-languages that ``--texts`` has prose of; Tesseract reads with those in TESSERACT_LANGUAGES. Pages and readings are kept in
-``--out``: a run that was interrupted goes on where it ended, and ``--again`` reads the pages anew with the readers that it
-names.
+The pages are of `training.synthesis.kinds`, in typefaces and hands that the models were not trained on. They are in
+the languages that ``--texts`` has prose of; Tesseract reads with those in TESSERACT_LANGUAGES. Pages and readings are
+kept in ``--out``: a run that was interrupted goes on where it ended, and ``--again`` reads the pages anew with the
+readers that it names.
 
 words: share of the true words that were read, wherever on the page they stand; words are parted by spaces, each counts
     as often as it occurs, and curly quotation marks are taken for straight ones

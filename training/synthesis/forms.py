@@ -216,7 +216,7 @@ def combs(
                 canvas.rule(start + pitch, low - 0.35 * step, start + pitch, low, grey, thickness)
         if filling is not None and maker.chance(0.9):
             value = maker.words.value(label).upper()
-            value = value.replace(" ", "") if maker.chance(0.3) else value
+            value = value.replace(" ", "") if maker.chance(0.3) or maker.measured else value
             value = "".join(filter(str.isdigit, value)) if "/" in value and maker.chance(0.7) else value
             value = drawable(filling.hand.face, value)
             hand = replace(filling.hand, loose=0.0, wander=min(filling.hand.wander, 0.03), slope=0.0)

@@ -290,15 +290,18 @@ def make_page(
     kind = KINDS[name]
     rng = np.random.default_rng([seed, index, 3, list(KINDS).index(name)])
     for _ in range(TRIES):
-        maker = Maker(rng, faces, Vocabulary(corpus, rng, choose_language(corpus, rng)), written=False)
+        maker = Maker(rng, faces, Vocabulary(corpus, rng, choose_language(corpus, rng)), measured=True)
         document = kind.make(maker)
         canvas = document.canvas
         if not kind.accept(document) or sum(line["text"].count(" ") + 1 for line in canvas.lines) > kind.most:
             continue
         capture = document.capture or str(rng.choice(list(CAPTURES), p=list(CAPTURES.values())))
-        # A fax is a kind of its own, whose file says its resolution.
+        # A fax, whose file says its resolution, and show-through are kinds of their own.
         capture = "copy" if capture == "fax" else capture
-        pixels, place = render(canvas, rng, capture, document.typed, document.showing)
+        if document.showing is None:
+            # What `render` would draw, so that it changes nothing else of the page.
+            rng.random()
+        pixels, place = render(canvas, rng, capture, document.typed, bool(document.showing))
         record = record_of(canvas, pixels, place)
         if np.percentile([height_of(line["polygon"]) for line in record["lines"]], 10) >= LOWEST:
             break

@@ -35,15 +35,16 @@ class Maker:
 
     Attributes
     ----------
-    written : bool
-        Whether the body of a page and its tables may be handwriting; forms, notes and signatures may be in any case.
+    measured : bool
+        Whether the page is for measuring: bodies and tables are not handwritten, and no box of a row is empty between
+        letters, which would be a space to some.
     """
 
     rng: Generator
     faces: Sequence[Face]
     words: Vocabulary
     recorded: RecordedHand | None = None
-    written: bool = True
+    measured: bool = False
 
     def canvas(self, width: float, height: float, ground: int = 255) -> Canvas:
         """A canvas on which the recorded hand, if there is one, writes."""
@@ -63,7 +64,7 @@ class Maker:
         """Print, type or a hand, with the probabilities of the last two."""
         draw = self.rng.random()
         if draw < hand + typewriter:
-            return "hand" if draw < hand and self.written else "typewriter"
+            return "hand" if draw < hand and not self.measured else "typewriter"
         return "sans" if self.chance(0.3) else "print"
 
     def design(self, style: str = "print", shape: str = "sheet") -> Design:

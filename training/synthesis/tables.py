@@ -185,7 +185,7 @@ def table(maker: Maker) -> Document:
         most = max(2, min(9, int(width / (6 * design.height))))
         kinds = [str(kind) for kind in rng.choice(names, maker.integer(2, most))]
         setting = None
-        if maker.chance(0.15) and maker.written:
+        if maker.chance(0.15) and not maker.measured:
             setting = replace(design.pen, scale=min(1.0, 1.3 * design.height / design.pen.hand.height))
         y = set_table(
             maker, canvas, design, draw_columns(maker, kinds), left, y, width, maker.integer(2, 40),
@@ -383,7 +383,7 @@ def invoice(maker: Maker) -> Document:
     columns = draw_columns(maker, [*kinds, "amount"])
     columns = [replace(column, anchor="right") if column is columns[-1] else column for column in columns]
     filled = None
-    if maker.chance(0.15) and maker.written:
+    if maker.chance(0.15) and not maker.measured:
         filled = replace(design.pen, scale=min(1.0, 1.3 * design.height / design.pen.hand.height))
     y = set_table(
         maker, canvas, design, columns, left, y, width, maker.integer(1, 18), bottom=bottom - 4 * pitch, setting=filled
