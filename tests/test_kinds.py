@@ -16,10 +16,12 @@ from benchmarks import kinds as benchmark
 from benchmarks.readers import OURS
 from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import TrueLine, TruePage
-from training.synthesis.canvas import MARKS
+from training.synthesis.canvas import MARKS, Canvas
 from training.synthesis.corpus import NAMES, Corpus
 from training.synthesis.fonts import Face
 from training.synthesis.kinds import FAX_DOTS, KINDS, make_page, turn
+from training.synthesis.maker import Maker
+from training.synthesis.texts import Vocabulary
 
 PROSE = "The quick brown fox jumps over the lazy dog at noon. It was odd, she said; nobody knew of 25 others. " * 80
 
@@ -103,6 +105,25 @@ def test_upright_margin_text_is_among_the_lines(faces: list[Face], corpus: Corpu
     ]
     assert tall
     assert all(line["polygon"] not in record["ignore"] for line in tall)
+
+
+def test_pages_have_one_difficulty(faces: list[Face], corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(Canvas, "comb", lambda _, setting, text, *__: texts.append(text))
+    spaced = {}
+    for measured in (False, True):
+        texts.clear()
+        for seed in range(8):
+            rng = np.random.default_rng(seed)
+            maker = Maker(rng, faces, Vocabulary(corpus, rng, "en"), measured=measured)
+            assert ("hand" in {maker.style(0.9, 0.1) for _ in range(40)}) != measured
+            KINDS["comb"].make(maker)
+        spaced[measured] = sum(" " in text for text in texts)
+        assert len(texts) > 10
+    assert spaced[False] > 0
+    assert spaced[True] == 0
+    assert KINDS["fax"].make(maker).showing is False
+    assert KINDS["bleed"].make(maker).showing
 
 
 def true_page(name: str, kind: str, *texts: str) -> TruePage:
