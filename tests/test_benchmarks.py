@@ -59,6 +59,7 @@ def test_the_documentation_has_the_figures_that_are_measured() -> None:
     page = summary.README.read_text(encoding="utf-8")
     assert f"<!-- speed -->\n{summary.summary()}\n<!-- end -->" in page
     assert f"<!-- accuracy -->\n{summary.accuracy()}\n<!-- end -->" in page
+    assert f"<!-- kinds -->\n{summary.kinds()}\n<!-- end -->" in page
     assert f"<!-- peers -->\n{summary.peers()}\n<!-- end -->" in summary.ACCURACY.read_text(encoding="utf-8")
 
 
