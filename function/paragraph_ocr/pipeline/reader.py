@@ -405,7 +405,7 @@ class PageReader:
             _check(deadline)
             batch = range(start, min(start + size, len(lines)))
             # Lines of a page are likely to be as dense as each other.
-            usual = recognizer.fit.of(float(np.median(densities))) if densities else (1.0, 1.0)
+            usual = recognizer.scaling.factors(float(np.median(densities))) if densities else (1.0, 1.0)
             used = {index: (1.0, 1.0) if index in known else usual for index in batch}
             frames = {index: self._frame(lines[index], *used[index]) for index in batch}
             outputs = {index: known[index] for index in batch if index in known}
@@ -416,7 +416,7 @@ class PageReader:
             for index in batch:
                 wider = math.prod(used[index])
                 densities.append(wider * recognizer.density(outputs[index], len(frames[index].origins)))
-                wanted = recognizer.fit.of(densities[-1])
+                wanted = recognizer.scaling.factors(densities[-1])
                 if not SIZE_TOLERANCE[0] <= math.prod(wanted) / wider <= SIZE_TOLERANCE[1]:
                     again[index] = self._frame(lines[index], *wanted)
             frames |= again
