@@ -45,7 +45,6 @@ from paragraph_ocr.document import Block, Document, Line, Page, TextStyle, Word
 from paragraph_ocr.formats import FORMATS, render
 from service import openapi, worker
 from service import routes as app
-from service.runtime import metrics
 
 ROOT = Path(__file__).parents[1]
 LETTER = ROOT / "samples" / "letter.jpg"
@@ -56,11 +55,10 @@ KEY = "secret-key"
 def url() -> Iterator[str]:
     """The API on this machine, as `make serve` runs it."""
     with pytest.MonkeyPatch.context() as patch:
-        # `load_handler` sets it for good, and what is not printed is never cleared: later tests would meet both.
+        # `load_handler` sets it for good.
         patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
         with served(load_handler()) as gateway:
             yield gateway.url
-    metrics.clear_metrics()
 
 
 def test_reads_what_the_reader_reads(url: str) -> None:
