@@ -175,8 +175,8 @@ def document(work: Work, command: str) -> str:
         "",
         f"Lambda accounts for {thousand.compute / thousand.total:.0%} of the total. With all {len(FORMATS)} formats "
         f"instead of one, 1,000 pages cost ${costs(replace(work, forms=len(FORMATS)), 1000).total:.3f}. Not included: "
-        "the free tier, Lambda's lower price above six billion GB-seconds a month, storage of images and results, logs, "
-        "and traffic between regions.",
+        "the free tier, Lambda's lower price above six billion GB-seconds a month, storage of images and results, "
+        "logs, and traffic between regions.",
         "",
         "## Duration",
         "",
