@@ -93,6 +93,7 @@ class Worker:
         self.notices = Notices(self.jobs)
 
     def consume(self, request_id: str, left: Callable[[], float], record: SQSRecord) -> None:
+        """Process a message; `left` returns the seconds that are left of the invocation."""
         try:
             message = json.loads(record.body)
             if "fetch" in message:

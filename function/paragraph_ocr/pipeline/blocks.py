@@ -81,6 +81,7 @@ class _PlacedLine:
 
     @property
     def center(self) -> float:
+        """x coordinate of the middle."""
         return (self.left + self.right) / 2
 
 
@@ -140,6 +141,7 @@ class _PageStatistics:
 
     @classmethod
     def of(cls, text: Sequence[_PlacedLine], width: float, height: float) -> _PageStatistics:
+        """Measure the horizontal lines of a page."""
         if not text:
             return cls(1.0, 1.0, 0.0, width, width, height)
         # Weighted by length, since most long lines are body text.
