@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from paragraph_ocr.models import ModelError
-from paragraph_ocr.pipeline.language import EDGE, LanguageModel, Languages, Mixture, Search, Table, save
-from training.tasks.language import cross_entropy, fit
+from paragraph_ocr.pipeline.language import EDGE, RECORDS, LanguageModel, Languages, Mixture, Search, Table, save
+from tests.pages import write_pages
+from training.synthesis.fonts import CHARSET
+from training.tasks.language import cross_entropy, fit, main
 
 SEARCH = Search(width=4, weight=0.5, bonus=1.0, floor=1e-3, sure=0.995)
 LINES = ["the cat sat on the mat", "the hat is on the cat", "that cat sat there"] * 5
@@ -18,7 +20,8 @@ LINES = ["the cat sat on the mat", "the hat is on the cat", "that cat sat there"
 
 ENGLISH = ["this is a cat at home", "the house is where they think", "which way is it then"] * 8
 FRENCH = ["voici un chat blanc", "la maison est dans la rue", "quelle heure est il donc"] * 8
-CHARACTERS = "".join(sorted(set("".join(LINES + ENGLISH + FRENCH)))) + "ż"
+RECORD_LINES = ["12,40 EUR", "3 x 1,99", "Qty", "IBAN GB29 NWBK", "04/05", "Total 18,37"] * 20
+CHARACTERS = "".join(sorted(set("".join(LINES + ENGLISH + FRENCH + RECORD_LINES)))) + "ż"
 
 
 def write(folder: Path, texts: dict[str, list[str]] | None = None) -> Path:
@@ -219,3 +222,38 @@ def test_the_accent_of_a_capital_counts_though_print_often_leaves_it_out() -> No
     assert np.exp(lenient.step(state, accented)[0]) == pytest.approx(low + 0.5 * (high + lower))
     within = state_after(plain, "et l")
     assert lenient.step(within, small) == plain.step(within, small)
+
+
+def test_a_page_of_records_is_read_with_their_model_even_if_its_language_is_named(tmp_path: Path) -> None:
+    languages = Languages.load(write(tmp_path, {"en": ENGLISH, "fr": FRENCH, RECORDS: RECORD_LINES}))
+    table, letter = ["12,99 EUR", "Qty", "3 x 12,40", "Total 1,99"] * 3, ["the cat is at home"] * 4
+    assert languages.model(languages.identify(table)) is languages.models[RECORDS]
+    assert languages.model(languages.given(["en"], table)) is languages.models[RECORDS]
+    assert languages.model(languages.given(["en"], letter)) is languages.models["en"]
+    assert languages.given(["en", "fr"]) == {"en": 1.0, "fr": 1.0}
+
+
+def test_one_model_is_fitted_anew_and_the_others_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, {"en": ENGLISH, "fr": FRENCH})
+    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    card["training"] = {"command": "before", "data": [{"source": "copiste_fr"}]}
+    path.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+    before = dict(np.load(path))
+    drawn = write_pages(tmp_path / "drawn", [RECORD_LINES], [("sans", "train")])
+    rows = (drawn / "pages.jsonl").read_text(encoding="utf-8").replace('"source": "test"', '"source": "doc_receipt"')
+    (drawn / "pages.jsonl").write_text(rows, encoding="utf-8")
+    texts = tmp_path / "assets" / "texts"
+    texts.mkdir(parents=True)
+    (texts / "names.json").write_text(json.dumps({"first": {"fr": ["Anne-Charlotte", "Maximilien"]}}), encoding="utf-8")
+    command = ["language", "--data", str(drawn), "--assets", str(tmp_path / "assets"), "--prose", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*command, "--language", RECORDS, "--version", "2", "--out", str(path)])
+    main()
+
+    after = np.load(path)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    fitted = Languages.load(path, CHARSET)
+    assert list(fitted.models) == ["en", "fr", RECORDS]
+    assert max(fitted.identify(RECORD_LINES).items(), key=lambda item: item[1])[0] == RECORDS
+    training = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["training"]
+    assert training["command"].startswith("before; ")
+    assert [entry["source"] for entry in training["data"]][:2] == ["copiste_fr", "doc_receipt"]

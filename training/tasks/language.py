@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator, default_rng
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.model_set import write_manifest
 from paragraph_ocr.models import FOLDER
-from paragraph_ocr.pipeline.language import EDGE, OTHERS, LanguageModel, Search, Table, save
+from paragraph_ocr.pipeline.language import ARRAYS, EDGE, OTHERS, RECORDS, LanguageModel, Search, Table, save
 from training.data.credits import credits, text_credits
 from training.data.pages import load_pages
 from training.synthesis.corpus import Composer, Corpus, straight
@@ -38,9 +39,16 @@ MAX_ORDER = 7
 # Characters of composed text.
 CHARACTERS = {"en": 2_000_000, "fr": 1_000_000}
 # Maximum number of contexts of each language; a context takes about 20 bytes.
-CONTEXTS = {"en": 600_000, "fr": 600_000, "de": 250_000, "es": 180_000, "it": 180_000, "pt": 180_000, OTHERS: 200_000}
+CONTEXTS = {
+    "en": 600_000, "fr": 600_000, "de": 250_000, "es": 180_000, "it": 180_000, "pt": 180_000, OTHERS: 200_000,
+    RECORDS: 180_000,
+}  # fmt: skip
 # Languages with a model of their own, fitted on a text in the folder of `Material.prose`.
-PROSE = tuple(language for language in CONTEXTS if language != OTHERS)
+PROSE = tuple(language for language in CONTEXTS if language not in (OTHERS, RECORDS))
+# Generated pages whose lines are mostly cells.
+RECORD_SOURCES = {
+    "doc_form", "doc_invoice", "doc_list", "doc_numbers", "doc_receipt", "doc_register", "doc_statement", "doc_table",
+}  # fmt: skip
 # Word lists whose licences allow models trained on them to have any licence.
 LISTS = ("en", "fr", "es", "pt", "nl", "pl", "hu", "ro", "sk", "da", "tr", "lt")
 # All writers of this source copied the same text.
@@ -353,7 +361,7 @@ class Material:
     assets, prose : Path
         Folders of `training.synthesis.fonts` and of ``xx.txt``, a paragraph a line.
     pages : dict of str to list of str
-        Transcribed training lines by language.
+        Transcribed training lines by language, and lines of generated tables and forms.
     """
 
     assets: Path
@@ -361,9 +369,14 @@ class Material:
     pages: dict[str, list[str]]
 
     def groups(self, language: str) -> list[tuple[list[str], float]]:
-        """Return the texts of a language and their shares."""
+        """Return the texts of a language and their shares; none for records without generated pages."""
         rng = default_rng(abs(hash_of(language)))
         texts = self.assets / "texts"
+        names = json.loads((texts / "names.json").read_text(encoding="utf-8"))
+        named = sorted({straight(name) for kinds in names.values() for found in kinds.values() for name in found})
+        if language == RECORDS:
+            cells = self.pages.get(RECORDS, [])
+            return [(cells, 0.75), (token_lines(named, 40_000, rng), 0.15), (named, 0.1)] if cells else []
         if language == OTHERS:
             codes = [code for name, code in DECLARATIONS.items() if name not in PROSE]
             prose = [row for code in codes for row in read_lines(texts / f"declaration_{code}.txt")]
@@ -380,8 +393,6 @@ class Material:
             if language not in LISTS:
                 words = []
         lines = wrap(prose, rng)
-        names = json.loads((texts / "names.json").read_text(encoding="utf-8"))
-        named = sorted({straight(name) for kinds in names.values() for found in kinds.values() for name in found})
         spread = [words[int(at)] for at in rng.permutation(len(words))]
         vocabulary = [" ".join(spread[at : at + 5]) for at in range(0, len(spread), 5)]
         groups = [(lines, 0.62)]
@@ -399,6 +410,19 @@ class Material:
         return [(group, share) for group, share in groups if group]
 
 
+def load_tables(path: Path, settings: dict[str, Any]) -> dict[str, Table]:
+    """Return the tables of a file that `save` wrote, with the entries of its card for each language."""
+    with np.load(path) as arrays:
+        return {
+            language: Table(
+                charset=entry["charset"],
+                scale=entry["scale"],
+                **{name: arrays[f"{language}.{name}"] for name in ARRAYS},
+            )
+            for language, entry in settings.items()
+        }
+
+
 def hash_of(text: str) -> int:
     """Return a hash that is the same in every process."""
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
@@ -406,31 +430,50 @@ def hash_of(text: str) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.tasks.language", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of annotated pages")
+    parser.add_argument(
+        "--data", type=Path, action="append", required=True,
+        help="folder of annotated pages; and of pages that training.synthesis drew, for the model of records",
+    )  # fmt: skip
     parser.add_argument(
         "--assets", type=Path, default=Path("build/assets"), help="what training.synthesis.fonts fetched"
     )
     parser.add_argument("--prose", type=Path, required=True, help="folder with en.txt, fr.txt, ...: a paragraph a line")
     parser.add_argument("--scale", type=float, default=1.0, help="how many times as many contexts as by default")
+    parser.add_argument(
+        "--language", action="append", choices=CONTEXTS, metavar="CODE",
+        help=f"fit this model anew, and keep the others of the file; one of {', '.join(CONTEXTS)}",
+    )  # fmt: skip
     parser.add_argument("--version", required=True, help="what the card calls this model")
     parser.add_argument("--out", type=Path, default=FOLDER / "language.npz")
     arguments = parser.parse_args()
-    pages = [page for page in load_pages(arguments.data) if page.source not in EXCLUDED]
+    pages = [page for folder in arguments.data for page in load_pages(folder) if page.source not in EXCLUDED]
     transcribed: dict[str, dict[str, list[str]]] = {"train": defaultdict(list), "val": defaultdict(list)}
     for page in pages:
-        language = page.source.rpartition("_")[2]
+        language = RECORDS if page.source in RECORD_SOURCES else page.source.rpartition("_")[2]
         transcribed[page.split][language] += [straight(line.text) for line in page.lines if line.text]
     material = Material(arguments.assets, arguments.prose, transcribed["train"])
-    tables, bits = {}, {}
-    for language, contexts in CONTEXTS.items():
+    old = json.loads(arguments.out.with_suffix(".json").read_text(encoding="utf-8")) if arguments.language else {}
+    tables = load_tables(arguments.out, old["languages"]) if old else {}
+    bits = old.get("bits_a_character_of_held_out_lines", {})
+    for language in arguments.language or CONTEXTS:
         groups = material.groups(language)
+        if not groups:
+            continue
         charset = choose_charset(line for lines, _ in groups for line in lines)
-        tables[language] = fit(groups, round(arguments.scale * contexts), charset=charset)
+        tables[language] = fit(groups, round(arguments.scale * CONTEXTS[language]), charset=charset)
         held_out = [line for line in transcribed["val"].get(language, []) if set(line) <= set(charset)]
         if held_out:
             bits[language] = round(cross_entropy(LanguageModel(tables[language], SEARCH), held_out), 3)
         print(f"{language}: {len(tables[language].characters):,} contexts, {bits.get(language)} bits", flush=True)
     settings = save(tables, arguments.out)
+    command = "python -m training.tasks.language --data PAGES --prose TEXTS" + (
+        "".join(f" --language {language}" for language in arguments.language or ())
+    )
+    command += f" --scale {arguments.scale:g} --version {arguments.version}"
+    data = credits({page.source for page in pages if page.split == "train"} | {"eltec"})["data"]
+    if old:
+        command = f"{old['training']['command']}; {command}"
+        data = [*old["training"]["data"], *(entry for entry in data if entry not in old["training"]["data"])]
     card = {
         "name": f"ngram-{MAX_ORDER + 1}",
         "version": arguments.version,
@@ -439,11 +482,7 @@ def main() -> None:
         "charset": CHARSET,
         "languages": settings,
         "bits_a_character_of_held_out_lines": bits,
-        "training": {
-            "command": "python -m training.tasks.language --data PAGES --prose TEXTS --version " + arguments.version,
-            "data": credits({page.source for page in pages if page.split == "train"} | {"eltec"})["data"],
-            "texts": text_credits(),
-        },
+        "training": {"command": command, "data": data, "texts": text_credits()},
     }
     arguments.out.with_suffix(".json").write_text(
         json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"

@@ -6,7 +6,7 @@ import json
 import mmap
 import struct
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log
@@ -24,6 +24,9 @@ from paragraph_ocr.models import ModelError, read_verified
 EDGE = "\n"
 # The code of the model for all languages without their own.
 OTHERS = "xx"
+# The code of the model of records: cells of tables, forms and receipts, which are no sentences of a language.
+# In ISO 639-2 it stands for content that is not linguistic.
+RECORDS = "zxx"
 # The name of the model of the texts that a model set was adapted to.
 OWN = "own"
 # Cached steps, at about 200 bytes each.
@@ -252,7 +255,8 @@ class Languages:
     Parameters
     ----------
     models : mapping of str to LanguageModel
-        By the code of the language, ISO 639-1; ``xx`` is the model for all other languages.
+        By the code of the language, ISO 639-1; ``xx`` is the model for all other languages, and ``zxx`` that of records
+        such as tables and receipts.
     own : LanguageModel, optional
         Of the texts that a model set was adapted to; it is mixed into the model of every page.
     own_share : float
@@ -324,7 +328,12 @@ class Languages:
         dict of str to float
             Probability of each language.
         """
-        scores = {language: EVIDENCE_WEIGHT * total for language, total in self._evidence(texts).items()}
+        return self._identify(texts, self.models)
+
+    def _identify(self, texts: Sequence[str], among: Iterable[str]) -> dict[str, float]:
+        """Return the probability of each of some languages."""
+        evidence = self._evidence(texts, among)
+        scores = {language: EVIDENCE_WEIGHT * total for language, total in evidence.items()}
         best = max(scores.values())
         weights = {language: exp(score - best) for language, score in scores.items()}
         total = sum(weights.values())
@@ -334,14 +343,14 @@ class Languages:
         """Return the mean log probability of a character of lines in the language in which they are most probable."""
         known = frozenset(self.charset)
         characters = sum(character in known for text in texts for character in text)
-        return max(self._evidence(texts).values()) / max(characters, 1)
+        return max(self._evidence(texts, self.models).values()) / max(characters, 1)
 
-    def _evidence(self, texts: Sequence[str]) -> dict[str, float]:
-        """Return the log probability of lines in each language, that of each character bounded below."""
+    def _evidence(self, texts: Sequence[str], among: Iterable[str]) -> dict[str, float]:
+        """Return the log probability of lines in each of some languages, that of each character bounded below."""
         index = {character: at for at, character in enumerate(self.charset)}
         evidence = {}
-        for language, model in self.models.items():
-            total = 0.0
+        for language in among:
+            model, total = self.models[language], 0.0
             for text in texts:
                 state = model.start
                 for character in text:
@@ -352,9 +361,23 @@ class Languages:
             evidence[language] = total
         return evidence
 
-    def given(self, codes: Sequence[str]) -> dict[str, float]:
-        """Return equal weights for given languages, ISO 639-1; those without a model count as `OTHERS`."""
-        return dict.fromkeys((code if code in self.models else OTHERS for code in codes), 1.0)
+    def given(self, codes: Sequence[str], texts: Sequence[str] = ()) -> dict[str, float]:
+        """Return the weights of given languages, which are equal, and of the model of records.
+
+        Parameters
+        ----------
+        codes : sequence of str
+            ISO 639-1; those without a model count as `OTHERS`.
+        texts : sequence of str
+            Lines as decoded without a language model; they decide the weight of the model of records. Without them, or
+            without such a model, it has none.
+        """
+        given = dict.fromkeys((code if code in self.models else OTHERS for code in codes), 1.0)
+        if RECORDS not in self.models or not texts:
+            return given
+        likely = self._identify(texts, {*given, RECORDS})
+        share = likely[RECORDS]
+        return {code: (1 - share) / len(given) for code in given} | {RECORDS: share}
 
     def model(self, probabilities: Mapping[str, float]) -> LanguageModel | Mixture:
         """Return the model for a page from the probabilities of its languages: one model, or a mixture of some."""

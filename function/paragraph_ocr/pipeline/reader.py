@@ -27,7 +27,7 @@ from paragraph_ocr.pipeline.detection import Detector, TextLine
 from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
-from paragraph_ocr.pipeline.language import Languages
+from paragraph_ocr.pipeline.language import RECORDS, Languages
 from paragraph_ocr.pipeline.legibility import is_legible, is_text
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import complete_lines
@@ -117,7 +117,7 @@ class PageReader:
     def languages_known(self) -> tuple[str, ...]:
         """Codes of the languages with a model, ISO 639-1, and the code of the common model of all others."""
         languages = self.recognizer.languages
-        return () if languages is None else tuple(sorted(languages.models))
+        return () if languages is None else tuple(sorted(set(languages.models) - {RECORDS}))
 
     def read(
         self,
@@ -316,7 +316,7 @@ class PageReader:
             model = None
             if languages is not None:
                 texts = [line.text for line in lines]
-                model = languages.model(languages.given(codes) if codes else languages.identify(texts))
+                model = languages.model(languages.given(codes, texts) if codes else languages.identify(texts))
             hyphens = soft_hyphens(lines, blocks, model)
         return TextStyle(options.joined, options.marked, hyphens)
 

@@ -127,11 +127,10 @@ class Recognizer:
         """
         if self.languages is None:
             return None
-        if codes:
-            return self.languages.model(self.languages.given(codes))
         card = self.model.card
         texts = ["".join(character.text for character in greedy(each, card.charset, card.blank)) for each in output]
-        return self.languages.model(self.languages.identify(texts))
+        languages = self.languages.given(codes, texts) if codes else self.languages.identify(texts)
+        return self.languages.model(languages)
 
     def for_page(self, strips: Sequence[NDArray[np.uint8]]) -> Recognizer:
         """Return the recogniser for a page: this one, or the general one if the page is in another hand.
