@@ -465,7 +465,8 @@ class PageReader:
         for line, (within, output) in zip(lines, chain(first, outputs), strict=True):
             _check(deadline)
             characters = recognizer.read(output, language, options.charset)
-            read.append(_line(line, within, characters, recognizer.confidences(characters), step))
+            sure = recognizer.confidences(characters, output, None if options.charset else language)
+            read.append(_line(line, within, characters, sure, step))
             if progress:
                 progress(len(read), len(lines))
         return read

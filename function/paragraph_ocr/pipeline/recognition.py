@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.pipeline.charset import decode_within
+from paragraph_ocr.pipeline.confidence import FEATURES, combine, features
 from paragraph_ocr.pipeline.ctc import Character, decode, greedy, join
 from paragraph_ocr.pipeline.language import LanguageModel, Languages, Mixture
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
@@ -68,14 +69,20 @@ class Recognizer:
     Raises
     ------
     ModelError
-        The language models are asked by another charset than the model's, or the model was exported for an earlier
-        reader.
+        The language models are asked by another charset than the model's, or the model was exported or calibrated for
+        another version.
     """
 
     def __init__(self, model: Runnable, languages: Languages | None = None) -> None:
         if languages is not None and languages.charset != model.card.charset:
             raise ModelError(
                 "The language models have another charset than the recogniser; fit them anew or remove them"
+            )
+        evidence = model.card.evidence
+        if evidence and set(evidence) != {*FEATURES, "intercept"}:
+            raise ModelError(
+                f"The recogniser's card estimates confidences from {sorted(evidence)}, and this version from "
+                f"{sorted((*FEATURES, 'intercept'))}; calibrate it anew with python -m training.evaluation.calibration"
             )
         self.model = model
         self.languages = languages
@@ -161,9 +168,36 @@ class Recognizer:
         best = output.argmax(axis=1)
         return np.count_nonzero(np.diff(best, prepend=-1) * (best != self.model.card.blank)) / columns
 
-    def confidences(self, characters: Sequence[Character]) -> NDArray[np.float64]:
-        """How sure it is that each character is right, float64 (N,), as the model's card calibrates it."""
-        return np.interp([character.confidence for character in characters], *self.model.card.calibration)
+    def features(
+        self, characters: Sequence[Character], output: NDArray[np.float32], language: LanguageModel | Mixture | None
+    ) -> NDArray[np.float64]:
+        """Features of characters that were decoded from `output`, as `confidence.features` returns them."""
+        card = self.model.card
+        return features(characters, output, card.charset, card.blank, language)
+
+    def confidences(
+        self,
+        characters: Sequence[Character],
+        output: NDArray[np.float32],
+        language: LanguageModel | Mixture | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the expected share of right characters for each character, float64 (N,), as the card calibrates it.
+
+        Parameters
+        ----------
+        characters : sequence of Character
+            As `read` decoded them.
+        output : float32 (T, C)
+            The log probabilities of their line.
+        language : LanguageModel or Mixture, optional
+            The one that they were decoded with.
+        """
+        card = self.model.card
+        if card.evidence:
+            sure = combine(self.features(characters, output, language), card.evidence)
+        else:
+            sure = np.array([character.confidence for character in characters])
+        return np.interp(sure, *card.calibration)
 
     def log_probabilities(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """Log probabilities, float32 (T, C), of each strip.
