@@ -7,7 +7,7 @@ import pytest
 from pages import write_folder
 
 from paragraph_ocr.models import FOLDER, UNCALIBRATED, read_card
-from paragraph_ocr.pipeline.confidence import FEATURES, combine
+from paragraph_ocr.pipeline.confidence import FEATURES, TERMS, combine
 from paragraph_ocr.pipeline.reader import PageReader
 from training.evaluation import calibration
 
@@ -69,7 +69,7 @@ def test_the_card_gets_a_calibration_that_is_then_used(tmp_path: Path, monkeypat
     assert (confidences, rights) != UNCALIBRATED
     assert list(rights) == sorted(rights)
     assert list(confidences) == sorted(set(confidences))
-    assert set(read.evidence) == {*FEATURES, "intercept"}
+    assert set(read.evidence) == {*TERMS, "intercept"}
     counted = sum(part["characters"] for part in card["reliability"]["bins"])
     truth = sum(len(line["text"]) for line in json.loads((folder / "pages.jsonl").read_text().splitlines()[1])["lines"])
     assert counted == pytest.approx(truth, abs=3)
@@ -81,19 +81,19 @@ def test_the_card_gets_a_calibration_that_is_then_used(tmp_path: Path, monkeypat
 
 def material(features: np.ndarray, right: np.ndarray) -> calibration.Material:
     judged = np.column_stack([np.full(len(right), 0.5), right, np.zeros(len(right))])
-    return calibration.Material(features, judged, np.zeros(len(right), np.int64))
+    return calibration.Material(features, judged, np.zeros(len(right), np.int64), 1.0)
 
 
 def test_what_tells_right_from_wrong_gets_the_weight() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(2000, len(FEATURES)))
     right = (features[:, 1] > 0).astype(float)
-    weights = calibration.fit_evidence({"as they are": material(features, right)})
+    weights = calibration.fit_evidence([material(features, right)])
     assert max(weights, key=lambda name: abs(weights[name])) == FEATURES[1]
     confidence = combine(features, weights)
     assert confidence[right == 1].mean() > 0.9 > 0.1 > confidence[right == 0].mean()
 
 
 def test_where_all_is_right_the_probability_is_kept() -> None:
-    weights = calibration.fit_evidence({"as they are": material(np.zeros((5, len(FEATURES))), np.ones(5))})
+    weights = calibration.fit_evidence([material(np.zeros((5, len(FEATURES))), np.ones(5))])
     assert {name for name, weight in weights.items() if weight} == {"character"}

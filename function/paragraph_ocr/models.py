@@ -43,8 +43,8 @@ class Card:
     calibration : tuple of two tuples of float
         Increasing confidences of a recogniser, and the share of correct characters at each.
     evidence : mapping of str to float
-        Weight of each feature of `confidence.FEATURES` in the confidence before calibration, and the intercept; empty
-        if this confidence is the probability of the character.
+        Weight of each of `confidence.TERMS` in the confidence before calibration, and the intercept; empty if this
+        confidence is the probability of the character.
     """
 
     name: str

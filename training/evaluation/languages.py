@@ -168,6 +168,8 @@ def main() -> None:
     outcomes = {}
     for language in tqdm(arguments.languages, desc="languages"):
         outcomes[language] = measure(reader, texts, faces, language, arguments.lines)
+        error = outcomes[language].error.characters
+        tqdm.write(f"{language}: {outcomes[language].lines} lines, {100 * error:.2f} %")
         for truth, read in outcomes[language].misread[: arguments.misread]:
             print(f"{language}\n  {truth}\n  {read}", flush=True)
     print(table(outcomes))

@@ -452,7 +452,6 @@ class PageReader:
         DeadlineExceeded
             The deadline is over.
         """
-        read: list[Line] = []
         recognizer = self._recognizer_for(pixels, lines)
         step = recognizer.columns_a_step
         if progress:
@@ -462,14 +461,22 @@ class PageReader:
         )
         first = list(islice(outputs, LANGUAGE_LINES))
         language = recognizer.language_of([output for _, output in first], options.languages or self.languages)
-        for line, (within, output) in zip(lines, chain(first, outputs), strict=True):
+        decoded: list[tuple[list[Character], NDArray[np.float64]]] = []
+        frames: list[Frame] = []
+        for within, output in chain(first, outputs):
             _check(deadline)
             characters = recognizer.read(output, language, options.charset)
-            sure = recognizer.confidences(characters, output, None if options.charset else language)
-            read.append(_line(line, within, characters, sure, step))
+            # A character set is no language.
+            values = recognizer.features(characters, output, None if options.charset else language)
+            decoded.append((characters, values))
+            frames.append(within)
             if progress:
-                progress(len(read), len(lines))
-        return read
+                progress(len(decoded), len(lines))
+        sure = recognizer.confidences(decoded)
+        return [
+            _line(line, within, characters, own, step)
+            for line, within, (characters, _), own in zip(lines, frames, decoded, sure, strict=True)
+        ]
 
 
 def _is_within(box: Box, other: Box) -> bool:

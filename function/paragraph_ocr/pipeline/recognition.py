@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.pipeline.charset import decode_within
-from paragraph_ocr.pipeline.confidence import FEATURES, combine, features
+from paragraph_ocr.pipeline.confidence import TERMS, combine, line_features, with_page
 from paragraph_ocr.pipeline.ctc import Character, decode, greedy, join
 from paragraph_ocr.pipeline.language import LanguageModel, Languages, Mixture
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
@@ -79,10 +79,10 @@ class Recognizer:
                 "The language models have another charset than the recogniser; fit them anew or remove them"
             )
         evidence = model.card.evidence
-        if evidence and set(evidence) != {*FEATURES, "intercept"}:
+        if evidence and (differing := set(evidence) ^ {*TERMS, "intercept"}):
             raise ModelError(
-                f"The recogniser's card estimates confidences from {sorted(evidence)}, and this version from "
-                f"{sorted((*FEATURES, 'intercept'))}; calibrate it anew with python -m training.evaluation.calibration"
+                f"The recogniser's card estimates confidences from other features than this version: "
+                f"{', '.join(sorted(differing))}; calibrate it anew with python -m training.evaluation.calibration"
             )
         self.model = model
         self.languages = languages
@@ -171,33 +171,27 @@ class Recognizer:
     def features(
         self, characters: Sequence[Character], output: NDArray[np.float32], language: LanguageModel | Mixture | None
     ) -> NDArray[np.float64]:
-        """Features of characters that were decoded from `output`, as `confidence.features` returns them."""
-        card = self.model.card
-        return features(characters, output, card.charset, card.blank, language)
+        """Features of the characters of a line that was decoded from `output`, see `confidence.line_features`."""
+        return line_features(characters, output, self.model.card.charset, language)
 
-    def confidences(
-        self,
-        characters: Sequence[Character],
-        output: NDArray[np.float32],
-        language: LanguageModel | Mixture | None = None,
-    ) -> NDArray[np.float64]:
-        """Return the expected share of right characters for each character, float64 (N,), as the card calibrates it.
+    def confidences(self, page: Sequence[tuple[Sequence[Character], NDArray[np.float64]]]) -> list[NDArray[np.float64]]:
+        """Return the expected share of right characters for each character, as the card calibrates it.
 
         Parameters
         ----------
-        characters : sequence of Character
-            As `read` decoded them.
-        output : float32 (T, C)
-            The log probabilities of their line.
-        language : LanguageModel or Mixture, optional
-            The one that they were decoded with.
+        page : sequence of (characters, features)
+            For each line of a page, its characters as `read` decoded them and their `features`.
+
+        Returns
+        -------
+        list of float64 (N,)
         """
         card = self.model.card
         if card.evidence:
-            sure = combine(self.features(characters, output, language), card.evidence)
+            sure = [combine(values, card.evidence) for values in with_page([values for _, values in page])]
         else:
-            sure = np.array([character.confidence for character in characters])
-        return np.interp(sure, *card.calibration)
+            sure = [np.array([character.confidence for character in characters]) for characters, _ in page]
+        return [np.interp(each, *card.calibration) for each in sure]
 
     def log_probabilities(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """Log probabilities, float32 (T, C), of each strip.
