@@ -1,8 +1,8 @@
 """Tell whether the text of a page is likely to be what stands on it, or what a picture or another script was taken for.
 
 Two measures decide together: the mean confidence of the lines, and how probable the language models find their text.
-The confidence of what is no text is low, and that of right text is high. In between, badly written text is read with the
-language models' help, and is therefore probable; letters of another script that look like Latin ones are improbable.
+The confidence of what is no text is low, and that of right text is high. In between, badly written text is read with
+the language models' help, and is therefore probable; letters of another script that look like Latin ones are not.
 
 Measured: printed pages in Cyrillic, Greek, Arabic and Armenian letters, of scribbles and of blurred print had a
 confidence of 0.02 to 0.3, and pages of names, codes, numbers and languages without a model one of 0.8 or more.
@@ -16,10 +16,10 @@ from paragraph_ocr.document import Line
 from paragraph_ocr.pipeline.language import Languages
 
 # Text of a lower confidence is not right, and text of a higher one is, whatever it says.
-NEVER, ALWAYS = 0.5, 0.922
+NEVER, ALWAYS = 0.6, 0.922
 # Between them, the confidence that text needs grows by so much for each nat by which the log probability of a character
 # falls below this one.
-PROBABLE, SLOPE = -1.6, 0.15
+PROBABLE, SLOPE = -1.6, 0.14
 # Fewer letters say less, each its share: codes and formulas are improbable, too.
 ENOUGH_LETTERS = 20
 # Lines whose text is looked at; a page's are alike.

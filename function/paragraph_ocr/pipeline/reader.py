@@ -44,6 +44,8 @@ SIZE_TOLERANCE = (0.8, 1.1)
 LANGUAGE_LINES = 24
 # Lines of a page by which an adapted recogniser or the general one is chosen.
 CHOICE_LINES = 6
+# What a reading without any confidence counts in accepting a line: it may be writing that cannot be read.
+LEAST_READ = 0.5
 # Minimum legibility, 0 to 1, of text that runs up or down the page.
 VERTICAL_TEXT_LEGIBILITY = 0.7
 
@@ -329,7 +331,7 @@ class PageReader:
         kept = [
             index
             for index, (each, line) in enumerate(zip(found, lines, strict=True))
-            if line.text and self.detector.accepts(each, line.confidence)
+            if line.text and self.detector.accepts(each, LEAST_READ + (1.0 - LEAST_READ) * line.confidence)
         ]
         false = find_false_lines(page, [found[index] for index in kept], self.recognizer)
         kept = [
