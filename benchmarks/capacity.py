@@ -1,9 +1,9 @@
-"""Compute time and cost of 1,000 to 1,000,000,000 pages, and which quota of AWS limits the rate.
+"""Compute time and cost of reading 1,000 to 1,000,000,000 pages, and which quota of AWS limits the rate.
 
     python -m benchmarks.capacity --seconds 1.0 --memory 1769 > docs/capacity.md
 
-Nothing is measured here: seconds and memory are given, and the quotas are those that the pages of AWS name. Each page
-is taken to be a file of its own.
+The time per page and the memory are given on the command line, and the quotas are those that AWS publishes. Each page
+is assumed to be in a file of its own.
 """
 
 from __future__ import annotations
@@ -13,21 +13,35 @@ import sys
 from dataclasses import dataclass, replace
 
 from local import prices
-from local.prices import TRANSITIONS_A_BATCH, Price, bill
+from local.prices import AS_OF, TRANSITIONS_A_BATCH, Price, bill
+from paragraph_ocr.formats import FORMATS
 
 CORES = 16
 PAGES = (1_000, 100_000, 10_000_000, 1_000_000_000)
-# https://aws.amazon.com/textract/pricing/, Detect Document Text, first million pages; as the README quotes it.
+# https://aws.amazon.com/textract/pricing/, Detect Document Text, first million pages of a month.
 TEXTRACT_DOLLARS_A_PAGE = 1.50 / 1000
 SCALING = "https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html"
 QUOTAS = "https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"
 REQUESTS = "https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html"
-COPY = "stored copy, 2026-11"
 
 
 @dataclass(frozen=True)
 class Work:
-    """Resources of reading: seconds per page, memory of the function in MB, pages per batch, formats, processor."""
+    """Resources of reading.
+
+    Attributes
+    ----------
+    seconds : float
+        Per page.
+    memory : int
+        Of the function, MB.
+    batch : int
+        Pages per invocation.
+    forms : int
+        Formats that are written of each page.
+    architecture : str
+        A key of `prices.LAMBDA`.
+    """
 
     seconds: float
     memory: int
@@ -38,13 +52,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Limit:
-    """A quota, the pages per second that it allows, and its source."""
+    """A quota, the pages per second that it allows, its source, and how it can be raised."""
 
     name: str
     quota: str
     pages_a_second: float
     page: str
-    read: str
     can_be_raised: str
 
 
@@ -59,14 +72,13 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("the command's default", 100, 800, 1),
-    Setting("an account's default", 1_000, 800, 1),
-    Setting("Lambda raised, one partition", 10_000, 5_000, 1),
-    Setting("Lambda raised, sixteen partitions", 10_000, 5_000, 16),
+    Setting("default of the command", 100, 800, 1),
+    Setting("default of an account", 1_000, 800, 1),
+    Setting("raised quotas, one partition", 10_000, 5_000, 1),
+    Setting("raised quotas, 16 partitions", 10_000, 5_000, 16),
 )
 
-
-PARTITIONS = "S3 divides a busy prefix by itself, in half an hour or more"
+PARTITIONS = "S3 partitions prefixes with many requests automatically, within half an hour or more"
 
 
 def limits(work: Work, setting: Setting) -> list[Limit]:
@@ -74,51 +86,45 @@ def limits(work: Work, setting: Setting) -> list[Limit]:
     return sorted(
         [
             Limit(
-                "Lambda: invocations at once",
+                "Lambda: concurrent invocations",
                 f"{setting.concurrency:,}",
                 setting.concurrency / work.seconds,
                 SCALING,
-                COPY,
-                "yes; new accounts have fewer than 1,000",
+                "yes; new accounts start with a lower quota",
             ),
             Limit(
-                "Step Functions: child executions of a run at once",
+                "Step Functions: concurrent child executions of a run",
                 "10,000",
                 10_000 / work.seconds,
                 QUOTAS,
-                COPY,
-                "no; several runs",
+                "no; start several runs",
             ),
             Limit(
-                "Step Functions: state transitions a second",
+                "Step Functions: state transitions per second",
                 f"{setting.transitions:,}",
                 setting.transitions / TRANSITIONS_A_BATCH * work.batch,
                 QUOTAS,
-                COPY,
                 "yes; 5,000 in us-east-1, us-west-2, eu-west-1",
             ),
             Limit(
-                "Step Functions: standard executions started a second by a run",
+                "Step Functions: child executions started per second by a run",
                 "100",
                 100 * work.batch,
                 QUOTAS,
-                "second hand, 2026-11; not in the copy",
-                "larger batches",
+                "use larger batches",
             ),
             Limit(
-                "S3: PUT requests a second and partition",
+                "S3: PUT requests per second and partition",
                 "3,500",
                 3_500 * setting.partitions / work.forms,
                 REQUESTS,
-                COPY,
                 PARTITIONS,
             ),
             Limit(
-                "S3: GET and HEAD requests a second and partition",
+                "S3: GET and HEAD requests per second and partition",
                 "5,500",
                 5_500 * setting.partitions / work.forms,
                 REQUESTS,
-                COPY,
                 PARTITIONS,
             ),
         ],
@@ -144,17 +150,20 @@ def document(work: Work, command: str) -> str:
     """The page, in Markdown."""
     thousand = costs(work, 1000)
     lines = [
-        "# What an archive takes",
+        "# Cost and duration of large archives",
         "",
-        f"Made by `{command}`: {work.seconds:g} seconds a page on one core, {work.memory:,} MB ({work.architecture}), "
-        f"{work.batch} pages a batch, a page a file, {work.forms} results of each.",
+        f"Computed by `{command}`: {work.seconds:g} seconds per page on one core, {work.memory:,} MB "
+        f"({work.architecture}), {work.batch} pages per batch, one page per file, {work.forms} result per page.",
         "",
-        "The seconds were measured on this project's pages and machine, not on Lambda; make this page again with the "
-        "`ReadingTime` of your own. Cold starts are left out: one for every invocation at once, seconds each, once.",
+        "The time per page was measured on the pages and the computer of this project's benchmarks, not on Lambda. For "
+        "your own pages, run the command with the value of the metric `ReadingTime`. Cold starts, a few seconds for "
+        "each concurrent invocation, are not included.",
         "",
-        "## Dollars",
+        "## Cost",
         "",
-        "| pages | Lambda | Step Functions | requests to S3 | all | a thousand pages | Textract, at $1.50 a thousand |",
+        "In dollars.",
+        "",
+        "| pages | Lambda | Step Functions | S3 requests | total | per 1,000 pages | Textract, $1.50 per 1,000 |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for pages in PAGES:
@@ -164,14 +173,15 @@ def document(work: Work, command: str) -> str:
         lines.append(f"| {pages:,} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"{thousand.compute / thousand.total:.0%} of it are Lambda's. In all five forms instead of one, a thousand "
-        f"pages cost ${costs(replace(work, forms=5), 1000).total:.3f}. Left out: the free tier, Lambda's lower price "
-        "above six billion gigabyte-seconds a month, what storing images and results costs, logs, and traffic between "
-        "regions.",
+        f"Lambda accounts for {thousand.compute / thousand.total:.0%} of the total. With all {len(FORMATS)} formats "
+        f"instead of one, 1,000 pages cost ${costs(replace(work, forms=len(FORMATS)), 1000).total:.3f}. Not included: "
+        "the free tier, Lambda's lower price above six billion GB-seconds a month, storage of images and results, "
+        "logs, and traffic between regions.",
         "",
-        "## Time, and the limit that sets it",
+        "## Duration",
         "",
-        f"| setting | pages a second | {' | '.join(f'{pages:,}' for pages in PAGES)} | the limit | the next one |",
+        f"| configuration | pages per second | {' | '.join(f'{pages:,} pages' for pages in PAGES)} | limited by | "
+        "next limit |",
         f"| --- | ---: | {' | '.join('---:' for _ in PAGES)} | --- | --- |",
     ]
     for setting in SETTINGS:
@@ -179,40 +189,40 @@ def document(work: Work, command: str) -> str:
         times = [duration(max(pages / first.pages_a_second, work.seconds * work.batch)) for pages in PAGES]
         lines.append(
             f"| {setting.name} | {first.pages_a_second:,.0f} | {' | '.join(times)} | {first.name}, {first.quota} | "
-            f"{second.name}, {second.pages_a_second:,.0f} pages a second |"
+            f"{second.name}, {second.pages_a_second:,.0f} pages per second |"
         )
     cells = [duration(pages * work.seconds / CORES) for pages in PAGES]
     lines += [
-        f"| one machine, `--jobs {CORES}` | {CORES / work.seconds:,.0f} | {' | '.join(cells)} | its {CORES} cores | |",
+        f"| one computer, `--jobs {CORES}` | {CORES / work.seconds:,.0f} | {' | '.join(cells)} | {CORES} cores | |",
         "",
-        "Two limits have no rate. A run takes its items from one listing or inventory; AWS names 100,000,000 as the "
-        "most that a reader can be asked for (`MaxItems`; from memory, not checked), so 1,000,000,000 pages are ten "
-        "runs, by prefix. And a thousand million results below one prefix cannot be listed in a reasonable time: ask "
-        "for an inventory of the results, too.",
+        "A run reads the images of one prefix or one inventory; divide a very large archive into several runs by "
+        "prefix. Listing the results of a very large archive takes long; use an S3 inventory of the results bucket "
+        "instead.",
         "",
         "## Quotas",
         "",
-        "| limit | quota | can be raised | source | read |",
-        "| --- | ---: | --- | --- | --- |",
+        f"Default quotas of AWS, {AS_OF}.",
+        "",
+        "| limit | quota | can be raised | source |",
+        "| --- | ---: | --- | --- |",
     ]
     for limit in limits(work, SETTINGS[1]):
-        cells = [limit.name, limit.quota, limit.can_be_raised, f"[page]({limit.page})", limit.read]
+        cells = [limit.name, limit.quota, limit.can_be_raised, f"[AWS]({limit.page})"]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "## Prices", "", "| of | dollars | for each | source | read |", "| --- | ---: | --- | --- | --- |"]
+    lines += ["", "## Prices", "", f"Prices of AWS in us-east-1, {AS_OF}.", ""]
+    lines += ["| item | dollars | per | source |", "| --- | ---: | --- | --- |"]
     named: dict[str, Price] = {
         f"Lambda, {work.architecture}": prices.LAMBDA[work.architecture],
         "Lambda, requests": prices.LAMBDA_REQUEST,
-        "Step Functions, standard": prices.TRANSITION,
-        "S3, writing": prices.S3_PUT,
-        "S3, reading": prices.S3_GET,
+        "Step Functions, standard workflow": prices.TRANSITION,
+        "S3, write requests": prices.S3_PUT,
+        "S3, read requests": prices.S3_GET,
     }
     for name, price in named.items():
-        lines.append(f"| {name} | {price.dollars:.10f} | {price.unit} | [page]({price.page}) | {price.read} |")
+        lines.append(f"| {name} | {price.dollars:.10f} | {price.unit} | [AWS]({price.page}) |")
     lines += [
         "",
-        "Prices are of us-east-1. Nothing of AWS could be reached when this was written: the figures are those of "
-        "stored copies of its pages, or, where it says second hand, of others who quote them. Check them before a "
-        "large run.",
+        "Prices and quotas change; compare them with the linked pages before a large run.",
         "",
     ]
     return "\n".join(lines)
@@ -222,10 +232,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.capacity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, required=True, help="that a page takes")
-    parser.add_argument("--memory", type=int, default=1769, help="of the function, MB; 1,769 are one core")
-    parser.add_argument("--batch", type=int, default=20, help="pages that an invocation is given")
-    parser.add_argument("--forms", type=int, default=1, help="results that are written of a page")
+    parser.add_argument("--seconds", type=float, required=True, help="time per page")
+    parser.add_argument(
+        "--memory", type=int, default=1769, help="memory of the function, MB; 1,769 per core (default: %(default)s)"
+    )
+    parser.add_argument("--batch", type=int, default=20, help="pages per invocation (default: %(default)s)")
+    parser.add_argument(
+        "--forms", type=int, default=1, help="formats that are written of each page (default: %(default)s)"
+    )
     parser.add_argument("--architecture", choices=prices.LAMBDA, default="x86_64")
     options = parser.parse_args()
     work = Work(options.seconds, options.memory, options.batch, options.forms, options.architecture)

@@ -1,7 +1,7 @@
 """Export a fitted checkpoint as an ONNX file, checked against torch, with its card beside it.
 
 The model is quantised to eight bits, calibrated on training pages. Its input has a largest size and may be smaller, in
-multiples that its card names ("grains"), so that short lines and narrow pages take less time.
+multiples that its card names ("multiples"), so that short lines and narrow pages take less time.
 
     python -m export runs/recognizer/best.pt --data PAGES --version 1 --out function/paragraph_ocr/models
 """
@@ -67,7 +67,7 @@ def real_inputs(pages: list[TruePage], description: dict[str, Any], count: int) 
 
     The pages are evenly spaced, and lines are taken from the middle of a page on.
     """
-    shape, multiples = description["input"]["shape"], description["input"]["grains"]
+    shape, multiples = description["input"]["shape"], description["input"]["multiples"]
     batches = []
     for page in pages[:: max(1, len(pages) // count)][:count]:
         pixels = page.normalised()
@@ -190,7 +190,7 @@ def convert(
         Some output of the model that is not quantised differs from torch's by more than 1e-3.
     """
     given = description["input"]
-    sides = zip(AXES, given["shape"], given["grains"], strict=True)
+    sides = zip(AXES, given["shape"], given["multiples"], strict=True)
     free = {axis: name for axis, (name, side, multiple) in enumerate(sides) if multiple < side}
     largest = torch.zeros(given["shape"])
     names = [output["name"] for output in description["outputs"]]

@@ -42,7 +42,7 @@ class StillReader(PageReader):
     def __init__(self, limits: Limits) -> None:
         card = read_card(FOLDER / "detector.json")
         shape = (1, 1, 128, 128)
-        card = replace(card, input_shape=shape, grains=shape, output_shapes=((1, 4, 32, 32), (1, 2)))
+        card = replace(card, input_shape=shape, multiples=shape, output_shapes=((1, 4, 32, 32), (1, 2)))
         maps = np.full(card.output_shapes[0], -20.0, np.float32)
         maps[:, 1:] = 1.0
         maps[:, 0, 10:13, 4:-4] = 20.0
@@ -50,7 +50,7 @@ class StillReader(PageReader):
         card = read_card(FOLDER / "recognizer.json")
         _, channels, height, _ = card.input_shape
         shape = (2, channels, height, 256)
-        card = replace(card, input_shape=shape, grains=shape, output_shapes=((2, 64, card.output_shapes[0][2]),))
+        card = replace(card, input_shape=shape, multiples=shape, output_shapes=((2, 64, card.output_shapes[0][2]),))
         # Logarithms of probabilities.
         logits = np.full(card.output_shapes[0], -20.0, np.float32)
         logits[..., card.blank] = 0.0

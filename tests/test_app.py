@@ -525,6 +525,22 @@ def test_metrics_tell_what_was_read_and_how_long_each_step_took(capsys: pytest.C
     assert sum(steps) == pytest.approx(entry["ReadingTime"][0], abs=1)
 
 
+def test_disabled_metrics_are_neither_printed_nor_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+    # Powertools prints 100 values of a metric; warnings are errors here.
+    for _ in range(101):
+        assert respond(recorded("health"))["statusCode"] == 200
+    assert respond({**recorded("ocr"), "body": ""})["statusCode"] == 400
+    assert '"_aws"' not in capsys.readouterr().out
+    assert not app.metrics.provider.metric_set
+    monkeypatch.undo()
+    respond({**recorded("ocr"), "body": ""})
+    entries = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [entry["reason"] for entry in entries if "Rejected" in entry] == ["malformed-request"]
+
+
 def test_logs_hold_neither_image_nor_text_nor_name_nor_url(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ from itertools import chain
 
 import pytest
 
-from paragraph_ocr.document import Block, Cell, Line, Page, Word
+from paragraph_ocr.document import Block, Cell, Line, Page, Points, Word
 from paragraph_ocr.pipeline.blocks import find_blocks
 
 SIZE = 30.0
@@ -24,7 +24,7 @@ def line(text: str, left: float, base: float, size: float = SIZE, right: float |
 def turned(each: Line, angle: float) -> Line:
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
 
-    def turn(points):  # type: ignore[no-untyped-def]
+    def turn(points: Points) -> Points:
         return tuple((x * c - y * s, x * s + y * c) for x, y in points)
 
     return Line(each.text, each.confidence, turn(each.polygon), turn(each.baseline), each.words)

@@ -31,11 +31,11 @@ def test_a_page_costs_what_its_parts_cost() -> None:
 
 def test_the_tightest_limit_comes_first() -> None:
     few, default, *_ = SETTINGS
-    assert limits(WORK, few)[0].name == "Lambda: invocations at once"
+    assert limits(WORK, few)[0].name == "Lambda: concurrent invocations"
     # Ten times faster, the same account waits for S3 or for its state machine.
     first = limits(replace(WORK, seconds=0.1), default)[0]
     assert (first.name.partition(":")[0], first.pages_a_second) == ("Step Functions", 2000)
-    assert limits(replace(WORK, seconds=0.1, forms=5), default)[0].name == "S3: PUT requests a second and partition"
+    assert limits(replace(WORK, seconds=0.1, forms=5), default)[0].name == "S3: PUT requests per second and partition"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(90, "90 seconds"), (7200, "2.0 hours"), (86400 * 800, "2.2 years")])

@@ -10,9 +10,9 @@ from paragraph_ocr.pipeline.detection import (
     Detection,
     Detector,
     TextLine,
+    deskew,
     find_lines,
     letterbox,
-    straighten,
 )
 from paragraph_ocr.pipeline.rectification import Normalisation
 
@@ -76,9 +76,9 @@ def test_any_page_fits_the_input_and_fills_as_little_as_it_can(shape: tuple[int,
     assert square.shape == (1, 1, 256, 256)
     assert max(shape) * scale == pytest.approx(256)
     small, scale = letterbox(page, 256, (32, 64), Normalisation())
-    for side, length, grain in zip(small.shape[2:], shape, (32, 64), strict=True):
-        assert side % grain == 0
-        assert 0 <= side - max(1, round(length * scale)) < grain
+    for side, length, multiple in zip(small.shape[2:], shape, (32, 64), strict=True):
+        assert side % multiple == 0
+        assert 0 <= side - max(1, round(length * scale)) < multiple
 
 
 def test_a_core_that_ends_before_its_line_is_made_longer_by_as_much() -> None:
@@ -96,25 +96,25 @@ class InkModel:
     """
 
     input_shape = (1, 1, 256, 256)
-    grains = (1, 1, 32, 32)
+    multiples = (1, 1, 32, 32)
 
     def __init__(self, ascender: float, sideways: tuple[int, ...] = (), grows: bool = False) -> None:
         preprocessing: dict[str, Any] = {
             "normalisation": {},
             "threshold": 0.5,
             "inset": 0.0,
-            "survey": {
-                "confidence": 0.7,
-                "sure": 0.9,
-                "lines": 12,
-                "ascender": 8.0,
+            "search": {
+                "min_confidence": 0.7,
+                "certain_confidence": 0.9,
+                "dense_lines": 12,
+                "dense_ascender": 8.0,
                 "enlargement": 1.75,
-                "skew": 5.0,
-                "tall": 28.0,
+                "max_skew": 5.0,
+                "max_height": 28.0,
             },
         }
         self.card = Card(
-            "ink", "1", "", self.input_shape, self.grains, ((1, 4, 128, 128), (1, 2)), preprocessing, "", 0
+            "ink", "1", "", self.input_shape, self.multiples, ((1, 4, 128, 128), (1, 2)), preprocessing, "", 0
         )
         self.ascender = ascender
         self.sideways = sideways
@@ -204,7 +204,7 @@ def test_what_is_found_only_while_it_is_large_stays(rise: int, monkeypatch: pyte
 
 def test_a_detector_that_was_exported_before_lines_could_be_too_tall_is_refused() -> None:
     model = InkModel(ascender=12)
-    del model.card.preprocessing["survey"]["tall"]
+    del model.card.preprocessing["search"]["max_height"]
     with pytest.raises(ModelError, match="anew"):
         Detector(model)
 
@@ -235,7 +235,7 @@ def test_sloping_lines_are_looked_for_again_on_the_page_turned_straight(degrees:
 
 @pytest.mark.parametrize("shape", [(300, 4000), (900, 1200), (1, 1)])
 def test_a_page_of_any_shape_is_turned_straight_and_leads_back(shape: tuple[int, int]) -> None:
-    straight, back = straighten(np.full(shape, 200, np.uint8), 12.0)
+    straight, back = deskew(np.full(shape, 200, np.uint8), 12.0)
     height, width = straight.shape
     middle = back[:, :2] @ (width / 2, height / 2) + back[:, 2]
     assert middle == pytest.approx((shape[1] / 2, shape[0] / 2), abs=1)

@@ -47,8 +47,9 @@ def commands(page: Path) -> list[list[str]]:
 
 def source_of(module: str) -> str:
     """The code of a module that is run, and of those of the project that it imports."""
-    name = f"{module}.__main__" if find_spec(module).submodule_search_locations else module  # type: ignore[union-attr]
-    spec = find_spec(name)
+    spec = find_spec(module)
+    assert spec is not None, module
+    spec = find_spec(f"{module}.__main__") if spec.submodule_search_locations else spec
     assert spec is not None, module
     assert spec.origin is not None, module
     source = Path(spec.origin).read_text(encoding="utf-8")

@@ -244,9 +244,9 @@ def test_the_product_loads_what_was_exported(models: Path) -> None:
         assert b".py" not in (models / f"{name}.onnx").read_bytes(), "source paths of the exporting machine"
         model = Model(models / f"{name}.onnx", 1)
         (largest,) = model.card.output_shapes[:1]
-        narrow = model.run(np.zeros((*model.input_shape[:-1], model.card.grains[-1]), np.float32))[0].shape
+        narrow = model.run(np.zeros((*model.input_shape[:-1], model.card.multiples[-1]), np.float32))[0].shape
         axis = {"detector": 3, "recognizer": 1}[name]
-        assert narrow[axis] * model.input_shape[-1] == largest[axis] * model.card.grains[-1]
+        assert narrow[axis] * model.input_shape[-1] == largest[axis] * model.card.multiples[-1]
 
 
 def test_a_quantised_model_that_reads_otherwise_is_refused(

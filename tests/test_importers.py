@@ -900,7 +900,9 @@ def test_alignment(readings: list[str], given: list[str], pairs: list[tuple[int,
 
 def crops() -> list[Image.Image]:
     boxes = [[*np.min(line["polygon"], axis=0), *np.max(line["polygon"], axis=0)] for line in LINES]
-    return [IMAGE.crop((int(l) - 6, int(t) - 6, int(r) + 6, int(b) + 6)) for l, t, r, b in boxes]  # noqa: E741
+    return [
+        IMAGE.crop((int(left) - 6, int(top) - 6, int(right) + 6, int(bottom) + 6)) for left, top, right, bottom in boxes
+    ]
 
 
 def assert_lines(folder: Path, expected: Sequence[str] = TEXTS) -> None:

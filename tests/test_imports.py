@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -194,6 +195,37 @@ def test_imports_follow_the_layers() -> None:
         each for each in IMPORTS if against_the_order(each) and (each.importer, each.kind) != ("paragraph_ocr", TYPING)
     ]
     assert not wrong, shown(wrong)
+
+
+def test_the_documentation_lists_the_layers() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = text.partition("<!-- layers -->\n")[2].partition("<!-- end -->")[0].splitlines()
+    listed = [
+        {f"paragraph_ocr.{name.removesuffix('.py').replace('/', '.')}" for name in re.findall(r"`([^`]+)`", row)}
+        for row in rows
+    ]
+    assert listed == [set(names) - {"paragraph_ocr"} for names in LAYERS]
+
+
+def test_the_documentation_says_what_packages_import() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    names = {"the library": {"paragraph_ocr"}, "the service": {"service", "app", "archive", "worker"}}
+    rows = dict(re.findall(r"^\| (`[^|]+) \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE))
+    for package in ("training", "export", "adaptation", "local", "samples"):
+        words = rows[f"`{package}`"].replace("function/app.py", "app").replace("`", "").split(", ")
+        documented = set().union(*(names.get(word, {word}) for word in words)) - {"PyTorch"}
+        assert documented == MAY_IMPORT[package], package
+    assert MAY_IMPORT["service"] == names[rows["`function/service`"]]
+
+
+def test_the_documentation_names_every_module_of_the_library() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    folder = ROOT / "function" / "paragraph_ocr"
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if path.name[:2] != "__"}
+    named = set(re.findall(r"`([\w/]+\.py)`", text))
+    assert {each for each in files if not each.startswith("formats/")} <= named
+    places = (folder, ROOT / "function", ROOT / "function" / "service", ROOT)
+    assert [each for each in named if not any((place / each).exists() for place in places)] == []
 
 
 def test_no_module_changes_the_import_path() -> None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from paragraph_ocr.cli import main as command_line
 from paragraph_ocr.document import CONTENTS, NOTES, Document, Line, Page
 from paragraph_ocr.formats import render
-from paragraph_ocr.pipeline.legibility import ALWAYS, NEVER, is_legible
+from paragraph_ocr.pipeline.legibility import ILLEGIBLE_CONFIDENCE, LEGIBLE_CONFIDENCE, is_legible
 from paragraph_ocr.pipeline.reader import PageReader
 
 ROOT = Path(__file__).parents[1]
@@ -145,8 +145,8 @@ def test_confidence_and_words_decide_together(reader: PageReader) -> None:
     assert is_legible(likely, 0.8, languages)
     assert not is_legible(unlikely, 0.8, languages)
     # Confidence alone decides at its ends, without models, and where there are no letters.
-    assert is_legible(unlikely, ALWAYS, languages)
-    assert not is_legible(likely, NEVER - 0.01, languages)
+    assert is_legible(unlikely, LEGIBLE_CONFIDENCE, languages)
+    assert not is_legible(likely, ILLEGIBLE_CONFIDENCE - 0.01, languages)
     assert is_legible(unlikely, 0.8, None)
     assert is_legible([line("907.10 12/03 - 41")], 0.8, languages)
     assert is_legible([], 0.0, languages)

@@ -41,9 +41,9 @@ def test_a_changed_model_is_refused(copy: Path) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        {"shape": [1, 1, 32, 1024], "grains": [1, 1, 32, 64]},
+        {"shape": [1, 1, 32, 1024], "multiples": [1, 1, 32, 64]},
         {"shape": [1, 1, 48, 1024]},
-        {"shape": [1, 1, 48, 1024], "grains": [1, 1, 16, 64]},
+        {"shape": [1, 1, 48, 1024], "multiples": [1, 1, 16, 64]},
     ],
 )
 def test_another_shape_is_refused(copy: Path, given: dict[str, list[int]]) -> None:

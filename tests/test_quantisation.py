@@ -53,16 +53,16 @@ def batches() -> dict[str, list[NDArray[np.float32]]]:
     pixels = even_light(dark_on_light_everywhere(np.asarray(Image.open(ROOT / "samples" / "letter.jpg").convert("L"))))
     detector = Model(FOLDER / "detector.onnx", 1)
     card = Model(FOLDER / "recognizer.onnx", 1).card
-    page = letterbox(pixels, detector.input_shape[-1], detector.card.grains[2:], Normalisation())[0]
+    page = letterbox(pixels, detector.input_shape[-1], detector.card.multiples[2:], Normalisation())[0]
     geometry = Geometry(card.input_shape[2], card.input_shape[3], **card.preprocessing["geometry"])
     lines, _ = Detector(detector).find(pixels)
     strips = [cut(pixels, frame(line.baseline, line.ascender, line.descender, geometry)) for line in lines]
     strips = [strip for strip in strips if strip.shape[1] <= geometry.width]
     assert len(strips) > 5
-    grain = card.grains[3]
+    multiple = card.multiples[3]
     return {
         "detector": [page],
-        "recognizer": [stack([strip], -(-strip.shape[1] // grain) * grain).numpy() for strip in strips],
+        "recognizer": [stack([strip], -(-strip.shape[1] // multiple) * multiple).numpy() for strip in strips],
     }
 
 

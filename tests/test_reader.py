@@ -20,7 +20,7 @@ from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.language import LanguageModel
 from paragraph_ocr.pipeline.reader import PageReader
-from paragraph_ocr.pipeline.recognition import Fit, Recognizer
+from paragraph_ocr.pipeline.recognition import Recognizer, StripScaling
 from training.evaluation.metrics import ErrorRate
 
 LETTER = Path(__file__).parents[1] / "samples" / "letter.jpg"
@@ -62,7 +62,7 @@ def test_dense_writing_is_read_as_if_it_were_not(reader: PageReader, letter: Pag
     pixels = np.asarray(image.resize((round(squeeze * image.width), image.height)))
     page = reader.read_image(pixels, "squeezed.png")
     recognizer = copy(reader.recognizer)
-    recognizer.fit = Fit(columns=recognizer.fit.columns, most=1.0)
+    recognizer.scaling = StripScaling(recognizer.scaling.columns_per_character, max_stretch=1.0)
     as_it_is = PageReader(reader.detector, recognizer).read_image(pixels, "squeezed.png")
     assert error(truth, page) < 0.3 * error(truth, as_it_is)
     overlaps = []
@@ -128,7 +128,7 @@ def test_small_letters_are_read_larger_and_their_words_are_as_tall_as_found(read
             assert sorted({round(y) for _, y in word.polygon}) == [87 - ascender, 87 + descender]
     # How much larger follows from the letters that a first reading counts, which depends on the model.
     small, plain = zooms
-    assert 1.15 < small <= reader.recognizer.fit.most_zoom + 0.01
+    assert 1.15 < small <= reader.recognizer.scaling.max_zoom + 0.01
     assert plain == pytest.approx(1.0, abs=0.01)
 
 
@@ -300,7 +300,7 @@ def test_the_page_says_what_read_it_and_how_long_each_step_took(reader: PageRead
 
 def test_a_recognizer_that_was_exported_for_an_earlier_reader_is_refused(reader: PageReader) -> None:
     model = copy(reader.recognizer.model)
-    before = {name: value for name, value in model.card.preprocessing.items() if name != "fit"}
+    before = {name: value for name, value in model.card.preprocessing.items() if name != "scaling"}
     model.card = replace(model.card, preprocessing=before)
     with pytest.raises(ModelError, match="export its checkpoint anew"):
         Recognizer(model)
@@ -409,7 +409,9 @@ def test_what_the_detector_doubts_and_nobody_can_read_is_left_out(
     least = float(np.median([line.confidence for line in letter.lines]))
     monkeypatch.setattr(reader.detector, "find", doubt)
     monkeypatch.setattr(
-        reader.detector, "settings", replace(reader.detector.settings, confidence=0.8 * least, sure=0.9)
+        reader.detector,
+        "settings",
+        replace(reader.detector.settings, min_confidence=0.8 * least, certain_confidence=0.9),
     )
     page = only_page(reader, LETTER.read_bytes(), "letter.jpg")
     assert [line.text for line in page.lines] == [line.text for line in letter.lines if line.confidence > least]

@@ -15,7 +15,7 @@ from training.networks.layers import Residual
 from training.networks.sliding_cnn import SlidingCNN
 from training.tasks.recognition import (
     BLANK,
-    FIT,
+    SCALING,
     AugmentedLines,
     Recognition,
     RecognitionOptions,
@@ -88,7 +88,7 @@ def test_dense_lines_are_made_larger_and_wider() -> None:
     blank = np.full((40, 600), 200, np.uint8)
     blank[20:29, 100:500] = 0
     dense, roomy = (Strip(blank, "x" * letters, 0.7, "a", "x", struck=False) for letters in (60, 20))
-    zoom, stretch = FIT.of(60 / 600)
+    zoom, stretch = SCALING.factors(60 / 600)
     assert (zoom, stretch) == (1.25, pytest.approx(1.12))
     larger = scale_to_density(dense, 0.725).pixels
     assert larger.shape == (40, round(600 * zoom * stretch))
@@ -96,15 +96,15 @@ def test_dense_lines_are_made_larger_and_wider() -> None:
     assert np.ptp(rows) + 1 == pytest.approx(9 * zoom, abs=1), "as much larger"
     assert rows.max() == 28, "the baseline stays"
     assert np.ptp(columns) + 1 == pytest.approx(400 * zoom * stretch, abs=2)
-    assert scale_to_density(roomy, 0.725).pixels.shape == (40, round(600 * FIT.least_zoom))
-    assert FIT.of(10.0) == (FIT.most_zoom, FIT.most)
-    assert FIT.of(0.75 / FIT.columns) == (1, 1)
+    assert scale_to_density(roomy, 0.725).pixels.shape == (40, round(600 * SCALING.min_zoom))
+    assert SCALING.factors(10.0) == (SCALING.max_zoom, SCALING.max_stretch)
+    assert SCALING.factors(0.75 / SCALING.columns_per_character) == (1, 1)
 
 
 def test_batches_fit_the_budget_and_the_input(folder: Path, tmp_path: Path) -> None:
     task = Recognition([folder], tmp_path, OPTIONS, dict(NETWORK))
     # A line as wide as the input stays as much larger and wider as it is dense.
-    widest = 512 * max(math.prod(FIT.of(len(strip.text) / strip.pixels.shape[1])) for strip in task.train)
+    widest = 512 * max(math.prod(SCALING.factors(len(strip.text) / strip.pixels.shape[1])) for strip in task.train)
     batches = task.batches(seed=0, workers=0)
     for _ in range(20):
         ink, classes, lengths = next(batches)

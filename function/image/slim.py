@@ -26,7 +26,6 @@ UNUSED = (
     "numpy/_core/_simd.*.so",
     "numpy/_core/include",
     "numpy/_core/lib",
-    "numpy/distutils",
     "numpy/f2py",
     "numpy/random/_examples",
     "numpy/random/lib",
@@ -37,6 +36,8 @@ UNUSED = (
     "onnxruntime/tools",
     "onnxruntime/transformers",
 )
+# Only in the packages for some versions of Python: numpy.distutils ends with 3.11.
+SOMETIMES = ("numpy/distutils",)
 # Libraries that binaries are modified to do without.
 UNLINKED = {
     "cv2/cv2.*.so": ("libavcodec-", "libavformat-", "libavif-", "libavutil-", "libopenblas", "libswscale-"),
@@ -97,12 +98,12 @@ def remove_unneeded(folder: Path, users: Iterable[Path]) -> None:
 
 
 def main(root: Path) -> None:
-    for pattern in UNUSED:
-        for path in find(root, pattern):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+    unused = [path for pattern in UNUSED for path in find(root, pattern)]
+    for path in (*unused, *(path for pattern in SOMETIMES for path in root.glob(pattern))):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     folders = [root / folder for folder in LIBRARIES]
     for pattern, prefixes in UNLINKED.items():
         for path in find(root, pattern):

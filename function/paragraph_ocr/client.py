@@ -413,10 +413,10 @@ class Client:
             The API refuses or fails.
         """
         deadline = time.monotonic() + (math.inf if timeout is None else timeout)
-        with _told(progress) as tell:
+        with _reporting(progress) as report:
             while True:
                 state = self.job(job)
-                tell(state)
+                report(state)
                 if state.error or state.state == "failed":
                     raise state.error or JobFailed(500, "The job failed")
                 if state.state == "done":
@@ -723,8 +723,8 @@ def _retry_after(value: str) -> float:
 
 
 @contextmanager
-def _told(progress: bool | Callable[[Job], object]) -> Iterator[Callable[[Job], object]]:
-    """What is told of each state of a job: a progress bar, a function, or nothing."""
+def _reporting(progress: bool | Callable[[Job], object]) -> Iterator[Callable[[Job], object]]:
+    """A function of the state of a job that shows a progress bar, calls a function, or does nothing."""
     if callable(progress):
         yield progress
         return

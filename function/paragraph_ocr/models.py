@@ -30,8 +30,8 @@ class Card:
         Of the ONNX file, in hexadecimal.
     input_shape : tuple of int
         Shape of the largest input.
-    grains : tuple of int
-        Each side of an input is a multiple of its grain; a side that equals its grain is fixed.
+    multiples : tuple of int
+        Each side of an input is a multiple of this number; a side that equals its number is fixed.
     output_shapes : tuple of tuple of int
         Shapes of the outputs for the largest input.
     preprocessing : mapping
@@ -51,7 +51,7 @@ class Card:
     version: str
     sha256: str
     input_shape: tuple[int, ...]
-    grains: tuple[int, ...]
+    multiples: tuple[int, ...]
     output_shapes: tuple[tuple[int, ...], ...]
     preprocessing: dict[str, Any]
     charset: str
@@ -74,7 +74,7 @@ def read_card(path: Path) -> Card:
             version=content["version"],
             sha256=content["sha256"],
             input_shape=tuple(content["input"]["shape"]),
-            grains=tuple(content["input"].get("grains", content["input"]["shape"])),
+            multiples=tuple(content["input"].get("multiples", content["input"]["shape"])),
             output_shapes=tuple(tuple(output["shape"]) for output in content["outputs"]),
             preprocessing=content["preprocessing"],
             charset=content.get("charset", ""),
@@ -164,7 +164,9 @@ class Model:
         card = self.card
         returned = [output.shape for output in self._session.get_outputs()]
         # ONNX names the sides that are not fixed.
-        sides = [side if side == grain else None for side, grain in zip(card.input_shape, card.grains, strict=True)]
+        sides = [
+            side if side == multiple else None for side, multiple in zip(card.input_shape, card.multiples, strict=True)
+        ]
         free = [[side if isinstance(side, int) else None for side in shape] for shape in (given.shape, *returned)]
         fits = all(
             len(shape) == len(said) and all(side in (None, length) for side, length in zip(shape, said, strict=True))
@@ -172,8 +174,8 @@ class Model:
         )
         if free[0] != sides or len(returned) != len(card.output_shapes) or not fits:
             raise ModelError(
-                f"{path} takes {given.shape} and gives {returned}; its card says {card.input_shape} by {card.grains} "
-                f"and {card.output_shapes}; export it again"
+                f"{path} takes {given.shape} and gives {returned}; its card says {card.input_shape} by "
+                f"{card.multiples} and {card.output_shapes}; export it again"
             )
 
     @property

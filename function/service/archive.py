@@ -26,7 +26,7 @@ from paragraph_ocr.io.file_format import SUFFIXES
 from paragraph_ocr.io.imaging import Source, count_pages
 from paragraph_ocr.pipeline.reader import PageReader
 from service import storage
-from service.runtime import ReadingMetrics, load_reader, log_failure, log_rejection, logger, metrics
+from service.runtime import ReadingMetrics, load_reader, log_failure, log_rejection, logger, metrics, send_metrics
 from service.settings import Settings
 
 # Time that is reserved at the end of an invocation for writing the results of a page.
@@ -312,7 +312,7 @@ _archive = Archive(_settings, load_reader(_settings, _settings.job_limits))
 
 
 @logger.inject_lambda_context(log_event=False)
-@metrics.log_metrics
+@send_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Read as much of a batch as there is time for; see `Archive.read_batch`."""
 

@@ -88,8 +88,8 @@ SCHEMAS = {
         confidence=_SHARE,
         content={
             "enum": list(CONTENTS),
-            "description": "none: no text was found. unreadable: the lines are probably not what stands there, but "
-            "another script than Latin, a picture, or too blurred. text: all else.",
+            "description": "none: no text was found. unreadable: the lines are probably wrong, since the page is in "
+            "another script than Latin, is a picture, or is too blurred. text: any other page.",
         },
         reading={"type": "string", "description": "Of a corrected page: the text that was read."},
         lines=_each("Line"),
@@ -113,12 +113,12 @@ SCHEMAS = {
         request_id={"type": "string"},
     ),
     "Counts": _object(
-        "Pages and lines; the lines of pages that have not been looked at are not known.",
+        "Pages and lines; only lines that have been detected are counted.",
         pages={"type": "integer", "minimum": 0},
         lines={"type": "integer", "minimum": 0},
     ),
     "NewJob": _object(
-        "A job that has been taken.",
+        "A job that has been accepted.",
         optional=("upload",),
         id={"type": "string"},
         state={"const": "waiting"},
@@ -181,7 +181,7 @@ _JOB_FIELDS = {
     "webhook_url": {
         "type": "string",
         "maxLength": 2048,
-        "description": "Where the end is told, signed as Standard Webhooks has it; as image_url.",
+        "description": "URL that is notified of the end, as in Standard Webhooks; restricted like image_url.",
     },
     "webhook_secret": {
         "type": "string",
@@ -362,33 +362,33 @@ OCR: dict[str, Any] = {
             ),
             _parameter(
                 "lang",
-                "The languages that the pages are in, ISO 639-1, parted by commas; else each page's is told by its "
-                "lines. One that has no model of its own is refused; the answer names those that have, and xx stands "
-                "for all others.",
+                "The languages of the pages, ISO 639-1, separated by commas; by default, the language of each page is "
+                "identified from its lines. A language without a model of its own is refused; the error lists those "
+                "with a model, and xx is the common model of all others.",
                 {"type": "string", "maxLength": 100},
                 example="de,en",
             ),
             _parameter(
                 "pages",
-                "The pages to read of a TIFF or PDF, as numbers and ranges; all others are not even decoded.",
+                "The pages to read of a TIFF or PDF, as numbers and ranges; the others are not decoded.",
                 {"type": "string", "pattern": "^[0-9]{1,6}(-([0-9]{1,6})?)?(,[0-9]{1,6}(-([0-9]{1,6})?)?)*$"},
                 example="2-5,9",
             ),
             _parameter(
                 "lines",
-                "Whether text keeps its lines, or those of a paragraph are joined and words divided at their ends made "
-                "whole.",
+                "Whether text keeps its lines, or the lines of a paragraph are joined, and words hyphenated at "
+                "their ends made whole.",
                 {"type": "string", "enum": list(LINES), "default": LINES[0]},
             ),
             _parameter(
                 "mark",
-                f"Whether words of a confidence below {DOUBTFUL} have {MARK} behind them in the text.",
+                f"Whether {MARK} follows words with a confidence below {DOUBTFUL} in the text.",
                 {"type": "string", "enum": list(SWITCHES), "default": "false"},
             ),
             _parameter(
                 "charset",
-                "What lines may consist of: digits and spaces, letters, or the pattern of a date, an amount, or an "
-                "IBAN with its checksum; the likeliest text that fits is found.",
+                "Restriction of the lines: digits and spaces, letters, or the pattern of a date, an amount, or an IBAN "
+                "with its checksum; the most probable text that satisfies it is returned.",
                 {"type": "string", "enum": list(CHARSETS)},
             ),
             _parameter(

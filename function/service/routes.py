@@ -46,7 +46,16 @@ from service.intake import (
     parse_query,
 )
 from service.negotiation import choose
-from service.runtime import deadline_of, load_reader, log_failure, log_rejection, logger, metrics, record_pages
+from service.runtime import (
+    deadline_of,
+    load_reader,
+    log_failure,
+    log_rejection,
+    logger,
+    metrics,
+    record_pages,
+    send_metrics,
+)
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -257,7 +266,7 @@ app.exception_handler(Exception)(answer_failure)
 
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, log_event=False)
-@metrics.log_metrics
+@send_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
     global _cold

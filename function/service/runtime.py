@@ -2,12 +2,14 @@
 
 import gc
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
 from time import perf_counter
+from typing import Any, TypeVar
 
-from aws_lambda_powertools import Logger, Metrics, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from paragraph_ocr.document import Page
@@ -32,6 +34,7 @@ STEP_METRICS = {
     "total": "ReadingTime",
 }
 logger = Logger(service=SERVICE)
+Answer = TypeVar("Answer")
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 
 
@@ -51,6 +54,25 @@ def deadline_of(context: LambdaContext, max_seconds: float) -> float:
     """Return the time, by `perf_counter`, by which a request that starts now has to be answered."""
     left = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
     return perf_counter() + min(max_seconds, left)
+
+
+def send_metrics(handler: Callable[[dict[str, Any], Any], Answer]) -> Callable[[dict[str, Any], Any], Answer]:
+    """Decorate a handler to send the metrics of each invocation at its end.
+
+    Where POWERTOOLS_METRICS_DISABLED is set, Powertools would keep them, print them once one of them has 100 values,
+    and then warn that none is left to send.
+    """
+    sending = metrics.log_metrics(handler)
+
+    @wraps(handler)
+    def decorated(event: dict[str, Any], context: Any) -> Answer:
+        try:
+            answer: Answer = sending(event, context)
+            return answer
+        finally:
+            metrics.clear_metrics()
+
+    return decorated
 
 
 class ReadingMetrics:
@@ -94,10 +116,13 @@ def record_pages(pages: Iterable[Page]) -> None:
 def log_rejection(error: OcrError) -> None:
     """Log and count an error that the caller can mend."""
     logger.info("Rejected", reason=error.type)
-    # A separate metric, since its dimension would apply to all other metrics of the request.
-    with single_metric("Rejected", MetricUnit.Count, 1, namespace=NAMESPACE) as rejected:
-        rejected.add_dimension("service", SERVICE)
-        rejected.add_dimension("reason", error.type.rsplit(":", 1)[-1])
+    # Separate metrics, since the dimension would apply to all other metrics of the request; `single_metric` would print
+    # them even where metrics are disabled.
+    rejected = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    rejected.add_dimension("service", SERVICE)
+    rejected.add_dimension("reason", error.type.rsplit(":", 1)[-1])
+    rejected.add_metric("Rejected", MetricUnit.Count, 1)
+    rejected.flush_metrics()
 
 
 def log_failure(error: Exception) -> None:

@@ -33,7 +33,7 @@ from paragraph_ocr.pipeline.reader import PageReader
 from service import jobs, storage
 from service.intake import IMAGE_TYPES, parse_options
 from service.notices import Notices
-from service.runtime import ReadingMetrics, load_reader, log_failure, log_rejection, logger, metrics
+from service.runtime import ReadingMetrics, load_reader, log_failure, log_rejection, logger, metrics, send_metrics
 from service.settings import Settings
 
 # Time for writing the results of a page, or for handing a document on.
@@ -93,6 +93,7 @@ class Worker:
         self.notices = Notices(self.jobs)
 
     def consume(self, request_id: str, left: Callable[[], float], record: SQSRecord) -> None:
+        """Process a message; `left` returns the seconds that are left of the invocation."""
         try:
             message = json.loads(record.body)
             if "fetch" in message:
@@ -341,7 +342,7 @@ _worker = Worker(_settings, load_reader(_settings, _settings.job_limits))
 
 
 @logger.inject_lambda_context(log_event=False)
-@metrics.log_metrics
+@send_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Process the messages of a batch; return those that failed."""
     global _cold

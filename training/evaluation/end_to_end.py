@@ -39,7 +39,7 @@ class TorchModel:
             version="fitting",
             sha256="",
             input_shape=self.input_shape,
-            grains=tuple(description["input"]["grains"]),
+            multiples=tuple(description["input"]["multiples"]),
             output_shapes=tuple(output.shape for output in self.run(np.zeros(self.input_shape, np.float32))),
             preprocessing=description["preprocessing"],
             charset=description.get("charset", ""),

@@ -26,7 +26,7 @@ from training.importers.records import Candidate, FoundLine, FoundPage, ImportRe
 LINE_HEIGHT = 42.0
 # Pages are shrunk further to this side, unless their lines would become lower than is read well.
 LONGEST_SIDE = 2600
-LEAST_LINE_HEIGHT = 30.0
+MIN_LINE_HEIGHT = 30.0
 # How much the shapes of a page may differ in its source and in its image.
 SHAPE_TOLERANCE = 0.02
 # Share of the union of two polygons that is common to both, from which they are of the same line.
@@ -465,5 +465,5 @@ def _scale(lines: list[_Line], width: int, height: int) -> float:
     factor = min(1.0, LINE_HEIGHT / usual)
     longest = max(width, height) * factor
     if longest > LONGEST_SIDE:
-        factor = max(factor * LONGEST_SIDE / longest, min(factor, LEAST_LINE_HEIGHT / usual))
+        factor = max(factor * LONGEST_SIDE / longest, min(factor, MIN_LINE_HEIGHT / usual))
     return factor

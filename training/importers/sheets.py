@@ -16,7 +16,7 @@ from training.importers.placing import derive_baseline
 # Crops are made smaller to this height; they show a little more than the letters.
 CROP_HEIGHT = 72
 MARGIN = 36
-MOST_LINES, FEWEST_SHEETS = 24, 10
+MAX_LINES, MIN_SHEETS = 24, 10
 LONGEST = 2400
 
 Grey = NDArray[np.uint8]
@@ -33,7 +33,7 @@ class Crop:
 
 def lines_a_sheet(count: int) -> int:
     """Return how many lines a sheet has, such that a few lines still make several sheets, some of them to hold out."""
-    return int(np.clip(-(-count // FEWEST_SHEETS), 1, MOST_LINES))
+    return int(np.clip(-(-count // MIN_SHEETS), 1, MAX_LINES))
 
 
 def shrink(pixels: Grey) -> Grey:

@@ -25,7 +25,7 @@ from paragraph_ocr.pipeline.rectification import Geometry
 from training.data.strips import Strip, enlarged, load_strips
 from training.fit import read_experiment
 from training.short_run.archive import Manifest, code_files, write_archive
-from training.tasks.recognition import FIT, RecognitionOptions, Sources, in_capitals, load_charset
+from training.tasks.recognition import SCALING, RecognitionOptions, Sources, in_capitals, load_charset
 
 # Left for the manifest, above the size of the code: bytes for each strip, and of the archive as a whole.
 MANIFEST_BYTES, SPARE_BYTES = 60, 65536
@@ -168,7 +168,7 @@ def pack(
         raise SystemExit("no strip fits into the archive; allow it more --megabytes")
     texts = [text for part in parts.values() for text in part.texts]
     widths = [width for part in parts.values() for width in part.widths]
-    fits = [FIT.of(len(text) / width) for text, width in zip(texts, widths, strict=True)]
+    factors = [SCALING.factors(len(text) / width) for text, width in zip(texts, widths, strict=True)]
     strips = [strip for part in parts.values() for strip in part.strips]
     manifest = Manifest(
         experiment=experiment,
@@ -180,8 +180,8 @@ def pack(
             for kind, part in parts.items()
             for weight in part.weights
         ],
-        zooms=[round(zoom, 3) for zoom, _ in fits],
-        stretches=[round(stretch, 3) for _, stretch in fits],
+        zooms=[round(zoom, 3) for zoom, _ in factors],
+        stretches=[round(stretch, 3) for _, stretch in factors],
         sizes=[len(strip) for strip in strips],
     )
     write_archive(out, manifest, strips, start)

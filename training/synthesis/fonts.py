@@ -151,7 +151,9 @@ def fetch(assets: Path) -> None:
                     name = Path(member.name).name
                     if name in wanted or name == "LICENSE":
                         target = name if name in wanted else f"{archive.stem}-LICENSE"
-                        (assets / "fonts" / target).write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]
+                        content = tar.extractfile(member)
+                        assert content is not None, f"{member.name} in {archive.name} is no file"
+                        (assets / "fonts" / target).write_bytes(content.read())
         write_texts(unpacked, assets / "texts")
         write_languages(unpacked, assets / "texts")
 

@@ -38,7 +38,13 @@ INSET = 0.35
 # Pages with a higher ratio of longer to shorter side are shown in parts.
 MAX_ASPECT_RATIO = 2.0
 SEARCH_SETTINGS = SearchSettings(
-    confidence=0.55, sure=0.8, lines=50, ascender=14.0, enlargement=1.75, skew=5.0, tall=64.0
+    min_confidence=0.55,
+    certain_confidence=0.8,
+    dense_lines=50,
+    dense_ascender=14.0,
+    enlargement=1.75,
+    max_skew=5.0,
+    max_height=64.0,
 )
 # Share of the samples with ruled or squared paper, and the distance of its rules as shares of the input's side.
 RULED = (0.25, (0.012, 0.08))
@@ -79,7 +85,7 @@ def describe(options: DetectionOptions) -> dict[str, Any]:
         "input": {
             "name": "page",
             "shape": [1, 1, options.size, options.size],
-            "grains": [1, 1, SIZE_MULTIPLE, SIZE_MULTIPLE],
+            "multiples": [1, 1, SIZE_MULTIPLE, SIZE_MULTIPLE],
         },
         "outputs": [{"name": "maps"}, {"name": "axis"}],
         "preprocessing": {
@@ -87,7 +93,7 @@ def describe(options: DetectionOptions) -> dict[str, Any]:
             "threshold": THRESHOLD,
             "inset": INSET,
             "short_inset": options.short_inset,
-            "survey": asdict(SEARCH_SETTINGS),
+            "search": asdict(SEARCH_SETTINGS),
         },
     }
 

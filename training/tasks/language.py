@@ -39,7 +39,8 @@ MAX_ORDER = 7
 CHARACTERS = {"en": 2_000_000, "fr": 1_000_000}
 # Maximum number of contexts of each language; a context takes about 20 bytes.
 CONTEXTS = {"en": 600_000, "fr": 600_000, "de": 250_000, "es": 180_000, "it": 180_000, "pt": 180_000, OTHERS: 200_000}
-PROSE = ("en", "fr", "de", "es", "it", "pt")
+# Languages with a model of their own, fitted on a text in the folder of `Material.prose`.
+PROSE = tuple(language for language in CONTEXTS if language != OTHERS)
 # Word lists whose licences allow models trained on them to have any licence.
 LISTS = ("en", "fr", "es", "pt", "nl", "pl", "hu", "ro", "sk", "da", "tr", "lt")
 # All writers of this source copied the same text.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from paragraph_ocr.models import FOLDER, Model
-from paragraph_ocr.pipeline.recognition import Fit, Recognizer
+from paragraph_ocr.pipeline.recognition import Recognizer, StripScaling
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
 from training.data.augmentation import degrade, warp_strip
 from training.data.lines import DrawnLines
@@ -34,9 +34,8 @@ from training.networks.seq2seq import Seq2Seq
 BLANK = 0
 # Strips are padded to a multiple of this many columns.
 WIDTH_MULTIPLE = 64
-# Mean confidence of lines above which the product does not check whether a page is upside down; lines that were have
-# reached 0.82.
-LEGIBLE_CONFIDENCE = 0.95
+# Mean confidence of lines above which a page is not read upside down for comparison; upside-down lines reached 0.82.
+UPRIGHT_THRESHOLD = 0.95
 # Share of rendered lines that are new; the others come from a pool of this many earlier ones, with new distortions.
 NEW_DRAWN_SHARE = 0.3
 DRAWN_POOL = 4000
@@ -44,7 +43,7 @@ DRAWN_POOL = 4000
 DRAWN_VALIDATION = 120
 # The error of validation pages' true lines with 8 to 9 columns per character was 19.7 %, and 13.3 % at 1.3 times the
 # width; with 10 to 11 columns, 12.9 and 10.4 %.
-FIT = Fit(columns=14.0, most=1.5, plain=0.75, least_zoom=0.95, most_zoom=1.25)
+SCALING = StripScaling(columns_per_character=14.0, max_stretch=1.5, unscaled_stretch=0.75, min_zoom=0.95, max_zoom=1.25)
 
 # Similar letters of letters without a canonical decomposition.
 SIMILAR = dict(zip("ıđĐħĦŧŦðÐþÞəƏŋŊ¿¡‚‹›†", "idDhHtTdDpPeEnN?i,<>+", strict=True))
@@ -150,7 +149,7 @@ def scale_to_density(strip: Strip, baseline: float) -> Strip:
         Position of the baseline as a share of the strip's height, which does not change.
     """
     height, width = strip.pixels.shape
-    zoom, stretch = FIT.of(len(strip.text) / width)
+    zoom, stretch = SCALING.factors(len(strip.text) / width)
     wide = round(width * zoom * stretch)
     matrix = np.array([[wide / width, 0, 0], [0, zoom, baseline * height * (1 - zoom)]])
     pixels = cv2.warpAffine(np.asarray(strip.pixels), matrix, (wide, height), borderMode=cv2.BORDER_REPLICATE)
@@ -166,14 +165,14 @@ def describe(options: RecognitionOptions) -> dict[str, Any]:
         "input": {
             "name": "strips",
             "shape": [options.batch, 1, options.height, options.width],
-            "grains": [options.batch, 1, options.height, WIDTH_MULTIPLE],
+            "multiples": [options.batch, 1, options.height, WIDTH_MULTIPLE],
         },
         "outputs": [{"name": "log_probabilities"}],
         "preprocessing": {
             "normalisation": asdict(Normalisation()),
             "geometry": geometry,
-            "legible": LEGIBLE_CONFIDENCE,
-            "fit": asdict(FIT),
+            "upright_threshold": UPRIGHT_THRESHOLD,
+            "scaling": asdict(SCALING),
         },
         "charset": load_charset(),
         "blank": BLANK,
@@ -269,7 +268,7 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
             candidates = []
             for index in rng.choice(len(self.probability), 384, p=self.probability):
                 strip = self.choose(int(index), pools, rng)
-                zoom, stretch = FIT.of(len(strip.text) / strip.pixels.shape[1])
+                zoom, stretch = SCALING.factors(len(strip.text) / strip.pixels.shape[1])
                 widest = round(options.width * zoom * stretch)
                 warped = warp_strip(np.asarray(strip.pixels), options.height, widest, MARGIN, rng, zoom, stretch)
                 # CTC needs a frame for each character and a blank between doubled ones.

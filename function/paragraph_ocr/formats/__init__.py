@@ -69,7 +69,7 @@ def render(
     data : bytes or Source
         The file that was read, which a PDF shows.
     deadline : float
-        As `perf_counter` tells the time.
+        Value of `perf_counter` at which writing must end.
     max_memory : int, optional
         Bytes that decoding the file again may take; those of `Limits` when left out.
 

@@ -30,7 +30,7 @@ def draw_overlay(page_image: NDArray[np.uint8], page: Page, deadline: float = ma
     page : Page
         What was read on it.
     deadline : float
-        As `perf_counter` tells the time.
+        Value of `perf_counter` at which writing must end.
 
     Returns
     -------

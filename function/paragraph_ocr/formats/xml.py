@@ -10,11 +10,12 @@ from xml.etree import ElementTree
 from paragraph_ocr.document import Box, Page, bounds
 from paragraph_ocr.errors import DeadlineExceeded
 
-# What XML 1.0 (2.2) has no place for; names of files may hold it.
+# Characters that XML 1.0 (2.2) does not allow, but names of files may contain.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def check_time(deadline: float) -> None:
+    """Raise DeadlineExceeded if `perf_counter` is past the deadline."""
     if perf_counter() > deadline:
         raise DeadlineExceeded("Writing the answer takes longer than the limit; send fewer pages.")
 
@@ -37,6 +38,7 @@ def written(
 
 
 def bounds_of_lines(page: Page, indices: Iterable[int]) -> Box:
+    """The bounding box of some lines of a page: left, top, right, bottom."""
     return bounds([point for index in indices for point in page.lines[index].polygon])
 
 
@@ -50,10 +52,12 @@ def clipped(box: Box, page: Page) -> tuple[int, int, int, int]:
 def child(
     parent: ElementTree.Element, tag: str, attributes: Mapping[str, object] = MappingProxyType({}), **more: object
 ) -> ElementTree.Element:
+    """Append a child element; values of attributes become text."""
     return ElementTree.SubElement(
         parent, tag, {name: str(value) for name, value in (*attributes.items(), *more.items())}
     )
 
 
 def clean(text: str) -> str:
+    """The text with U+FFFD for characters that XML does not allow."""
     return _NO_XML.sub("\ufffd", text)

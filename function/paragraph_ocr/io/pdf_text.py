@@ -1,7 +1,7 @@
-"""Extract the text that a page of a PDF carries, as lines of words with their places in the rendered page.
+"""Extract the text that a page of a PDF carries, as lines of words with their positions in the rendered page.
 
-PDFium gives the characters of a page with the point where each stands, its width and its direction. Here they are
-grouped by geometry alone, since a PDF may hold its words in any order, paint them twice, or have no spaces.
+PDFium gives the characters of a page with their origin, width and direction. They are grouped by geometry alone, since
+a PDF may have its words in any order, paint them twice, or have no spaces.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 if TYPE_CHECKING:
     import pypdfium2
 
-# Shares of an em by which a line reaches over its baseline and below it, as in the PDFs that `pdf_writer` writes.
+# Heights of a line above and below its baseline, in ems, as in the PDFs that `pdf_writer` writes.
 ASCENDER, DESCENDER = 0.75, 0.25
-# The same character within this many ems is one that was painted again: letters are made bold in this way.
+# The same character within this many ems was painted again, to make it bold.
 SAME_PLACE = 0.12
-# Gaps in ems: words are further apart than the usual letters by this, and cells of a table or columns by that. Where
-# the text has a space between them, they are words up to the last; PDFium makes one of several spaces.
+# Minimum gaps, in ems, beyond the usual gap between letters: between words, between cells or columns, and between cells
+# or columns if the text has a space there; PDFium merges several spaces into one.
 WORD_GAP, CELL_GAP, SPACED_GAP = 0.2, 1.0, 1.5
-# Letters of a line stand at most so many ems over or below its baseline.
-# Indices and exponents are smaller than this, and shifted by more.
+# Maximum distance of a letter from the baseline of its line, in ems; the relative size below which it can be an index
+# or exponent, and the maximum distance of those.
 SHIFT, SMALL, SMALL_SHIFT = 0.35, 0.85, 0.6
-# Letters overlap by at most so many ems, and are at most so many times as large as the next.
-OVERLAP, MOST_TIMES_LARGER = 0.5, 2.5
-# Cosine of the angle between letters of one line.
+# Maximum overlap of consecutive letters, in ems, and maximum ratio of their sizes.
+OVERLAP, MAX_SIZE_RATIO = 0.5, 2.5
+# Minimum cosine of the angle between the directions of letters of one line.
 SAME_DIRECTION = math.cos(math.radians(8))
-# A line of which more than this share has no Unicode values is not given: its text is that of the font's codes.
-MOST_UNKNOWN = 0.2
-# Pages with more objects, pieces of text or characters than those of newspapers and maps have are read: PDFium's time
-# grows with the square of the number of pieces, of which there may be one for each character.
-MOST_OBJECTS, MOST_TEXTS, MOST_CHARACTERS = 100_000, 10_000, 30_000
-# Images of a page, the largest, and forms within forms that are looked at.
-MOST_IMAGES, MOST_NESTED = 100, 8
-# Lines that are compared with a piece of text to find the one that it continues.
-MOST_OPEN = 8
+# Lines with a larger share of characters without Unicode values are left out, since their text consists of font codes.
+MAX_UNKNOWN_SHARE = 0.2
+# The text of pages with more objects, text objects or characters is not extracted; newspapers and maps have fewer.
+# PDFium's time grows with the square of the number of text objects, of which there may be one for each character.
+MAX_OBJECTS, MAX_TEXT_OBJECTS, MAX_CHARACTERS = 100_000, 10_000, 30_000
+# Number of a page's images that can cover text, the largest ones, and maximum depth of nested forms.
+MAX_IMAGES, MAX_FORM_DEPTH = 100, 8
+# Maximum number of lines that are compared with a text object to find the one that it continues.
+MAX_OPEN_LINES = 8
 # Fonts of symbols, such as those of bullets and check marks, have these characters for them.
 _SYMBOLS = {
     0xF0B7: "•",
@@ -237,7 +237,7 @@ def _glyphs(page: pypdfium2.PdfPage, to_pixel: Affine, page_width: int, page_hei
     text = page.get_textpage()
     try:
         count = text.count_chars()
-        if not 0 < count <= MOST_CHARACTERS:
+        if not 0 < count <= MAX_CHARACTERS:
             return
         handle = text.raw
         get_unicode, get_object, get_origin = (
@@ -400,16 +400,16 @@ class _Objects:
 
         self.order: dict[bytes, int] = {}
         self.images: list[tuple[float, tuple[float, float, float, float], int]] = []
-        self._left = MOST_OBJECTS
+        self._left = MAX_OBJECTS
         get = partial(raw.FPDFPage_GetObject, page)
         self._walk(raw.FPDFPage_CountObjects(page), get, (1.0, 0.0, 0.0, 1.0, 0.0, 0.0), 0)
         self.images.sort(reverse=True)
-        del self.images[MOST_IMAGES:]
+        del self.images[MAX_IMAGES:]
 
     @property
     def are_too_many(self) -> bool:
         """Whether looking at all of them would take too long."""
-        return self._left < 0 or len(self.order) > MOST_TEXTS
+        return self._left < 0 or len(self.order) > MAX_TEXT_OBJECTS
 
     def _walk(self, count: int, get: Callable[[int], Any], frame: Affine, depth: int) -> None:
         from ctypes import c_float
@@ -429,7 +429,7 @@ class _Objects:
                 if raw.FPDFPageObj_GetBounds(each, *sides) and not raw.FPDFPageObj_HasTransparency(each):
                     box = _moved((left.value, bottom.value, right.value, top.value), frame)
                     self.images.append(((box[2] - box[0]) * (box[3] - box[1]), box, self._left))
-            elif kind == raw.FPDF_PAGEOBJ_FORM and depth < MOST_NESTED:
+            elif kind == raw.FPDF_PAGEOBJ_FORM and depth < MAX_FORM_DEPTH:
                 matrix = raw.FS_MATRIX()
                 if raw.FPDFPageObj_GetMatrix(each, matrix):
                     own = matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f
@@ -445,11 +445,11 @@ class _Objects:
 
 
 def _product(first: Affine, second: Affine) -> Affine:
-    """The matrix that does as the first and then as the second."""
+    """The matrix that applies the first and then the second, each with the entries a to f of a PDF's ``cm``."""
     a, b, c, d, e, f = first
-    g, h, i, j, k, l = second  # noqa: E741
+    p, q, r, s, t, u = second
     return (
-        a * g + b * i, a * h + b * j, c * g + d * i, c * h + d * j, e * g + f * i + k, e * h + f * j + l
+        a * p + b * r, a * q + b * s, c * p + d * r, c * q + d * s, e * p + f * r + t, e * q + f * s + u
     )  # fmt: skip
 
 
@@ -546,7 +546,7 @@ def _fits(one: Glyph, other: Glyph) -> bool:
         one.across * other.across + one.down * other.down > SAME_DIRECTION
         and one.up == other.up
         and one.vertical == other.vertical
-        and max(one.em, other.em) <= MOST_TIMES_LARGER * min(one.em, other.em)
+        and max(one.em, other.em) <= MAX_SIZE_RATIO * min(one.em, other.em)
     )
 
 
@@ -577,7 +577,7 @@ def _joined(runs: Sequence[list[Glyph]]) -> list[list[Glyph]]:
 
         lines: list[list[Glyph]] = []
         # How far lines reach, and the lines, by the level of their last character; of many, the latest.
-        ends: dict[int, deque[tuple[float, list[Glyph]]]] = defaultdict(partial(deque, maxlen=MOST_OPEN))
+        ends: dict[int, deque[tuple[float, list[Glyph]]]] = defaultdict(partial(deque, maxlen=MAX_OPEN_LINES))
         for run in sorted(group_of_runs, key=lambda run: reach(run[0])):
             start = run[0]
             behind = reach(start) - 2 * SPACED_GAP * start.em
@@ -601,7 +601,7 @@ def _joined(runs: Sequence[list[Glyph]]) -> list[list[Glyph]]:
 def _line(glyphs: Sequence[Glyph]) -> LayerLine | None:
     """The line of some characters, which stand from left to right; None if it has no text."""
     unknown = sum(glyph.unknown for glyph in glyphs)
-    if unknown > MOST_UNKNOWN * len(glyphs):
+    if unknown > MAX_UNKNOWN_SHARE * len(glyphs):
         return None
     gaps = [left.along(right.x, right.y)[0] - left.width for left, right in pairwise(glyphs)]
     # Where letters are spaced out, so are words.

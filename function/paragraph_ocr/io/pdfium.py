@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from paragraph_ocr import errors
 from paragraph_ocr.io.confined import Confined, receive, send
-from paragraph_ocr.io.pdf_text import MOST_NESTED, LayerLine, character, extract
+from paragraph_ocr.io.pdf_text import MAX_FORM_DEPTH, LayerLine, character, extract
 from paragraph_ocr.io.pdf_writer import TextLayer, Writer
 
 if TYPE_CHECKING:
@@ -309,7 +309,7 @@ def _is_invisible_text(each: Any, depth: int = 0) -> bool:
     kind = raw.FPDFPageObj_GetType(each)
     if kind == raw.FPDF_PAGEOBJ_TEXT:
         return bool(raw.FPDFTextObj_GetTextRenderMode(each) == raw.FPDF_TEXTRENDERMODE_INVISIBLE)
-    if kind != raw.FPDF_PAGEOBJ_FORM or depth == MOST_NESTED:
+    if kind != raw.FPDF_PAGEOBJ_FORM or depth == MAX_FORM_DEPTH:
         return False
     count = raw.FPDFFormObj_CountObjects(each)
     return 0 < count <= MAX_LISTED_OBJECTS and all(

@@ -1,7 +1,7 @@
 """Group the lines of a page into blocks: headings, paragraphs, lists, tables, margin notes, page numbers, signatures.
 
-Only where lines stand, how tall they are and what they say is used, in the order in which they are read. The hierarchy
-is that of hOCR, ALTO and docTR: a page has blocks, a block lines, a line words.
+The rules use the positions, heights and texts of the lines, in reading order. The hierarchy is that of hOCR, ALTO and
+docTR: a page has blocks, a block lines, a line words.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from statistics import median
 
 from paragraph_ocr.document import Block, Cell, Line
 
-# Heights of a line are those of its polygon, from ascenders to descenders.
-# Lines whose baselines are less than this share of a height apart stand on one level, unless nothing is between them.
-LEVEL = 0.4
-# Cells of a row of a table are at least so many heights apart, and edges of a column at most this.
-CELL_GAP, ALIGNED = 0.6, 0.8
-# At least so much of a table's cells stand under or over another of their column.
-ALIGNED_SHARE = 0.6
-# Steps from a line to the next that are so many times the usual part paragraphs.
-WIDE_STEP = 1.4
-# Lines that are so many times as tall as others are not of their paragraph.
-OTHER_SIZE = 1.35
-# A heading is so many times as tall as the body's lines, and has at most so many lines and characters.
-LARGE, TITLE, MOST_HEADING_LINES, MOST_HEADING_CHARACTERS = 1.25, 1.7, 3, 100
-# A first line is indented by so many heights, and a last line of a paragraph ends so many before the others.
-INDENT, SHORT = 0.8, 3.0
-# Page numbers and running titles stand in this share of a page, at its top and at its bottom.
-EDGE = 0.12
-# A margin note is at most this share of the text's width, beside text of at least so many lines.
-MARGIN_WIDTH, MARGIN_BESIDE = 0.25, 3
-# A name under a letter has at most so many lines and words.
-MOST_NAME_LINES, MOST_NAME_WORDS = 2, 5
+# Distances are in heights of a line, from the ascenders to the descenders of its polygon, where nothing else is said.
+# Lines are on the same level if their baselines differ by less than this share of the smaller height.
+LEVEL_TOLERANCE = 0.4
+# Minimum gap between the cells of a table row, and maximum misalignment of the cells of a column.
+MIN_CELL_GAP, ALIGNMENT_TOLERANCE = 0.6, 0.8
+# Minimum share of a table's cells that are aligned with a cell in another row; the first cell of a row does not count.
+MIN_ALIGNED_SHARE = 0.6
+# Line spacing, relative to the usual one, beyond which the next line begins a new block.
+PARAGRAPH_SPACING = 1.4
+# Maximum ratio of the heights of lines in one block.
+MAX_HEIGHT_RATIO = 1.35
+# Minimum height of a heading and of a title, relative to the page's usual line height; maximum length of a heading.
+HEADING_SIZE, TITLE_SIZE, MAX_HEADING_LINES, MAX_HEADING_CHARACTERS = 1.25, 1.7, 3, 100
+# Minimum indent of a paragraph's first line, and minimum distance of its last line from the right edge of the others.
+MIN_INDENT, MIN_SHORTFALL = 0.8, 3.0
+# Share of the page's height, at the top and at the bottom, in which a page number can be.
+EDGE_SHARE = 0.12
+# Maximum width of a margin note relative to the text, and minimum number of lines of the text.
+MAX_MARGIN_WIDTH, MIN_BODY_LINES = 0.25, 3
+# Maximum lines of a signature, and words in its first line.
+MAX_SIGNATURE_LINES, MAX_SIGNATURE_WORDS = 2, 5
 
 BULLET = re.compile(r"^\s*(?:[-–—•·*▪◦‣●○□☐☑☒+»>]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+(?=\S)")
 _NUMBERED = re.compile(r"^\s*(?:§\s*)?\d{1,2}(?:\.\d{1,2})*\.?\s+[^\W\d_]")
@@ -56,158 +56,192 @@ _SENTENCE_END = (".", "!", "?", ":", "…", '."', ".”", "?”", "!”", ".»",
 
 
 @dataclass(frozen=True)
-class _Placed:
-    """A line as the page stands: from left to right, its baseline, its height and its text."""
+class _PlacedLine:
+    """A line on the deskewed page.
+
+    Attributes
+    ----------
+    left, right : float
+        x coordinates of the ends of the baseline.
+    baseline_y : float
+        Mean y coordinate of the baseline.
+    height : float
+        From ascenders to descenders.
+    text : str
+    is_vertical : bool
+        Whether the text runs up or down the page.
+    """
 
     left: float
     right: float
-    base: float
+    baseline_y: float
     height: float
     text: str
-    runs_up: bool
+    is_vertical: bool
 
     @property
-    def middle(self) -> float:
+    def center(self) -> float:
+        """x coordinate of the middle."""
         return (self.left + self.right) / 2
 
 
 def find_blocks(lines: Sequence[Line], width: float, height: float) -> tuple[Block, ...]:
-    """The blocks of a page, in the order in which they are read; every line is in exactly one.
+    """Group the lines of a page into blocks, in reading order; every line is in exactly one block.
 
     Parameters
     ----------
     lines : sequence of Line
         In reading order, on the upright page.
     width, height : float
-        Of the upright page, in the lines' unit.
+        Size of the upright page, in the unit of the lines' coordinates.
+
+    Returns
+    -------
+    tuple of Block
+        Their `lines` are indices into `lines`.
     """
-    placed = _placed(lines)
+    placed = _place(lines)
     blocks: list[Block] = []
     rest: list[int] = []
-    text = [each for each in placed if not each.runs_up]
-    page = _PageShape.of(text, width, height)
-    for part in _tables(placed):
+    text = [each for each in placed if not each.is_vertical]
+    page = _PageStatistics.of(text, width, height)
+    for part in _find_tables(placed):
         if isinstance(part, Block):
-            blocks += _parted(placed, rest, page)
+            blocks += _split(placed, rest, page)
             rest = []
             blocks.append(part)
         else:
             rest.append(part)
-    blocks += _parted(placed, rest, page)
-    return tuple(_with_lists(placed, _with_signature(placed, blocks)))
+    blocks += _split(placed, rest, page)
+    return tuple(_merge_list_items(placed, _mark_signatures(placed, blocks)))
 
 
 @dataclass(frozen=True)
-class _PageShape:
-    """What is usual on a page: the height of lines, the step from one to the next, and where its text lies."""
+class _PageStatistics:
+    """Typical measures of a page's horizontal lines.
 
-    size: float
-    step: float
+    Attributes
+    ----------
+    line_height : float
+        Median of the lines' heights, weighted by their numbers of characters.
+    line_spacing : float
+        Median distance between the baselines of lines that follow each other.
+    left, right : float
+        x coordinates of the text's edges.
+    width, height : float
+        Size of the page.
+    """
+
+    line_height: float
+    line_spacing: float
     left: float
     right: float
     width: float
     height: float
 
     @classmethod
-    def of(cls, text: Sequence[_Placed], width: float, height: float) -> _PageShape:
+    def of(cls, text: Sequence[_PlacedLine], width: float, height: float) -> _PageStatistics:
+        """Measure the horizontal lines of a page."""
         if not text:
             return cls(1.0, 1.0, 0.0, width, width, height)
-        # Long lines are the body's.
-        weighed = sorted((each.height, len(each.text) + 1) for each in text)
-        half, size = sum(weight for _, weight in weighed) / 2, weighed[-1][0]
-        for own, weight in weighed:
+        # Weighted by length, since most long lines are body text.
+        weighted = sorted((each.height, len(each.text) + 1) for each in text)
+        half, line_height = sum(weight for _, weight in weighted) / 2, weighted[-1][0]
+        for own, weight in weighted:
             half -= weight
             if half <= 0:
-                size = own
+                line_height = own
                 break
-        steps = [
-            below.base - above.base
+        spacings = [
+            spacing
             for above, below in pairwise(text)
-            if _overlap(above, below) > 0 and LEVEL * size < below.base - above.base < 4 * size
+            if _horizontal_overlap(above, below) > 0
+            and LEVEL_TOLERANCE * line_height < (spacing := below.baseline_y - above.baseline_y) < 4 * line_height
         ]
-        step = median(steps) if steps else 1.5 * size
-        return cls(size, step, min(each.left for each in text), max(each.right for each in text), width, height)
+        spacing = median(spacings) if spacings else 1.5 * line_height
+        left, right = min(each.left for each in text), max(each.right for each in text)
+        return cls(line_height, spacing, left, right, width, height)
 
 
-def _placed(lines: Sequence[Line]) -> list[_Placed]:
-    """The lines turned by their common slope, so that what stands on one level of a page that lies askew does so."""
-    across = [
+def _place(lines: Sequence[Line]) -> list[_PlacedLine]:
+    """Rotate the lines by their common slope, so that lines on the same level of a skewed page have the same y."""
+    directions = [
         (line.baseline[-1][0] - line.baseline[0][0], line.baseline[-1][1] - line.baseline[0][1])
         for line in lines
         if len(line.baseline) > 1
     ]
-    level = [(x, y) for x, y in across if x > abs(y)]
-    angle = atan2(sum(y for _, y in level), sum(x for x, _ in level)) if level else 0.0
+    horizontal = [(x, y) for x, y in directions if x > abs(y)]
+    angle = atan2(sum(y for _, y in horizontal), sum(x for x, _ in horizontal)) if horizontal else 0.0
     turn_x, turn_y = cos(angle), sin(angle)
     placed = []
     for line in lines:
         baseline = line.baseline or line.polygon[len(line.polygon) // 2 :][::-1]
         (x0, y0), (x1, y1) = baseline[0], baseline[-1]
         turned = [(x * turn_x + y * turn_y, y * turn_x - x * turn_y) for x, y in baseline]
-        base = sum(y for _, y in turned) / len(turned)
-        placed.append(
-            _Placed(turned[0][0], turned[-1][0], base, _height(line), line.text, abs(y1 - y0) > 2 * abs(x1 - x0))
-        )
+        baseline_y = sum(y for _, y in turned) / len(turned)
+        is_vertical = abs(y1 - y0) > 2 * abs(x1 - x0)
+        placed.append(_PlacedLine(turned[0][0], turned[-1][0], baseline_y, _line_height(line), line.text, is_vertical))
     return placed
 
 
-def _height(line: Line) -> float:
-    """How far the upper edge of a line's outline is from the lower."""
+def _line_height(line: Line) -> float:
+    """Median distance between the upper and the lower edge of a line's polygon, at least 1."""
     half = len(line.polygon) // 2
     upper, lower = line.polygon[:half], line.polygon[half:][::-1]
     return max(median(hypot(x1 - x0, y1 - y0) for (x0, y0), (x1, y1) in zip(upper, lower, strict=False)), 1.0)
 
 
-def _overlap(one: _Placed, other: _Placed) -> float:
+def _horizontal_overlap(one: _PlacedLine, other: _PlacedLine) -> float:
     return min(one.right, other.right) - max(one.left, other.left)
 
 
-def _are_level(one: _Placed, other: _Placed) -> bool:
-    return abs(one.base - other.base) < LEVEL * min(one.height, other.height)
+def _on_same_level(one: _PlacedLine, other: _PlacedLine) -> bool:
+    return abs(one.baseline_y - other.baseline_y) < LEVEL_TOLERANCE * min(one.height, other.height)
 
 
 # ---- Tables
 
 
-def _tables(placed: Sequence[_Placed]) -> list[Block | int]:
-    """The lines in order, those of a table as the table that they are."""
-    rows = _rows(placed)
+def _find_tables(placed: Sequence[_PlacedLine]) -> list[Block | int]:
+    """Find the tables; returns blocks of kind table, and the indices of the lines between them, in reading order."""
+    rows = _group_rows(placed)
     parts: list[Block | int] = []
     at = 0
     while at < len(rows):
-        end = _end_of_table(placed, rows, at) if len(rows[at]) > 1 else at
+        end = _table_end(placed, rows, at) if len(rows[at]) > 1 else at
         if end > at:
-            parts.append(_table(placed, rows[at:end]))
+            parts.append(_make_table(placed, rows[at:end]))
         else:
             parts += rows[at]
         at = max(end, at + 1)
     return parts
 
 
-def _rows(placed: Sequence[_Placed]) -> list[list[int]]:
-    """Lines that follow each other on one level, each right of the one before with a gap between, and all others."""
+def _group_rows(placed: Sequence[_PlacedLine]) -> list[list[int]]:
+    """Group consecutive lines into rows: on the same level, each to the right of the one before with a gap between."""
     rows: list[list[int]] = []
     for index, line in enumerate(placed):
-        if rows and not line.runs_up:
+        if rows and not line.is_vertical:
             before = placed[rows[-1][-1]]
-            gap = CELL_GAP * min(line.height, before.height)
-            if not before.runs_up and _are_level(before, line) and line.left - before.right >= gap:
+            gap = MIN_CELL_GAP * min(line.height, before.height)
+            if not before.is_vertical and _on_same_level(before, line) and line.left - before.right >= gap:
                 rows[-1].append(index)
                 continue
         rows.append([index])
     return rows
 
 
-def _end_of_table(placed: Sequence[_Placed], rows: Sequence[list[int]], at: int) -> int:
-    """The row after the last of a table that begins with a row; that row where no table does.
+def _table_end(placed: Sequence[_PlacedLine], rows: Sequence[list[int]], at: int) -> int:
+    """Index of the row after the last of the table that begins at row `at`; `at` if no table begins there.
 
-    Between rows of several cells one of a single cell may stand: a cell's further line, or a row with empty cells.
+    Between rows of several cells there may be one with a single cell: the second line of a cell, or a row with empty
+    cells.
     """
     last = at
     for row in range(at + 1, len(rows)):
         upper, lower = placed[rows[row - 1][0]], placed[rows[row][0]]
-        step = lower.base - upper.base
-        if lower.runs_up or step <= 0 or step > 4 * max(upper.height, lower.height):
+        step = lower.baseline_y - upper.baseline_y
+        if lower.is_vertical or step <= 0 or step > 4 * max(upper.height, lower.height):
             break
         if len(rows[row]) > 1:
             last = row
@@ -220,34 +254,33 @@ def _end_of_table(placed: Sequence[_Placed], rows: Sequence[list[int]], at: int)
     return last + 1 if _is_aligned(placed, several) else at
 
 
-def _is_aligned(placed: Sequence[_Placed], rows: Sequence[list[int]]) -> bool:
-    """Whether most cells behind the first of their row stand in line with one of another row."""
+def _is_aligned(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> bool:
+    """Whether most cells, without the first of each row, are aligned with a cell in another row."""
     cells = [[placed[index] for index in row[1:]] for row in rows]
     total = aligned = 0
     for number, row in enumerate(cells):
         others = [other for place, each in enumerate(cells) if place != number for other in each]
         for cell in row:
             total += 1
-            close = ALIGNED * cell.height
+            tolerance = ALIGNMENT_TOLERANCE * cell.height
             aligned += any(
-                abs(cell.left - other.left) < close
-                # Pieces of prose end at its right edge, too.
-                or (abs(cell.right - other.right) < close and any(map(str.isdigit, cell.text)))
-                or abs(cell.middle - other.middle) < close
+                abs(cell.left - other.left) < tolerance
+                # Right-aligned cells need a digit, since the last pieces of justified lines are right-aligned, too.
+                or (abs(cell.right - other.right) < tolerance and any(map(str.isdigit, cell.text)))
+                or abs(cell.center - other.center) < tolerance
                 for other in others
             )
-    return aligned >= ALIGNED_SHARE * total
+    return aligned >= MIN_ALIGNED_SHARE * total
 
 
-def _table(placed: Sequence[_Placed], rows: Sequence[list[int]]) -> Block:
-    columns = _columns(placed, rows)
+def _make_table(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> Block:
+    columns = _find_columns(placed, rows)
     grid: list[list[list[int]]] = []
     for row in rows:
         cells: list[list[int]] = [[] for _ in columns]
         for index in row:
             cells[_column_of(placed[index], columns)].append(index)
-        # The further line of a cell stands closer under it than a row under the one before.
-        if grid and len(row) == 1 and _continues(placed, grid, cells, rows):
+        if grid and len(row) == 1 and _continues_cell(placed, grid, cells, rows):
             column = next(number for number, cell in enumerate(cells) if cell)
             grid[-1][column] += cells[column]
         else:
@@ -256,15 +289,18 @@ def _table(placed: Sequence[_Placed], rows: Sequence[list[int]]) -> Block:
     return Block("table", lines, rows=tuple(tuple(Cell(tuple(cell)) for cell in row) for row in grid))
 
 
-def _columns(placed: Sequence[_Placed], rows: Sequence[list[int]]) -> list[tuple[float, float]]:
-    """Where columns begin and end: the cells of the row with the most, and those beside all of these."""
-    most = max(rows, key=len)
-    columns = [(placed[index].left, placed[index].right) for index in most]
+def _find_columns(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> list[tuple[float, float]]:
+    """Left and right edges of the columns.
+
+    The columns are those of the row with the most cells, and of cells in other rows that are beside all of them.
+    """
+    widest = max(rows, key=len)
+    columns = [(placed[index].left, placed[index].right) for index in widest]
     for row in sorted(rows, key=len, reverse=True):
         for index in row:
             cell = placed[index]
             touched = [place for place, (left, right) in enumerate(columns) if cell.left < right and left < cell.right]
-            if not touched and not _is_near(cell, columns):
+            if not touched and not _is_near_column(cell, columns):
                 columns = sorted([*columns, (cell.left, cell.right)])
             elif len(touched) == 1:
                 left, right = columns[touched[0]]
@@ -272,12 +308,12 @@ def _columns(placed: Sequence[_Placed], rows: Sequence[list[int]]) -> list[tuple
     return columns
 
 
-def _is_near(cell: _Placed, columns: Sequence[tuple[float, float]]) -> bool:
+def _is_near_column(cell: _PlacedLine, columns: Sequence[tuple[float, float]]) -> bool:
     edges = cell.left, cell.right
     return any(abs(own - edge) < cell.height for column in columns for edge in column for own in edges)
 
 
-def _column_of(cell: _Placed, columns: Sequence[tuple[float, float]]) -> int:
+def _column_of(cell: _PlacedLine, columns: Sequence[tuple[float, float]]) -> int:
     def shared(column: tuple[float, float]) -> tuple[float, float]:
         left, right = column
         return min(cell.right, right) - max(cell.left, left), -abs(cell.left - left)
@@ -285,94 +321,95 @@ def _column_of(cell: _Placed, columns: Sequence[tuple[float, float]]) -> int:
     return max(range(len(columns)), key=lambda place: shared(columns[place]))
 
 
-def _continues(
-    placed: Sequence[_Placed],
+def _continues_cell(
+    placed: Sequence[_PlacedLine],
     grid: Sequence[Sequence[list[int]]],
     cells: Sequence[list[int]],
     rows: Sequence[list[int]],
 ) -> bool:
-    """Whether the only cell of a row is the further line of the one above it."""
+    """Whether the only cell of a row is a further line of the cell above it, closer to it than rows usually are."""
     column = next(number for number, cell in enumerate(cells) if cell)
     above = grid[-1][column]
     if not above:
         return False
     upper, lower = placed[above[-1]], placed[cells[column][0]]
-    starts = [placed[row[0]].base for row in rows if len(row) > 1]
+    starts = [placed[row[0]].baseline_y for row in rows if len(row) > 1]
     usual = median(below - over for over, below in pairwise(starts))
-    return abs(upper.left - lower.left) < lower.height and lower.base - upper.base < 0.8 * usual
+    return abs(upper.left - lower.left) < lower.height and lower.baseline_y - upper.baseline_y < 0.8 * usual
 
 
-# ---- What is no table
+# ---- Other blocks
 
 
-def _parted(placed: Sequence[_Placed], indices: Sequence[int], page: _PageShape) -> list[Block]:
-    """Lines that follow each other, in blocks, each with its kind."""
+def _split(placed: Sequence[_PlacedLine], indices: Sequence[int], page: _PageStatistics) -> list[Block]:
+    """Split consecutive lines that belong to no table into blocks, each with its kind."""
     groups: list[list[int]] = []
     for place, index in enumerate(indices):
-        if groups and not _parts(placed, groups[-1], indices, place, page):
+        if groups and not _starts_block(placed, groups[-1], indices, place, page):
             groups[-1].append(index)
         else:
             groups.append([index])
-    return [_block(placed, groups, number, page) for number in range(len(groups))]
+    return [_classify(placed, groups, number, page) for number in range(len(groups))]
 
 
-def _parts(
-    placed: Sequence[_Placed], group: Sequence[int], indices: Sequence[int], place: int, page: _PageShape
+def _starts_block(
+    placed: Sequence[_PlacedLine], group: Sequence[int], indices: Sequence[int], place: int, page: _PageStatistics
 ) -> bool:
-    """Whether a line begins another block than the one that the lines before it make."""
+    """Whether the line at `place` begins a new block after the lines of `group`."""
     line, before = placed[indices[place]], placed[group[-1]]
-    if line.runs_up or before.runs_up:
+    if line.is_vertical or before.is_vertical:
         return True
-    if _are_level(before, line) and line.left >= before.right - before.height:
-        # A line in several pieces.
+    if _on_same_level(before, line) and line.left >= before.right - before.height:
+        # Both are pieces of the same line of text, unless the gap is wide.
         return line.left - before.right > 6 * line.height
-    pieces = [placed[index] for index in group[-4:] if _are_level(placed[index], before)]
-    if line.base < before.base or all(_overlap(piece, line) <= 0 for piece in pieces):
+    pieces = [placed[index] for index in group[-4:] if _on_same_level(placed[index], before)]
+    if line.baseline_y < before.baseline_y or all(_horizontal_overlap(piece, line) <= 0 for piece in pieces):
         return True
-    if max(line.height, before.height) > OTHER_SIZE * min(line.height, before.height) and (
-        max(line.height, before.height) > OTHER_SIZE * page.size or min(len(line.text), len(before.text)) > 12
+    if max(line.height, before.height) > MAX_HEIGHT_RATIO * min(line.height, before.height) and (
+        max(line.height, before.height) > MAX_HEIGHT_RATIO * page.line_height
+        or min(len(line.text), len(before.text)) > 12
     ):
         return True
-    steps = [
-        placed[below].base - placed[above].base
+    spacings = [
+        placed[below].baseline_y - placed[above].baseline_y
         for above, below in pairwise(group)
-        if not _are_level(placed[above], placed[below])
+        if not _on_same_level(placed[above], placed[below])
     ]
-    usual = min(median(steps) if len(steps) > 1 else page.step, 1.5 * page.step)
-    if line.base - before.base > WIDE_STEP * max(usual, 0.8 * line.height):
+    usual = min(median(spacings) if len(spacings) > 1 else page.line_spacing, 1.5 * page.line_spacing)
+    if line.baseline_y - before.baseline_y > PARAGRAPH_SPACING * max(usual, 0.8 * line.height):
         return True
     return _begins_paragraph(placed, group, indices, place)
 
 
-def _begins_paragraph(placed: Sequence[_Placed], group: Sequence[int], indices: Sequence[int], place: int) -> bool:
-    """Whether a line is indented, or follows on a short one, as the first of a paragraph; or is a list's item."""
+def _begins_paragraph(placed: Sequence[_PlacedLine], group: Sequence[int], indices: Sequence[int], place: int) -> bool:
+    """Whether a line begins a paragraph, by its indent or after a short last line, or begins or ends a list."""
     line, before = placed[indices[place]], placed[group[-1]]
     if bool(BULLET.match(line.text)) != bool(BULLET.match(placed[group[0]].text)):
-        # What hangs under an item belongs to it.
+        # A hanging line belongs to the list item above it.
         hangs = BULLET.match(placed[group[0]].text) and line.left > placed[group[0]].left + 0.4 * line.height
         if BULLET.match(line.text):
-            return not hangs and _is_list(placed, indices[place:])
+            return not hangs and _starts_list(placed, indices[place:])
         return not hangs and sum(BULLET.match(placed[index].text) is not None for index in group) > 1
     if BULLET.match(line.text):
         return False
     own = [placed[index] for index in group]
     right = max(each.right for each in own)
     ended = before.text.rstrip().endswith(_SENTENCE_END)
-    is_short = right - before.right > SHORT * before.height
+    is_short = right - before.right > MIN_SHORTFALL * before.height
     following = placed[indices[place + 1]] if place + 1 < len(indices) else None
     if following is not None and ended | is_short:
         left = min(each.left for each in own[-2:])
-        step = line.base - before.base
-        goes_on = 0 < following.base - line.base < WIDE_STEP * step
-        indented = INDENT * line.height < line.left - following.left < 8 * line.height
-        if goes_on and indented and line.left - left > INDENT * line.height:
+        spacing = line.baseline_y - before.baseline_y
+        continues = 0 < following.baseline_y - line.baseline_y < PARAGRAPH_SPACING * spacing
+        indented = MIN_INDENT * line.height < line.left - following.left < 8 * line.height
+        if continues and indented and line.left - left > MIN_INDENT * line.height:
             return True
     full = [each for each in own if right - each.right < 2 * each.height]
     return ended and is_short and len(own) > 2 and len(full) >= 0.6 * (len(own) - 1) and line.text[:1].isupper()
 
 
-def _is_list(placed: Sequence[_Placed], indices: Sequence[int]) -> bool:
-    """Whether lines begin with at least two items of a list."""
+def _starts_list(placed: Sequence[_PlacedLine], indices: Sequence[int]) -> bool:
+    """Whether at least two list items begin in the first lines."""
     first = placed[indices[0]]
     for index in indices[1:6]:
         line = placed[index]
@@ -383,11 +420,14 @@ def _is_list(placed: Sequence[_Placed], indices: Sequence[int]) -> bool:
     return False
 
 
-def _block(placed: Sequence[_Placed], groups: Sequence[Sequence[int]], number: int, page: _PageShape) -> Block:
+def _classify(
+    placed: Sequence[_PlacedLine], groups: Sequence[Sequence[int]], number: int, page: _PageStatistics
+) -> Block:
+    """Make the block of a group of lines, as a margin note, page number, heading or paragraph."""
     group = groups[number]
     own = [placed[index] for index in group]
     lines = tuple(group)
-    if own[0].runs_up or _is_margin(own, placed, page):
+    if own[0].is_vertical or _is_margin_note(own, placed, page):
         return Block("margin", lines)
     if _is_page_number(own, placed, page):
         return Block("page_number", lines)
@@ -395,99 +435,107 @@ def _block(placed: Sequence[_Placed], groups: Sequence[Sequence[int]], number: i
     return Block("heading", lines, level=level) if level else Block("paragraph", lines)
 
 
-def _is_page_number(own: Sequence[_Placed], placed: Sequence[_Placed], page: _PageShape) -> bool:
+def _is_page_number(own: Sequence[_PlacedLine], placed: Sequence[_PlacedLine], page: _PageStatistics) -> bool:
     line = own[0]
     if len(own) > 1 or len(line.text) > 20 or not _PAGE_NUMBER.match(line.text):
         return False
-    upper, lower = min(each.base for each in placed), max(each.base for each in placed)
-    at_top = line.base <= upper + line.height and line.base < EDGE * page.height
-    at_bottom = line.base >= lower - line.height and line.base > (1 - EDGE) * page.height
+    upper, lower = min(each.baseline_y for each in placed), max(each.baseline_y for each in placed)
+    at_top = line.baseline_y <= upper + line.height and line.baseline_y < EDGE_SHARE * page.height
+    at_bottom = line.baseline_y >= lower - line.height and line.baseline_y > (1 - EDGE_SHARE) * page.height
     return at_top or at_bottom
 
 
-def _is_margin(own: Sequence[_Placed], placed: Sequence[_Placed], page: _PageShape) -> bool:
-    """Whether a block stands beside the text, in what is no column of it."""
+def _is_margin_note(own: Sequence[_PlacedLine], placed: Sequence[_PlacedLine], page: _PageStatistics) -> bool:
+    """Whether a block is a margin note: narrow, and beside the body text instead of in a column of it."""
     left, right = min(each.left for each in own), max(each.right for each in own)
-    top = min(each.base - each.height for each in own)
-    bottom = max(each.base for each in own)
+    top = min(each.baseline_y - each.height for each in own)
+    bottom = max(each.baseline_y for each in own)
     span = page.right - page.left
-    if right - left > MARGIN_WIDTH * span or len(own) > 8:
+    if right - left > MAX_MARGIN_WIDTH * span or len(own) > 8:
         return False
-    body = [each for each in placed if each.right - each.left > 0.45 * span and not each.runs_up and each not in own]
-    if len(body) < MARGIN_BESIDE or not any(each.base >= top and each.base - each.height <= bottom for each in body):
+    body = [
+        each for each in placed if each.right - each.left > 0.45 * span and not each.is_vertical and each not in own
+    ]
+    if len(body) < MIN_BODY_LINES or not any(
+        each.baseline_y >= top and each.baseline_y - each.height <= bottom for each in body
+    ):
         return False
-    # A few lines of the text reach out of it.
+    # A tenth of the body's lines may reach into the margin.
     starts, ends = sorted(each.left for each in body), sorted(each.right for each in body)
     few = len(body) // 10
-    return right <= starts[few] + 0.3 * page.size or left >= ends[-1 - few] - 0.3 * page.size
+    return right <= starts[few] + 0.3 * page.line_height or left >= ends[-1 - few] - 0.3 * page.line_height
 
 
-def _heading_level(placed: Sequence[_Placed], groups: Sequence[Sequence[int]], number: int, page: _PageShape) -> int:
-    """1 for a title, 2 for another heading, 0 for what is none."""
+def _heading_level(
+    placed: Sequence[_PlacedLine], groups: Sequence[Sequence[int]], number: int, page: _PageStatistics
+) -> int:
+    """Level of a block as a heading: 1 for a title, 2 for another heading, 0 if it is no heading."""
     own = [placed[index] for index in groups[number]]
     text = " ".join(each.text for each in own).strip()
     letters = [character for character in text if character.isalpha()]
-    if len(own) > MOST_HEADING_LINES or not 2 < len(text) <= MOST_HEADING_CHARACTERS or len(letters) < 0.5 * len(text):
+    if len(own) > MAX_HEADING_LINES or not 2 < len(text) <= MAX_HEADING_CHARACTERS or len(letters) < 0.5 * len(text):
         return 0
     if text.endswith((",", ";")) or _CLOSING.match(text) or not (text[0].isupper() or text[0].isdigit()):
         return 0
-    size = median(each.height for each in own) / page.size
+    size = median(each.height for each in own) / page.line_height
     body = sum(len(placed[index].text) for group in groups for index in group)
-    if size >= LARGE and 2 * len(text) < body:
-        return 1 if size >= TITLE or number == 0 else 2
-    # Of the size of the text, it is one where it stands alone over a paragraph, in its middle, numbered or in capitals.
+    if size >= HEADING_SIZE and 2 * len(text) < body:
+        return 1 if size >= TITLE_SIZE or number == 0 else 2
+    # A line of the body's size is a heading if it is alone above a paragraph, and centred, numbered or in capitals.
     if len(own) > 1 or number + 1 >= len(groups) or text.endswith(".") or size < 0.8:
         return 0
     below = [placed[index] for index in groups[number + 1]]
     left, right = min(each.left for each in below), max(each.right for each in below)
     line = own[0]
-    if len(below) < 2 or below[0].base < line.base or line.right - line.left > 0.7 * (right - left):
+    if len(below) < 2 or below[0].baseline_y < line.baseline_y or line.right - line.left > 0.7 * (right - left):
         return 0
-    gap = below[0].base - line.base
-    if gap > 5 * page.step:
+    gap = below[0].baseline_y - line.baseline_y
+    if gap > 5 * page.line_spacing:
         return 0
-    is_centred = abs(line.middle - (left + right) / 2) < 0.08 * (right - left) and line.left - left > 2 * line.height
+    is_centred = abs(line.center - (left + right) / 2) < 0.08 * (right - left) and line.left - left > 2 * line.height
     is_capital = len(letters) > 3 and sum(letter.isupper() for letter in letters) > 0.9 * len(letters)
     return 2 if is_centred or is_capital or _NUMBERED.match(text) else 0
 
 
-def _with_signature(placed: Sequence[_Placed], blocks: Sequence[Block]) -> list[Block]:
-    """The blocks, with what stands under the closing words of a letter as a signature."""
-    found: list[Block] = []
+def _mark_signatures(placed: Sequence[_PlacedLine], blocks: Sequence[Block]) -> list[Block]:
+    """Split the lines after the closing words of a letter into a signature of its own."""
+    marked: list[Block] = []
     for block in blocks:
-        if block.kind in ("paragraph", "heading"):
-            before = _last_line(placed, found)
-            closes = [place for place, index in enumerate(block.lines) if _CLOSING.match(placed[index].text)]
-            if before is not None and _CLOSING.match(before.text) and not closes:
-                cut = 0
-            elif closes and closes[-1] + 1 < len(block.lines):
-                cut = closes[-1] + 1
-            else:
-                cut = -1
-            name = block.lines[cut:] if cut >= 0 else ()
-            if len(name) > 0 and all(len(placed[index].text.split()) <= MOST_NAME_WORDS for index in name[:1]):
-                kept = name[:MOST_NAME_LINES] if len(name) <= MOST_NAME_LINES + 2 else ()
-                if kept:
-                    rest = name[len(kept) :]
-                    found += [Block("paragraph", block.lines[:cut])] if cut else []
-                    found.append(Block("signature", kept))
-                    found += [Block("paragraph", rest)] if rest else []
-                    continue
-        found.append(block)
-    return found
+        start = _signature_start(placed, block, marked[-1] if marked else None)
+        after = block.lines[start:]
+        # With more lines than a signature and two more, such as a date, the text goes on after the closing words.
+        if 0 < len(after) <= MAX_SIGNATURE_LINES + 2 and len(placed[after[0]].text.split()) <= MAX_SIGNATURE_WORDS:
+            name, rest = after[:MAX_SIGNATURE_LINES], after[MAX_SIGNATURE_LINES:]
+            parts = ("paragraph", block.lines[:start]), ("signature", name), ("paragraph", rest)
+            marked += [Block(kind, lines) for kind, lines in parts if lines]
+        else:
+            marked.append(block)
+    return marked
 
 
-def _last_line(placed: Sequence[_Placed], blocks: Sequence[Block]) -> _Placed | None:
-    return placed[blocks[-1].lines[-1]] if blocks and blocks[-1].kind in ("paragraph", "heading") else None
+def _signature_start(placed: Sequence[_PlacedLine], block: Block, before: Block | None) -> int:
+    """Position in a block's lines of the first one after closing words; the number of its lines if there is none."""
+    text = ("paragraph", "heading")
+    if block.kind not in text:
+        return len(block.lines)
+    closings = [place for place, index in enumerate(block.lines) if _CLOSING.match(placed[index].text)]
+    if closings:
+        return closings[-1] + 1
+    closes_before = before is not None and before.kind in text and _CLOSING.match(placed[before.lines[-1]].text)
+    return 0 if closes_before else len(block.lines)
 
 
-def _with_lists(placed: Sequence[_Placed], blocks: Sequence[Block]) -> list[Block]:
-    """The blocks, with paragraphs of at least two items as lists; items in blocks of their own are put together."""
+def _merge_list_items(placed: Sequence[_PlacedLine], blocks: Sequence[Block]) -> list[Block]:
+    """Merge consecutive blocks that begin with a list item into lists of at least two items."""
     found: list[Block] = []
     at = 0
     while at < len(blocks):
         end = at
-        while end < len(blocks) and blocks[end].kind in ("paragraph", "heading") and _is_item(placed, blocks[end]):
+        while (
+            end < len(blocks)
+            and blocks[end].kind in ("paragraph", "heading")
+            and _starts_with_item(placed, blocks[end])
+        ):
             end += 1
         lines = tuple(index for block in blocks[at:end] for index in block.lines)
         items: list[list[int]] = []
@@ -504,7 +552,7 @@ def _with_lists(placed: Sequence[_Placed], blocks: Sequence[Block]) -> list[Bloc
     return found
 
 
-def _is_item(placed: Sequence[_Placed], block: Block) -> bool:
+def _starts_with_item(placed: Sequence[_PlacedLine], block: Block) -> bool:
     return BULLET.match(placed[block.lines[0]].text) is not None and (
         block.kind == "paragraph" or len(block.lines) > 1 or not _NUMBERED.match(placed[block.lines[0]].text)
     )

@@ -15,19 +15,22 @@ from paragraph_ocr.pipeline.windows import input_side, windows
 
 # The network's distances are in tens of input pixels, so that they are about as large as its logits.
 DISTANCE_UNIT = 10.0
-# Pixels of a page's longer side that are enough to find lines, and of an elongated one's shorter side.
-LONGEST, SHORTEST = 4096, 1024
-# OpenCV turns nothing of more than 32,766 pixels.
-LONGEST_TURNED = 32_000
-# A page that would have more pixels than this once it is turned straight is taken as it is.
-LARGEST_TURNED = 2 * LONGEST**2
-# By so much smaller is a page shown whose lines are too tall, and one without any.
-SMALLER, MUCH_SMALLER = 2**0.5, 4
+# Pages are reduced to this many pixels on the longer side before detection, but keep this many on the shorter side.
+MAX_LONGER_SIDE, MIN_SHORTER_SIDE = 4096, 1024
+# The limit of OpenCV's warpAffine is 32,766 pixels a side.
+MAX_ROTATED_SIDE = 32_000
+# Pages that would have more pixels than this after deskewing are not deskewed.
+MAX_ROTATED_PIXELS = 2 * MAX_LONGER_SIDE**2
+# Factors by which a page is reduced before it is searched again: if its lines are too tall, and if it has none.
+REDUCTION, REDUCTION_WITHOUT_LINES = 2**0.5, 4
 
 
 @dataclass(frozen=True)
 class TextLine:
-    """A line found: baseline float32 (K, 2) left to right, heights, all in pixels of the page; confidence 0 to 1."""
+    """A text line: baseline float32 (K, 2) left to right, ascender and descender height, in pixels of the page.
+
+    The confidence is between 0 and 1.
+    """
 
     baseline: Points
     ascender: float
@@ -57,17 +60,17 @@ class Detection(NamedTuple):
 
 
 def letterbox(
-    page: NDArray[np.uint8], side: int, grains: tuple[int, int], normalisation: Normalisation
+    page: NDArray[np.uint8], side: int, multiples: tuple[int, int], normalisation: Normalisation
 ) -> tuple[NDArray[np.float32], float]:
-    """The detector's input: the page's ink, shrunk or enlarged, in the upper left of as little as the detector takes.
+    """Make the detector's input: the page's ink, resized, and padded at the right and the bottom.
 
     Parameters
     ----------
     page : uint8 (H, W)
     side : int
-        The page's longer side in the input, pixels.
-    grains : tuple of int
-        What height and width are multiples of.
+        Longer side of the page in the input, pixels.
+    multiples : tuple of int
+        Height and width of the input are padded to multiples of these.
     normalisation : Normalisation
 
     Returns
@@ -77,7 +80,9 @@ def letterbox(
     scale = side / max(page.shape)
     height, width = (max(1, round(length * scale)) for length in page.shape)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    padded = np.zeros((1, 1, -(-height // grains[0]) * grains[0], -(-width // grains[1]) * grains[1]), np.float32)
+    padded = np.zeros(
+        (1, 1, -(-height // multiples[0]) * multiples[0], -(-width // multiples[1]) * multiples[1]), np.float32
+    )
     small = np.asarray(cv2.resize(page, (width, height), interpolation=method), np.uint8)
     padded[0, 0, :height, :width] = to_ink(small, normalisation)
     return padded, scale
@@ -86,20 +91,20 @@ def letterbox(
 def find_lines(
     maps: NDArray[np.float32], stride: float, threshold: float, inset: float, short_inset: float = 0.25
 ) -> list[TextLine]:
-    """Text lines of the detector's maps, in input pixels, unordered.
+    """Extract the text lines from the detector's maps, in input pixels, unordered.
 
     Parameters
     ----------
     maps : float32 (4, h, w)
         Core logit, downward distance to the baseline, ascender and descender height in tens of input pixels.
     stride : float
-        Input pixels a map pixel stands for.
+        Input pixels per map pixel.
     threshold : float
-        Probability from which a pixel belongs to a core.
+        Minimum probability of a core's pixels.
     inset : float
-        Ascender heights by which a core ends before its line does, but for short lines.
+        Distance from the end of a core to the end of its line, in ascender heights.
     short_inset : float
-        Share of a line's length by which its core ends at most before it at either end, less than a half.
+        Maximum of that distance as a share of the line's length, less than a half.
     """
     cores = (maps[0] > np.log(threshold / (1.0 - threshold))).astype(np.uint8)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(cores, connectivity=4)
@@ -127,7 +132,7 @@ def find_lines(
 def _baseline(
     points: Points, distance: NDArray[np.float32], ascender: float, inset: float, short_inset: float
 ) -> Points | None:
-    """A core's baseline from what its pixels say, or None where the line is too short to be writing."""
+    """The baseline from the positions of a core's pixels and their predicted distances; None if it is too short."""
     vx, vy, _, _ = (float(value) for value in np.ravel(cv2.fitLine(points, cv2.DIST_L2, 0, 0.01, 0.01)))
     if np.ptp(points[:, 0]) < 2 * ascender:
         vx, vy = 1.0, 0.0
@@ -157,45 +162,52 @@ def _baseline(
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The scales at which a page is searched, and the confidence from which lines are accepted.
+    """The scales at which a page is searched, and the confidences at which lines are accepted.
 
     Attributes
     ----------
-    confidence : float
-        Lines of less are specks: of less by the detector alone they are not read, of less when that is multiplied by
-        the confidence of the reading they are not kept.
-    sure : float
-        From this confidence of the detector on a line is kept however it is read.
-    lines, ascender : float
-        A page with as many lines, whose ascenders are shorter than this in input pixels, is searched again, enlarged.
+    min_confidence : float
+        Minimum confidence of the detector, and of its product with the confidence of the reading.
+    certain_confidence : float
+        Lines with at least this confidence of the detector are accepted whatever the confidence of their reading.
+    dense_lines, dense_ascender : float
+        A page with at least this many lines, whose median ascender height is less than this many input pixels, is
+        searched again, enlarged.
     enlargement : float
-        How much larger the page is then.
-    skew : float
-        Degrees by which lines may slope before they are detected again on the page turned straight.
-    tall : float
-        Input pixels, ascender to descender. A page of which three quarters of the lines are taller, or which has none,
-        is searched again, smaller: such is a word that was cut out, in which letters would fill the input.
+        Factor of that enlargement.
+    max_skew : float
+        Maximum slope of the lines, degrees; beyond it, the page is deskewed and searched again.
+    max_height : float
+        Maximum height of lines, ascender to descender, input pixels. A page where more than three quarters of the lines
+        are taller, or which has none, is searched again at smaller scales, since the letters of a cropped word can fill
+        the input.
     """
 
-    confidence: float
-    sure: float
-    lines: int
-    ascender: float
+    min_confidence: float
+    certain_confidence: float
+    dense_lines: int
+    dense_ascender: float
     enlargement: float
-    skew: float
-    tall: float
+    max_skew: float
+    max_height: float
 
 
 class Detector:
-    """The line detector: a loaded model and what its card says about its input and output."""
+    """The line detector: a loaded model, with the preprocessing and the thresholds of its card.
+
+    Raises
+    ------
+    ModelError
+        The model was exported for an earlier version.
+    """
 
     def __init__(self, model: Runnable) -> None:
         self.model = model
         preprocessing = model.card.preprocessing
         self.normalisation = Normalisation(**preprocessing["normalisation"])
-        if "tall" not in preprocessing["survey"]:
-            raise ModelError("The detector's card does not say how tall a line may be; export its checkpoint anew")
-        self.settings = SearchSettings(**preprocessing["survey"])
+        if "max_height" not in preprocessing.get("search", {}):
+            raise ModelError("The detector's card has no preprocessing.search.max_height; export its checkpoint anew")
+        self.settings = SearchSettings(**preprocessing["search"])
         self.threshold = float(preprocessing["threshold"])
         self.inset = float(preprocessing["inset"])
         self.short_inset = float(preprocessing.get("short_inset", 0.25))
@@ -213,48 +225,55 @@ class Detector:
         page : uint8 (H, W)
         """
         settings = self.settings
-        page, shrunk = shrink(page)
+        page, downscaling = downscale(page)
         side = usual = input_side(page, self.size)
         found, sideways = self.detect(page, side)
         smaller_side = side
         near, scale = page, 1.0
-        while smaller_side > max(self.model.card.grains) and (
-            _lower_quartile_height(found) * smaller_side / max(page.shape) > settings.tall
+        while smaller_side > max(self.model.card.multiples) and (
+            _lower_quartile_height(found) * smaller_side / max(page.shape) > settings.max_height
         ):
             if smaller_side == side:
-                near, scale = shrink(page, side)
-            smaller_side = round(smaller_side / (SMALLER if found else MUCH_SMALLER))
+                near, scale = downscale(page, side)
+            smaller_side = round(smaller_side / (REDUCTION if found else REDUCTION_WITHOUT_LINES))
             if smaller := self.detect(near, smaller_side).lines:
                 found, side = [line.rescaled(1 / scale) for line in smaller], smaller_side
         slope = slope_of(found)
         back = np.eye(2, 3, dtype=np.float32)
-        if abs(slope) > settings.skew and _turned_area(page.shape, slope) < LARGEST_TURNED:
-            page, back = straighten(page, slope)
+        if abs(slope) > settings.max_skew and _rotated_area(page.shape, slope) < MAX_ROTATED_PIXELS:
+            page, back = deskew(page, slope)
             found = self.detect(page, side).lines
         heights = [line.ascender * usual / max(page.shape) for line in found]
-        if len(found) >= settings.lines and float(np.median(heights)) < settings.ascender:
+        if len(found) >= settings.dense_lines and float(np.median(heights)) < settings.dense_ascender:
             found = self.detect(page, round(settings.enlargement * usual)).lines
         return Detection(
-            [replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]).rescaled(1 / shrunk) for line in found],
+            [
+                replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]).rescaled(1 / downscaling)
+                for line in found
+            ],
             sideways,
         )
 
     def accepts(self, line: TextLine, read: float) -> bool:
-        """Whether what was found is a line, when it was read with such a confidence, 0 to 1."""
-        return line.confidence >= self.settings.sure or line.confidence * read >= self.settings.confidence
+        """Whether a detected line is kept, given the mean confidence of its reading, 0 to 1."""
+        return (
+            line.confidence >= self.settings.certain_confidence
+            or line.confidence * read >= self.settings.min_confidence
+        )
 
     def detect(self, page: NDArray[np.uint8], side: int) -> Detection:
-        """Detect the lines of a page resized to a longer side of so many pixels, in overlapping windows if needed.
+        """Detect the lines of a page at one scale, in overlapping windows if the page is larger than the input.
 
         Parameters
         ----------
         page : uint8 (H, W)
         side : int
+            Longer side to which the page is resized, pixels.
         """
         card = self.model.card
         size = self.size
         stride = size // card.output_shapes[0][-1]
-        ink, scale = letterbox(page, side, (card.grains[2], card.grains[3]), self.normalisation)
+        ink, scale = letterbox(page, side, (card.multiples[2], card.multiples[3]), self.normalisation)
         tall, wide = ink.shape[2:]
         maps = np.empty((card.output_shapes[0][1], tall // stride, wide // stride), np.float32)
         sideways = 0
@@ -269,26 +288,26 @@ class Detector:
         lines = [
             line.rescaled(1 / scale)
             for line in find_lines(maps, stride, self.threshold, self.inset, self.short_inset)
-            if line.confidence >= self.settings.confidence
+            if line.confidence >= self.settings.min_confidence
         ]
         return Detection(lines, sideways > 0)
 
 
-def _turned_area(shape: tuple[int, ...], degrees: float) -> float:
-    """Pixels of a page (H, W) once it is turned, with room for its corners."""
+def _rotated_area(shape: tuple[int, ...], degrees: float) -> float:
+    """Pixels of the bounding box of a rotated page (H, W)."""
     cos, sin = abs(np.cos(np.radians(degrees))), abs(np.sin(np.radians(degrees)))
     height, width = shape
     return float((width * cos + height * sin) * (width * sin + height * cos))
 
 
 def _lower_quartile_height(lines: list[TextLine]) -> float:
-    """A quarter of the lines are as tall, ascender to descender, or less tall; without lines it is infinite."""
+    """Lower quartile of the lines' heights, ascender to descender; infinite without lines."""
     heights = sorted(line.ascender + line.descender for line in lines)
     return heights[(len(heights) - 1) // 4] if heights else float("inf")
 
 
 def slope_of(lines: list[TextLine]) -> float:
-    """Degrees by which the lines fall to the right: the median, in which a longer line counts for more."""
+    """Median slope of the lines, weighted by their lengths, in degrees; positive if they fall to the right."""
     spans = np.array([line.baseline[-1] - line.baseline[0] for line in lines]).reshape(-1, 2)
     lengths = np.hypot(*spans.T)
     angles = np.degrees(np.arctan2(spans[:, 1], spans[:, 0]))
@@ -297,26 +316,27 @@ def slope_of(lines: list[TextLine]) -> float:
     return float(angles[order][np.searchsorted(sums, sums[-1] / 2)]) if lines else 0.0
 
 
-def shrink(page: NDArray[np.uint8], longest: int | None = None) -> tuple[NDArray[np.uint8], float]:
-    """A page with as many pixels as are enough to find lines, and by what scale it was shrunk.
+def downscale(page: NDArray[np.uint8], max_side: int | None = None) -> tuple[NDArray[np.uint8], float]:
+    """Reduce a page to the resolution that detection needs, and return it with the scale.
 
     Parameters
     ----------
     page : uint8 (H, W)
-    longest : int, optional
-        The most pixels of its longer side; when left out, `LONGEST`, but `SHORTEST` of the shorter one.
+    max_side : int, optional
+        Maximum of the longer side, pixels; by default `MAX_LONGER_SIDE`, unless the shorter side would then have less
+        than `MIN_SHORTER_SIDE`.
     """
-    scale = (longest or LONGEST) / max(page.shape)
-    if longest is None:
-        scale = min(max(scale, SHORTEST / min(page.shape)), LONGEST_TURNED / max(page.shape))
+    scale = (max_side or MAX_LONGER_SIDE) / max(page.shape)
+    if max_side is None:
+        scale = min(max(scale, MIN_SHORTER_SIDE / min(page.shape)), MAX_ROTATED_SIDE / max(page.shape))
     if scale >= 1.0:
         return page, 1.0
     height, width = (max(1, round(length * scale)) for length in page.shape)
     return np.asarray(cv2.resize(page, (width, height), interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
-def straighten(page: NDArray[np.uint8], degrees: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A page turned anticlockwise, with room for its corners.
+def deskew(page: NDArray[np.uint8], degrees: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Rotate a page anticlockwise, into the bounding box of the result.
 
     Parameters
     ----------
@@ -325,7 +345,7 @@ def straighten(page: NDArray[np.uint8], degrees: float) -> tuple[NDArray[np.uint
 
     Returns
     -------
-    uint8 (H', W') and the float32 (2, 3) matrix that leads from its pixels back to the page's
+    uint8 (H', W') and the float32 (2, 3) matrix from its pixels to the page's
     """
     height, width = page.shape
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))

@@ -1,8 +1,8 @@
-"""Tell whether the text of a page is likely to be what stands on it, or what a picture or another script was taken for.
+"""Decide whether a page's text is likely to be right, or was read from a picture or from writing in another script.
 
-Two measures decide together: the mean confidence of the lines, and how probable the language models find their text.
-The confidence of what is no text is low, and that of right text is high. In between, badly written text is read with
-the language models' help, and is therefore probable; letters of another script that look like Latin ones are not.
+The decision combines the mean confidence of the lines with the probability of their text under the language models.
+The confidence of what is no text is low, and that of correct text is high. In between, text in poor handwriting is
+probable, since it is decoded with the language models; letters of another script that resemble Latin ones are not.
 
 Measured: printed pages in Cyrillic, Greek, Arabic and Armenian letters, of scribbles and of blurred print had a
 confidence of 0.02 to 0.3, and pages of names, codes, numbers and languages without a model one of 0.8 or more.
@@ -15,24 +15,24 @@ from collections.abc import Sequence
 from paragraph_ocr.document import Line
 from paragraph_ocr.pipeline.language import Languages
 
-# Text of a lower confidence is not right, and text of a higher one is, whatever it says.
-NEVER, ALWAYS = 0.6, 0.922
-# Between them, the confidence that text needs grows by so much for each nat by which the log probability of a character
-# falls below this one.
-PROBABLE, SLOPE = -1.6, 0.14
-# Fewer letters say less, each its share: codes and formulas are improbable, too.
-ENOUGH_LETTERS = 20
-# Lines whose text is looked at; a page's are alike.
-SAMPLED_LINES = 24
+# Confidence below which text is always illegible, and from which it is always legible.
+ILLEGIBLE_CONFIDENCE, LEGIBLE_CONFIDENCE = 0.6, 0.922
+# Between them, the required confidence rises by CONFIDENCE_SLOPE for each nat by which the mean log probability of a
+# character is below PROBABLE_TEXT.
+PROBABLE_TEXT, CONFIDENCE_SLOPE = -1.6, 0.14
+# With fewer letters than this, the rise is reduced in proportion, since short codes and formulas are improbable, too.
+MIN_LETTERS = 20
+# Maximum number of lines whose probability is computed.
+MAX_SAMPLED_LINES = 24
 
 
 def is_text(lines: Sequence[Line], confidence: float) -> bool:
-    """Return whether lines hold a letter or a digit, or marks alone that are certain: a photo may seem to hold some."""
-    return confidence >= ALWAYS or any(character.isalnum() for line in lines for character in line.text)
+    """Whether lines have a letter or a digit, or a high confidence; photos are sometimes read as punctuation marks."""
+    return confidence >= LEGIBLE_CONFIDENCE or any(character.isalnum() for line in lines for character in line.text)
 
 
 def is_legible(lines: Sequence[Line], confidence: float, languages: Languages | None) -> bool:
-    """Whether the text of a page is likely to be what stands on it.
+    """Whether the text of a page is likely to be right.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def is_legible(lines: Sequence[Line], confidence: float, languages: Languages | 
     languages : Languages or None
         Without them, the confidence alone decides.
     """
-    if not lines or confidence >= ALWAYS:
+    if not lines or confidence >= LEGIBLE_CONFIDENCE:
         return True
-    if confidence < NEVER:
+    if confidence < ILLEGIBLE_CONFIDENCE:
         return False
-    texts = [line.text for line in lines[:: -(-len(lines) // SAMPLED_LINES)]]
+    texts = [line.text for line in lines[:: -(-len(lines) // MAX_SAMPLED_LINES)]]
     letters = sum(character.isalpha() for text in texts for character in text)
     if languages is None or not letters:
         return True
-    improbable = max(0.0, PROBABLE - languages.mean_log_probability(texts)) * min(1.0, letters / ENOUGH_LETTERS)
-    return confidence >= NEVER + SLOPE * improbable
+    improbable = max(0.0, PROBABLE_TEXT - languages.mean_log_probability(texts)) * min(1.0, letters / MIN_LETTERS)
+    return confidence >= ILLEGIBLE_CONFIDENCE + CONFIDENCE_SLOPE * improbable

@@ -14,21 +14,20 @@ from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import cut, frame
 from paragraph_ocr.pipeline.windows import densest_part
 
-# Lines that are read to tell which way up a page is, and how many at most if they are shorter than this many ascender
-# heights together: a column of digits has one a line.
-PROBES, MOST_PROBES, PROBES_LENGTH = 3, 12, 12.0
-# Columns of their strips that are enough for it: a dozen letters each.
+# Number of a page's longest lines that are read in each orientation; up to the maximum until their total length is
+# PROBES_LENGTH ascender heights, since the lines of a column of digits have one character each.
+PROBES, MAX_PROBES, PROBES_LENGTH = 3, 12, 12.0
+# Columns of their strips that are read: about a dozen letters.
 PROBE_COLUMNS = 320
-# So much more legible, 0 to 1, must lines be on a page turned by a quarter before it is taken for turned, where nothing
-# but the reading says so.
-TURNED_GAIN = 0.2
-# So much more legible must lines be upside down: what cannot be read either way stays as it is.
+# Minimum confidence gain before a page counts as lying on its side against the detector's prediction.
+SIDEWAYS_GAIN = 0.2
+# Minimum confidence gain before a page counts as upside down, so that illegible pages are not turned.
 UPSIDE_DOWN_GAIN = 0.05
-# A page that is read less legibly than this is tried turned by a quarter, whatever the detector says.
-DOUBTFUL = 0.7
-# Characters that are too few to compare; the page is then searched at full size.
-FEW_CHARACTERS = 10
-# As if so many characters more had been read with such a confidence: few characters prove little.
+# Pages read with less confidence than this are tried on their side against the detector's prediction.
+MIN_CONFIDENCE = 0.7
+# With fewer characters than this, orientations are compared again on lines detected at full resolution.
+MIN_CHARACTERS = 10
+# Pseudo-observations in the mean confidence: this many characters of this confidence.
 PRIOR_CHARACTERS, PRIOR_CONFIDENCE = 3.0, 0.4
 
 # Log probabilities of lines, float32 (T, C), by their index in a list of lines.
@@ -56,7 +55,17 @@ class UprightPage:
 
 @dataclass(frozen=True)
 class Evidence:
-    """How legible a page is as it is and upside down, 0 to 1, by so many characters of some of its lines."""
+    """Mean confidences of a page's longest lines, read as they are and upside down.
+
+    Attributes
+    ----------
+    upright, upside_down : float
+        Confidence, 0 to 1, with a prior for few characters.
+    characters : int
+        Number of characters read, in the orientation with more.
+    readings : dict
+        Log probabilities of the lines as they are.
+    """
 
     upright: float
     upside_down: float
@@ -65,14 +74,14 @@ class Evidence:
 
     @property
     def best(self) -> float:
-        """The more legible way."""
+        """Confidence in the better orientation."""
         return max(self.upright, self.upside_down)
 
 
 def find_upright(
     page: NDArray[np.uint8], detector: Detector, recognizer: Recognizer, check: Callable[[], None] = lambda: None
 ) -> UprightPage:
-    """Find the lines of a page whichever way up it lies.
+    """Find the lines of a page in any of the four orientations.
 
     Parameters
     ----------
@@ -81,20 +90,21 @@ def find_upright(
     detector : Detector
     recognizer : Recognizer
     check : callable, optional
-        Is called between steps; what it raises ends the search.
+        Called between steps; its exceptions end the search.
     """
     sample = densest_part(page)
-    # A sixteenth of the work suspects most pages that lie on their side, and a quarter makes sure.
+    # At a quarter of the resolution (a sixteenth of the time) the detector recognises most pages that lie on their
+    # side; its prediction at half the resolution confirms it before orientations are compared by reading.
     turn, compared = 0, False
     if detector.detect(sample, detector.size // 4).sideways:
         lines, sideways = detector.detect(sample, detector.size // 2)
         if sideways:
-            turn, compared = _most_legible_turn(sample, lines, detector, recognizer), True
+            turn, compared = _best_turn(sample, lines, detector, recognizer), True
     check()
     found, sideways = detector.find(np.rot90(page, turn))
     check()
     if not compared and (sideways or not found):
-        other = _most_legible_turn(sample, detector.detect(sample, detector.size // 2).lines, detector, recognizer)
+        other = _best_turn(sample, detector.detect(sample, detector.size // 2).lines, detector, recognizer)
         compared = bool(found)
         if other:
             check()
@@ -103,12 +113,12 @@ def find_upright(
             turn, found = (other, again) if again else (turn, found)
     evidence = weigh(np.rot90(page, turn), found, recognizer, None)
     check()
-    if not compared and found and evidence.best < DOUBTFUL:
+    if not compared and found and evidence.best < MIN_CONFIDENCE:
         across = np.rot90(sample)
         few = len(found) <= PROBES
         lines = detector.find(across).lines if few else detector.detect(across, detector.size // 2).lines
         ways = weigh(across, lines, recognizer)
-        if ways.best > evidence.best + TURNED_GAIN:
+        if ways.best > evidence.best + SIDEWAYS_GAIN:
             turn = 1 if ways.upright >= ways.upside_down else 3
             found = detector.find(np.rot90(page, turn)).lines
             evidence = weigh(np.rot90(page, turn), found, recognizer, None)
@@ -120,14 +130,15 @@ def find_upright(
     return UprightPage(turn, found, evidence.readings)
 
 
-def _most_legible_turn(
-    page: NDArray[np.uint8], lines: Sequence[TextLine], detector: Detector, recognizer: Recognizer
-) -> int:
-    """The quarters anticlockwise by which a page is read best, of which `lines` were found as it is, half as large."""
+def _best_turn(page: NDArray[np.uint8], lines: Sequence[TextLine], detector: Detector, recognizer: Recognizer) -> int:
+    """Quarter turns anticlockwise after which a page is read best.
+
+    `lines` were detected on the page as it is, at half the resolution.
+    """
     across = np.rot90(page)
     as_it_is = weigh(page, lines, recognizer)
     turned = weigh(across, detector.detect(across, detector.size // 2).lines, recognizer)
-    if max(as_it_is.characters, turned.characters) < FEW_CHARACTERS or max(as_it_is.best, turned.best) < DOUBTFUL:
+    if max(as_it_is.characters, turned.characters) < MIN_CHARACTERS or max(as_it_is.best, turned.best) < MIN_CONFIDENCE:
         as_it_is = weigh(page, detector.find(page).lines, recognizer)
         turned = weigh(across, detector.find(across).lines, recognizer)
     if turned.best > as_it_is.best:
@@ -141,10 +152,10 @@ def weigh(
     recognizer: Recognizer,
     columns: int | None = PROBE_COLUMNS,
 ) -> Evidence:
-    """How legible the longest lines of a page are as they are and upside down.
+    """Read the longest lines of a page as they are and upside down.
 
-    Upside down they are not read, and count for nothing, where they are legible as they are and not of digits, many of
-    which are digits upside down, too.
+    The second reading is skipped, and its confidence 0, if the first is above the recogniser's `upright_threshold` and
+    consists mostly of letters; many digits are also digits upside down.
 
     Parameters
     ----------
@@ -152,10 +163,10 @@ def weigh(
     lines : sequence of TextLine
     recognizer : Recognizer
     columns : int, optional
-        Of each strip, so many columns are read; all of them if None.
+        Number of columns that are read of each strip; None for all.
     """
     lengths = np.array([float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines])
-    order = np.argsort(lengths)[::-1][:MOST_PROBES]
+    order = np.argsort(lengths)[::-1][:MAX_PROBES]
     needed = max(PROBES, int(np.searchsorted(np.cumsum(lengths[order]), PROBES_LENGTH)) + 1)
     longest = order[:needed][::-1].tolist()
     frames = [
@@ -168,20 +179,20 @@ def weigh(
     readings = dict(zip(longest, outputs, strict=True))
     confidence = float(np.mean([character.confidence for character in read])) if read else 0.0
     letters = sum(character.text.isalpha() for character in read)
-    if not strips or (confidence > recognizer.legible and 2 * letters > len(read)):
-        return Evidence(_legibility(read), 0.0, len(read), readings)
+    if not strips or (confidence > recognizer.upright_threshold and 2 * letters > len(read)):
+        return Evidence(_mean_confidence(read), 0.0, len(read), readings)
     turned = _characters(
         recognizer.log_probabilities([strip[::-1, ::-1][:, :PROBE_COLUMNS] for strip in strips]), recognizer
     )
-    return Evidence(_legibility(read), _legibility(turned), max(len(read), len(turned)), readings)
+    return Evidence(_mean_confidence(read), _mean_confidence(turned), max(len(read), len(turned)), readings)
 
 
 def _characters(outputs: Sequence[NDArray[np.float32]], recognizer: Recognizer) -> list[Character]:
-    """The characters of strips but for the spaces."""
+    """Characters of all strips by greedy decoding, without spaces."""
     return [character for each in outputs for character in recognizer.best_path(each) if character.text != " "]
 
 
-def _legibility(read: Sequence[Character]) -> float:
-    """The mean confidence of characters, which of few of them says little."""
+def _mean_confidence(read: Sequence[Character]) -> float:
+    """Mean confidence of characters, with the prior for few of them."""
     total = sum(character.confidence for character in read) + PRIOR_CHARACTERS * PRIOR_CONFIDENCE
     return total / (len(read) + PRIOR_CHARACTERS) if read else 0.0

@@ -40,16 +40,16 @@ from paragraph_ocr.pipeline.text_layer import read_page
 
 # A line is recognised again if its best width differs from the width of its strip by more than these factors.
 SIZE_TOLERANCE = (0.8, 1.1)
-# Lines of a page by which its language is told.
+# Number of lines from which the language of a page is identified.
 LANGUAGE_LINES = 24
-# Lines of a page by which an adapted recogniser or the general one is chosen.
+# Number of lines from which the adapted or the general recogniser is chosen for a page.
 CHOICE_LINES = 6
 # What a reading without any confidence counts in accepting a line: it may be writing that cannot be read.
 LEAST_READ = 0.5
 # Minimum legibility, 0 to 1, of text that runs up or down the page.
 VERTICAL_TEXT_LEGIBILITY = 0.7
 
-# Takes the lines of a page that are read, and how many it has.
+# Called with the number of lines of a page that have been read, and of all its lines.
 Progress = Callable[[int, int], None]
 
 
@@ -61,9 +61,9 @@ class PageReader:
     detector : Detector
     recognizer : Recognizer
     limits : Limits
-        The most that a file may ask for.
+        Maximum resources of reading a file.
     languages : sequence of str, optional
-        The languages that pages are known to be in, ISO 639-1; else each page's is told by what its lines say.
+        Known languages of the pages, ISO 639-1; by default, the language of each page is identified from its text.
     """
 
     def __init__(
@@ -87,9 +87,10 @@ class PageReader:
     def load(
         cls, models: Path = FOLDER, threads: int = 1, limits: Limits = DEFAULT_LIMITS, warm: bool = True
     ) -> PageReader:
-        """A reader with the models of a folder, each run once if `warm`, so that the first page does not pay for it.
+        """Load a reader with the models of a folder.
 
-        A folder without a language model is read without one.
+        With `warm`, each model is run once, so that the first page is not slower than others. Without a language model
+        in the folder, lines are decoded without one.
 
         Raises
         ------
@@ -116,7 +117,7 @@ class PageReader:
 
     @property
     def languages_known(self) -> tuple[str, ...]:
-        """Codes of the languages that there are models of, ISO 639-1, and that of all others."""
+        """Codes of the languages with a model, ISO 639-1, and the code of the common model of all others."""
         languages = self.recognizer.languages
         return () if languages is None else tuple(sorted(languages.models))
 
@@ -127,22 +128,22 @@ class PageReader:
         max_seconds: float | None = None,
         options: ReadOptions = NO_OPTIONS,
     ) -> Document:
-        """All that a file holds.
+        """Read the pages of a file.
 
         Parameters
         ----------
         data : bytes or Source
             As `imaging.decode` takes it.
         image : str
-            The name that the document carries.
+            Name of the document.
         max_seconds : float, optional
-            The reader's limit when left out.
+            By default the reader's limit.
         options : ReadOptions, optional
 
         Raises
         ------
         OcrError
-            The file is refused, does not decode, takes too long, or lacks a page that is asked for.
+            The file is refused, does not decode, takes too long, or lacks a requested page.
         """
         pages = tuple(self.pages(data, image, max_seconds, options=options))
         return Document(image, pages, numbers=tuple(page.page for page in pages) if options.pages else ())
@@ -156,16 +157,17 @@ class PageReader:
         progress: Callable[[int, int, int], None] | None = None,
         options: ReadOptions = NO_OPTIONS,
     ) -> Generator[Page]:
-        """The pages of a file, each read when it is asked for.
+        """Yield the pages of a file, each read when it is requested.
 
-        Takes and raises what `read` does; what can be refused without reading a page is refused by the call itself.
+        Parameters and errors are those of `read`; errors that need no page are raised by the call itself.
 
         Parameters
         ----------
         first : int
-            The first page to read, from 1; those before it are not even decoded.
+            The first page to read, from 1; those before it are not decoded.
         progress : callable, optional
-            Is told a page's number, its lines that are read and all it has: when they are found, then as they are read.
+            Called with the number of the page, of its lines that have been read, and of all its lines, when they have
+            been detected and after each.
         """
         limits = self.limits if max_seconds is None else replace(self.limits, max_seconds=max_seconds)
         start = perf_counter()
@@ -189,8 +191,8 @@ class PageReader:
     ) -> Generator[Page]:
         for pixels, aspect, number, text in pages:
             decode_ms = 1000 * (perf_counter() - start)
-            tell = partial(progress, number) if progress else None
-            yield self.read_image(pixels, image, decode_ms, number, deadline, tell, aspect, options, text)
+            report = partial(progress, number) if progress else None
+            yield self.read_image(pixels, image, decode_ms, number, deadline, report, aspect, options, text)
             start = perf_counter()
 
     def read_image(
@@ -205,26 +207,26 @@ class PageReader:
         options: ReadOptions = NO_OPTIONS,
         text: Sequence[LayerLine] = (),
     ) -> Page:
-        """The page in an upright grey image.
+        """Read a page from its grey image.
 
         Parameters
         ----------
         pixels : uint8 (H, W)
         image : str
-            The name that the page carries.
+            Name of the document.
         decode_ms : float
             Milliseconds that decoding took, for the page's timings.
         number : int
             The page's number in its file.
         deadline : float
-            As `perf_counter` tells the time.
+            Value of `perf_counter` at which reading must end.
         progress : callable, optional
-            Is told the lines that are read and how many there are.
+            Called with the number of lines that have been read, and of all lines.
         pixel_aspect : float
-            How many times as tall as wide the image's pixels are.
+            Height of the image's pixels relative to their width.
         options : ReadOptions, optional
         text : sequence of LayerLine, optional
-            Text that the page of a PDF carries itself; where it can be used, only the rest of the page is read.
+            Text that the page of a PDF carries; where it can be used, only the rest of the page is read.
 
         Raises
         ------
@@ -252,13 +254,13 @@ class PageReader:
         found, upright_boxes, ink = complete_lines(page, upright.lines)
         boxes = find_form_boxes(page, found, ink)
         if boxes.page is not None:
-            # Walls and ticks were taken for letters.
+            # The walls of boxes and ticks may have been detected as letters.
             page = boxes.page
             found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
         _check(deadline)
         if len(found) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
-        # What was read to find out which way up the page is need not be read again.
+        # Lines that were read to decide the orientation are not read again.
         places = {id(line): index for index, line in enumerate(upright.lines)}
         readings = {
             index: upright.readings[place]
@@ -273,7 +275,7 @@ class PageReader:
         read = self.read_lines(page, found, deadline, progress, readings, options)
         lines, faintest = self._accepted(page, found, read, combs)
         if faintest:
-            # Lines of this side and of the back run into each other: detect again on the page without the back.
+            # Lines of both sides may be merged: detect again on the page without the show-through.
             page = wiped(page, faintest)
             found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
             lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline, options=options), combs)
@@ -283,7 +285,7 @@ class PageReader:
             lines = []
         blocks = find_blocks(lines, page.shape[1], page.shape[0])
         to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
-        # A character set is no language.
+        # Text in a restricted charset, such as digits, is improbable in every language.
         languages = None if options.charset else self.recognizer.languages
         legible = is_legible(lines, mean_confidence(lines), languages)
         end = perf_counter()
@@ -327,7 +329,7 @@ class PageReader:
         lines: Sequence[Line],
         more: Sequence[tuple[TextLine, Line]] = (),
     ) -> tuple[list[Line], float]:
-        """Those lines of a page that are text and some more, in reading order, and `FalseLines.faintest`."""
+        """The accepted lines of a page with the lines of `more`, in reading order, and `FalseLines.faintest`."""
         kept = [
             index
             for index, (each, line) in enumerate(zip(found, lines, strict=True))
@@ -346,7 +348,7 @@ class PageReader:
     def _read_upright(
         self, page: NDArray[np.uint8], boxes: Sequence[Box], deadline: float, options: ReadOptions
     ) -> list[Line]:
-        """The text that runs up or down a page in some boxes, left to right, as lines of the page."""
+        """Read the vertical text in some boxes of a page, from left to right, as lines of the page."""
         read: list[Line] = []
         for left, top, right, bottom in sorted(boxes):
             margin = (right - left) / 2
@@ -366,12 +368,12 @@ class PageReader:
             found = complete_lines(turned, found).lines
             lines, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline, options=options))
             place = _Placement(turn, (part.shape[1], part.shape[0]), (1.0, 1.0), (x, y))
-            # Boxes beside each other show the same lines at their edges.
+            # The margins of neighbouring boxes show the same lines.
             read += [line for line in map(place.line, lines) if not any(_is_within(line.box, own.box) for own in read)]
         return read
 
     def _recognizer_for(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> Recognizer:
-        """Return the recogniser for a page in this hand, judged by its longest lines."""
+        """Choose the adapted or the general recogniser for a page by its longest lines."""
         if self.recognizer.general is None:
             return self.recognizer
         longest = sorted(lines, key=lambda line: -float(np.ptp(line.baseline[:, 0])))[:CHOICE_LINES]
@@ -395,9 +397,9 @@ class PageReader:
         known: Readings | None = None,
         recognizer: Recognizer | None = None,
     ) -> Generator[tuple[Frame, NDArray[np.float32]]]:
-        """Yield each line's frame on a page and its log probabilities; dense writing is made larger and wider.
+        """Yield the frame and the log probabilities of each line, scaled by the density of its characters.
 
-        Takes and raises what `read_lines` does.
+        Parameters and errors are those of `read_lines`.
         """
         recognizer = recognizer or self.recognizer
         known = known or {}
@@ -406,8 +408,8 @@ class PageReader:
         for start in range(0, len(lines), size):
             _check(deadline)
             batch = range(start, min(start + size, len(lines)))
-            # Lines of a page are likely to be as dense as each other.
-            usual = recognizer.fit.of(float(np.median(densities))) if densities else (1.0, 1.0)
+            # Most lines of a page have a similar density.
+            usual = recognizer.scaling.factors(float(np.median(densities))) if densities else (1.0, 1.0)
             used = {index: (1.0, 1.0) if index in known else usual for index in batch}
             frames = {index: self._frame(lines[index], *used[index]) for index in batch}
             outputs = {index: known[index] for index in batch if index in known}
@@ -418,7 +420,7 @@ class PageReader:
             for index in batch:
                 wider = math.prod(used[index])
                 densities.append(wider * recognizer.density(outputs[index], len(frames[index].origins)))
-                wanted = recognizer.fit.of(densities[-1])
+                wanted = recognizer.scaling.factors(densities[-1])
                 if not SIZE_TOLERANCE[0] <= math.prod(wanted) / wider <= SIZE_TOLERANCE[1]:
                     again[index] = self._frame(lines[index], *wanted)
             frames |= again
@@ -434,7 +436,7 @@ class PageReader:
         known: Readings | None = None,
         options: ReadOptions = NO_OPTIONS,
     ) -> list[Line]:
-        """Each line of a page read, in the order given; the text is empty where nothing was read.
+        """Read the lines of a page, in the given order; the text is empty where nothing was read.
 
         Parameters
         ----------
@@ -442,11 +444,11 @@ class PageReader:
             Dark strokes on light paper, upright.
         lines : sequence of TextLine
         deadline : float
-            As `perf_counter` tells the time.
+            Value of `perf_counter` at which reading must end.
         progress : callable, optional
-            Is told the lines that are read and how many there are.
+            Called with the number of lines that have been read, and of all lines.
         known : dict, optional
-            Log probabilities that are known, by the line's index in `lines`.
+            Log probabilities of lines that were read before, by their index in `lines`.
         options : ReadOptions, optional
 
         Raises
@@ -482,7 +484,7 @@ class PageReader:
 
 
 def _is_within(box: Box, other: Box) -> bool:
-    """Whether half of a box or more lies in another."""
+    """Whether at least half of a box is inside another."""
     across = min(box[2], other[2]) - max(box[0], other[0])
     down = min(box[3], other[3]) - max(box[1], other[1])
     return across > 0 and down > 0 and 2 * across * down >= (box[2] - box[0]) * (box[3] - box[1])
@@ -517,10 +519,10 @@ def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDA
 def _polygons(
     found: TextLine, within: Frame, characters: list[Character], spans: list[tuple[int, int]], step: float
 ) -> list[Points]:
-    """The polygons of words, each of the characters of a span.
+    """The polygons of words, given as spans of characters.
 
-    A character is seen at its middle and a space at its end, so that a word begins where the space before it was seen,
-    and ends half-way to the one after it; the line's ends are its first's and its last's.
+    The recogniser emits a character at its middle and a space at its end. A word therefore begins at the space before
+    it and ends half-way to the space after it; the first and the last word extend to the ends of the line.
     """
     line_start, line_end = (
         int(np.square(within.origins - end).sum(axis=1).argmin()) / step for end in found.baseline[[0, -1]]
@@ -544,18 +546,18 @@ def _polygons(
 
 @dataclass(frozen=True)
 class _Placement:
-    """Where a picture that was turned and scaled stands in another.
+    """Position of a turned and scaled part in another image.
 
     Attributes
     ----------
     turn : int
-        Quarters by which it was turned, anticlockwise.
+        Quarter turns of the part, anticlockwise.
     shown : tuple of int
-        Its width and height before it was turned.
+        Width and height of the part before it was turned.
     scale : tuple of float
-        Pixels of the other picture for one of its own, across and down.
+        Pixels of the image per pixel of the part, horizontally and vertically.
     offset : tuple of float
-        Where its upper left corner stands in the other picture.
+        Position of the part's upper left corner in the image.
     """
 
     turn: int
@@ -564,7 +566,7 @@ class _Placement:
     offset: tuple[float, float] = (0.0, 0.0)
 
     def points(self, points: DocumentPoints) -> DocumentPoints:
-        """Points of the turned picture in the other one."""
+        """Map points of the turned part to the image."""
         width, height = self.shown
         if self.turn == 1:
             points = tuple((width - y, x) for x, y in points)
@@ -578,7 +580,7 @@ class _Placement:
         return tuple((x * across + left, y * down + top) for x, y in points)
 
     def line(self, line: Line) -> Line:
-        """A line of the turned picture in the other one."""
+        """Map a line of the turned part to the image."""
         words = tuple(replace(word, polygon=self.points(word.polygon)) for word in line.words)
         return replace(line, polygon=self.points(line.polygon), baseline=self.points(line.baseline), words=words)
 

@@ -18,59 +18,62 @@ from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
 
 
 @dataclass(frozen=True)
-class Fit:
-    """How writing is made as large and as wide as the recogniser reads best, by how dense it is.
+class StripScaling:
+    """Resizing of strips to the character width at which the recogniser reads best.
 
-    Letters that lie close together are mostly small, whatever rises above them and hangs below.
+    A strip is first zoomed in both directions, then stretched horizontally. Dense characters are mostly small, even
+    where long ascenders and descenders make the line tall.
 
     Attributes
     ----------
-    columns : float
-        Strip columns that a character should have.
-    most : float
-        A strip is made at most so many times as wide without being made taller.
-    plain : float
-        A strip whose characters need to be made so many times as wide is left as tall as it is; it grows and shrinks
-        with the root of what they need.
-    least_zoom, most_zoom : float
-        How much smaller and larger it becomes at most; 1 and 1 leave its size alone.
+    columns_per_character : float
+        Target width of a character, in strip columns.
+    max_stretch : float
+        Maximum horizontal stretch after the zoom.
+    unscaled_stretch : float
+        Strips whose target width is this multiple of their width are not zoomed; the zoom of others is the square root
+        of the target width relative to it.
+    min_zoom, max_zoom : float
+        Limits of the zoom; with 1 and 1, no strip is zoomed.
     """
 
-    columns: float
-    most: float
-    plain: float = 1.0
-    least_zoom: float = 1.0
-    most_zoom: float = 1.0
+    columns_per_character: float
+    max_stretch: float
+    unscaled_stretch: float = 1.0
+    min_zoom: float = 1.0
+    max_zoom: float = 1.0
 
-    def of(self, density: float) -> tuple[float, float]:
-        """How many times as large, and then how many times as wide, to make a strip with so many characters a column.
+    def factors(self, density: float) -> tuple[float, float]:
+        """Zoom and horizontal stretch of a strip with `density` characters per column.
 
-        Both are rough: what is counted in a strip that is hard to read is rough, too.
+        Both are approximate, since the density is estimated from a first reading of the strip.
         """
-        wanted = self.columns * density
-        zoom = min(max(math.sqrt(wanted / self.plain), self.least_zoom), self.most_zoom)
-        return zoom, min(max(wanted / zoom, 1.0), self.most)
+        wanted = self.columns_per_character * density
+        zoom = min(max(math.sqrt(wanted / self.unscaled_stretch), self.min_zoom), self.max_zoom)
+        return zoom, min(max(wanted / zoom, 1.0), self.max_stretch)
 
 
 class Recognizer:
-    """The line recogniser: a loaded model and what its card says about strips and classes.
+    """The line recogniser: a loaded model, with the preprocessing and the classes of its card.
 
     Parameters
     ----------
     model : Runnable
     languages : Languages, optional
-        Weigh what the model gives; without them every step's best class is taken.
+        Language models for the beam search; without them, decoding takes the most probable class of each step.
 
     Attributes
     ----------
+    upright_threshold : float
+        Mean confidence of a page's longest lines above which the page is not read upside down for comparison.
     general : Recognizer or None
-        If the model was adapted to some hand, the one that it was before, for pages in other hands.
+        Of an adapted model, the model before the adaptation, for pages in other hands.
 
     Raises
     ------
     ModelError
-        The language models are asked by another charset than the model's, or the model was exported or calibrated for
-        another version.
+        The charset of the language models differs from the model's, or the model was exported or calibrated for another
+        version.
     """
 
     def __init__(self, model: Runnable, languages: Languages | None = None) -> None:
@@ -88,13 +91,13 @@ class Recognizer:
         self.languages = languages
         self.general: Recognizer | None = None
         preprocessing = model.card.preprocessing
-        if "fit" not in preprocessing:
-            raise ModelError("The recogniser's card does not say how to fit writing to it; export its checkpoint anew")
+        if "scaling" not in preprocessing:
+            raise ModelError("The recogniser's card has no preprocessing.scaling; export its checkpoint anew")
         _, _, height, width = model.input_shape
         self.geometry = Geometry(height, width, **preprocessing["geometry"])
         self.normalisation = Normalisation(**preprocessing["normalisation"])
-        self.legible = float(preprocessing["legible"])
-        self.fit = Fit(**preprocessing["fit"])
+        self.upright_threshold = float(preprocessing["upright_threshold"])
+        self.scaling = StripScaling(**preprocessing["scaling"])
         self.columns_a_step = width / model.card.output_shapes[0][1]
         self.min_gain = float(preprocessing.get("min_gain", 0.0))
 
@@ -104,15 +107,15 @@ class Recognizer:
         language: LanguageModel | Mixture | None = None,
         charset: str | None = None,
     ) -> list[Character]:
-        """Decode log probabilities to characters, left to right; their steps are `columns_a_step` strip columns wide.
+        """Decode log probabilities to characters, left to right; a step is `columns_a_step` strip columns wide.
 
         Parameters
         ----------
         output : float32 (T, C)
         language : LanguageModel or Mixture, optional
-            That of the page, as `language_of` gives it; where it is left out, that of the line alone.
+            The page's, from `language_of`; by default, the language is identified from this line alone.
         charset : str, optional
-            A key of `charset.CHARSETS`: what the line may consist of. No language model is asked then.
+            A key of `charset.CHARSETS` that restricts the characters; no language model is used then.
         """
         card = self.model.card
         if charset is not None:
@@ -122,13 +125,13 @@ class Recognizer:
     def language_of(
         self, output: Sequence[NDArray[np.float32]], codes: Sequence[str] = ()
     ) -> LanguageModel | Mixture | None:
-        """The language model for a page, by the log probabilities of its lines, or None where there are no models.
+        """Select the language model for a page from the log probabilities of its lines; None without models.
 
         Parameters
         ----------
         output : sequence of float32 (T, C)
         codes : sequence of str, optional
-            The languages that the page is known to be in, ISO 639-1; it is then not asked what the lines say.
+            Known languages of the page, ISO 639-1; they are not identified from the lines then.
         """
         if self.languages is None:
             return None
@@ -141,7 +144,7 @@ class Recognizer:
     def for_page(self, strips: Sequence[NDArray[np.uint8]]) -> Recognizer:
         """Return the recogniser for a page: this one, or the general one if the page is in another hand.
 
-        This one was fitted to a hand, of which it is surer than the general one, and not of others.
+        On pages in the hands that it was adapted to, the adapted model is more certain than the general one.
 
         Parameters
         ----------
@@ -159,12 +162,12 @@ class Recognizer:
         return float(certain.mean()) if len(certain) else -math.inf
 
     def best_path(self, output: NDArray[np.float32]) -> list[Character]:
-        """The characters of the likeliest class of each step, without the language model: quick, and nearly `read`."""
+        """Greedy decoding: the most probable class of each step, without a language model; faster than `read`."""
         card = self.model.card
         return greedy(output, card.charset, card.blank)
 
     def density(self, output: NDArray[np.float32], columns: int) -> float:
-        """Estimate the characters per column of a strip of so many columns from its log probabilities."""
+        """Estimate the characters per column of a strip with `columns` columns from its log probabilities."""
         best = output.argmax(axis=1)
         return np.count_nonzero(np.diff(best, prepend=-1) * (best != self.model.card.blank)) / columns
 
@@ -194,7 +197,7 @@ class Recognizer:
         return [np.interp(each, *card.calibration) for each in sure]
 
     def log_probabilities(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        """Log probabilities, float32 (T, C), of each strip.
+        """Return the log probabilities, float32 (T, C), of each strip.
 
         Parameters
         ----------
@@ -203,7 +206,7 @@ class Recognizer:
         """
         card = self.model.card
         size, _, height, width = card.input_shape
-        grain = card.grains[-1]
+        multiple = card.multiples[-1]
         inks = [to_ink(strip, self.normalisation) for strip in strips]
         # A strip wider than the input is read in parts, each of which shares an eighth with the one before.
         starts = [range(0, max(1, ink.shape[1] - width // 8), width - width // 8) for ink in inks]
@@ -211,7 +214,7 @@ class Recognizer:
         outputs: list[NDArray[np.float32]] = []
         for at in range(0, len(parts), size):
             chunk = parts[at : at + size]
-            columns = -(-max(part.shape[1] for part in chunk) // grain) * grain
+            columns = -(-max(part.shape[1] for part in chunk) // multiple) * multiple
             batch = np.zeros((size, 1, height, columns), np.float32)
             for row, part in zip(batch, chunk, strict=False):
                 row[0, :, : part.shape[1]] = part

@@ -1,8 +1,8 @@
-"""Give the text that a page of a PDF carries itself, and read only what of the page it leaves out.
+"""Take over the text that a page of a PDF carries, and read only the rest of the page.
 
-A page may have been written by a program, may be a scan with the text that OCR has put over it, or both at once, such
-as a scan with a printed footer or a form that was filled in by hand. Text is given if it can be seen and, in a sample,
-is what the recogniser reads at its place; text of a wrong encoding, or of something else, is not.
+A page may come from a program, may be a scan with a layer of text from OCR, or both, such as a scan with a printed
+footer or a form that was filled in by hand. Text is taken over if it is visible and if, for a sample, it agrees with
+what the recogniser reads at its position; this excludes text with a wrong encoding or from another page.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
     from paragraph_ocr.pipeline.rectification import Frame
 
 SOURCE = "pdf"
-# Grey values by which a word differs from its ground at least.
-LEAST_CONTRAST = 20
-# Lines of each font that are read for comparison, and fonts, those of most text first; the characters of each line that
-# are enough, and those that it needs.
-PROBES, PROBED_FONTS, PROBE_CHARACTERS, FEWEST_CHARACTERS = 2, 6, 24, 6
-# At least this share of a line's characters is Latin or in the recogniser's alphabet, or the line is not compared.
-KNOWN_SHARE = 0.9
+# Minimum range of grey levels within the box of a visible word.
+MIN_CONTRAST = 20
+# Lines that are compared of each font, number of fonts, those with the most text first, and maximum and minimum number
+# of characters of such a line.
+PROBES, PROBED_FONTS, PROBE_CHARACTERS, MIN_CHARACTERS = 2, 6, 24, 6
+# Minimum share of Latin characters and of the recogniser's charset in a line that is compared.
+MIN_COMPARABLE_SHARE = 0.9
 _AFTER_LATIN = "\u0250"
-# Text is not that of the page if less than this share of it agrees with a reading of at least this confidence.
-LEAST_AGREEMENT, SURE_READING = 0.5, 0.75
-# Ems around its lines that are blotted out with them; text that OCR has laid over a scan is not as exact.
+# Text is rejected if less than this share agrees with a reading of at least this confidence.
+MIN_AGREEMENT, MIN_READING_CONFIDENCE = 0.5, 0.75
+# Margin, in ems, around lines that are erased from the page; more for the text of OCR, whose positions are less exact.
 EDGE, LOOSE_EDGE = 0.1, 0.3
-# The rest of a page is read if there are so many marks that may be letters: pieces of ink of this height and width in
-# millimetres that are not as solid as a rule or a box.
-FEWEST_MARKS, LEAST_MILLIMETRES, MOST_MILLIMETRES, SOLID = 2, 1.2, 40.0, 0.72
+# The rest of a page is read if it has this many components of ink that can be letters: with a height and width between
+# the two limits, in millimetres, and filling less than this share of their bounding box.
+MIN_MARKS, MIN_MILLIMETRES, MAX_MILLIMETRES, MAX_FILL = 2, 1.2, 40.0, 0.72
 _MILLIMETRES_PER_PAGE = 297.0
 INK = 50
 
 
 class Reader(Protocol):
-    """What is asked of a `reader.PageReader`, which imports this module."""
+    """The part of `reader.PageReader`, which imports this module, that is used here."""
 
     recognizer: Recognizer
     limits: Limits
@@ -63,7 +63,7 @@ class Reader(Protocol):
     def line_log_probabilities(
         self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]
     ) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
-        """Return what the recogniser sees of lines."""
+        """Return the frame and the log probabilities of each line."""
         ...
 
     def text_style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
@@ -72,7 +72,7 @@ class Reader(Protocol):
 
 
 class _Placed(NamedTuple):
-    """A line in pixels of the image, and what `LayerLine` tells of it."""
+    """A `LayerLine` with its position in pixels of the image."""
 
     line: Line
     found: TextLine
@@ -209,7 +209,7 @@ def _can_be_seen(pixels: NDArray[np.uint8], word: LayerWord) -> bool:
     outline = _quadrilateral(word._replace(em=(0.8 * word.em[0], 0.8 * word.em[1])))
     left, top, right, bottom = _pixel_box(outline, pixels.shape)
     part = pixels[top:bottom, left:right]
-    return bool(part.size) and int(part.max()) - int(part.min()) >= LEAST_CONTRAST
+    return bool(part.size) and int(part.max()) - int(part.min()) >= MIN_CONTRAST
 
 
 def _pixel_box(outline: Points, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -279,12 +279,12 @@ def _wrong_fonts(reader: Reader, pixels: NDArray[np.uint8], placed: Sequence[_Pl
     return {
         key
         for key, shares in agreements.items()
-        if max(shares) < LEAST_AGREEMENT and float(np.mean(confidences[key])) >= SURE_READING
+        if max(shares) < MIN_AGREEMENT and float(np.mean(confidences[key])) >= MIN_READING_CONFIDENCE
     }
 
 
 def _probe(placed: _Placed, known: set[str]) -> tuple[str, TextLine] | None:
-    """The beginning of a line, without spaces, and where it stands; None if it tells nothing."""
+    """The first characters of a line, without spaces, and their position; None if the line cannot be compared."""
     if placed.vertical:
         return None
     words: list[Word] = []
@@ -294,7 +294,7 @@ def _probe(placed: _Placed, known: set[str]) -> tuple[str, TextLine] | None:
             break
     text = "".join(word.text for word in words)
     comparable = sum(character in known or character < _AFTER_LATIN for character in text)
-    if len(text) < FEWEST_CHARACTERS or comparable < KNOWN_SHARE * len(text):
+    if len(text) < MIN_CHARACTERS or comparable < MIN_COMPARABLE_SHARE * len(text):
         return None
     up = np.subtract(words[0].polygon[0], words[0].polygon[3])
     ends = np.array([words[0].polygon[3], words[-1].polygon[2]]) + DESCENDER * up
@@ -331,9 +331,9 @@ def _has_marks(pixels: NDArray[np.uint8]) -> bool:
     _, _, boxes, _ = cv2.connectedComponentsWithStats(ink)
     millimetre = max(half.shape) / _MILLIMETRES_PER_PAGE
     wide, high, area = boxes[1:, cv2.CC_STAT_WIDTH], boxes[1:, cv2.CC_STAT_HEIGHT], boxes[1:, cv2.CC_STAT_AREA]
-    small, large = LEAST_MILLIMETRES * millimetre, MOST_MILLIMETRES * millimetre
+    small, large = MIN_MILLIMETRES * millimetre, MAX_MILLIMETRES * millimetre
     marks = (np.maximum(wide, high) >= small) & (high <= large) & (np.minimum(wide, high) >= small / 3)
-    return bool((marks & (area < SOLID * wide * high)).sum() >= FEWEST_MARKS)
+    return bool((marks & (area < MAX_FILL * wide * high)).sum() >= MIN_MARKS)
 
 
 # ---- Which way up

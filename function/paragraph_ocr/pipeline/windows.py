@@ -9,26 +9,26 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.ink import find_ink, letter_height
 
-# A page of which one side is more than this many times the other is searched in several windows.
+# Pages with a higher ratio of their sides are elongated and searched in several windows.
 ELONGATED = 2.0
-# Ascenders of an elongated page have about so many input pixels.
+# Ascender height to which elongated pages are resized, input pixels.
 ASCENDER = 16.0
-# The most inputs that the shorter side of an elongated page fills.
-MOST_ENLARGED = 1.0
-# Of a window, the part that it shares at least with the next.
+# Maximum of the shorter side of a resized elongated page, in sides of the detector's input.
+MAX_SHORTER_SIDE = 1.0
+# Minimum share of a window that overlaps with the next.
 OVERLAP = 1 / 8
 
 
 def elongated(shape: tuple[int, ...]) -> bool:
-    """Whether a page (H, W) would be too small in a detector's input if all of it were shown at once."""
+    """Whether a page (H, W) is so elongated that its letters would be too small in a single input of the detector."""
     return max(shape) > ELONGATED * min(shape)
 
 
 def input_side(page: NDArray[np.uint8], size: int) -> int:
-    """The pixels of a page's longer side in which lines are detected first.
+    """Longer side, in pixels, to which a page is resized for the first detection.
 
-    Most pages are shown in the detector's input whole. An elongated one is shown so large that its letters can be read,
-    but its shorter side no larger than the input, so that the work grows with the page's length alone.
+    Most pages are resized to the detector's input. An elongated page is resized by the height of its letters, but its
+    shorter side at most to the side of the input, so that the time grows only with the page's length.
 
     Parameters
     ----------
@@ -43,13 +43,13 @@ def input_side(page: NDArray[np.uint8], size: int) -> int:
     height = letter_height(find_ink(sample, min(1.0, size / min(sample.shape))))
     if height is None:
         return size
-    # What is taken for letters may be noise.
-    scale = min(ASCENDER / height, MOST_ENLARGED * size / shortest)
+    # The estimated height may be that of noise, and then asks for too large a page.
+    scale = min(ASCENDER / height, MAX_SHORTER_SIDE * size / shortest)
     return int(max(size, round(scale * longest)))
 
 
 def densest_part(page: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A page, or of an elongated one the part with most ink, as long as an ordinary page.
+    """A page, or the part of an elongated page with the most edges, whose sides have the ratio `ELONGATED`.
 
     Parameters
     ----------
