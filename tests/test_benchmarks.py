@@ -41,13 +41,14 @@ def test_a_section_is_replaced_and_its_neighbours_are_not(tmp_path: Path, monkey
 
 
 def test_every_benchmark_has_its_section_and_its_command() -> None:
-    text = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("performance.md", "adapt.md"))
+    names = ("performance.md", "adapt.md", "accuracy.md")
+    text = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in names)
     modules = [
         path
         for path in (ROOT / "benchmarks").glob("*.py")
         if "publish(" in path.read_text() and path != Path(report.__file__)
     ]
-    assert len(modules) == 9
+    assert len(modules) == 10
     for module in modules:
         assert f"-m benchmarks.{module.stem}" in text
         assert f"<!-- {module.stem} -->" in text
@@ -58,6 +59,7 @@ def test_the_documentation_has_the_figures_that_are_measured() -> None:
     page = summary.README.read_text(encoding="utf-8")
     assert f"<!-- speed -->\n{summary.summary()}\n<!-- end -->" in page
     assert f"<!-- accuracy -->\n{summary.accuracy()}\n<!-- end -->" in page
+    assert f"<!-- kinds -->\n{summary.kinds()}\n<!-- end -->" in page
     assert f"<!-- peers -->\n{summary.peers()}\n<!-- end -->" in summary.ACCURACY.read_text(encoding="utf-8")
 
 

@@ -203,6 +203,14 @@ def test_upright_text_is_apart_from_the_lines(setting: Setting, quarters: int) -
     assert len(record["turned"]) == len(record["ignore"]) == 1
 
 
+@pytest.mark.parametrize("grey", [0, 255])
+def test_upright_text_is_not_written_on_something_dark(setting: Setting, grey: int) -> None:
+    canvas = Canvas(np.random.default_rng(3), 200, 600)
+    cv2.circle(canvas.tone, (100, 340), 12, grey, -1)
+    canvas.upright(setting, "Keep this margin clear", 100, 300, 3)
+    assert bool(canvas.turned) == canvas.sheet.ink.any() == (grey == 255)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_check_boxes_are_in_no_line(faces: list[Face], corpus: Corpus, seed: int) -> None:
     maker = make_maker(faces, corpus, seed)

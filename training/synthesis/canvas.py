@@ -23,6 +23,8 @@ from training.synthesis.texts import Vocabulary
 Line = dict[str, Any]
 # Cells of a row that are closer than this, in letter heights, are one line.
 NEAR = 0.8
+# Black letters cannot be told from a ground of this grey or less.
+DARK = 100
 MARKS = set("-–—•·*→.…~_ ")
 # Typefaces without serifs, as screens show them.
 SANS = {
@@ -237,7 +239,7 @@ class Canvas:
     def upright(self, setting: Setting, text: str, x: float, y: float, quarters: int) -> None:
         """Write a line that runs up (3 quarters clockwise) or down (1) the page, its middle at (x, y).
 
-        It joins `turned` and `ignore`, not the lines.
+        It joins `turned` and `ignore`, not the lines. Nothing is written where it would stand on something dark.
         """
         small, line = self._draw_separately(setting, text)
         if line is None:
@@ -251,6 +253,8 @@ class Canvas:
         corner = np.array([round(x - patch.shape[1] / 2), round(y - patch.shape[0] / 2)], np.float32)
         left, top = corner.astype(int)
         if left < 0 or top < 0 or left + patch.shape[1] > self.width or top + patch.shape[0] > self.height:
+            return
+        if self.tone[top : top + patch.shape[0], left : left + patch.shape[1]].min(initial=255) < DARK:
             return
         spot = self.sheet.ink[top : top + patch.shape[0], left : left + patch.shape[1]]
         np.maximum(spot, patch, out=spot)

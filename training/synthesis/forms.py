@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import cv2
@@ -12,9 +13,17 @@ from training.synthesis.hands import Setting, drawable
 from training.synthesis.maker import Document, Maker
 from training.synthesis.tables import draw_columns, set_table, title_of
 
+Block = Callable[[Maker, Canvas, Design, Setting | None, float, float, float, float], float]
 
-def form(maker: Maker) -> Document:
-    """A page of sections, each of fields, combs, questions or a table."""
+
+def form(maker: Maker, blocks: Sequence[Block] = ()) -> Document:
+    """A page of sections, each of fields, combs, questions or a table.
+
+    Parameters
+    ----------
+    blocks : sequence of callable, optional
+        What a section is drawn from, each as often as it occurs: of `fields`, `combs`, `questions` and `sheet`.
+    """
     design = maker.design(maker.style(0.0, 0.1), str(maker.rng.choice(["sheet", "any", "wide"], p=[0.6, 0.3, 0.1])))
     words, rng = maker.words, maker.rng
     canvas = maker.canvas(design.width, design.tall)
@@ -33,7 +42,7 @@ def form(maker: Maker) -> Document:
             canvas.paragraph(design.small, words.sentences(200), left, y, width, design.pitch, bottom=bottom)
             + design.pitch
         )
-    blocks = [fields, fields, combs, combs, questions, questions, sheet]
+    blocks = blocks or [fields, fields, combs, combs, questions, questions, sheet]
     number = 0
     while y < bottom - 3 * design.pitch:
         number += 1
@@ -207,7 +216,7 @@ def combs(
                 canvas.rule(start + pitch, low - 0.35 * step, start + pitch, low, grey, thickness)
         if filling is not None and maker.chance(0.9):
             value = maker.words.value(label).upper()
-            value = value.replace(" ", "") if maker.chance(0.3) else value
+            value = value.replace(" ", "") if maker.chance(0.3) or maker.measured else value
             value = "".join(filter(str.isdigit, value)) if "/" in value and maker.chance(0.7) else value
             value = drawable(filling.hand.face, value)
             hand = replace(filling.hand, loose=0.0, wander=min(filling.hand.wander, 0.03), slope=0.0)

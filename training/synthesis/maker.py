@@ -31,12 +31,20 @@ class Document:
 
 @dataclass(frozen=True)
 class Maker:
-    """What a page is made from."""
+    """What a page is made from.
+
+    Attributes
+    ----------
+    measured : bool
+        Whether the page is for measuring: bodies and tables are not handwritten, and no box of a row is empty between
+        letters, which would be a space to some.
+    """
 
     rng: Generator
     faces: Sequence[Face]
     words: Vocabulary
     recorded: RecordedHand | None = None
+    measured: bool = False
 
     def canvas(self, width: float, height: float, ground: int = 255) -> Canvas:
         """A canvas on which the recorded hand, if there is one, writes."""
@@ -56,7 +64,7 @@ class Maker:
         """Print, type or a hand, with the probabilities of the last two."""
         draw = self.rng.random()
         if draw < hand + typewriter:
-            return "hand" if draw < hand else "typewriter"
+            return "hand" if draw < hand and not self.measured else "typewriter"
         return "sans" if self.chance(0.3) else "print"
 
     def design(self, style: str = "print", shape: str = "sheet") -> Design:

@@ -15,9 +15,15 @@ from training.synthesis.maker import Document, Maker
 from training.synthesis.tables import draw_columns, fillers, set_table, title_of
 
 
-def magazine(maker: Maker) -> Document:
-    """Two to four columns of prose around pictures and boxes, with headings and captions."""
-    design = maker.design("print", str(maker.rng.choice(["sheet", "wide"], p=[0.75, 0.25])))
+def magazine(maker: Maker, shape: str = "") -> Document:
+    """Two to four columns of prose around pictures and boxes, with headings and captions.
+
+    Parameters
+    ----------
+    shape : str, optional
+        Of the sheet, as `training.synthesis.canvas.make_design` takes it; drawn without it.
+    """
+    design = maker.design("print", shape or str(maker.rng.choice(["sheet", "wide"], p=[0.75, 0.25])))
     words, rng = maker.words, maker.rng
     canvas = maker.canvas(design.width, design.tall)
     body = design.body
@@ -255,8 +261,14 @@ def banner(maker: Maker) -> Document:
     return Document(canvas, design)
 
 
-def screen(maker: Maker) -> Document:
-    """A screenshot, light or dark: title bar, side bar, and mail, chat, code, settings or prose in the middle."""
+def screen(maker: Maker, dark: bool | None = None) -> Document:
+    """A screenshot: title bar, side bar, and mail, chat, code, settings or prose in the middle.
+
+    Parameters
+    ----------
+    dark : bool, optional
+        Whether it is light writing on a dark ground; drawn without it.
+    """
     words, rng = maker.words, maker.rng
     kind = words.pick(["mail", "chat", "code", "settings", "prose"])
     phone = maker.chance(0.3)
@@ -270,7 +282,8 @@ def screen(maker: Maker) -> Document:
         design = resized(design, resize)
     elif design.height > 26:
         design = resized(design, maker.uniform(14, 26) / design.height)
-    dark = maker.chance(0.45)
+    drawn = maker.chance(0.45)
+    dark = drawn if dark is None else dark
     ground, ink = (
         (maker.integer(10, 60), maker.integer(170, 255)) if dark else (maker.integer(238, 255), maker.integer(0, 90))
     )
@@ -568,12 +581,12 @@ def bleed(maker: Maker) -> Document:
     return replace(document, showing=True, capture=maker.words.pick(["digital", "scan", "scan", "photo", "copy"]))
 
 
-def strip(maker: Maker) -> Document:
-    """A strip of any shape from 1 : 20 to 20 : 1 with one to many lines."""
+def strip(maker: Maker, least: float = 1 / 20, most: float = 20) -> Document:
+    """A strip with one to many lines, whose width is `least` to `most` times its height."""
     words, rng = maker.words, maker.rng
     design = maker.design(maker.style(0.2, 0.15), "any")
     height = design.body.metrics.height
-    ratio = math.exp(maker.uniform(-math.log(20), math.log(20)))
+    ratio = math.exp(maker.uniform(math.log(least), math.log(most)))
     if ratio > 1:
         tall = height * (maker.uniform(1.6, 3) if maker.chance(0.4) else maker.uniform(3, 14))
         width = max(tall * ratio, 8 * height)

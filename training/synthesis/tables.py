@@ -185,7 +185,7 @@ def table(maker: Maker) -> Document:
         most = max(2, min(9, int(width / (6 * design.height))))
         kinds = [str(kind) for kind in rng.choice(names, maker.integer(2, most))]
         setting = None
-        if maker.chance(0.15):
+        if maker.chance(0.15) and not maker.measured:
             setting = replace(design.pen, scale=min(1.0, 1.3 * design.height / design.pen.hand.height))
         y = set_table(
             maker, canvas, design, draw_columns(maker, kinds), left, y, width, maker.integer(2, 40),
@@ -261,8 +261,14 @@ def scatter(maker: Maker, canvas: Canvas, design: Design) -> None:
             canvas.text(setting, text, x, y)
 
 
-def listing(maker: Maker) -> Document:
-    """Lists of names, telephone numbers, prices, contents, with and without numbers and leaders."""
+def listing(maker: Maker, label: str = "", figure: str = "") -> Document:
+    """Lists of names, telephone numbers, prices, contents, with and without numbers and leaders.
+
+    Parameters
+    ----------
+    label, figure : str, optional
+        What the entries are, and what stands at their end: names of `fillers`; drawn without them.
+    """
     design = maker.design(maker.style(0.2, 0.2), str(maker.rng.choice(["sheet", "any", "narrow"], p=[0.6, 0.25, 0.15])))
     words, rng = maker.words, maker.rng
     canvas = maker.canvas(design.width, design.tall)
@@ -271,8 +277,10 @@ def listing(maker: Maker) -> Document:
     first = design.height * maker.uniform(1.2, 4)
     if maker.chance(0.5):
         first = title_of(maker, canvas, design, words.heading(), first) + 0.5 * design.pitch
-    label = words.pick(["name", "goods", "words", "entry", "city", "word", "street"])
-    figure = words.pick(["phone", "date", "amount", "int", "price", "digit", "code", "email", "year", "clock", "none"])
+    label = label or words.pick(["name", "goods", "words", "entry", "city", "word", "street"])
+    figure = figure or words.pick(
+        ["phone", "date", "amount", "int", "price", "digit", "code", "email", "year", "clock", "none"]
+    )
     bullet = words.pick(["", "", "", "1", "1.", "1)", "(1)", "a)", "a.", "A", "-", "•", "*", "→", "box"])
     lead = words.pick(["none", "none", "dots", "rule"])
     step = design.pitch * maker.uniform(0.9, 1.7)
@@ -375,7 +383,7 @@ def invoice(maker: Maker) -> Document:
     columns = draw_columns(maker, [*kinds, "amount"])
     columns = [replace(column, anchor="right") if column is columns[-1] else column for column in columns]
     filled = None
-    if maker.chance(0.15):
+    if maker.chance(0.15) and not maker.measured:
         filled = replace(design.pen, scale=min(1.0, 1.3 * design.height / design.pen.hand.height))
     y = set_table(
         maker, canvas, design, columns, left, y, width, maker.integer(1, 18), bottom=bottom - 4 * pitch, setting=filled
@@ -437,12 +445,12 @@ def statement(maker: Maker) -> Document:
     return Document(canvas, design)
 
 
-def register(maker: Maker) -> Document:
-    """A register, filled by hand or typed, in ruled columns with printed heads."""
+def register(maker: Maker, style: str = "") -> Document:
+    """A register in ruled columns with printed heads, filled in a style of typeface or by hand; drawn without it."""
     design = maker.design("print", str(maker.rng.choice(["wide", "sheet"])))
     words, rng = maker.words, maker.rng
     writing = maker.hand(
-        max(24.0, design.height * maker.uniform(1.1, 1.6)), words.pick(["hand", "hand", "hand", "typewriter"])
+        max(24.0, design.height * maker.uniform(1.1, 1.6)), style or words.pick(["hand", "hand", "hand", "typewriter"])
     )
     scale = maker.uniform(1.0, 1.4)
     canvas = maker.canvas(design.width * scale, design.tall * scale)
