@@ -19,7 +19,6 @@ from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import PageReader
 
 SERBIAN = ["Сва људска бића рађају се слободна", "и једнака у достојанству и правима.", "Она су обдарена разумом"]
-HEBREW = ["לכ ינב םדאה ודלונ ינב ןירוח", "םיוושו םכרעב םהיתויוכזבו"]
 CODES = ["AB-123-CD XK7 99Q", "SN: 4F7K-9QWE-22XZ", "REF 0012/BGT/7"]
 GEORGIAN = ["ყველა ადამიანი იბადება თავისუფალი", "და თანასწორი თავისი ღირსებით"]
 
@@ -38,9 +37,8 @@ def test_hardly_a_word_of_another_script_has_half_confidence(reader: PageReader,
     assert page.confidence < 0.35
 
 
-@pytest.mark.parametrize("texts", [ARABIC, HEBREW], ids=["Arabic", "Hebrew"])
-def test_no_word_of_right_to_left_script_has_half_confidence(reader: PageReader, texts: list[str]) -> None:
-    page = reader.read_image(written(texts), "script")
+def test_no_word_of_arabic_has_half_confidence(reader: PageReader) -> None:
+    page = reader.read_image(written(ARABIC), "script")
     assert all(word.confidence < 0.5 for line in page.lines for word in line.words)
 
 
