@@ -7,6 +7,8 @@ import pytest
 from pages import write_folder
 
 from paragraph_ocr.models import FOLDER, UNCALIBRATED, read_card
+from paragraph_ocr.pipeline.confidence import FEATURES, TERMS, combine
+from paragraph_ocr.pipeline.reader import PageReader
 from training.evaluation import calibration
 
 
@@ -52,19 +54,46 @@ def test_one_writer_is_no_measure_of_others(tmp_path: Path, monkeypatch: pytest.
         calibration.main()
 
 
+@pytest.mark.slow
 def test_the_card_gets_a_calibration_that_is_then_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = tmp_path / "models"
     shutil.copytree(FOLDER, models)
     folder = write_folder(tmp_path / "pages", {"a": "val", "b": "val"})
     picture = tmp_path / "reliability.png"
+    monkeypatch.setattr("training.evaluation.hard_lines.PAGES_A_KIND", 2)
     monkeypatch.setattr("sys.argv", ["", str(folder), "--models", str(models), "--picture", str(picture)])
     calibration.main()
     card = json.loads((models / "recognizer.json").read_text(encoding="utf-8"))
-    confidences, rights = read_card(models / "recognizer.json").calibration
+    read = read_card(models / "recognizer.json")
+    confidences, rights = read.calibration
     assert (confidences, rights) != UNCALIBRATED
     assert list(rights) == sorted(rights)
     assert list(confidences) == sorted(set(confidences))
+    assert set(read.evidence) == {*TERMS, "intercept"}
     counted = sum(part["characters"] for part in card["reliability"]["bins"])
     truth = sum(len(line["text"]) for line in json.loads((folder / "pages.jsonl").read_text().splitlines()[1])["lines"])
     assert counted == pytest.approx(truth, abs=3)
+    assert card["reliability"]["kinds"]["as they are"]["confidence"] > 0.9
+    assert card["reliability"]["kinds"]["scribble"]["right"] == 0
     assert picture.stat().st_size > 5000
+    assert PageReader.load(models).recognizer.model.card.evidence == read.evidence
+
+
+def material(features: np.ndarray, right: np.ndarray) -> calibration.Material:
+    judged = np.column_stack([np.full(len(right), 0.5), right, np.zeros(len(right))])
+    return calibration.Material(features, judged, np.zeros(len(right), np.int64), 1.0)
+
+
+def test_what_tells_right_from_wrong_gets_the_weight() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2000, len(FEATURES)))
+    right = (features[:, 1] > 0).astype(float)
+    weights = calibration.fit_evidence([material(features, right)])
+    assert max(weights, key=lambda name: abs(weights[name])) == FEATURES[1]
+    confidence = combine(features, weights)
+    assert confidence[right == 1].mean() > 0.9 > 0.1 > confidence[right == 0].mean()
+
+
+def test_where_all_is_right_the_probability_is_kept() -> None:
+    weights = calibration.fit_evidence([material(np.zeros((5, len(FEATURES))), np.ones(5))])
+    assert {name for name, weight in weights.items() if weight} == {"character"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,6 +42,9 @@ class Card:
         Index of the blank class of a recogniser.
     calibration : tuple of two tuples of float
         Increasing confidences of a recogniser, and the share of correct characters at each.
+    evidence : mapping of str to float
+        Weight of each of `confidence.TERMS` in the confidence before calibration, and the intercept; empty if this
+        confidence is the probability of the character.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Card:
     charset: str
     blank: int
     calibration: tuple[tuple[float, ...], tuple[float, ...]] = UNCALIBRATED
+    evidence: dict[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -74,12 +79,31 @@ def read_card(path: Path) -> Card:
             preprocessing=content["preprocessing"],
             charset=content.get("charset", ""),
             blank=content.get("blank", 0),
-            calibration=(tuple(calibration["confidence"]), tuple(calibration["right"]))
-            if (calibration := content.get("calibration"))
-            else UNCALIBRATED,
+            calibration=_calibration(calibration) if (calibration := content.get("calibration")) else UNCALIBRATED,
+            evidence={name: _finite(weight) for name, weight in calibration.get("evidence", {}).items()}
+            if calibration
+            else {},
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is no model card: {error!r}") from error
+
+
+def _finite(value: float) -> float:
+    if isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{value} is no finite number")
+    return float(value)
+
+
+def _calibration(entry: dict[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Confidences and shares of a card; raises ValueError if they are no increasing function into 0 to 1."""
+    confidences, rights = (tuple(map(_finite, entry[name])) for name in ("confidence", "right"))
+    if not confidences or len(confidences) != len(rights):
+        raise ValueError("calibration has not as many confidences as shares that are right")
+    if list(confidences) != sorted(confidences) or list(rights) != sorted(rights):
+        raise ValueError("calibration falls; its confidences and shares must increase")
+    if rights[0] < 0 or rights[-1] > 1:
+        raise ValueError("calibration has shares that are not from 0 to 1")
+    return confidences, rights
 
 
 def read_verified(path: Path, sha256: str) -> bytes:

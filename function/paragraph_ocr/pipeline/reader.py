@@ -44,6 +44,8 @@ SIZE_TOLERANCE = (0.8, 1.1)
 LANGUAGE_LINES = 24
 # Number of lines from which the adapted or the general recogniser is chosen for a page.
 CHOICE_LINES = 6
+# What a reading without any confidence counts in accepting a line: it may be writing that cannot be read.
+LEAST_READ = 0.5
 # Minimum legibility, 0 to 1, of text that runs up or down the page.
 VERTICAL_TEXT_LEGIBILITY = 0.7
 
@@ -331,7 +333,7 @@ class PageReader:
         kept = [
             index
             for index, (each, line) in enumerate(zip(found, lines, strict=True))
-            if line.text and self.detector.accepts(each, line.confidence)
+            if line.text and self.detector.accepts(each, LEAST_READ + (1.0 - LEAST_READ) * line.confidence)
         ]
         false = find_false_lines(page, [found[index] for index in kept], self.recognizer)
         kept = [
@@ -454,7 +456,6 @@ class PageReader:
         DeadlineExceeded
             The deadline is over.
         """
-        read: list[Line] = []
         recognizer = self._recognizer_for(pixels, lines)
         step = recognizer.columns_a_step
         if progress:
@@ -464,13 +465,22 @@ class PageReader:
         )
         first = list(islice(outputs, LANGUAGE_LINES))
         language = recognizer.language_of([output for _, output in first], options.languages or self.languages)
-        for line, (within, output) in zip(lines, chain(first, outputs), strict=True):
+        decoded: list[tuple[list[Character], NDArray[np.float64]]] = []
+        frames: list[Frame] = []
+        for within, output in chain(first, outputs):
             _check(deadline)
             characters = recognizer.read(output, language, options.charset)
-            read.append(_line(line, within, characters, recognizer.confidences(characters), step))
+            # A character set is no language.
+            values = recognizer.features(characters, output, None if options.charset else language)
+            decoded.append((characters, values))
+            frames.append(within)
             if progress:
-                progress(len(read), len(lines))
-        return read
+                progress(len(decoded), len(lines))
+        sure = recognizer.confidences(decoded)
+        return [
+            _line(line, within, characters, own, step)
+            for line, within, (characters, _), own in zip(lines, frames, decoded, sure, strict=True)
+        ]
 
 
 def _is_within(box: Box, other: Box) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.pipeline.charset import decode_within
+from paragraph_ocr.pipeline.confidence import TERMS, combine, line_features, with_page
 from paragraph_ocr.pipeline.ctc import Character, decode, greedy, join
 from paragraph_ocr.pipeline.language import LanguageModel, Languages, Mixture
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
@@ -71,13 +72,20 @@ class Recognizer:
     Raises
     ------
     ModelError
-        The charset of the language models differs from the model's, or the model was exported for an earlier version.
+        The charset of the language models differs from the model's, or the model was exported or calibrated for another
+        version.
     """
 
     def __init__(self, model: Runnable, languages: Languages | None = None) -> None:
         if languages is not None and languages.charset != model.card.charset:
             raise ModelError(
                 "The language models have another charset than the recogniser; fit them anew or remove them"
+            )
+        evidence = model.card.evidence
+        if evidence and (differing := set(evidence) ^ {*TERMS, "intercept"}):
+            raise ModelError(
+                f"The recogniser's card estimates confidences from other features than this version: "
+                f"{', '.join(sorted(differing))}; calibrate it anew with python -m training.evaluation.calibration"
             )
         self.model = model
         self.languages = languages
@@ -162,9 +170,30 @@ class Recognizer:
         best = output.argmax(axis=1)
         return np.count_nonzero(np.diff(best, prepend=-1) * (best != self.model.card.blank)) / columns
 
-    def confidences(self, characters: Sequence[Character]) -> NDArray[np.float64]:
-        """Calibrated probabilities that the characters are right, float64 (N,)."""
-        return np.interp([character.confidence for character in characters], *self.model.card.calibration)
+    def features(
+        self, characters: Sequence[Character], output: NDArray[np.float32], language: LanguageModel | Mixture | None
+    ) -> NDArray[np.float64]:
+        """Features of the characters of a line that was decoded from `output`, see `confidence.line_features`."""
+        return line_features(characters, output, self.model.card.charset, language)
+
+    def confidences(self, page: Sequence[tuple[Sequence[Character], NDArray[np.float64]]]) -> list[NDArray[np.float64]]:
+        """Return the expected share of right characters for each character, as the card calibrates it.
+
+        Parameters
+        ----------
+        page : sequence of (characters, features)
+            For each line of a page, its characters as `read` decoded them and their `features`.
+
+        Returns
+        -------
+        list of float64 (N,)
+        """
+        card = self.model.card
+        if card.evidence:
+            sure = [combine(values, card.evidence) for values in with_page([values for _, values in page])]
+        else:
+            sure = [np.array([character.confidence for character in characters]) for characters, _ in page]
+        return [np.interp(each, *card.calibration) for each in sure]
 
     def log_probabilities(self, strips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """Return the log probabilities, float32 (T, C), of each strip.
