@@ -92,3 +92,10 @@ def test_a_document_of_several_pages_has_what_they_have_in_common() -> None:
         "confidence": 0.8,
         "pages": [each.to_dict() for each in pages],
     }
+
+
+def test_a_page_made_of_its_json_has_the_same_confidence() -> None:
+    texts, confidences = ("a" * 7, "b" * 9, "c" * 12), (0.810217, 0.902166, 0.310148)
+    lines = [Line(text, own, SQUARE, SQUARE[2:], ()) for text, own in zip(texts, confidences, strict=True)]
+    record = page(*lines).to_dict()
+    assert Page.from_dict(record).to_dict()["confidence"] == record["confidence"] == 0.6254

@@ -412,7 +412,7 @@ class Document:
             texts.append(page.text)
             for line in page.lines:
                 characters += len(line.text)
-                weighted += line.confidence * len(line.text)
+                weighted += round(line.confidence, 4) * len(line.text)
         confidence = weighted / characters if characters else 0.0
         return {"image": self.image, "text": "\f".join(texts), "confidence": round(confidence, 4)}
 
@@ -452,4 +452,5 @@ def _ends_in_hyphen(text: str) -> bool:
 def mean_confidence(lines: Sequence[Line]) -> float:
     """Return the mean confidence of lines, weighted by their length; 0 if there is no text."""
     characters = sum(len(line.text) for line in lines)
-    return sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0
+    # Rounded as in `Page.to_dict`, so that a page made of its JSON has the same confidence.
+    return sum(round(line.confidence, 4) * len(line.text) for line in lines) / characters if characters else 0.0
