@@ -71,8 +71,10 @@ def test_the_card_gets_a_calibration_that_is_then_used(tmp_path: Path, monkeypat
     assert list(confidences) == sorted(set(confidences))
     assert set(read.evidence) == {*TERMS, "intercept"}
     counted = sum(part["characters"] for part in card["reliability"]["bins"])
-    truth = sum(len(line["text"]) for line in json.loads((folder / "pages.jsonl").read_text().splitlines()[1])["lines"])
-    assert counted == pytest.approx(truth, abs=3)
+    # Each page is measured with weights that were fitted on the other.
+    rows = [json.loads(row) for row in (folder / "pages.jsonl").read_text(encoding="utf-8").splitlines()]
+    truth = sum(len(line["text"]) for row in rows for line in row["lines"])
+    assert counted == pytest.approx(truth, abs=6)
     assert card["reliability"]["kinds"]["as they are"]["confidence"] > 0.9
     assert card["reliability"]["kinds"]["scribble"]["right"] == 0
     assert picture.stat().st_size > 5000

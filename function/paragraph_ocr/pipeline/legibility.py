@@ -5,7 +5,7 @@ The confidence of what is no text is low, and that of correct text is high. In b
 probable, since it is decoded with the language models; letters of another script that resemble Latin ones are not.
 
 Measured: printed pages in Cyrillic, Greek, Arabic and Armenian letters, of scribbles and of blurred print had a
-confidence of 0.02 to 0.3, and pages of names, codes, numbers and languages without a model one of 0.8 or more.
+confidence of 0.01 to 0.3, and pages of names, codes, numbers and languages without a model one of 0.76 or more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from paragraph_ocr.document import Line
 from paragraph_ocr.pipeline.language import Languages
 
 # Confidence below which text is always illegible, and from which it is always legible.
-ILLEGIBLE_CONFIDENCE, LEGIBLE_CONFIDENCE = 0.6, 0.922
+ILLEGIBLE_CONFIDENCE, LEGIBLE_CONFIDENCE = 0.5, 0.922
 # Between them, the required confidence rises by CONFIDENCE_SLOPE for each nat by which the mean log probability of a
 # character is below PROBABLE_TEXT.
 PROBABLE_TEXT, CONFIDENCE_SLOPE = -1.6, 0.14
