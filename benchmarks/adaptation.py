@@ -13,7 +13,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -72,11 +72,13 @@ def write_part(hand: Path, count: int, folder: Path) -> int:
     return sum(bool(line["text"]) for row in chosen for line in row["lines"])
 
 
-def measure(hand: Path, counts: Sequence[int], others: Sequence[TruePage], minutes: float, threads: int) -> list[Row]:
+def measure(
+    hand: Path, counts: Sequence[int], others: Sequence[TruePage], minutes: float, threads: int
+) -> Iterator[Row]:
     """Adapt to growing numbers of a hand's pages, and measure each time."""
     pages = load_pages(hand)
     tested = pages[-MEASURED:]
-    rows = [Row(hand.name, 0, 0, 0.0, error(tested, FOLDER, threads), error(others, FOLDER, threads))]
+    yield Row(hand.name, 0, 0, 0.0, error(tested, FOLDER, threads), error(others, FOLDER, threads))
     for count in counts:
         if count > len(pages) - MEASURED:
             continue
@@ -93,11 +95,7 @@ def measure(hand: Path, counts: Sequence[int], others: Sequence[TruePage], minut
                 )
             )
             spent = (time.monotonic() - began) / 60
-            rows.append(
-                Row(hand.name, count, lines, spent, error(tested, models, threads), error(others, models, threads))
-            )
-        print(rows[-1], flush=True)
-    return rows
+            yield Row(hand.name, count, lines, spent, error(tested, models, threads), error(others, models, threads))
 
 
 def draw_curve(rows: Sequence[Row], axes: Axes) -> None:
@@ -120,11 +118,16 @@ def main() -> None:
     torch.set_flush_denormal(True)
     validation = [page for page in load_pages(arguments.others, "val") if page.source not in CROPS]
     others = choose_pages(validation, OTHERS)
-    rows = [
-        row
-        for hand in arguments.hands
-        for row in measure(hand, arguments.pages, others, arguments.minutes, arguments.threads)
-    ]
+    rows: list[Row] = []
+    for hand in arguments.hands:
+        for row in measure(hand, arguments.pages, others, arguments.minutes, arguments.threads):
+            # It takes hours: what was measured is written at once.
+            rows.append(row)
+            publish_rows(rows)
+
+
+def publish_rows(rows: Sequence[Row]) -> None:
+    """Write the table and the curve."""
     cells = [
         [
             row.hand,
