@@ -322,7 +322,7 @@ def test_options_reach_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer(asked(charset="digits"))[1]["lines"] == []
     named: list[Any] = []
     given = Languages.given
-    monkeypatch.setattr(Languages, "given", lambda self, codes: named.append(codes) or given(self, codes))
+    monkeypatch.setattr(Languages, "given", lambda self, codes, texts: named.append(codes) or given(self, codes))
     answer(asked(lang="en,de"))
     assert named == [("en", "de")]
 
