@@ -13,9 +13,10 @@ from test_legibility import ARABIC, ARMENIAN, GREEK, LATIN, RUSSIAN, scribble, w
 
 from paragraph_ocr.model_set import write_manifest
 from paragraph_ocr.models import FOLDER, ModelError, read_card
-from paragraph_ocr.pipeline.confidence import FEATURES, TERMS, USUAL, combine, expand, line_features, with_page
+from paragraph_ocr.pipeline.confidence import FEATURES, TERMS, combine, expand, line_features, with_page
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.options import ReadOptions
 from paragraph_ocr.pipeline.reader import PageReader
 
 SERBIAN = ["Сва људска бића рађају се слободна", "и једнака у достојанству и правима.", "Она су обдарена разумом"]
@@ -30,13 +31,12 @@ def reader() -> PageReader:
 
 @pytest.mark.parametrize("font", ["DejaVuSans.ttf", "DejaVuSerif.ttf", "DejaVuSans-Bold.ttf"])
 @pytest.mark.parametrize("texts", [RUSSIAN, GREEK, SERBIAN, ARMENIAN, GEORGIAN], ids=lambda texts: texts[0][:8])
-def test_hardly_a_word_of_another_script_has_half_confidence(reader: PageReader, texts: list[str], font: str) -> None:
+def test_no_word_of_another_script_has_half_confidence(reader: PageReader, texts: list[str], font: str) -> None:
     page = reader.read_image(written(texts, 40, font), "script")
-    if texts is GREEK and page.rotation:
-        pytest.xfail("Greek in some typefaces is taken for numbers that stand on their head")
+    assert page.content == "unreadable"
     words = [word for line in page.lines for word in line.words]
-    assert sum(word.confidence < 0.5 for word in words) >= 0.8 * len(words)
-    assert page.confidence < 0.35
+    assert words
+    assert all(word.confidence < 0.5 for word in words)
 
 
 def test_no_word_of_arabic_has_half_confidence(reader: PageReader) -> None:
@@ -74,40 +74,33 @@ def test_a_line_is_as_sure_as_its_words(reader: PageReader) -> None:
             assert min(words) - 0.05 <= line.confidence <= max(words) + 0.05
 
 
-def test_the_rest_of_the_page_counts(reader: PageReader) -> None:
+def test_each_line_of_a_page_counts_for_itself(reader: PageReader) -> None:
     pixels = written([*RUSSIAN, *LATIN])
     lines = [
         TextLine(np.array([[60, 90 * row + 37], [900, 90 * row + 37]], np.float32), 32.0, 10.0, 1.0)
         for row in range(1, 7)
     ]
-    alone = [line.confidence for line in reader.read_lines(pixels, lines[:3])]
     together = [line.confidence for line in reader.read_lines(pixels, lines)]
-    assert max(alone) < 0.5
-    assert max(together[:3]) < min(together[3:]), "each line still counts for itself"
+    assert max(together[:3]) < min(together[3:])
 
 
 def character(text: str, confidence: float) -> Character:
     return Character(text, confidence, 0, 0)
 
 
-def test_features_say_what_their_names_say(reader: PageReader) -> None:
-    languages = reader.recognizer.languages
-    assert languages is not None
-    output = np.full((4, len(languages.charset) + 1), -12.0, np.float32)
+def test_features_say_what_their_names_say() -> None:
+    output = np.full((4, 10), -12.0, np.float32)
     output[:, 0] = [0.0, np.log(0.6), np.log(0.6), 0.0]
-    model = languages.model({"en": 1.0})
-    likely = line_features([character(letter, 0.9) for letter in "the"], output, languages.charset, model)
-    odd = line_features([character(letter, 0.5) for letter in "tqx"], output, languages.charset, model)
-    assert likely.shape == (3, len(FEATURES))
-    named = dict(zip(FEATURES, likely.T, strict=True)), dict(zip(FEATURES, odd.T, strict=True))
-    assert (named[0]["character"] > named[1]["character"]).all()
-    assert named[0]["undecided"][0] == pytest.approx(np.log(0.8 / 3), abs=1e-3)
-    assert named[0]["language"].mean() > named[1]["language"].mean()
-    assert named[1]["improbable"][0] > named[0]["improbable"][0] >= 0
-    without = dict(zip(FEATURES, line_features([character("q", 0.5)], output, languages.charset, None).T, strict=True))
-    assert without["language"][0] == without["page"][0] == USUAL
-    assert without["improbable"][0] == pytest.approx(0)
-    assert line_features([], output, languages.charset, model).shape == (0, len(FEATURES))
+    certain = line_features([character(letter, 0.9) for letter in "the"], output)
+    mixed = line_features([character("t", 0.9), character("q", 0.5)], output)
+    assert certain.shape == (3, len(FEATURES))
+    named, other = (dict(zip(FEATURES, values.T, strict=True)) for values in (certain, mixed))
+    assert named["character"] == pytest.approx(np.log(9))
+    assert named["undecided"][0] == pytest.approx(np.log(0.8 / 3), abs=1e-3)
+    assert other["character"].tolist() == pytest.approx([np.log(9), 0.0])
+    assert other["line"] == pytest.approx(np.log(7 / 3))
+    assert other["page"] == pytest.approx(np.log(9) / 2)
+    assert line_features([], output).shape == (0, len(FEATURES))
 
 
 def test_all_lines_of_a_page_share_its_mean() -> None:
@@ -116,6 +109,23 @@ def test_all_lines_of_a_page_share_its_mean() -> None:
     page = FEATURES.index("page")
     assert [values[:, page].tolist() for values in made] == [[0.25] * 3, [], [0.25]]
     assert [len(values) for values in with_page([lines[1]])] == [0]
+
+
+# No language model knows these.
+ODD = [
+    ["XKRT QVB ZZPL", "HWN TTRX"], ["Stk", "MwSt", "kg", "zzgl. Vers."], ["MALM", "KALLAX", "HEMNES"],
+    ["Quercus pyrenaica", "Ixobrychus minutus"], ["Watu wote wamezaliwa huru"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("texts", ODD, ids=lambda texts: texts[0][:6])
+@pytest.mark.parametrize("languages", [(), ("en",)])
+def test_text_that_no_language_model_knows_is_as_sure_as_it_is_clear(
+    reader: PageReader, texts: list[str], languages: tuple[str, ...]
+) -> None:
+    page = reader.read_image(written(texts, 36), "odd", options=ReadOptions(languages=languages))
+    assert page.content == "text"
+    assert page.confidence > 0.85
 
 
 def test_terms_are_the_features_and_their_products() -> None:

@@ -37,7 +37,7 @@ from tqdm import tqdm
 
 from paragraph_ocr.model_set import write_manifest
 from paragraph_ocr.models import FOLDER
-from paragraph_ocr.pipeline.confidence import TERMS, combine, expand, with_page
+from paragraph_ocr.pipeline.confidence import TERMS, combine, expand, line_features, with_page
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.reader import LANGUAGE_LINES, PageReader
 from paragraph_ocr.pipeline.rectification import Geometry
@@ -107,6 +107,8 @@ class Collector:
     def __init__(self, reader: PageReader) -> None:
         self.reader = reader
         self.weights = {PLAIN: 1.0} | {way.__name__: DEGRADED_WEIGHT for way in DEGRADATIONS}
+        # The probability of the text tells other scripts, see `legibility`; the confidence need not.
+        self.weights["script"] = 0.01
         self._parts: dict[str, list[tuple[NDArray[np.float64], Judged]]] = {}
         self._words = 0
 
@@ -123,7 +125,7 @@ class Collector:
             word = np.where(spaces, -1, self._words + np.cumsum(spaces))
             self._words += int(spaces.sum()) + 1
             own = np.array([character.confidence for character in characters])
-            features.append(recognizer.features(characters, output, language))
+            features.append(line_features(characters, output))
             judged.append(np.column_stack([own, right, word]))
         self._parts.setdefault(kind, []).extend(zip(with_page(features), judged, strict=True))
 

@@ -22,13 +22,14 @@ from paragraph_ocr.io.pdf_text import LayerLine
 from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.pipeline.blocks import find_blocks
+from paragraph_ocr.pipeline.confidence import line_features
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import Detector, TextLine
 from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import RECORDS, Languages
-from paragraph_ocr.pipeline.legibility import is_legible, is_text
+from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import complete_lines
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
@@ -288,6 +289,8 @@ class PageReader:
         # Text in a restricted charset, such as digits, is improbable in every language.
         languages = None if options.charset else self.recognizer.languages
         legible = is_legible(lines, mean_confidence(lines), languages)
+        if not legible:
+            lines = list(map(doubt, lines))
         end = perf_counter()
         return Page(
             image=image,
@@ -470,9 +473,7 @@ class PageReader:
         for within, output in chain(first, outputs):
             _check(deadline)
             characters = recognizer.read(output, language, options.charset)
-            # A character set is no language.
-            values = recognizer.features(characters, output, None if options.charset else language)
-            decoded.append((characters, values))
+            decoded.append((characters, line_features(characters, output)))
             frames.append(within)
             if progress:
                 progress(len(decoded), len(lines))

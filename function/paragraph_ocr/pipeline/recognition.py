@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.pipeline.charset import decode_within
-from paragraph_ocr.pipeline.confidence import TERMS, combine, line_features, with_page
+from paragraph_ocr.pipeline.confidence import TERMS, combine, with_page
 from paragraph_ocr.pipeline.ctc import Character, decode, greedy, join
 from paragraph_ocr.pipeline.language import LanguageModel, Languages, Mixture
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
@@ -170,19 +170,13 @@ class Recognizer:
         best = output.argmax(axis=1)
         return np.count_nonzero(np.diff(best, prepend=-1) * (best != self.model.card.blank)) / columns
 
-    def features(
-        self, characters: Sequence[Character], output: NDArray[np.float32], language: LanguageModel | Mixture | None
-    ) -> NDArray[np.float64]:
-        """Features of the characters of a line that was decoded from `output`, see `confidence.line_features`."""
-        return line_features(characters, output, self.model.card.charset, language)
-
     def confidences(self, page: Sequence[tuple[Sequence[Character], NDArray[np.float64]]]) -> list[NDArray[np.float64]]:
         """Return the expected share of right characters for each character, as the card calibrates it.
 
         Parameters
         ----------
         page : sequence of (characters, features)
-            For each line of a page, its characters as `read` decoded them and their `features`.
+            For each line of a page, its characters as `read` decoded them and their `confidence.line_features`.
 
         Returns
         -------
