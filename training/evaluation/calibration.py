@@ -107,7 +107,8 @@ class Collector:
     def __init__(self, reader: PageReader) -> None:
         self.reader = reader
         self.weights = {PLAIN: 1.0} | {way.__name__: DEGRADED_WEIGHT for way in DEGRADATIONS}
-        # The probability of the text tells other scripts, see `legibility`; the confidence need not.
+        # Other scripts are told by the probability of their text, see `legibility`: with more weight, they would take
+        # confidence from lines that are right.
         self.weights["script"] = 0.01
         self._parts: dict[str, list[tuple[NDArray[np.float64], Judged]]] = {}
         self._words = 0

@@ -6,7 +6,7 @@ handwriting is probable, since it is decoded with the language models; letters o
 ones are not.
 
 Measured: pages of scribbles and of blurred print had a confidence below 0.35, printed pages in Cyrillic, Greek, Arabic,
-Armenian and Georgian letters one of 0.25 to 0.85, and pages of names, codes, numbers and languages without a model one
+Armenian and Georgian letters one of 0.37 to 0.89, and pages of names, codes, numbers and languages without a model one
 of 0.93 or more.
 """
 
