@@ -264,10 +264,10 @@ def test_words_begin_and_end_where_their_ink_does(reader: PageReader) -> None:
 
 def test_confidence_is_what_the_card_makes_of_it(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
     model = reader.recognizer.model
-    monkeypatch.setattr(model, "card", replace(model.card, calibration=((0.0, 1.0), (0.25, 0.25))))
+    monkeypatch.setattr(model, "card", replace(model.card, calibration=((0.0, 1.0), (0.75, 0.75))))
     page = reader.read_image(np.asarray(draw_page(["the old stone bridge"])[0]), "page")
-    assert [word.confidence for word in page.lines[0].words] == [pytest.approx(0.25)] * len(page.lines[0].words)
-    assert page.lines[0].confidence == page.confidence == pytest.approx(0.25)
+    assert [word.confidence for word in page.lines[0].words] == [pytest.approx(0.75)] * len(page.lines[0].words)
+    assert page.lines[0].confidence == page.confidence == pytest.approx(0.75)
 
 
 def test_coordinates_are_those_of_the_image_after_its_orientation(reader: PageReader) -> None:
