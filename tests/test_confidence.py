@@ -29,12 +29,24 @@ def reader() -> PageReader:
     return PageReader.load()
 
 
-@pytest.mark.parametrize("font", ["DejaVuSans.ttf", "DejaVuSerif.ttf", "DejaVuSans-Bold.ttf"])
-@pytest.mark.parametrize("texts", [RUSSIAN, GREEK, SERBIAN, ARMENIAN, GEORGIAN], ids=lambda texts: texts[0][:8])
+SCRIPTS = [
+    pytest.param(
+        texts,
+        font,
+        # Upside down, Greek letters of this typeface are read as numbers with more confidence than upright as letters.
+        marks=[pytest.mark.xfail(reason="see docs/accuracy.md")] * (name == "Greek" and "Serif" in font),
+        id=f"{name} {font}",
+    )
+    for name, texts in {
+        "Russian": RUSSIAN, "Greek": GREEK, "Serbian": SERBIAN, "Armenian": ARMENIAN, "Georgian": GEORGIAN
+    }.items()
+    for font in ("DejaVuSans.ttf", "DejaVuSerif.ttf", "DejaVuSans-Bold.ttf")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("texts", "font"), SCRIPTS)
 def test_no_word_of_another_script_has_half_confidence(reader: PageReader, texts: list[str], font: str) -> None:
     page = reader.read_image(written(texts, 40, font), "script")
-    if texts is GREEK and page.content == "text":
-        pytest.xfail("Greek in some typefaces is taken for numbers that stand on their head")
     assert page.content == "unreadable"
     words = [word for line in page.lines for word in line.words]
     assert words

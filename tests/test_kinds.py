@@ -10,35 +10,29 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image
+from typefaces import bundled_faces, small_corpus
 
 from benchmarks import kinds as benchmark
 from benchmarks.readers import OURS
 from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import TrueLine, TruePage
 from training.synthesis.canvas import MARKS, Canvas
-from training.synthesis.corpus import NAMES, Corpus
+from training.synthesis.corpus import Corpus
 from training.synthesis.fonts import Face
 from training.synthesis.kinds import FAX_DOTS, KINDS, make_page, turn
 from training.synthesis.maker import Maker
 from training.synthesis.texts import Vocabulary
 
-PROSE = "The quick brown fox jumps over the lazy dog at noon. It was odd, she said; nobody knew of 25 others. " * 80
-
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> list[Face]:
-    """The typeface that Pillow brings along, in every style."""
-    path = tmp_path_factory.mktemp("font") / "bundled-400-normal.ttf"
-    path.write_bytes(ImageFont.load_default(40).path.getvalue())
-    return [Face(f"bundled-{style}", style, (str(path),)) for style in ("print", "typewriter", "hand", "script")]
+    return bundled_faces(tmp_path_factory.mktemp("font"))
 
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    names = {kind: ["Zoe", "Garden", "Miller", "flour", "London"] for kind in NAMES.values()}
-    words = ["garden", "table"]
-    return Corpus({"en": PROSE}, {"en": words, "fr": words}, {"en": names, "fr": names}, {})
+    return small_corpus()
 
 
 def decoded(content: bytes) -> np.ndarray:

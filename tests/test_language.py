@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import write_pages
 
 from paragraph_ocr.models import ModelError
 from paragraph_ocr.pipeline.language import EDGE, RECORDS, LanguageModel, Languages, Mixture, Search, Table, save
-from tests.pages import write_pages
 from training.synthesis.fonts import CHARSET
 from training.tasks.language import cross_entropy, fit, main
 

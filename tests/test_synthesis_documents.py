@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import ImageFont
+from typefaces import PROSE, WORDS, bundled_faces, small_corpus
 
 from training.data.pages import load_pages
 from training.synthesis import forms
 from training.synthesis.canvas import MARKS, Canvas, make_design
-from training.synthesis.corpus import NAMES, Corpus
+from training.synthesis.corpus import Corpus
 from training.synthesis.documents import KINDS, make_document
 from training.synthesis.figures import mark
 from training.synthesis.finish import CAPTURES, record_of, render
@@ -27,24 +27,18 @@ from training.synthesis.maker import Maker
 from training.synthesis.recorded import MIN_ITEMS, RecordedHands
 from training.synthesis.texts import LANGUAGES, Vocabulary, tables
 
-WORDS = {kind: ["Zoe", "Garden", "Miller", "flour", "London"] for kind in NAMES.values()}
-PROSE = "The quick brown fox jumps over the lazy dog at noon. It was odd, she said; nobody knew of 25 others. " * 80
 # Kinds whose printed layer holds nothing but text: no marks in check boxes.
 TEXT_ALONE = ("letter", "invoice", "statement", "receipt", "table", "numbers", "magazine", "plain", "poster", "figures")
 
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> list[Face]:
-    """The typeface that Pillow brings along, as print, type and handwriting."""
-    path = tmp_path_factory.mktemp("font") / "bundled-400-normal.ttf"
-    path.write_bytes(ImageFont.load_default(40).path.getvalue())
-    return [Face(f"bundled-{style}", style, (str(path),)) for style in ("print", "typewriter", "hand", "script")]
+    return bundled_faces(tmp_path_factory.mktemp("font"))
 
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    words = ["garden", "table"]
-    return Corpus({"en": PROSE}, {"en": words, "fr": words}, {"en": WORDS, "fr": WORDS}, {})
+    return small_corpus()
 
 
 @pytest.fixture
