@@ -446,7 +446,10 @@ def main() -> None:
     parser.add_argument("--version", required=True, help="what the card calls this model")
     parser.add_argument("--out", type=Path, default=FOLDER / "language.npz")
     arguments = parser.parse_args()
-    pages = [page for folder in arguments.data for page in load_pages(folder) if page.source not in EXCLUDED]
+    pages = [
+        page for folder in arguments.data for page in load_pages(folder)
+        if page.source not in EXCLUDED and (page.source in RECORD_SOURCES or not page.source.startswith("doc_"))
+    ]  # fmt: skip
     transcribed: dict[str, dict[str, list[str]]] = {"train": defaultdict(list), "val": defaultdict(list)}
     for page in pages:
         language = RECORDS if page.source in RECORD_SOURCES else page.source.rpartition("_")[2]
@@ -466,8 +469,11 @@ def main() -> None:
             bits[language] = round(cross_entropy(LanguageModel(tables[language], SEARCH), held_out), 3)
         print(f"{language}: {len(tables[language].characters):,} contexts, {bits.get(language)} bits", flush=True)
     settings = save(tables, arguments.out)
-    command = "python -m training.tasks.language --data PAGES --prose TEXTS" + (
-        "".join(f" --language {language}" for language in arguments.language or ())
+    command = (
+        "python -m training.tasks.language"
+        + " --data PAGES" * len(arguments.data)
+        + " --prose TEXTS"
+        + ("".join(f" --language {language}" for language in arguments.language or ()))
     )
     command += f" --scale {arguments.scale:g} --version {arguments.version}"
     data = credits({page.source for page in pages if page.split == "train"} | {"eltec"})["data"]

@@ -85,7 +85,8 @@ class Recognizer:
         if evidence and (differing := set(evidence) ^ {*TERMS, "intercept"}):
             raise ModelError(
                 f"The recogniser's card estimates confidences from other features than this version: "
-                f"{', '.join(sorted(differing))}; calibrate it anew with python -m training.evaluation.calibration"
+                f'{", ".join(sorted(differing))}; remove its "calibration", and calibrate it anew with '
+                "python -m training.evaluation.calibration"
             )
         self.model = model
         self.languages = languages
