@@ -46,7 +46,7 @@ LANGUAGE_LINES = 24
 # Number of lines from which the adapted or the general recogniser is chosen for a page.
 CHOICE_LINES = 6
 # What a reading without any confidence counts in accepting a line: it may be writing that cannot be read.
-LEAST_READ = 0.5
+LEAST_READ = 0.25
 # Minimum legibility, 0 to 1, of text that runs up or down the page.
 VERTICAL_TEXT_LEGIBILITY = 0.7
 
