@@ -29,6 +29,7 @@ from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import RECORDS, Languages
+from paragraph_ocr.pipeline.leaders import take_leaders_off
 from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import complete_lines
@@ -253,6 +254,11 @@ class PageReader:
         upright = find_upright(pixels, self.detector, self.recognizer, partial(_check, deadline))
         page = np.rot90(pixels, upright.turn)
         found, upright_boxes, ink = complete_lines(page, upright.lines)
+        clear = take_leaders_off(page, upright.lines, ink)
+        if clear.page is not page:
+            # Lines of which a leader was part are read anew, since they are new objects.
+            page = clear.page
+            found, upright_boxes, ink = complete_lines(page, clear.lines)
         boxes = find_form_boxes(page, found, ink)
         if boxes.page is not None:
             # The walls of boxes and ticks may have been detected as letters.
