@@ -21,6 +21,7 @@ from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.io.pdf_text import LayerLine
 from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model
+from paragraph_ocr.pipeline.acceptance import accepted_lines
 from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.confidence import line_features
 from paragraph_ocr.pipeline.ctc import Character
@@ -46,8 +47,6 @@ SIZE_TOLERANCE = (0.8, 1.1)
 LANGUAGE_LINES = 24
 # Number of lines from which the adapted or the general recogniser is chosen for a page.
 CHOICE_LINES = 6
-# What a reading without any confidence counts in accepting a line: it may be writing that cannot be read.
-LEAST_READ = 0.25
 # Minimum legibility, 0 to 1, of text that runs up or down the page.
 VERTICAL_TEXT_LEGIBILITY = 0.7
 
@@ -339,11 +338,7 @@ class PageReader:
         more: Sequence[tuple[TextLine, Line]] = (),
     ) -> tuple[list[Line], float]:
         """The accepted lines of a page with the lines of `more`, in reading order, and `FalseLines.faintest`."""
-        kept = [
-            index
-            for index, (each, line) in enumerate(zip(found, lines, strict=True))
-            if line.text and self.detector.accepts(each, LEAST_READ + (1.0 - LEAST_READ) * line.confidence)
-        ]
+        kept = accepted_lines(found, lines, self.detector.accepts)
         false = find_false_lines(page, [found[index] for index in kept], self.recognizer)
         kept = [
             index
