@@ -23,8 +23,8 @@ SIGNS = "+×"
 ON_A_LINE, IN_A_COLUMN = 0.6, 0.4
 # Entries of a column are so many characters long at most, and the character that stands with them needs so many.
 ENTRY, ENTRIES = 4, 2
-# In ascender heights of the other line: how far levels, and the edges or the middles of a column, lie apart; and how far
-# away text on the same line is.
+# In ascender heights of the other line: how far levels, and the edges or the middles of a column, lie apart, and how
+# far away text on the same line is.
 LEVEL, EDGE, FARTHEST = 0.3, 0.4, 25.0
 # Height of a character relative to the ascenders of the text that it stands with.
 HEIGHT = (0.6, 1.4)

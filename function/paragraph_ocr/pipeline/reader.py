@@ -32,6 +32,7 @@ from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import RECORDS, Languages
 from paragraph_ocr.pipeline.leaders import take_leaders_off
 from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text
+from paragraph_ocr.pipeline.letter_case import in_question, with_case
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import complete_lines
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
@@ -474,6 +475,10 @@ class PageReader:
         for within, output in chain(first, outputs):
             _check(deadline)
             characters = recognizer.read(output, language, options.charset)
+            card = recognizer.model.card
+            if not options.charset and (places := in_question(characters, output, card.charset, card.blank)):
+                strip = strip_dark_on_light(cut(pixels, within))
+                characters = with_case(characters, places, strip, step, recognizer.geometry.baseline)
             decoded.append((characters, line_features(characters, output)))
             frames.append(within)
             if progress:
