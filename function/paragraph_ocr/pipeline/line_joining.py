@@ -31,6 +31,8 @@ WORD_GAP, SHAPE, LEVEL, SEAM = 0.8, 9.0, 0.3, 0.35
 JOINED_GAP, HIDING = 0.8, 0.8
 # In ascender heights, of a dash or a bullet at an end of a line: the widest gap before it, and what is free beyond it.
 MARK_GAP, MARK_FREE = 1.2, 1.0
+# Greatest width of what may be a part of a dotted or broken line, which a rule is not.
+LONGEST_MARK = 3.0
 # Least and greatest width of a dash, its greatest height, and least and greatest side of a bullet, which is as wide as
 # tall and fills so much of its box.
 DASH, DASH_HEIGHT, BULLET, BULLET_FILL = (0.2, 1.1), 0.25, (0.2, 0.6), 0.65
@@ -44,8 +46,9 @@ COVERED = 0.5
 CONFIDENCE = 0.61
 # Letters of a line turned by a quarter, and how many times as tall as wide it is.
 FEWEST_UPRIGHT, LEAST_UPRIGHT = 5, 4.0
-# Gaps between its letters in widths of the column: of letters that no line has, and of those found as lines of one.
-UPRIGHT_GAP, SINGLE_GAP = 0.8, 0.55
+# Gaps between its letters in widths of the column: of letters that no line has, and of those found as lines of one; and
+# the gap between its words, of which each that counts has so many letters.
+UPRIGHT_GAP, SINGLE_GAP, UPRIGHT_WORD_GAP, UPRIGHT_WORD = 0.8, 0.65, 3.0, 2
 # A line of one letter is shorter than this many ascender heights.
 SINGLE = 1.5
 # Descenders in ascender heights, of lines that were not found by the detector.
@@ -355,8 +358,8 @@ def _take_mark(
     if marks.sum() != 1:
         return
     mark = int(np.flatnonzero(marks)[0])
-    # Of several, as of a dotted line, none belongs to the text.
-    if (about & (gap < beyond[mark] + MARK_FREE * ascender)).sum() > 1:
+    # Of several, as of a dotted line, none belongs to the text; a rule before an amount is none of them.
+    if (about & (gap < beyond[mark] + MARK_FREE * ascender) & (width <= LONGEST_MARK)).sum() > 1:
         return
     if _next_piece(piece, side, pieces, ends, float(beyond[mark]) + MARK_FREE * ascender) is not None:
         return
@@ -424,25 +427,31 @@ def _upright_boxes(ink: Ink, unassigned: NDArray[np.bool_], single: NDArray[np.b
                 break
         else:
             columns.append([int(index)])
-    boxes = []
-    for column in columns:
-        left, top = float(ink.left[column].min()), float(ink.top[column].min())
-        right, bottom = float(ink.right[column].max()), float(ink.bottom[column].max())
-        if len(column) < FEWEST_UPRIGHT or bottom - top < LEAST_UPRIGHT * (right - left):
-            continue
-        boxes.append([left, top, right, bottom])
-        unassigned[(ink.left >= left) & (ink.right <= right) & (ink.top >= top) & (ink.bottom <= bottom)] = False
-    # What stands apart by as much as words do is one line.
-    joined: list[list[float]] = []
-    for left, top, right, bottom in sorted(boxes, key=lambda box: box[1]):
-        for box in joined:
-            shared = min(right, box[2]) - max(left, box[0])
-            if 0 <= top - box[3] <= 2.5 * (box[2] - box[0]) and shared > 0.5 * (right - left):
-                box[:] = [min(left, box[0]), box[1], max(right, box[2]), bottom]
+    # What stands apart by as much as words do is one line, if it is as long as a line.
+    words: list[list[list[int]]] = []
+    for column in sorted(columns, key=lambda column: ink.top[column].min()):
+        left, right = ink.left[column].min(), ink.right[column].max()
+        for line in words:
+            above = line[-1]
+            wide = max(ink.right[above].max() - ink.left[above].min(), right - left)
+            shared = min(right, ink.right[above].max()) - max(left, ink.left[above].min())
+            gap = ink.top[column].min() - ink.bottom[above].max()
+            if 0 <= gap <= UPRIGHT_WORD_GAP * wide and shared > 0.5 * min(right - left, wide):
+                line.append(column)
                 break
         else:
-            joined.append([left, top, right, bottom])
-    return [(left, top, right, bottom) for left, top, right, bottom in joined]
+            words.append([column])
+    joined = []
+    for line in words:
+        every = [index for column in line for index in column]
+        left, top = float(ink.left[every].min()), float(ink.top[every].min())
+        right, bottom = float(ink.right[every].max()), float(ink.bottom[every].max())
+        counted = sum(len(column) for column in line if len(column) >= UPRIGHT_WORD)
+        if counted < FEWEST_UPRIGHT or 2 * counted < len(every) or bottom - top < LEAST_UPRIGHT * (right - left):
+            continue
+        joined.append((left, top, right, bottom))
+        unassigned[(ink.left >= left) & (ink.right <= right) & (ink.top >= top) & (ink.bottom <= bottom)] = False
+    return joined
 
 
 def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Piece], ascender: float) -> list[TextLine]:
