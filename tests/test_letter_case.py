@@ -61,6 +61,11 @@ def test_letters_that_touch_and_lines_of_few_letters_tell_nothing() -> None:
     assert decided("So", "so", 0) == "so"
 
 
+def test_there_are_no_capitals_within_words_of_small_letters() -> None:
+    assert decided("paSsing on", "passing on", 2) == "passing on"
+    assert decided("PASSING ON", "PAsSING ON", 2) == "PASSING ON"
+
+
 def test_only_letters_whose_other_case_is_possible_are_in_question() -> None:
     charset, text = "-sStT", "sst"
     output = np.full((6, len(charset)), -20.0, np.float32)

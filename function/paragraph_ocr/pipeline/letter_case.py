@@ -22,9 +22,9 @@ WITHOUT_ASCENDERS = "acegimnopqrsuvwxyz"
 # Letters as tall as small ones, and as capitals or nearly.
 SMALL, TALL = frozenset("acegmnopqrsuvwxyz"), frozenset("bdfhklABCDEFGHIKLMNOPRSTUVWXYZ0123456789")
 # A letter is in question if the probability of its other case is so high.
-POSSIBLE = 0.005
+POSSIBLE = 0.002
 # Letters of a line from whose median the height of small ones is known, and of capitals.
-REFERENCES = 3
+SMALL_REFERENCES, TALL_REFERENCES = 2, 3
 # Spread of the heights of small letters, the middle half of them relative to their median: more is handwriting.
 UNEVEN = 0.15
 # Height in heights of small letters: at most of a small letter, and at least of a capital.
@@ -91,18 +91,20 @@ def with_case(
         text = characters[place].text
         if np.isnan(own):
             continue
-        if len(small) >= REFERENCES:
+        if len(small) >= SMALL_REFERENCES:
             low, middle, high = np.percentile(small, (25, 50, 75))
             if high - low > UNEVEN * middle:
                 continue
             share = own / float(middle)
             capital, little = share >= CAPITAL_HEIGHT, share <= SMALL_HEIGHT
-        elif len(tall) >= REFERENCES:
+        elif len(tall) >= TALL_REFERENCES:
             share = own / float(np.median(tall))
             capital, little = share >= CAPITAL_SHARE, share <= SMALL_SHARE
         else:
             continue
         # An i without its dot would be as tall as a small I that is none.
+        # Within a word of small letters, what stands above a letter is no part of it.
+        capital &= place == 0 or not characters[place - 1].text.islower()
         if (capital and text.islower()) or (little and text.isupper() and text != "I"):
             decided[place] = replace(characters[place], text=text.swapcase())
     return decided
