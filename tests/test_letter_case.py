@@ -61,18 +61,22 @@ def test_letters_that_touch_and_lines_of_few_letters_tell_nothing() -> None:
     assert decided("So", "so", 0) == "so"
 
 
-def test_there_are_no_capitals_within_words_of_small_letters() -> None:
-    assert decided("paSsing on", "passing on", 2) == "passing on"
-    assert decided("PASSING ON", "PAsSING ON", 2) == "PASSING ON"
+def test_only_the_first_letter_is_in_question_if_its_other_case_is_possible() -> None:
+    charset = "-sStT"
 
+    def places(text: str, other: float) -> list[int]:
+        output = np.full((2 * len(text), len(charset)), -20.0, np.float32)
+        characters = []
+        for index, letter in enumerate(text):
+            output[2 * index, charset.index(letter)] = np.log(0.9)
+            output[2 * index, charset.index(letter.swapcase())] = np.log(other)
+            characters.append(Character(letter, 0.9, 2 * index, 2 * index))
+        return in_question(characters, output, charset[1:], 0)
 
-def test_only_letters_whose_other_case_is_possible_are_in_question() -> None:
-    charset, text = "-sStT", "sst"
-    output = np.full((6, len(charset)), -20.0, np.float32)
-    characters = []
-    for index, letter in enumerate(text):
-        output[2 * index, charset.index(letter)] = np.log(0.9)
-        characters.append(Character(letter, 0.9, 2 * index, 2 * index))
-    # The second s may be a capital, as may the t, whose height would not tell it.
-    output[2, charset.index("S")] = output[4, charset.index("T")] = np.log(0.05)
-    assert in_question(characters, output, charset[1:], 0) == [1]
+    assert places("sst", 0.05) == [0]
+    assert places("Sst", 0.05) == [0]
+    assert places("sst", 0.0001) == []
+    # The height of a t does not tell its case, and words of capitals stay capitals.
+    assert places("tss", 0.05) == []
+    assert places("SST", 0.05) == []
+    assert places("s", 0.05) == []

@@ -21,14 +21,19 @@ from paragraph_ocr.pipeline.ink import Ink, find_ink_mask, resized
 ASCENDER = 32.0
 # Greatest height and width of a dot, and the greatest distance between the middles of two of a leader.
 DOT, PITCH = 0.3, 1.3
-# Dots of a leader, fewer are an ellipsis; and of one on a page that has so many others.
-FEWEST_DOTS, FEWEST_BESIDE, OTHERS = 8, 4, 2
+# Dots of a leader, fewer are an ellipsis, and its length; and the dots of one on a page that has so many long ones.
+# Running text may have a few rows of dots by accident, as where an underline is broken; lists have many.
+FEWEST_DOTS, SHORTEST_LEADER, FEWEST_BESIDE, LEADERS = 8, 3.5, 4, 3
 # Most of the distances between neighbours are at most so many times the leader's median; a dot may be in two pieces.
 UNEVEN = 1.6
 # How far the dots are from a straight line, which falls or rises at most so much.
 APART, STEEPEST = 0.07, 0.1
 # What is free above a leader.
 FREE = (0.2, 0.6)
+# Share of the dots of a leader that are about as large as most, within half.
+ALIKE = 0.7
+# How far the letters beside a leader end above or below its dots.
+BASELINE = 0.2
 # A dot at an end whose area is so many times that of most is a full stop.
 FULL_STOP = 1.6
 # A leader stands between letters that are no farther away.
@@ -84,8 +89,9 @@ def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -
     wiped = np.zeros_like(mask)
     unit = ascender * scale
     found = _leaders(dots, letters, mask, unit, FEWEST_DOTS)
-    if len(found) >= OTHERS:
-        found = _leaders(dots, letters, mask, unit, FEWEST_BESIDE)
+    if sum(leader.right - leader.left >= SHORTEST_LEADER * unit for _, leader in found) < LEADERS:
+        return WithoutLeaders(page, lines)
+    found = _leaders(dots, letters, mask, unit, FEWEST_BESIDE)
     for chain, leader in found:
         for left, top, right, bottom, _ in chain.tolist():
             wiped[top:bottom, left:right] = 1
@@ -172,6 +178,9 @@ def _leader(chain: NDArray[np.int64], unit: float) -> _Leader | None:
     steps = np.diff(x)
     if float(np.percentile(steps, 85)) > max(UNEVEN * float(np.median(steps)), 3.0):
         return None
+    area = float(np.median(chain[:, 4]))
+    if (np.abs(chain[:, 4] - area) <= max(0.5 * area, 2)).mean() < ALIKE:
+        return None
     slope, level = np.polyfit(x - x.mean(), y, 1)
     far = np.abs(y - level - slope * (x - x.mean()))
     if abs(slope) > STEEPEST or float(np.percentile(far, 90)) > max(APART * unit, 1.0):
@@ -189,7 +198,8 @@ def _is_between(leader: _Leader, letters: NDArray[np.int64], unit: float) -> boo
         gap = letters[:, 0] - end if side == 1 else end - letters[:, 2]
         near = (gap > -0.3 * unit) & (gap <= TEXT_GAP * unit)
         near &= (letters[:, 1] < level - 0.2 * unit) & (letters[:, 3] > level - 0.5 * unit)
-        if not near.any():
+        # Of the letters nearby, some end on the baseline, above which an underline does not lie.
+        if not (near & (np.abs(letters[:, 3] - level) <= BASELINE * unit)).any():
             return False
     return True
 

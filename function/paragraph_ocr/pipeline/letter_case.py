@@ -1,4 +1,4 @@
-"""Tell small from capital letters by their height, where a line is set in type.
+"""Tell by its height whether the first letter of a line is small or capital, where the line is set in type.
 
 A strip shows the recogniser a line in the height that the detector estimates, which is not exact enough to tell s from
 S where nothing beside them does, and the language model prefers what is usual. The other letters of the line tell how
@@ -26,9 +26,9 @@ POSSIBLE = 0.002
 # Letters of a line from whose median the height of small ones is known, and of capitals.
 SMALL_REFERENCES, TALL_REFERENCES = 2, 3
 # Spread of the heights of small letters, the middle half of them relative to their median: more is handwriting.
-UNEVEN = 0.15
+UNEVEN = 0.1
 # Height in heights of small letters: at most of a small letter, and at least of a capital.
-SMALL_HEIGHT, CAPITAL_HEIGHT = 1.1, 1.17
+SMALL_HEIGHT, CAPITAL_HEIGHT = 1.08, 1.18
 # The same in heights of capitals.
 SMALL_SHARE, CAPITAL_SHARE = 0.82, 0.92
 # Width of a letter's ink in heights of the small letters: more are letters that hang together.
@@ -36,7 +36,7 @@ WIDEST = 2.2
 
 
 def in_question(characters: Sequence[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[int]:
-    """Places of the characters of a line that may be of the other case.
+    """Places of the characters of a line that may be of the other case: its first letter, or none.
 
     Parameters
     ----------
@@ -48,16 +48,16 @@ def in_question(characters: Sequence[Character], output: NDArray[np.float32], ch
     blank : int
         Index of the blank class: 0 or C - 1.
     """
+    if len(characters) < 2 or not characters[1].text.islower():
+        # Words of capitals are written in capitals, however uneven.
+        return []
     offset = 1 if blank == 0 else 0
-    places = []
-    for index, character in enumerate(characters):
-        other = character.text.swapcase()
-        if character.text.lower() not in WITHOUT_ASCENDERS or other not in charset:
-            continue
-        steps = output[max(character.first - 1, 0) : character.last + 2, charset.index(other) + offset]
-        if steps.size and float(np.exp(steps.max())) >= POSSIBLE:
-            places.append(index)
-    return places
+    first = characters[0]
+    other = first.text.swapcase()
+    if first.text.lower() not in WITHOUT_ASCENDERS or other not in charset:
+        return []
+    steps = output[max(first.first - 1, 0) : first.last + 2, charset.index(other) + offset]
+    return [0] if steps.size and float(np.exp(steps.max())) >= POSSIBLE else []
 
 
 def with_case(
@@ -103,8 +103,6 @@ def with_case(
         else:
             continue
         # An i without its dot would be as tall as a small I that is none.
-        # Within a word of small letters, what stands above a letter is no part of it.
-        capital &= place == 0 or not characters[place - 1].text.islower()
         if (capital and text.islower()) or (little and text.isupper() and text != "I"):
             decided[place] = replace(characters[place], text=text.swapcase())
     return decided
