@@ -242,8 +242,7 @@ def _has_corners(mask: Grey, unit: float) -> bool:
     if not across.any():
         return False
     near = np.ones((3, 3), np.uint8)
-    across = cv2.dilate(across, near)
-    if bool(cv2.bitwise_and(across, cv2.dilate(down, near)).any()):
+    if bool(cv2.bitwise_and(cv2.dilate(across, near), cv2.dilate(down, near)).any()):
         return True
     rule = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, max(5, round(RULE * unit))), np.uint8))
     ticks = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((max(4, round(TICK[0] * unit)), 1), np.uint8))
@@ -355,7 +354,7 @@ def _open_cells(ticks: Sequence[tuple[float, float, float, float]], mask: Grey, 
     across, tops, levels, widths = np.array(ticks).T
     heights = levels - tops
     usual = float(np.median(heights))
-    even = np.abs(heights - usual) <= UNEVEN_TICKS * usual
+    even = np.flatnonzero(np.abs(heights - usual) <= UNEVEN_TICKS * usual)
     across, levels = across[even], levels[even]
     if len(across) < FEWEST_TICKS:
         return []
@@ -387,7 +386,7 @@ def _letters_above(
     profile = np.zeros(reach, bool)
     for one, other, level in zip(places[:-1], places[1:], levels[:-1], strict=True):
         part = mask[max(round(level) - reach, 0) : max(round(level) - 2, 0), round(one) + 2 : max(round(other) - 1, 0)]
-        rows = part.any(axis=1)[::-1]
+        rows = np.asarray(part.any(axis=1))[::-1]
         profile[2 : 2 + len(rows)] |= rows[: reach - 2]
     # From the middle of the letters, which stand among the ticks or above them, up to the first row without ink.
     lowest = np.flatnonzero(profile[: round(tick + 0.8 * unit)])
