@@ -28,15 +28,17 @@ from paragraph_ocr.pipeline.detection import Detector, TextLine
 from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
+from paragraph_ocr.pipeline.ink import Ink
 from paragraph_ocr.pipeline.language import RECORDS, Languages
 from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import complete_lines
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
 from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
-from paragraph_ocr.pipeline.reading_order import reading_order
+from paragraph_ocr.pipeline.reading_order import has_columns, reading_order
 from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with_square_pixels
+from paragraph_ocr.pipeline.ruling import Rule, find_rules
 from paragraph_ocr.pipeline.text_layer import read_page
 
 # A line is recognised again if its best width differs from the width of its strip by more than these factors.
@@ -274,12 +276,13 @@ class PageReader:
             for comb in boxes.combs
         ]
         read = self.read_lines(page, found, deadline, progress, readings, options)
-        lines, faintest = self._accepted(page, found, read, combs)
+        lines, faintest = self._accepted(page, found, read, combs, ink)
         if faintest:
             # Lines of both sides may be merged: detect again on the page without the show-through.
             page = wiped(page, faintest)
             found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
-            lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline, options=options), combs)
+            again = self.read_lines(page, found, deadline, options=options)
+            lines, _ = self._accepted(page, found, again, combs, ink)
         lines = label(lines, boxes.check_boxes)
         lines += self._read_upright(page, upright_boxes, deadline, options)
         if not is_text(lines, mean_confidence(lines)):
@@ -331,8 +334,12 @@ class PageReader:
         found: Sequence[TextLine],
         lines: Sequence[Line],
         more: Sequence[tuple[TextLine, Line]] = (),
+        ink: Ink | None = None,
     ) -> tuple[list[Line], float]:
-        """The accepted lines of a page with the lines of `more`, in reading order, and `FalseLines.faintest`."""
+        """The accepted lines of a page with the lines of `more`, in reading order, and `FalseLines.faintest`.
+
+        `ink` is the page's, for the rules of tables.
+        """
         kept = [
             index
             for index, (each, line) in enumerate(zip(found, lines, strict=True))
@@ -345,7 +352,11 @@ class PageReader:
             if place not in false.bar_codes and place not in false.show_through
         ]
         text = [(found[index], lines[index]) for index in kept] + [each for each in more if each[1].text]
-        order = reading_order([each for each, _ in text], [line.text for _, line in text])
+        placed = [each for each, _ in text]
+        rules: list[Rule] = []
+        if ink is not None and has_columns(placed):
+            rules = find_rules(ink, float(np.median([each.ascender for each in placed])))
+        order = reading_order(placed, [line.text for _, line in text], rules)
         return [text[place][1] for place in order], false.faintest
 
     def _read_upright(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.detection import TextLine, slope_of
+from paragraph_ocr.pipeline.ruling import Rule, ruled_rows
 
 # So many amounts make a column, if from each to what it is for it is at least this share of the row, and if they are
 # at least this share of the lines in it.
@@ -19,34 +20,126 @@ FEWEST_CELLS, NUMBER_SHARE = 2, 0.5
 FEWEST_PROSE, MOST_CROSSING = 4, 0.2
 # Lines of prose have at least so many characters, and this share of a column's are nearly as long as its longest.
 PROSE_CHARACTERS, PROSE_SHARE, NEARLY = 18, 0.6, 0.85
+# Between two rules of a table, a distance between lines that is so many times the smallest one, or so many ascenders,
+# parts two rows; columns of at least so many lines on the same levels have a row on each level.
+ROW_GAP, ROW_ASCENDERS, FEWEST_ROWS = 1.4, 2.8, 3
 # The distance of a footer or a page number from the columns, in distances between their lines.
 FOOTER_GAP = 1.6
 
 
-def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]:
+def reading_order(lines: list[TextLine], texts: Sequence[str] = (), rules: Sequence[Rule] = ()) -> list[int]:
     """Lines top to bottom, columns left to right (Breuel 2003), whether or not white bands part the columns.
 
     Of lines one above the other the upper comes first. Of lines beside each other the left one does, with all that
     stands above and below it, up to a line that spans both; but not before what is above all of that. Tables, which
-    columns of numbers or of short answers tell, are read row by row.
+    columns of numbers or of short answers tell, are read row by row. So are tables with rules, and within a row that
+    has several lines, cell by cell.
 
     Parameters
     ----------
     lines : list of TextLine
     texts : sequence of str
         What was read of each, or nothing.
+    rules : sequence of Rule
+        Horizontal rules of the page.
 
     Returns
     -------
     list of int
         Places in `lines`.
     """
+    if texts and rules and (rows := _ruled_rows(lines, texts, rules)):
+        return _order_with_rows(lines, texts, rows)
     lines = _levelled(lines)
     order: list[int] = []
     for block in _blocks(lines, texts, list(range(len(lines)))) if texts else [list(range(len(lines)))]:
         within = _order_of_block([lines[index] for index in block], [texts[index] for index in block] if texts else ())
         order += [block[place] for place in within]
     return order
+
+
+def has_columns(lines: Sequence[TextLine]) -> bool:
+    """Whether at least two lines have another beside them, as the rows of a table have."""
+    if len(lines) < 4:
+        return False
+    heights = np.array([line.ascender for line in lines])
+    return len(_neighbours(*_ends(lines), heights, float(np.median(heights)))) > 1
+
+
+def _ends(lines: Sequence[TextLine]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The left and the right ends of lines, float (N, 2) each."""
+    starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
+    return starts, ends
+
+
+def _ruled_rows(lines: list[TextLine], texts: Sequence[str], rules: Sequence[Rule]) -> list[list[int]]:
+    """The rows of tables with rules that have lines beside each other, each in reading order."""
+    middles = np.array([line.baseline.mean(axis=0) - (0.0, line.ascender / 3) for line in lines], np.float64)
+    rows = []
+    for row in ruled_rows(rules, middles):
+        own = [lines[index] for index in row]
+        if len(_cells(own)) > 1:
+            rows.append([row[place] for place in _order_of_row(own, [texts[index] for index in row])])
+    return rows
+
+
+def _order_with_rows(lines: list[TextLine], texts: Sequence[str], rows: list[list[int]]) -> list[int]:
+    """The order of lines, of which each of some rows is read as if it was one line."""
+    taken = {index for row in rows for index in row}
+    units = [[index] for index in range(len(lines)) if index not in taken] + rows
+    whole, whole_texts = [], []
+    for unit in units:
+        own = [lines[index] for index in unit]
+        highest = min(own, key=_level)
+        left = min(float(line.baseline[0, 0]) for line in own)
+        right = max(float(line.baseline[-1, 0]) for line in own)
+        ends = np.array([[left, _level(highest)], [right, _level(highest)]], np.float32)
+        whole.append(own[0] if len(unit) == 1 else replace(highest, baseline=ends))
+        whole_texts.append(" ".join(texts[index] for index in unit))
+    return [index for place in reading_order(whole, whole_texts) for index in units[place]]
+
+
+def _order_of_row(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
+    """The order of the lines between two rules of a table, where there may be several rows."""
+    ascender = float(np.median([line.ascender for line in lines]))
+    by_level = sorted(range(len(lines)), key=lambda index: _level(lines[index]))
+    steps = np.diff([_level(lines[index]) for index in by_level])
+    apart = steps[steps > ascender / 2]
+    limit = min(ROW_GAP * float(apart.min()), ROW_ASCENDERS * ascender) if len(apart) else np.inf
+    parts = np.split(np.array(by_level), np.flatnonzero(steps > limit) + 1)
+    order: list[int] = []
+    for part in parts:
+        own, own_texts = [lines[index] for index in part], [texts[index] for index in part]
+        cells = _cells(own)
+        rows = _table_rows(own, own_texts, ascender)
+        levels = {len(cell) for cell in cells}
+        if any(len(row) > 1 for row in rows):
+            within = _order_of_block(own, own_texts)
+        elif len(levels) == 1 and min(levels) >= FEWEST_ROWS and not _all_prose(own, own_texts, cells):
+            within = [cell[row] for row in range(min(levels)) for cell in cells]
+        else:
+            within = [index for cell in cells for index in cell]
+        order += [int(part[place]) for place in within]
+    return order
+
+
+def _cells(lines: Sequence[TextLine]) -> list[list[int]]:
+    """Lines that stand above each other, left to right and each from the top."""
+    cells: list[list[int]] = []
+    right = -np.inf
+    for index in sorted(range(len(lines)), key=lambda index: float(lines[index].baseline[0, 0])):
+        line = lines[index]
+        if line.baseline[0, 0] > right - line.ascender / 2 or not cells:
+            cells.append([])
+        cells[-1].append(index)
+        right = max(right, float(line.baseline[-1, 0]))
+    return [sorted(cell, key=lambda index: _level(lines[index])) for cell in cells]
+
+
+def _all_prose(lines: Sequence[TextLine], texts: Sequence[str], cells: Sequence[list[int]]) -> bool:
+    """Whether all cells of a row are prose."""
+    widths = np.array([float(line.baseline[-1, 0] - line.baseline[0, 0]) for line in lines])
+    return all(_is_prose(frozenset(cell), texts, widths) for cell in cells)
 
 
 def _levelled(lines: list[TextLine]) -> list[TextLine]:
@@ -195,7 +288,7 @@ def _rows(lines: list[TextLine], ascender: float) -> list[list[int]]:
     Amounts stand under each other, flush on the right and ragged on the left, which columns of prose or of a list are
     not.
     """
-    starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
+    starts, ends = _ends(lines)
     # How far each line ends, rightwards and upwards, from where each other begins.
     across, up = (starts[:, axis] - ends[:, axis, None] for axis in (0, 1))
     level = (across > 0) & (np.abs(up) < ascender / 2)
@@ -229,11 +322,15 @@ def _ragged(points: NDArray[np.float64]) -> float:
 
 def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) -> list[list[int]]:
     """The lines, each alone, but the cells of a table's row together, left to right."""
-    starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
+    starts, ends = _ends(lines)
     following = _neighbours(starts, ends, np.array([line.ascender for line in lines]), ascender)
     columns = _columns(starts, ends, ascender)
     numbers = [_is_number(text) for text in texts]
-    numeric = {column: _is_numeric([numbers[index] for index in column]) for column in set(columns)}
+    # Text above or below a table may begin where one of its columns does.
+    partnered = {*following, *following.values()}
+    numeric = {
+        column: _is_numeric([numbers[index] for index in column if index in partnered]) for column in set(columns)
+    }
     prose = {column: _is_prose(column, texts, ends[:, 0] - starts[:, 0]) for column in set(columns)}
     amounts = {pair[1] for pair in _rows(lines, ascender) if len(pair) == 2}
     links: dict[int, int] = {}

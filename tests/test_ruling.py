@@ -1,0 +1,49 @@
+import cv2
+import numpy as np
+import pytest
+
+from paragraph_ocr.pipeline.ink import find_ink
+from paragraph_ocr.pipeline.ruling import Rule, find_rules, ruled_rows
+
+
+def page_of_text(height: int = 600, width: int = 900) -> np.ndarray:
+    page = np.full((height, width), 240, np.uint8)
+    for row in range(4):
+        place = (60, 90 + 120 * row)
+        cv2.putText(page, "words between rules", place, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 30, 2, cv2.LINE_AA)
+    return page
+
+
+@pytest.mark.parametrize("thickness", [1, 4])
+@pytest.mark.parametrize("fall", [0, 12])
+@pytest.mark.parametrize("scale", [1.0, 0.6])
+def test_rules_are_found_at_their_places(thickness: int, fall: int, scale: float) -> None:
+    page = page_of_text()
+    levels = (50, 130, 250, 370)
+    for level in levels:
+        cv2.line(page, (40, level), (860, level + fall), 60, thickness, cv2.LINE_AA)
+    rules = find_rules(find_ink(page, scale), 24.0)
+    assert len(rules) == len(levels)
+    for rule, level in zip(rules, levels, strict=True):
+        np.testing.assert_allclose([rule.left, rule.right], [40, 860], atol=6)
+        np.testing.assert_allclose([rule.left_y, rule.right_y], [level, level + fall], atol=3)
+
+
+def test_words_and_their_underlines_are_no_rules() -> None:
+    page = page_of_text()
+    # An underline of a short word is below the length of a rule.
+    cv2.line(page, (60, 95), (200, 95), 30, 2)
+    assert find_rules(find_ink(page), 24.0) == []
+
+
+def test_a_page_of_strokes_has_no_rules() -> None:
+    page = np.full((900, 900), 240, np.uint8)
+    page[::2] = 30
+    assert find_rules(find_ink(page), 24.0) == []
+
+
+def test_rows_are_told_only_by_rules_of_one_width() -> None:
+    points = np.array([[100.0, 30], [300, 30], [100, 70], [300, 70], [100, 130]])
+    table = [Rule(10, level, 500, level) for level in (10, 50, 90)]
+    assert ruled_rows(table, points) == [[0, 1], [2, 3]]
+    assert ruled_rows([*table[:2], Rule(10, 90, 200, 90)], points) == []
