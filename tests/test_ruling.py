@@ -2,7 +2,6 @@ import cv2
 import numpy as np
 import pytest
 
-from paragraph_ocr.pipeline.ink import find_ink
 from paragraph_ocr.pipeline.ruling import Rule, find_rules, ruled_rows
 
 
@@ -16,13 +15,14 @@ def page_of_text(height: int = 600, width: int = 900) -> np.ndarray:
 
 @pytest.mark.parametrize("thickness", [1, 4])
 @pytest.mark.parametrize("fall", [0, 12])
-@pytest.mark.parametrize("scale", [1.0, 0.6])
-def test_rules_are_found_at_their_places(thickness: int, fall: int, scale: float) -> None:
+@pytest.mark.parametrize("grey", [60, 215])
+@pytest.mark.parametrize("ascender", [24.0, 17.0])
+def test_rules_are_found_at_their_places(thickness: int, fall: int, grey: int, ascender: float) -> None:
     page = page_of_text()
     levels = (50, 130, 250, 370)
     for level in levels:
-        cv2.line(page, (40, level), (860, level + fall), 60, thickness, cv2.LINE_AA)
-    rules = find_rules(find_ink(page, scale), 24.0)
+        cv2.line(page, (40, level), (860, level + fall), grey, thickness, cv2.LINE_AA)
+    rules = find_rules(page, ascender)
     assert len(rules) == len(levels)
     for rule, level in zip(rules, levels, strict=True):
         np.testing.assert_allclose([rule.left, rule.right], [40, 860], atol=6)
@@ -33,13 +33,13 @@ def test_words_and_their_underlines_are_no_rules() -> None:
     page = page_of_text()
     # An underline of a short word is below the length of a rule.
     cv2.line(page, (60, 95), (200, 95), 30, 2)
-    assert find_rules(find_ink(page), 24.0) == []
+    assert find_rules(page, 24.0) == []
 
 
 def test_a_page_of_strokes_has_no_rules() -> None:
     page = np.full((900, 900), 240, np.uint8)
     page[::2] = 30
-    assert find_rules(find_ink(page), 24.0) == []
+    assert find_rules(page, 24.0) == []
 
 
 def test_rows_are_told_only_by_rules_of_one_width() -> None:

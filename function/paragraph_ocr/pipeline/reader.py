@@ -28,7 +28,6 @@ from paragraph_ocr.pipeline.detection import Detector, TextLine
 from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
-from paragraph_ocr.pipeline.ink import Ink
 from paragraph_ocr.pipeline.language import RECORDS, Languages
 from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
@@ -276,13 +275,13 @@ class PageReader:
             for comb in boxes.combs
         ]
         read = self.read_lines(page, found, deadline, progress, readings, options)
-        lines, faintest = self._accepted(page, found, read, combs, ink)
+        lines, faintest = self._accepted(page, found, read, combs, True)
         if faintest:
             # Lines of both sides may be merged: detect again on the page without the show-through.
             page = wiped(page, faintest)
             found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
             again = self.read_lines(page, found, deadline, options=options)
-            lines, _ = self._accepted(page, found, again, combs, ink)
+            lines, _ = self._accepted(page, found, again, combs, True)
         lines = label(lines, boxes.check_boxes)
         lines += self._read_upright(page, upright_boxes, deadline, options)
         if not is_text(lines, mean_confidence(lines)):
@@ -334,11 +333,11 @@ class PageReader:
         found: Sequence[TextLine],
         lines: Sequence[Line],
         more: Sequence[tuple[TextLine, Line]] = (),
-        ink: Ink | None = None,
+        upright: bool = False,
     ) -> tuple[list[Line], float]:
         """The accepted lines of a page with the lines of `more`, in reading order, and `FalseLines.faintest`.
 
-        `ink` is the page's, for the rules of tables.
+        Rules of tables are searched only on a page that is `upright`.
         """
         kept = [
             index
@@ -354,8 +353,8 @@ class PageReader:
         text = [(found[index], lines[index]) for index in kept] + [each for each in more if each[1].text]
         placed = [each for each, _ in text]
         rules: list[Rule] = []
-        if ink is not None and has_columns(placed):
-            rules = find_rules(ink, float(np.median([each.ascender for each in placed])))
+        if upright and has_columns(placed):
+            rules = find_rules(page, float(np.median([each.ascender for each in placed])))
         order = reading_order(placed, [line.text for _, line in text], rules)
         return [text[place][1] for place in order], false.faintest
 

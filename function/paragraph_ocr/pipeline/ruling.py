@@ -10,8 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.pipeline.ink import Ink
+from paragraph_ocr.pipeline.ink import Grey, resized
 
+# Ascenders have at most so many pixels where rules are searched.
+ASCENDER = 18.0
+# A rule is darker than the paper above and below it by at least so many grey levels.
+MIN_CONTRAST = 8
 # Lengths in ascenders: the shortest straight stroke of a rule, the widest break in a rule, the shortest rule.
 MIN_STROKE, MAX_BREAK, MIN_RULE = 4.0, 2.0, 12.0
 # Maximum thickness of a rule, and its maximum slope.
@@ -39,13 +43,13 @@ class Rule:
         return self.left_y + share * (self.right_y - self.left_y)
 
 
-def find_rules(ink: Ink, ascender: float) -> list[Rule]:
+def find_rules(page: Grey, ascender: float) -> list[Rule]:
     """Find horizontal rules.
 
     Parameters
     ----------
-    ink : Ink
-        Ink of an upright page.
+    page : uint8 (H, W)
+        Dark strokes on light paper, evenly lit, upright.
     ascender : float
         Height of its letters with ascenders, pixels of the page.
 
@@ -54,12 +58,16 @@ def find_rules(ink: Ink, ascender: float) -> list[Rule]:
     list of Rule
         From the top, in pixels of the page.
     """
-    unit = ascender * ink.scale
+    scale = min(1.0, ASCENDER / ascender)
+    unit = ascender * scale
     stroke = max(8, round(MIN_STROKE * unit))
-    if stroke >= ink.labels.shape[1]:
+    small = resized(page, scale)
+    if stroke >= small.shape[1]:
         return []
+    thin = cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, np.ones((round(MAX_THICKNESS * unit) + 2, 1), np.uint8))
+    dark = (thin >= MIN_CONTRAST).astype(np.uint8)
     # A rule that is not quite level, or is rough, remains connected along its rows.
-    mask = cv2.dilate((ink.labels > 0).view(np.uint8), np.ones((3, 1), np.uint8))
+    mask = cv2.dilate(dark, np.ones((3, 1), np.uint8))
     strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, stroke), np.uint8))
     joined = cv2.dilate(strokes, np.ones((3, max(3, round(MAX_BREAK * unit))), np.uint8))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
@@ -79,8 +87,7 @@ def find_rules(ink: Ink, ascender: float) -> list[Rule]:
         if abs(np.polyval((slope, level), columns) - rows).mean() > MAX_THICKNESS * unit / 2:
             continue
         ends = [
-            ((left + column + 0.5) / ink.scale, (top + level + slope * column + 0.5) / ink.scale)
-            for column in (start, end)
+            ((left + column + 0.5) / scale, (top + level + slope * column + 0.5) / scale) for column in (start, end)
         ]
         rules.append(Rule(*ends[0], *ends[1]))
     return sorted(rules, key=lambda rule: rule.left_y + rule.right_y)
