@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from paragraph_ocr.pipeline.detection import TextLine
-from paragraph_ocr.pipeline.reading_order import reading_order
+from paragraph_ocr.pipeline.reading_order import order_between_rules, reading_order
 from paragraph_ocr.pipeline.ruling import Rule
 
 
@@ -224,7 +224,7 @@ def test_a_table_with_rules_is_read_row_by_row_and_cell_by_cell(name: str, slope
         top += height + 14
         rules.append(Rule(10, top + 10 * slope, 1000, top + 1000 * slope))
     shuffled = np.random.default_rng(3).permutation(len(lines))
-    order = reading_order([lines[index] for index in shuffled], [texts[index] for index in shuffled], rules)
+    order = order_between_rules([lines[index] for index in shuffled], [texts[index] for index in shuffled], rules).lines
     assert [texts[shuffled[place]] for place in order] == texts
 
 
@@ -236,7 +236,7 @@ def test_rows_between_two_rules_are_told_by_their_distance() -> None:
              for left, text in zip((20, 500), both, strict=True) if text]  # fmt: skip
     found = [text for _, text in sorted(table, key=lambda cell: cell[1])]
     lines = [line for line, _ in sorted(table, key=lambda cell: cell[1])]
-    order = [found[index] for index in reading_order(lines, found, rules)]
+    order = [found[index] for index in order_between_rules(lines, found, rules).lines]
     assert order == ["Item", "Price", "Drill and", "bits, 17 parts", "19,90", "Level", "POG-120", "33,52"]
 
 
@@ -248,4 +248,4 @@ def test_columns_of_prose_between_rules_stay_columns() -> None:
     mixed = [line for pair in zip(right, left, strict=True) for line in pair]
     texts = ["a line of prose as long as its column"] * 16 + ["The old bridge"]
     lines = [*mixed, heading]
-    assert [lines[index] for index in reading_order(lines, texts, rules)] == [heading, *left, *right]
+    assert [lines[index] for index in order_between_rules(lines, texts, rules).lines] == [heading, *left, *right]

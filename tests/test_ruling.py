@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
+from paragraph_ocr import Reader
 from paragraph_ocr.pipeline.ruling import Rule, find_rules, ruled_rows
 
 
@@ -47,3 +51,32 @@ def test_rows_are_told_only_by_rules_of_one_width() -> None:
     table = [Rule(10, level, 500, level) for level in (10, 50, 90)]
     assert ruled_rows(table, points) == [[0, 1], [2, 3]]
     assert ruled_rows([*table[:2], Rule(10, 90, 200, 90)], points) == []
+
+
+@pytest.mark.slow
+def test_a_table_with_rules_is_written_row_by_row_in_markdown(tmp_path: Path) -> None:
+    """Rows of several lines, in light rules, on a page that lies a little askew."""
+    rows = [
+        [["Document"], ["Description"], ["Year"]],
+        [["Letter of", "credit"], ["Granted by the bank in", "London"], ["1776"]],
+        [["Charter"], ["Read to the town"], ["1791"]],
+        [["Deed of", "sale"], ["Signed before the mayor"], ["1848"]],
+    ]
+    image = Image.new("L", (1300, 620), 250)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(34)
+    top = 60
+    draw.line((60, top, 1240, top), fill=190, width=2)
+    for row in rows:
+        height = 46 * max(map(len, row)) + 24
+        for left, cell in zip((80, 380, 1080), row, strict=True):
+            for place, text in enumerate(cell):
+                level = top + 12 + 46 * place + (height - 24 - 46 * len(cell)) / 2
+                draw.text((left, level), text, fill=20, font=font)
+        top += height
+        draw.line((60, top, 1240, top), fill=190, width=2)
+    image.rotate(0.7, fillcolor=250, resample=Image.Resampling.BICUBIC).save(tmp_path / "page.png")
+    document = Reader().read(tmp_path / "page.png")
+    document.save(tmp_path / "page.md")
+    table = [line for line in (tmp_path / "page.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    expected = [" | ".join(" ".join(cell) for cell in row) for row in rows]
+    assert [line.strip("| ") for line in table if "---" not in line] == expected

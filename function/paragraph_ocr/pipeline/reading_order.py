@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,35 +28,78 @@ ROW_GAP, ROW_ASCENDERS, FEWEST_ROWS = 1.4, 2.8, 3
 FOOTER_GAP = 1.6
 
 
-def reading_order(lines: list[TextLine], texts: Sequence[str] = (), rules: Sequence[Rule] = ()) -> list[int]:
+class Order(NamedTuple):
+    """Places of lines in reading order, and those in each row that rules of a table tell."""
+
+    lines: list[int]
+    rows: list[list[int]]
+
+
+def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]:
     """Lines top to bottom, columns left to right (Breuel 2003), whether or not white bands part the columns.
 
     Of lines one above the other the upper comes first. Of lines beside each other the left one does, with all that
     stands above and below it, up to a line that spans both; but not before what is above all of that. Tables, which
-    columns of numbers or of short answers tell, are read row by row. So are tables with rules, and within a row that
-    has several lines, cell by cell.
+    columns of numbers or of short answers tell, are read row by row.
 
     Parameters
     ----------
     lines : list of TextLine
     texts : sequence of str
         What was read of each, or nothing.
-    rules : sequence of Rule
-        Horizontal rules of the page.
 
     Returns
     -------
     list of int
         Places in `lines`.
     """
-    if texts and rules and (rows := _ruled_rows(lines, texts, rules)):
-        return _order_with_rows(lines, texts, rows)
     lines = _levelled(lines)
     order: list[int] = []
     for block in _blocks(lines, texts, list(range(len(lines)))) if texts else [list(range(len(lines)))]:
         within = _order_of_block([lines[index] for index in block], [texts[index] for index in block] if texts else ())
         order += [block[place] for place in within]
     return order
+
+
+def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequence[Rule]) -> Order:
+    """Return the reading order of a page where horizontal rules may part the rows of tables.
+
+    Between two rules of a table that has lines beside each other, rows are read one after the other, and a row cell by
+    cell; all else is in `reading_order`.
+
+    Parameters
+    ----------
+    lines : list of TextLine
+    texts : sequence of str
+        What was read of each.
+    rules : sequence of Rule
+    """
+    middles = np.array([line.baseline.mean(axis=0) - (0.0, line.ascender / 3) for line in lines], np.float64)
+    units: list[list[int]] = []
+    rows: list[list[int]] = []
+    for band in ruled_rows(rules, middles) if rules and lines else []:
+        own = [lines[index] for index in band]
+        if len(_cells(own)) > 1:
+            order, parts = _order_of_row(own, [texts[index] for index in band])
+            units.append([band[place] for place in order])
+            rows += [[band[place] for place in part] for part in parts]
+    if not units:
+        return Order(reading_order(lines, texts), [])
+    # What is between two rules is put in order as if it was one line.
+    taken = {index for unit in units for index in unit}
+    units = [[index] for index in range(len(lines)) if index not in taken] + units
+    whole = [_as_one_line([lines[index] for index in unit]) for unit in units]
+    order = reading_order(whole, [" ".join(texts[index] for index in unit) for unit in units])
+    return Order([index for place in order for index in units[place]], rows)
+
+
+def _as_one_line(lines: Sequence[TextLine]) -> TextLine:
+    """A line at the level of the highest of some and as wide as all together."""
+    if len(lines) == 1:
+        return lines[0]
+    highest = min(lines, key=_level)
+    left, right = min(float(line.baseline[0, 0]) for line in lines), max(float(line.baseline[-1, 0]) for line in lines)
+    return replace(highest, baseline=np.array([[left, _level(highest)], [right, _level(highest)]], np.float32))
 
 
 def has_columns(lines: Sequence[TextLine]) -> bool:
@@ -72,35 +116,8 @@ def _ends(lines: Sequence[TextLine]) -> tuple[NDArray[np.float64], NDArray[np.fl
     return starts, ends
 
 
-def _ruled_rows(lines: list[TextLine], texts: Sequence[str], rules: Sequence[Rule]) -> list[list[int]]:
-    """The rows of tables with rules that have lines beside each other, each in reading order."""
-    middles = np.array([line.baseline.mean(axis=0) - (0.0, line.ascender / 3) for line in lines], np.float64)
-    rows = []
-    for row in ruled_rows(rules, middles):
-        own = [lines[index] for index in row]
-        if len(_cells(own)) > 1:
-            rows.append([row[place] for place in _order_of_row(own, [texts[index] for index in row])])
-    return rows
-
-
-def _order_with_rows(lines: list[TextLine], texts: Sequence[str], rows: list[list[int]]) -> list[int]:
-    """The order of lines, of which each of some rows is read as if it was one line."""
-    taken = {index for row in rows for index in row}
-    units = [[index] for index in range(len(lines)) if index not in taken] + rows
-    whole, whole_texts = [], []
-    for unit in units:
-        own = [lines[index] for index in unit]
-        highest = min(own, key=_level)
-        left = min(float(line.baseline[0, 0]) for line in own)
-        right = max(float(line.baseline[-1, 0]) for line in own)
-        ends = np.array([[left, _level(highest)], [right, _level(highest)]], np.float32)
-        whole.append(own[0] if len(unit) == 1 else replace(highest, baseline=ends))
-        whole_texts.append(" ".join(texts[index] for index in unit))
-    return [index for place in reading_order(whole, whole_texts) for index in units[place]]
-
-
-def _order_of_row(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
-    """The order of the lines between two rules of a table, where there may be several rows."""
+def _order_of_row(lines: list[TextLine], texts: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+    """The order of the lines between two rules of a table, and the rows that are sure to be among them."""
     ascender = float(np.median([line.ascender for line in lines]))
     by_level = sorted(range(len(lines)), key=lambda index: _level(lines[index]))
     steps = np.diff([_level(lines[index]) for index in by_level])
@@ -108,19 +125,25 @@ def _order_of_row(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
     limit = min(ROW_GAP * float(apart.min()), ROW_ASCENDERS * ascender) if len(apart) else np.inf
     parts = np.split(np.array(by_level), np.flatnonzero(steps > limit) + 1)
     order: list[int] = []
+    whole: list[list[int]] = []
     for part in parts:
         own, own_texts = [lines[index] for index in part], [texts[index] for index in part]
         cells = _cells(own)
         rows = _table_rows(own, own_texts, ascender)
         levels = {len(cell) for cell in cells}
-        if any(len(row) > 1 for row in rows):
+        if max(levels) > 1 and any(len(row) > 1 for row in rows):
             within = _order_of_block(own, own_texts)
-        elif len(levels) == 1 and min(levels) >= FEWEST_ROWS and not _all_prose(own, own_texts, cells):
-            within = [cell[row] for row in range(min(levels)) for cell in cells]
         else:
-            within = [index for cell in cells for index in cell]
+            if max(levels) == 1 or (
+                len(levels) == 1 and min(levels) >= FEWEST_ROWS and not _all_prose(own, own_texts, cells)
+            ):
+                table = [list(row) for row in zip(*cells, strict=True)]
+            else:
+                table = [[index for cell in cells for index in cell]]
+            within = [index for row in table for index in row]
+            whole += [[int(part[place]) for place in row] for row in table]
         order += [int(part[place]) for place in within]
-    return order
+    return order, whole
 
 
 def _cells(lines: Sequence[TextLine]) -> list[list[int]]:
