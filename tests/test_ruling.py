@@ -60,7 +60,7 @@ def test_a_table_with_rules_is_written_row_by_row_in_markdown(tmp_path: Path) ->
         [["Document"], ["Description"], ["Year"]],
         [["Letter of", "credit"], ["Granted by the bank in", "London"], ["1776"]],
         [["Charter"], ["Read to the town"], ["1791"]],
-        [["Deed of", "sale"], ["Signed before the mayor"], ["1848"]],
+        [["Deed of", "sale"], ["Read before the mayor"], ["1848"]],
     ]
     image = Image.new("L", (1300, 620), 250)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(34)
