@@ -50,11 +50,14 @@ class Material:
         the product.
     recall : float
         Share of the annotated lines of all pages that the product finds.
+    found : float
+        F1 of the lines that the product finds on the held-out pages; their recall if none is annotated as a whole.
     """
 
     strips: list[Strip]
     validation: list[Strip]
     recall: float
+    found: float
 
 
 def fold_characters(page: TruePage) -> TruePage:
@@ -130,12 +133,17 @@ def cut_lines(train: Sequence[TruePage], held_out: Sequence[TruePage], reader: P
     strips: list[Strip] = []
     validation: list[Strip] = []
     found = lines = 0
+    # Lines of the held-out pages that were matched, that are annotated, and that were found.
+    counts = np.zeros((2, 3))
     parts = [(page, False) for page in train] + [(page, True) for page in held_out]
     for page, kept in tqdm(parts, desc="lines", unit="page"):
         pixels = page.normalised()
         detected, sideways = reader.detector.find(pixels)
         polygons = [line.polygon for line in page.lines], [line.polygon for line in detected]
-        pairs = {} if sideways else dict(match_lines(*polygons, []).pairs)
+        matches = match_lines(*polygons, list(page.ignore))
+        pairs = {} if sideways else dict(matches.pairs)
+        if kept:
+            counts[int(page.whole)] += len(pairs), len(page.lines), len(detected) - len(matches.ignored)
         shape = geometry if kept else enlarged(geometry)
         for index, line in enumerate(page.lines):
             if not line.text or line.struck:
@@ -157,7 +165,9 @@ def cut_lines(train: Sequence[TruePage], held_out: Sequence[TruePage], reader: P
             f"no lines are left to {'measure on' if strips else 'fit'}: the recogniser lacks characters of all of "
             "them; --extend-charset adds the characters"
         )
-    return Material(strips, validation, found / max(lines, 1))
+    matched, annotated, seen = counts[1] if counts[1, 1] else counts[0]
+    total = (annotated + seen) / 2 if counts[1, 1] else annotated
+    return Material(strips, validation, found / max(lines, 1), float(matched) / max(float(total), 1.0))
 
 
 def _strip(
