@@ -139,6 +139,11 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     out: Path = arguments.out
+    if arguments.pages.is_dir() and not (arguments.pages / "pages.jsonl").exists():
+        raise DatasetError(
+            f"{arguments.pages / 'pages.jsonl'} cannot be read: there is none; import the folder first, with "
+            f"paragraph-ocr-train import {arguments.pages} --out PAGES, and adapt to PAGES"
+        )
     pages = [fold_characters(page) for page in load_pages(arguments.pages)]
     split_pages(pages)
     state = torch.load(CHECKPOINTS / "recognizer.pt", map_location="cpu", weights_only=True)

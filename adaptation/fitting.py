@@ -264,7 +264,9 @@ class Adaptation:
 
     def _batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         lines = AugmentedLines(self.lines, self.options, self.charset, seed)
-        return iter(DataLoader(lines, batch_size=None, num_workers=1, worker_init_fn=ignore_stop_signals))
+        # One process distorts as many lines as four threads fit.
+        workers = 4 if self.device.type == "cuda" else max(1, torch.get_num_threads() // 4)
+        return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=ignore_stop_signals))
 
     def _validate(self, average: AveragedModel) -> None:
         network = average.module

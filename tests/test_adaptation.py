@@ -269,7 +269,7 @@ def test_an_interruption_says_how_to_go_on(
     [
         (lambda folder, out: out.mkdir() or (out / "letter.txt").write_text("x"), "holds other files"),
         (lambda folder, out: (folder / "pages.jsonl").write_text("{}\n"), "pages.jsonl, line 1"),
-        (lambda folder, out: (folder / "pages.jsonl").unlink(), "cannot be read"),
+        (lambda folder, out: (folder / "pages.jsonl").unlink(), "pages.jsonl cannot be read: there is none; import"),
         (lambda folder, out: (folder / "pages" / "1.png").unlink(), "1.png"),
     ],
 )

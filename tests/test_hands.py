@@ -52,7 +52,7 @@ def write(folder: Path, texts: Sequence[list[str]], slanted: Sequence[int] = ())
         cv2.imwrite(str(page.path), cv2.warpAffine(pixels, matrix, (wide, page.height), borderValue=245.0))
 
         def slant(points: np.ndarray) -> np.ndarray:
-            return (points @ matrix[:, :2].T).astype(np.float32)
+            return np.asarray(points @ matrix[:, :2].T, np.float32)
 
         lines = tuple(replace(line, baseline=slant(line.baseline), polygon=slant(line.polygon)) for line in page.lines)
         found.append(replace(page, width=wide, lines=lines))
