@@ -1116,6 +1116,8 @@ def test_the_pdf_that_transkribus_writes_beside_is_not_imported_once_more(
     ("written", "expected"),
     [
         ("the river ba¬", "the river ba-"),
+        ("the river ba¬ 7", "the river ba- 7"),
+        ("¬ 3 means not 3", "¬ 3 means not 3"),
         ("the river ba\u00ad", "the river ba-"),
         ("the ri\u00adver bank", "the river bank"),
         ("the river\u2028bank", "the river bank"),
