@@ -387,7 +387,7 @@ def _total(figures: dict[str, Figures], words: bool = False) -> float:
 
 
 def _summary(figures: dict[str, Figures]) -> dict[str, float]:
-    (found,) = _recall(figures)
+    found = sum(page.matched for page in figures.values()) / max(1, sum(page.true for page in figures.values()))
     return {"cer": round(_total(figures), 4), "wer": round(_total(figures, words=True), 4), "recall": round(found, 4)}
 
 
@@ -499,7 +499,6 @@ def _report(
     print(f"\n{'page held out':{max(width, 13)}}  characters wrong: before   after")
     for name, old, new in [*rows, *several, total]:
         print(f"{name:{max(width, 13)}}  {old:24.1%}  {new:6.1%}")
-    print("lines found: {:.0%} before, {:.0%} after".format(*_recall(before, after)))
     odd = [page for page, _, new in rows if new > 0.1 and new > ODD * total[2]]
     if odd:
         print(f"Much worse than the others: {', '.join(odd)}; another hand, perhaps, or lines in another order?")
@@ -508,11 +507,3 @@ def _report(
         print(f"Read worse than before: {', '.join(worse)}; read these pages with the models of the package.")
     print(f"\nThe worst lines: {out / WORST}\nRead with it:    paragraph-ocr --models {out} FILE ...")
     print(f"{minutes:.0f} minutes")
-
-
-def _recall(*figures: dict[str, Figures]) -> list[float]:
-    """Share of the lines of the held-out pages that were found, for each measurement."""
-    return [
-        sum(page.matched for page in each.values()) / max(1, sum(page.true for page in each.values()))
-        for each in figures
-    ]

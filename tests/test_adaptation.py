@@ -18,16 +18,17 @@ from adaptation import command
 from adaptation.command import CHECKPOINTS
 from adaptation.detector import adapt_detector
 from adaptation.fitting import Adaptation, Settings, interpolate
-from adaptation.material import cut_lines, fold_characters, foreign_characters, split_pages
+from adaptation.material import cut_lines, fold_characters, foreign_characters, pair_lines, split_pages
 from adaptation.text import adapt_language
 from export.__main__ import build
 from paragraph_ocr.model_set import FOLDER, load_manifest
 from paragraph_ocr.models import Model
+from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.language import OWN, Languages, Mixture
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.recognition import Recognizer
 from training.cli import main
-from training.data.pages import DatasetError, TruePage, load_pages
+from training.data.pages import DatasetError, TrueLine, TruePage, load_pages
 from training.data.splices import Splicer
 from training.networks.crnn import CRNN
 from training.tasks.recognition import RecognitionOptions, load_charset
@@ -132,6 +133,56 @@ def test_lines_with_characters_that_the_model_lacks_are_left_out(pages: list[Tru
     assert sum(strip.source == "annotated" for strip in material.strips) == 14
     assert sum(strip.source == "detected" for strip in material.strips) >= 12
     assert material.recall > 0.9
+
+
+def test_lines_whose_outlines_are_too_high_are_cut_like_detected_ones(pages: list[TruePage]) -> None:
+    def higher(page: TruePage) -> TruePage:
+        lines = tuple(
+            replace(
+                line,
+                baseline=line.baseline + np.array([0, 5], np.float32),
+                polygon=line.polygon + np.where(np.arange(len(line.polygon)) < 2, -30, 30)[:, None] * np.array([0, 1]),
+                ascender=2.2 * line.ascender,
+                descender=1.9 * line.descender,
+            )
+            for line in page.lines
+        )
+        return replace(page, lines=lines)
+
+    reader = PageReader.load()
+    usual = cut_lines(pages[:3], pages[3:], reader, load_charset())
+    high = cut_lines([higher(page) for page in pages[:3]], [higher(page) for page in pages[3:]], reader, load_charset())
+
+    # By their baselines they are found all the same.
+    assert high.recall == usual.recall == 1.0
+    assert high.found == usual.found > 0.9
+    expected, cut = ([strip for strip in each.strips if strip.source == "annotated"] for each in (usual, high))
+    assert [strip.text for strip in cut] == [strip.text for strip in expected]
+    for one, other in zip(expected, cut, strict=True):
+        assert other.pixels.shape[1] == pytest.approx(one.pixels.shape[1], rel=0.05)
+        assert other.ascender == pytest.approx(one.ascender, abs=0.03)
+        # The letters stand at the same height.
+        rows = [
+            (255.0 - strip.pixels).sum(axis=1) @ np.arange(64) / (255.0 - strip.pixels).sum() for strip in (one, other)
+        ]
+        assert rows[0] == pytest.approx(rows[1], abs=1.5)
+
+
+def test_lines_are_paired_by_their_baselines(pages: list[TruePage]) -> None:
+    true = list(pages[0].lines)
+
+    def detected(line: TrueLine, down: float = 0.0, part: float = 1.0) -> TextLine:
+        start, end = line.baseline[[0, -1]]
+        baseline = np.array([start, start + part * (end - start)], np.float32) + np.array([0, down], np.float32)
+        return TextLine(baseline, line.ascender, line.descender, 0.9)
+
+    height = true[0].ascender + true[0].descender
+    assert pair_lines(true, [detected(true[2], 3.0), detected(true[0])]) == {0: 1, 2: 0}
+    assert pair_lines(true, [detected(true[0], part=0.4)]) == {}
+    assert pair_lines(true, [detected(true[0], -0.6 * height)]) == {}
+    # Of two, the one that is nearer.
+    assert pair_lines(true[:1], [detected(true[0], 8.0), detected(true[0], 1.0)]) == {0: 1}
+    assert pair_lines([], [detected(true[0])]) == pair_lines(true, []) == {}
 
 
 def test_weights_are_interpolated() -> None:
