@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -145,9 +145,7 @@ def cut_lines(train: Sequence[TruePage], held_out: Sequence[TruePage], reader: P
         pairs = {} if sideways else pair_lines(page.lines, detected)
         found.append((detected, pairs))
         if kept:
-            polygons = [line.polygon for line in page.lines], [line.polygon for line in detected]
-            ignored = match_lines(*polygons, list(page.ignore)).ignored - set(pairs.values())
-            counts[int(page.whole)] += len(pairs), len(page.lines), len(detected) - len(ignored)
+            counts[int(page.whole)] += count_lines(page, detected, pairs)
     bias = _Bias.of(
         [(page.lines[at], detected[own]) for (page, _), (detected, pairs) in zip(parts, found, strict=True)
          for at, own in pairs.items()]
@@ -218,6 +216,13 @@ def pair_lines(true: Sequence[TrueLine], found: Sequence[TextLine]) -> dict[int,
         if at not in pairs and place not in pairs.values():
             pairs[at] = place
     return pairs
+
+
+def count_lines(page: TruePage, detected: Sequence[TextLine], pairs: Mapping[int, int]) -> tuple[int, int, int]:
+    """Count a page's lines that have a pair, that are annotated, and that are detected beside the ignored polygons."""
+    polygons = [line.polygon for line in page.lines], [line.polygon for line in detected]
+    ignored = match_lines(*polygons, list(page.ignore)).ignored - set(pairs.values())
+    return len(pairs), len(page.lines), len(detected) - len(ignored)
 
 
 @dataclass(frozen=True)
