@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -423,6 +423,22 @@ def _export(
     )
 
 
+def _least_gain(gains: Mapping[str, Sequence[float]], errors: Mapping[str, tuple[float, float]]) -> float:
+    """Return the gain in certainty from which a page is read with the adapted recogniser.
+
+    Of several hands, one that does not become better may be read with the general recogniser; the others must not.
+
+    Parameters
+    ----------
+    gains : mapping of str to sequence of float
+        Of some groups of lines, for each hand.
+    errors : mapping of str to (float, float)
+        Character errors of each hand with the adapted and the general recogniser.
+    """
+    better = [hand for hand, (new, old) in errors.items() if new <= (1 - MIN_IMPROVEMENT) * old]
+    return max(0.0, MIN_GAIN_SHARE * min(float(np.median(gains[hand])) for hand in better or gains))
+
+
 def _set_min_gain(models: Path, strips: Sequence[Strip]) -> float:
     """Set the gain in certainty from which a page is read with the adapted recogniser, by held-out lines."""
     adapted, general = (Recognizer(Model(models / f"{name}.onnx", threads=1)) for name in ("recognizer", "general"))
@@ -438,11 +454,7 @@ def _set_min_gain(models: Path, strips: Sequence[Strip]) -> float:
             for recognizer, rate in zip((adapted, general), errors[writer], strict=True):
                 for strip, output in zip(group, recognizer.log_probabilities(pixels), strict=True):
                     rate.add(strip.text, "".join(each.text for each in recognizer.best_path(output)))
-    # Of several hands, one that does not become better may be read with the general recogniser; the others must not.
-    better = [
-        writer for writer, (new, old) in errors.items() if new.characters <= (1 - MIN_IMPROVEMENT) * old.characters
-    ]
-    least = max(0.0, MIN_GAIN_SHARE * min(float(np.median(gains[writer])) for writer in better or gains))
+    least = _least_gain(gains, {writer: (new.characters, old.characters) for writer, (new, old) in errors.items()})
     path = models / "recognizer.json"
     card = json.loads(path.read_text(encoding="utf-8"))
     card["preprocessing"]["min_gain"] = least

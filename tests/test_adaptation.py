@@ -1,5 +1,6 @@
 """Adapting the models to a few pages: what is held out, what is refused, and a run to a model set that reads."""
 
+import argparse
 import json
 import signal
 import subprocess
@@ -16,9 +17,9 @@ from pages import WORDS, write_pages
 
 from adaptation import command
 from adaptation.command import CHECKPOINTS
-from adaptation.detector import adapt_detector
+from adaptation.detector import AdaptedDetector, adapt_detector
 from adaptation.fitting import Adaptation, Settings, interpolate
-from adaptation.material import cut_lines, fold_characters, foreign_characters, pair_lines, split_pages
+from adaptation.material import Material, cut_lines, fold_characters, foreign_characters, pair_lines, split_pages
 from adaptation.text import adapt_language
 from export.__main__ import build
 from paragraph_ocr.model_set import FOLDER, load_manifest
@@ -363,3 +364,69 @@ def test_the_detector_is_adapted_to_whole_pages(pages: list[TruePage]) -> None:
     assert found is not None
     assert found.steps >= 1
     assert found.after >= found.before > 0.8
+
+
+@pytest.mark.slow
+def test_the_adapted_detector_is_kept_if_the_product_finds_more_lines_with_it(
+    pages: list[TruePage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    arguments = parser.parse_args(["pages", "--out", str(tmp_path / "mine"), "--detector", "always", "--threads", "1"])
+    state = torch.load(CHECKPOINTS / "detector.pt", map_location="cpu", weights_only=True)
+    network, description = build(state["experiment"])
+    network.load_state_dict({name: value.float() for name, value in state["average"].items()})
+    same = AdaptedDetector(network.eval(), description, state, 0.9, 0.95, 3, 0.5)
+    monkeypatch.setattr(command, "adapt_detector", lambda *_: same)
+    material = cut_lines(pages[:3], pages[3:], PageReader.load(), load_charset())
+
+    def choose(found: float) -> tuple[Material, Path] | None:
+        before = replace(material, found=found)
+        return command._adapt_detector(
+            pages[:3], pages[3:], before, load_charset(), tmp_path, arguments, 9.0, torch.device("cpu")
+        )
+
+    kept = choose(0.5)
+    assert kept is not None
+    assert kept[0].found == material.found
+    assert kept[1].with_suffix(".onnx").exists()
+    assert json.loads(kept[1].with_suffix(".json").read_text(encoding="utf-8"))["adaptation"]["steps"] == 3
+    # After an interruption it is there, and is not fitted again.
+    monkeypatch.setattr(command, "adapt_detector", None)
+    assert choose(0.5) is not None
+    assert choose(1.0) is None
+    assert "it finds no more lines after it was adapted" in capsys.readouterr().out
+
+
+def test_a_detector_that_did_not_become_better_is_not_fitted_again(
+    pages: list[TruePage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    arguments = parser.parse_args(["pages", "--out", str(tmp_path / "mine"), "--detector", "always"])
+    material = Material([], [], 0.5, 0.5)
+    given = (pages[:3], pages[3:], material, load_charset(), tmp_path, arguments, 9.0, torch.device("cpu"))
+    monkeypatch.setattr(command, "adapt_detector", lambda *_: None)
+    assert command._adapt_detector(*given) is None
+
+    monkeypatch.setattr(command, "adapt_detector", pytest.fail)
+    assert command._adapt_detector(*given) is None
+
+
+@pytest.mark.parametrize(
+    ("gains", "errors", "expected"),
+    [
+        ({"a": [0.1, 0.3, 0.2]}, {"a": (0.1, 0.5)}, 0.2),
+        # Nothing became better: the models are as good as each other.
+        ({"a": [0.1, 0.3, 0.2]}, {"a": (0.5, 0.5)}, 0.2),
+        ({"a": [-0.1]}, {"a": (0.5, 0.5)}, 0.0),
+        # A hand that became no better does not lower the margin for the hands of others.
+        ({"a": [0.0, 0.01], "b": [0.5]}, {"a": (0.03, 0.03), "b": (0.2, 0.5)}, 0.5),
+        # Each of two that became better is read with the adapted recogniser.
+        ({"a": [0.1], "b": [0.5]}, {"a": (0.01, 0.03), "b": (0.2, 0.5)}, 0.1),
+    ],
+)
+def test_the_margin_is_set_by_the_hands_that_became_better(
+    gains: dict[str, list[float]], errors: dict[str, tuple[float, float]], expected: float
+) -> None:
+    assert command._least_gain(gains, errors) == pytest.approx(command.MIN_GAIN_SHARE * expected)
