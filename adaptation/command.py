@@ -246,6 +246,9 @@ def _adapt_detector(
     if not models.exists():
         if arguments.detector == "never" or (arguments.detector == "auto" and material.recall >= ENOUGH_RECALL):
             return None
+        if seconds <= 0:
+            print("The detector stays as it is: there is no time for it; --minutes gives more.")
+            return None
         adapted = adapt_detector(CHECKPOINTS / "detector.pt", train, held_out, seconds, device)
         if adapted is None:
             print("The detector stays as it is: no page is annotated as a whole.")

@@ -413,6 +413,22 @@ def test_a_detector_that_did_not_become_better_is_not_fitted_again(
     assert command._adapt_detector(*given) is None
 
 
+def test_without_time_the_detector_is_not_adapted(
+    pages: list[TruePage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    arguments = parser.parse_args(["pages", "--out", str(tmp_path / "mine"), "--detector", "always"])
+    material = Material([], [], 0.5, 0.5)
+
+    assert not command._adapt_detector(
+        pages[:3], pages[3:], material, load_charset(), tmp_path, arguments, -1.0, torch.device("cpu")
+    )
+
+    assert "--minutes gives more" in capsys.readouterr().out
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("gains", "errors", "expected"),
     [

@@ -1144,6 +1144,24 @@ def test_rows_of_pages_end_at_line_feeds_only(tmp_path: Path) -> None:
     assert len(load(tmp_path)) == 1
 
 
+def test_outlines_over_neighbouring_lines_do_not_make_the_page_small(tmp_path: Path) -> None:
+    image, drawn = draw_page(TEXTS * 2, 90, 2000)
+    high = [
+        line
+        | {"polygon": [(x, y - 90) for x, y in line["polygon"][:2]] + [(x, y + 90) for x, y in line["polygon"][2:]]}
+        for line in drawn
+    ]
+    widths = []
+    for name, lines in (("usual", drawn), ("high", high)):
+        rows = [page_line(number % 4, **line) for number, line in enumerate(lines)]
+        widths.append(imported(tmp_path / name, page_xml(*rows, size=image.size), image).width)
+
+    # The high ones reach from the line above to the line below.
+    assert widths[0] < image.width
+    # By their height, the page would be a third as wide; by the distance of the baselines, it is smaller by their leading.
+    assert widths[1] > 0.55 * widths[0]
+
+
 @pytest.mark.parametrize(
     "named",
     [
