@@ -1158,7 +1158,7 @@ def test_outlines_over_neighbouring_lines_do_not_make_the_page_small(tmp_path: P
 
     # The high ones reach from the line above to the line below.
     assert widths[0] < image.width
-    # By their height, the page would be a third as wide; by the distance of the baselines, it is smaller by their leading.
+    # By their height, the page would be a third as wide.
     assert widths[1] > 0.55 * widths[0]
 
 
