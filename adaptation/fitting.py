@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -273,8 +274,9 @@ class Adaptation:
         assert isinstance(network, CRNN)
         network.eval()
         progress = self.progress
-        every = -(-len(self.material.validation) // VALIDATED)
-        error = character_error(network, self.material.validation[::every], self.charset, self.device)
+        strips = self.material.validation
+        places = np.unique(np.linspace(0, len(strips) - 1, VALIDATED).astype(int))
+        error = character_error(network, [strips[place] for place in places], self.charset, self.device)
         progress.history.append({"step": progress.step, "seconds": round(progress.seconds, 1), "error": error})
         progress.since += 1
         if error < progress.best:

@@ -7,15 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from pages import WORDS, write_pages
 
-from adaptation import command
+from adaptation import command, fitting
 from adaptation.command import CHECKPOINTS
 from adaptation.detector import AdaptedDetector, adapt_detector
 from adaptation.fitting import Adaptation, Settings, interpolate
@@ -292,6 +293,51 @@ def test_an_interrupted_fit_goes_on(pages: list[TruePage], tmp_path: Path, monke
     assert [row["step"] for row in later.progress.history] == [0, 5]
     assert later.progress.seconds > interrupted.progress.seconds
     assert any(not torch.equal(value, later.network.state_dict()[name]) for name, value in weights.items())
+
+
+@pytest.mark.slow
+def test_a_short_time_ends_the_fit_with_its_learning_rate(
+    pages: list[TruePage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = torch.load(CHECKPOINTS / "recognizer.pt", map_location="cpu", weights_only=True)
+    material = cut_lines(pages[:3], pages[3:4], PageReader.load(), state["charset"])
+    network, _ = build(state["experiment"], state["charset"])
+    assert isinstance(network, CRNN)
+    options = RecognitionOptions(**state["experiment"]["data"])
+    splicer = Splicer(material.strips, [[] for _ in material.strips])
+    many = replace(material, validation=material.validation * 40)
+    # A step is a twentieth of the time.
+    clock = iter(np.arange(0, 1000, 0.15))
+    monkeypatch.setattr(fitting, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def record(self: torch.optim.AdamW, *arguments: object) -> object:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", record)
+    read: list[int] = []
+    error = fitting.character_error
+    monkeypatch.setattr(
+        fitting,
+        "character_error",
+        lambda network, strips, *more: read.append(len(strips)) or error(network, strips[:5], *more),
+    )
+    settings = Settings(steps=1000, minutes=0.05, columns=1024)
+    adaptation = Adaptation(network, many, state["charset"], options, settings, splicer, torch.device("cpu"))
+
+    batch = next(adaptation._batches(0))
+    monkeypatch.setattr(adaptation, "_batches", lambda _: repeat(batch))
+
+    adaptation.fit(tmp_path / "last.pt")
+
+    assert 18 <= adaptation.progress.step <= 21
+    assert adaptation.progress.share >= 1.0
+    assert rates[0] < rates[5] < rates[9]
+    assert rates[-1] < 0.2 * max(rates)
+    # Not all of many held-out lines are read at a validation.
+    assert read == [fitting.VALIDATED, fitting.VALIDATED]
 
 
 def _then_interrupt(batches: Sequence[object]) -> Iterator[object]:
