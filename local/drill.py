@@ -57,10 +57,13 @@ LONG_PAGES_DRAWN = 20
 LONG_SIZE = (1240, 1754)
 # Bytes; the default of MemorySize in template.yaml.
 MEMORY = 3008 * 2**20
-# Enough time for a page on a busy machine. Messages of killed workers are hidden no longer than the lease of their file
-# lasts, instead of half an hour.
+# Seconds of an invocation: enough for some pages on a busy machine. Messages of killed workers are hidden no longer than
+# the lease of their file lasts, instead of half an hour.
 TIMEOUT = 120
-VISIBILITY_SECONDS = 140
+LEASE_SECONDS = 20
+# Seconds between two requests of a worker without work, and between two checks for the end: moto's server takes
+# processor time for each.
+POLL_SECONDS = 1.0
 WORDS = [
     "old",
     "stone",
@@ -113,7 +116,7 @@ def _full_page(number: int, lines: int) -> Image.Image:
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(min(40, 0.6 * pitch))
     for line in range(lines):
-        text = f"{number} {line} {' '.join(chance.choices(WORDS, k=9))}"
+        text = f"{number} {line} {' '.join(chance.choices(WORDS, k=4))}"
         draw.text((width // 12, 0.05 * height + (line + 0.7) * pitch), text, fill=0, font=font, anchor="ls")
     return image.convert("1", dither=Image.Dither.NONE)
 
@@ -174,7 +177,7 @@ def work() -> None:
     PageReader.read_image = told  # type: ignore[assignment,method-assign]
 
     def invoke(event: dict[str, Any]) -> dict[str, Any]:
-        end = time.monotonic() + TIMEOUT
+        end = time.monotonic() + float(os.environ["TIMEOUT"])
         context = SimpleNamespace(
             function_name="worker",
             memory_limit_in_mb=0,
@@ -186,7 +189,7 @@ def work() -> None:
 
     while True:
         if not cloud.poll(os.environ["QUEUE_URL"], invoke):
-            time.sleep(0.1)
+            time.sleep(POLL_SECONDS)
 
 
 class Crew:
@@ -260,7 +263,7 @@ def _peak_megabytes(process: int) -> int:
         return 0
 
 
-def main(pages: int, long: int, lines: int, kind: str) -> int:
+def main(pages: int, long: int, lines: int, kind: str, timeout: int) -> int:
     """Run the drill with so many pages, `long` of them in one document of `lines` a page; 0 if all is well."""
     drawn = dict(files(pages - long))
     distinct = list(dict.fromkeys(drawn.values()))
@@ -280,18 +283,19 @@ def main(pages: int, long: int, lines: int, kind: str) -> int:
     server.start()
     host, port = server.get_host_and_port()
     os.environ.update(cloud.environment(f"http://{host}:{port}"))
-    stack = cloud.create(VISIBILITY_SECONDS)
+    stack = cloud.create(timeout + LEASE_SECONDS)
     for name, data in drawn.items():
         cloud.client("s3").put_object(Bucket=stack["INBOX"], Key=name, Body=data)
     start = time.monotonic()
     with tqdm(desc="with workers killed", total=pages, unit="page") as bar:
-        settings = {"TIMEOUT": str(TIMEOUT), "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY // 2**20)}
+        settings = {"TIMEOUT": str(timeout), "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY // 2**20)}
         crew = Crew({**stack, **settings, "POWERTOOLS_METRICS_DISABLED": "true"}, bar)
         try:
             while _waiting(stack["QUEUE_URL"]):
-                crew.kill_when_due()
-                crew.watch()
-                time.sleep(0.05)
+                for _ in range(20):
+                    crew.kill_when_due()
+                    crew.watch()
+                    time.sleep(POLL_SECONDS / 20)
         finally:
             crew.stop()
     seconds = time.monotonic() - start
@@ -348,6 +352,7 @@ if __name__ == "__main__":
     parser.add_argument("pages", nargs="?", type=int, default=1000)
     parser.add_argument("--long", type=int, metavar="N", help="pages of one long document; three tenths of them")
     parser.add_argument("--lines", type=int, default=50, help="of each of its pages (50)")
+    parser.add_argument("--timeout", type=int, default=TIMEOUT, metavar="S", help=f"of an invocation ({TIMEOUT})")
     parser.add_argument("--kind", choices=("tiff", "pdf"), default="tiff", help="its format (tiff)")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -357,5 +362,5 @@ if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
         if options.work:
             work()
-        sys.exit(main(options.pages, long, options.lines, options.kind))
+        sys.exit(main(options.pages, long, options.lines, options.kind, options.timeout))
     sys.exit(130)
