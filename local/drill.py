@@ -57,8 +57,8 @@ LONG_PAGES_DRAWN = 20
 LONG_SIZE = (1240, 1754)
 # Bytes; the default of MemorySize in template.yaml.
 MEMORY = 3008 * 2**20
-# Seconds of an invocation: enough for some pages on a busy machine. Messages of killed workers are hidden no longer than
-# the lease of their file lasts, instead of half an hour.
+# Seconds of an invocation: enough for some pages on a busy machine. Messages of killed workers are hidden no longer
+# than the lease of their file lasts, instead of half an hour.
 TIMEOUT = 120
 LEASE_SECONDS = 20
 # Seconds between two requests of a worker without work, and between two checks for the end: moto's server takes

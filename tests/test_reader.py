@@ -385,6 +385,13 @@ def test_refuses_what_takes_too_long(reader: PageReader, monkeypatch: pytest.Mon
         PageReader(reader.detector, reader.recognizer, Limits(max_seconds=-1)).read(content.getvalue(), "page")
 
 
+def test_a_model_s_run_ends_at_the_deadline(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without the checks between the steps of reading, as on a machine so busy that one step takes all the time.
+    monkeypatch.setattr("paragraph_ocr.pipeline.reader._check", lambda _: None)
+    with pytest.raises(DeadlineExceeded, match="takes longer"):
+        reader.read(LETTER.read_bytes(), "letter.jpg", max_seconds=0.1)
+
+
 def test_a_page_on_which_nothing_is_found_is_looked_at_sideways_too(
     reader: PageReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
