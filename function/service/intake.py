@@ -74,6 +74,8 @@ _BASE64_CHARACTERS = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 _BASE64_LOOK = 1400
 _URL_SAFE = str.maketrans("-_", "+/")
 _FORM_FIELD = re.compile(rb"[A-Za-z_][\w.-]*=")
+# Longer numbers are ones that Python may refuse to parse.
+_LENGTH = re.compile("[0-9]{1,15}")
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,7 @@ def _content(event: Mapping[str, Any], max_bytes: int) -> tuple[str, bytes]:
         raise MalformedRequest("The body is neither text nor base64.") from error
     announced = header(event, "content-length")
     # Where the body travelled as text, its bytes are not those that were sent.
-    if event.get("isBase64Encoded") and announced.isdecimal() and len(content) < int(announced):
+    if event.get("isBase64Encoded") and _LENGTH.fullmatch(announced) and len(content) < int(announced):
         raise MalformedRequest(
             f"The upload was cut short: {len(content):,} of the {int(announced):,} bytes arrived that Content-Length "
             "announces. Send it again."
