@@ -186,7 +186,10 @@ def _files(paths: Sequence[str], out: Path | None) -> Iterator[File]:
 
     A folder that is named like an image, or that cannot be listed, is yielded, too, so that it is reported.
     """
-    ours = None if out is None else os.path.realpath(out)
+    ours = None
+    if out is not None:
+        with suppress(OSError):
+            ours = os.stat(out)
     for path in paths:
         # Also for "missing/", and for paths without a name such as "/".
         name = os.path.basename(os.path.abspath(path)) or "_"
@@ -196,7 +199,7 @@ def _files(paths: Sequence[str], out: Path | None) -> Iterator[File]:
             yield from _walk(path, name, ours)
 
 
-def _walk(path: str, name: str, ours: str | None) -> Iterator[File]:
+def _walk(path: str, name: str, ours: os.stat_result | None) -> Iterator[File]:
     closed: list[str] = []
     # os.walk of Python 3.11 calls itself for each level, and folders may be nested deeper than calls.
     pending = [path]
@@ -207,7 +210,7 @@ def _walk(path: str, name: str, ours: str | None) -> Iterator[File]:
         except OSError:
             closed.append(folder)
             continue
-        subfolders = [each for each in subfolders if os.path.realpath(os.path.join(folder, each)) != ours]
+        subfolders = [each for each in subfolders if ours is None or not _is_same(os.path.join(folder, each), ours)]
         for file in sorted(filter(_is_image, [*files, *subfolders])):
             found = os.path.join(folder, file)
             yield File(found, Path(os.path.relpath(found, path)))
@@ -216,6 +219,13 @@ def _walk(path: str, name: str, ours: str | None) -> Iterator[File]:
     for folder in closed:
         if not _is_image(folder):
             yield File(folder, Path(os.path.relpath(folder, path) if folder != path else name))
+
+
+def _is_same(path: str, folder: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), folder)
+    except OSError:
+        return False
 
 
 def _list(folder: str) -> tuple[list[str], list[str]]:

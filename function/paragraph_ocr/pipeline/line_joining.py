@@ -414,16 +414,24 @@ def _upright_boxes(ink: Ink, unassigned: NDArray[np.bool_], single: NDArray[np.b
     width, height = ink.width, ink.height
     letters = (unassigned | single) & (width >= 0.3 * ascender) & (width <= 2.2 * ascender) & (height <= 4 * ascender)
     columns: list[list[int]] = []
+    # Columns with their left, right and bottom. Letters come from the top: a column that ends too far above one of them
+    # ends too far above all that follow. Noise has tens of thousands of letters.
+    near: list[tuple[list[int], list[float]]] = []
+    most = max(UPRIGHT_GAP, SINGLE_GAP)
     for index in sorted(np.flatnonzero(letters), key=lambda index: ink.top[index]):
-        for column in reversed(columns):
-            left, right = ink.left[column].min(), ink.right[column].max()
-            overlap = min(right, ink.right[index]) - max(left, ink.left[index])
-            gap = UPRIGHT_GAP if unassigned[index] else SINGLE_GAP
-            if ink.top[index] - ink.bottom[column].max() <= gap * (right - left) and overlap > 0.5 * width[index]:
+        first, last, top, bottom = (float(side[index]) for side in (ink.left, ink.right, ink.top, ink.bottom))
+        near = [each for each in near if top - each[1][2] <= most * (each[1][1] - each[1][0])]
+        gap = UPRIGHT_GAP if unassigned[index] else SINGLE_GAP
+        for column, bounds in reversed(near):
+            left, right, end = bounds
+            overlap = min(right, last) - max(left, first)
+            if top - end <= gap * (right - left) and overlap > 0.5 * width[index]:
                 column.append(int(index))
+                bounds[:] = min(left, first), max(right, last), max(end, bottom)
                 break
         else:
             columns.append([int(index)])
+            near.append((columns[-1], [first, last, bottom]))
     boxes = []
     for column in columns:
         left, top = float(ink.left[column].min()), float(ink.top[column].min())
@@ -456,8 +464,12 @@ def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Pie
     letters &= (fill < 0.85) | (width < 0.5 * height)
     indices = sorted(np.flatnonzero(letters), key=lambda index: ink.left[index])
     rows: list[list[int]] = []
+    # Letters come from the left: a row that ends too far from one of them ends too far from all that follow.
+    near: list[list[int]] = []
+    widest = 0.9 * float(height[letters].max()) if indices else 0.0
     for index in indices:
-        for row in reversed(rows):
+        near = [row for row in near if ink.left[index] - ink.right[row[-1]] <= widest]
+        for row in reversed(near):
             last = row[-1]
             tall = max(height[last], height[index])
             overlap = min(ink.bottom[last], ink.bottom[index]) - max(ink.top[last], ink.top[index])
@@ -466,6 +478,7 @@ def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Pie
                 break
         else:
             rows.append([int(index)])
+            near.append(rows[-1])
     lines = []
     for row in rows:
         tall = float(np.max(height[row]))
@@ -484,6 +497,6 @@ def _stands_alone(ink: Ink, row: list[int], left: float, right: float, top: floa
     area = np.s_[
         max(round(top - margin), 0) : round(bottom + margin), max(round(left - margin), 0) : round(right + margin)
     ]
-    counts = np.bincount(ink.labels[area].ravel(), minlength=len(ink.area) + 1)[1:]
-    own = counts[row].sum()
-    return bool(counts.sum() - own <= 0.25 * own)
+    labels = ink.labels[area]
+    own = np.isin(labels, np.array(row) + 1).sum()
+    return bool((labels > 0).sum() - own <= 0.25 * own)
