@@ -19,7 +19,7 @@ from paragraph_ocr.models import ModelError
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.language import LanguageModel
-from paragraph_ocr.pipeline.reader import LEAST_READ, PageReader
+from paragraph_ocr.pipeline.reader import MIN_READING_WEIGHT, PageReader
 from paragraph_ocr.pipeline.recognition import Recognizer, StripScaling
 from training.evaluation.metrics import ErrorRate
 
@@ -414,7 +414,7 @@ def test_what_the_detector_doubts_and_nobody_can_read_is_left_out(
         return [replace(line, confidence=0.8) for line in lines], sideways
 
     least = float(np.median([line.confidence for line in letter.lines]))
-    accepted = 0.8 * (LEAST_READ + (1.0 - LEAST_READ) * least) + 1e-9
+    accepted = 0.8 * (MIN_READING_WEIGHT + (1.0 - MIN_READING_WEIGHT) * least) + 1e-9
     monkeypatch.setattr(reader.detector, "find", doubt)
     monkeypatch.setattr(
         reader.detector,

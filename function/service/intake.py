@@ -68,7 +68,7 @@ Fetch = Callable[[str], bytes]
 # The character that stands for bytes that are no UTF-8, as UTF-8.
 _REPLACEMENT = "\ufffd".encode()
 # A binary file has one about every other byte once it has been taken for text, a text hardly any.
-_MOST_REPLACEMENTS = 1 / 50
+_MAX_REPLACEMENT_SHARE = 1 / 50
 _BASE64_CHARACTERS = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 # Characters of base64 at the beginning of a body that tell what it stands for.
 _BASE64_LOOK = 1400
@@ -350,7 +350,7 @@ def _checked(data: bytes) -> bytes:
 
 def _is_text_of_bytes(data: bytes) -> bool:
     """Whether bytes are a binary file that somebody took for UTF-8."""
-    if data.count(_REPLACEMENT) <= max(1, _MOST_REPLACEMENTS * len(data)) and not data.startswith(_REPLACEMENT):
+    if data.count(_REPLACEMENT) <= max(1, _MAX_REPLACEMENT_SHARE * len(data)) and not data.startswith(_REPLACEMENT):
         return False
     try:
         data.decode()

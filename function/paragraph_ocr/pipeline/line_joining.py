@@ -22,7 +22,7 @@ from paragraph_ocr.pipeline.rectification import Points
 # Ascenders have about so many pixels where the ink is analysed.
 ASCENDER = 16.0
 # Of two pieces of a line one is at most so many times as tall as the other.
-MOST_TALLER = 1.7
+MAX_HEIGHT_RATIO = 1.7
 # In ascender heights: the widest gap between words of a line, the widest shape that a line goes on behind, how far
 # pieces of a line lie above each other, and the gap between two pieces that are one line with nothing between.
 WORD_GAP, SHAPE, LEVEL, SEAM = 0.8, 9.0, 0.3, 0.35
@@ -43,7 +43,7 @@ COVERED = 0.5
 # The detector's confidence that is given to lines that it did not find: they are kept only if they are read well.
 CONFIDENCE = 0.61
 # Letters of a line turned by a quarter, and how many times as tall as wide it is.
-FEWEST_UPRIGHT, LEAST_UPRIGHT = 5, 4.0
+MIN_UPRIGHT_LETTERS, MIN_UPRIGHT_RATIO = 5, 4.0
 # Gaps between its letters in widths of the column: of letters that no line has, and of those found as lines of one.
 UPRIGHT_GAP, SINGLE_GAP = 0.8, 0.55
 # A line of one letter is shorter than this many ascender heights.
@@ -208,7 +208,7 @@ def _length(baseline: Points) -> float:
 def _alike(one: _Piece, other: _Piece, x: float) -> bool:
     """Whether two pieces lie on one line and are about as tall."""
     small, large = sorted((one.line.ascender, other.line.ascender))
-    return abs(one.level(x) - other.level(x)) <= LEVEL * large and large <= MOST_TALLER * small
+    return abs(one.level(x) - other.level(x)) <= LEVEL * large and large <= MAX_HEIGHT_RATIO * small
 
 
 def _without_doubles(pieces: list[_Piece]) -> list[_Piece]:
@@ -218,7 +218,7 @@ def _without_doubles(pieces: list[_Piece]) -> list[_Piece]:
     ordered = sorted(pieces, key=lambda piece: -_length(piece.line.baseline))
     left, right = np.array([(piece.left, piece.right) for piece in ordered]).T
     upper, lower = np.array([(own.min(), own.max()) for own in (piece.line.baseline[:, 1] for piece in ordered)]).T
-    apart = LEVEL * MOST_TALLER * np.array([piece.line.ascender for piece in ordered])
+    apart = LEVEL * MAX_HEIGHT_RATIO * np.array([piece.line.ascender for piece in ordered])
     kept: list[int] = []
     for index, piece in enumerate(ordered):
         others = np.array(kept, int)
@@ -380,7 +380,7 @@ def _next_piece(
     large = np.maximum(own, others)
     # Each is compared where the other begins.
     apart = np.abs(piece.levels(ends[near, 1 - side], side) - ends[near, 3 - side])
-    near = near[(apart <= LEVEL * large) & (large <= MOST_TALLER * np.minimum(own, others))]
+    near = near[(apart <= LEVEL * large) & (large <= MAX_HEIGHT_RATIO * np.minimum(own, others))]
     return pieces[near[np.argmin(gap[near])]] if len(near) else None
 
 
@@ -436,7 +436,7 @@ def _upright_boxes(ink: Ink, unassigned: NDArray[np.bool_], single: NDArray[np.b
     for column in columns:
         left, top = float(ink.left[column].min()), float(ink.top[column].min())
         right, bottom = float(ink.right[column].max()), float(ink.bottom[column].max())
-        if len(column) < FEWEST_UPRIGHT or bottom - top < LEAST_UPRIGHT * (right - left):
+        if len(column) < MIN_UPRIGHT_LETTERS or bottom - top < MIN_UPRIGHT_RATIO * (right - left):
             continue
         boxes.append([left, top, right, bottom])
         unassigned[(ink.left >= left) & (ink.right <= right) & (ink.top >= top) & (ink.bottom <= bottom)] = False

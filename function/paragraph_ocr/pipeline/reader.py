@@ -46,7 +46,7 @@ LANGUAGE_LINES = 24
 # Number of lines from which the adapted or the general recogniser is chosen for a page.
 CHOICE_LINES = 6
 # What a reading without any confidence counts in accepting a line: it may be writing that cannot be read.
-LEAST_READ = 0.25
+MIN_READING_WEIGHT = 0.25
 # Minimum legibility, 0 to 1, of text that runs up or down the page.
 VERTICAL_TEXT_LEGIBILITY = 0.7
 
@@ -338,7 +338,8 @@ class PageReader:
         kept = [
             index
             for index, (each, line) in enumerate(zip(found, lines, strict=True))
-            if line.text and self.detector.accepts(each, LEAST_READ + (1.0 - LEAST_READ) * line.confidence)
+            if line.text
+            and self.detector.accepts(each, MIN_READING_WEIGHT + (1.0 - MIN_READING_WEIGHT) * line.confidence)
         ]
         false = find_false_lines(page, [found[index] for index in kept], self.recognizer)
         kept = [
