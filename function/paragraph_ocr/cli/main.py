@@ -230,7 +230,8 @@ def _is_same(path: str, folder: os.stat_result) -> bool:
 
 def _list(folder: str) -> tuple[list[str], list[str]]:
     """Return the names of the files and of the folders in a folder; raises OSError."""
-    files, folders = [], []
+    files: list[str] = []
+    folders: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             is_folder = False
