@@ -23,7 +23,7 @@ MIN_PROSE_LINES, MAX_CROSSING_SHARE = 4, 0.2
 PROSE_CHARACTERS, PROSE_SHARE, NEARLY = 18, 0.6, 0.85
 # Between two rules of a table, a distance between lines that is so many times the smallest one, or so many ascenders,
 # parts two rows; columns of at least so many lines on the same levels have a row on each level.
-ROW_GAP, ROW_ASCENDERS, FEWEST_ROWS = 1.4, 2.8, 3
+ROW_GAP, ROW_ASCENDERS, MIN_ROWS = 1.4, 2.8, 3
 # The distance of a footer or a page number from the columns, in distances between their lines.
 FOOTER_GAP = 1.6
 
@@ -135,7 +135,7 @@ def _order_of_row(lines: list[TextLine], texts: Sequence[str]) -> tuple[list[int
             within = _order_of_block(own, own_texts)
         else:
             if max(levels) == 1 or (
-                len(levels) == 1 and min(levels) >= FEWEST_ROWS and not _all_prose(own, own_texts, cells)
+                len(levels) == 1 and min(levels) >= MIN_ROWS and not _all_prose(own, own_texts, cells)
             ):
                 table = [list(row) for row in zip(*cells, strict=True)]
             else:
