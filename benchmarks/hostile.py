@@ -93,6 +93,12 @@ def jpeg_with_exif(values: int) -> bytes:
     return data[:2] + segments + data[start:]
 
 
+def jpeg_with_segments(segments: int, marker: bytes, content: bytes) -> bytes:
+    """A JPEG with so many equal segments before its tables."""
+    data = encoded(Image.new("L", (60, 40), 255), "JPEG")
+    return data[:2] + (b"\xff" + marker + struct.pack(">H", len(content) + 2) + content) * segments + data[2:]
+
+
 def png(width: int, height: int, depth: int, colour: int, more: bytes = b"") -> bytes:
     """A PNG of zeros of a depth and colour type, with more chunks before its data."""
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
@@ -239,6 +245,7 @@ CORPUS: dict[str, tuple[Callable[[], bytes], str]] = {
     "JPEG of 80 megapixels and 100 scans": (partial(jpeg_with_scans, 100, MAX_SIZE), "json"),
     "JPEG, CMYK, 80 megapixels": (lambda: encoded(written_page(MAX_SIZE, "CMYK"), "JPEG", quality=20), "json"),
     "JPEG, EXIF of half a million rationals": (partial(jpeg_with_exif, 500_000), "json"),
+    "JPEG, EXIF in 400,000 segments": (partial(jpeg_with_segments, 400_000, b"\xe1", b"Exif\0\0a"), "json"),
     "PNG of 1 x 80,000,000 pixels": (partial(png, 1, 80_000_000, 1, 0), "json"),
     "PNG of 80,000,000 x 1 pixels": (partial(png, 80_000_000, 1, 1, 0), "json"),
     "PNG of 1,220 x 65,535 pixels": (lambda: encoded(written_page((1220, 65535), "L"), "PNG"), "json"),

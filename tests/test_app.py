@@ -138,8 +138,9 @@ def test_the_page_is_served_and_runs_its_own_script_only(route: str, file: str, 
 
 
 @pytest.mark.parametrize(
-    ("path", "links"), [("/", "web/"), ("/v1/", "web/"), ("/v1", "/v1/web/"), ('/"><b', "/&quot;&gt;&lt;b/web/")]
-)
+    ("path", "links"), [("/", "web/"), ("/v1/", "web/"), ("/v1", "/v1/web/"), ('/"><b', "/&quot;&gt;&lt;b/web/"),
+                      ("//evil.example", "/evil.example/web/"), ("/\\evil.example", "/evil.example/web/")]
+)  # fmt: skip
 def test_the_page_finds_what_it_is_made_of_wherever_it_stands(path: str, links: str) -> None:
     event = recorded("page")
     event["requestContext"]["path"] = path

@@ -1,6 +1,7 @@
 """A run over a folder loses nothing: not to a process that is killed, a broken file, or being broken off half-way."""
 
 import csv
+import inspect
 import json
 import multiprocessing
 import os
@@ -276,6 +277,38 @@ def test_the_output_folder_is_not_read(scans: Path, capsys: pytest.CaptureFixtur
     for _ in range(2):
         command_line.main(["scans", "--out", "scans/more/read", "--format", "pdf", "--overlay", "--sort"])
         assert "4 files (" in capsys.readouterr().err
+
+
+def test_folders_may_be_nested_deeper_than_calls(tmp_path: Path) -> None:
+    folder = tmp_path
+    for _ in range(300):
+        folder /= "a"
+        folder.mkdir()
+    draw(folder / "x.png")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 200)
+    try:
+        found = list(command_line._files([str(tmp_path)], tmp_path / "read"))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert [file.path for file in found] == [str(folder / "x.png")]
+
+
+@pytest.mark.parametrize(
+    ("names", "formats"),
+    [(["a", "a.page"], ["page", "alto"]), (["summary"], ["csv"]), (["a.page", "a", "b"], ["text", "alto", "page"])],
+)
+def test_no_result_is_written_over_another(
+    scans: Path, capsys: pytest.CaptureFixture[str], names: list[str], formats: list[str]
+) -> None:
+    for name in names:
+        Path(name).write_bytes((scans / "a.png").read_bytes())
+    chosen = [argument for form in formats for argument in ("--format", form)]
+    with pytest.raises(SystemExit, match="2"):
+        command_line.main([*names, "--out", "read", *chosen])
+    assert "written to one" in (err := capsys.readouterr().err) or "name of the summary" in err
+    assert not Path("read").exists()
+    assert command_line.main([*names, "--out", "read", "--format", "json"]) == 0
 
 
 def test_copies_are_sorted_by_kind(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,6 +237,13 @@ def test_says_that_the_upload_was_cut_short() -> None:
         take("application/json", as_json(image_base64="AAAAA"))
 
 
+@pytest.mark.parametrize("length", ["9" * 5000, "\u0663", "1e9", "-1", ""])
+def test_a_length_that_is_no_number_tells_nothing(length: str) -> None:
+    event = {"headers": {"Content-Type": "image/png", "content-length": length}, "body": IN_BASE64,
+             "isBase64Encoded": True}  # fmt: skip
+    assert parse_image(event, LIMIT, None)[0] == PIXELS
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "image/png", FORM])
 def test_refuses_what_is_too_large_without_looking_into_it(content_type: str) -> None:
     event = {"headers": {"Content-Type": content_type}, "body": "!" * (2 * LIMIT), "isBase64Encoded": True}

@@ -70,6 +70,8 @@ def named(value: Any) -> str:
     [
         (partial(hostile.jpeg_with_hidden_scans, 4802, 500), "TooLarge .* 100 scans"),
         (partial(hostile.jpeg_with_exif, 100_000), "BrokenImage Tag 282 .* 100,000 values"),
+        (partial(hostile.jpeg_with_segments, 400_000, b"\xe1", b"Exif\0\0a"), "TooLarge .* 10,000 segments"),
+        (partial(hostile.jpeg_with_segments, 20_000, b"\xfe", b"a"), "TooLarge .* 10,000 segments"),
         (partial(hostile.png, 1, 65_536, 1, 0), "TooLarge .* 65,535 on a side"),
         (partial(hostile.png, 65_536, 1, 1, 0), "TooLarge .* 65,535 on a side"),
         (partial(hostile.tiff_with_shared_strips, 10, 6000, 6000), "TooLarge The strips"),

@@ -1,3 +1,5 @@
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -197,3 +199,11 @@ def test_a_dotted_line_beside_text_is_no_part_of_it() -> None:
     marks = [(round(right) + 10 + 14 * place, 200, "-") for place in range(12)]
     page = np.asarray(drawn((60, 200, TEXT), *marks))
     assert complete_lines(page, [line(60, right, 200)]).lines[0].baseline[-1, 0] == pytest.approx(right, abs=1)
+
+
+def test_noise_takes_seconds() -> None:
+    # Tens of thousands of specks as large as letters.
+    noise = np.random.default_rng(0).integers(0, 256, (2400, 1800), dtype=np.uint8)
+    start = time.process_time()
+    assert len(complete_lines(noise, [line(100, 400, 500)]).ink.area) > 20_000
+    assert time.process_time() - start < 15

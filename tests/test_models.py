@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paragraph_ocr.models import FOLDER, Model, ModelError
+from paragraph_ocr.errors import DeadlineExceeded
+from paragraph_ocr.models import FOLDER, Model, ModelError, limited
 
 
 @pytest.fixture
@@ -63,3 +64,14 @@ def test_a_card_without_a_key_is_refused(copy: Path) -> None:
     copy.with_suffix(".json").write_text("{}")
     with pytest.raises(ModelError, match="name"):
         Model(copy, threads=1)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 0.02])
+def test_a_run_ends_at_its_deadline_and_the_model_stays_usable(seconds: float) -> None:
+    # A run of the largest input takes some tenths of a second.
+    model = Model(FOLDER / "detector.onnx", threads=1)
+    values = np.zeros(model.input_shape, np.float32)
+    with limited(seconds), pytest.raises(DeadlineExceeded, match="takes longer"):
+        model.run(values)
+    with limited(3600.0):
+        assert len(model.run(values)) == len(model.run(values)) > 0

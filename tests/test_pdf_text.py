@@ -112,6 +112,11 @@ def test_ligatures_and_soft_hyphens_are_written_out() -> None:
     assert texts(written("AB", font="G"), to_unicode="a\xad") == ["a-"]
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029"])
+def test_a_line_has_no_characters_that_end_it(separator: str) -> None:
+    assert texts(written("ABC", font="G"), to_unicode=f"a{separator}b") == ["a b"]
+
+
 def test_text_from_right_to_left_is_in_the_order_in_which_it_is_read() -> None:
     # As it is seen from left to right: a number, and two words with their first letter on the right.
     assert texts(written("GH DEF ABC", font="G"), to_unicode="\u05d2\u05d1\u05d0\u05d5\u05d4\u05d312") == [

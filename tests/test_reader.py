@@ -2,6 +2,7 @@ import re
 from copy import copy
 from dataclasses import replace
 from io import BytesIO
+from itertools import chain, repeat
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +17,7 @@ from paragraph_ocr.document import Page, Points
 from paragraph_ocr.errors import DeadlineExceeded, TooLarge
 from paragraph_ocr.io.limits import Limits
 from paragraph_ocr.models import ModelError
-from paragraph_ocr.pipeline.acceptance import LEAST_READ
+from paragraph_ocr.pipeline.acceptance import MIN_READING_WEIGHT
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.language import LanguageModel
@@ -386,6 +387,15 @@ def test_refuses_what_takes_too_long(reader: PageReader, monkeypatch: pytest.Mon
         PageReader(reader.detector, reader.recognizer, Limits(max_seconds=-1)).read(content.getvalue(), "page")
 
 
+def test_a_model_s_run_ends_at_the_deadline(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without the checks between the steps of reading, as on a machine so busy that one step takes all the time.
+    monkeypatch.setattr("paragraph_ocr.pipeline.reader._check", lambda _: None)
+    times = chain([0.0], repeat(1000.0))
+    monkeypatch.setattr("paragraph_ocr.pipeline.reader.perf_counter", lambda: next(times))
+    with pytest.raises(DeadlineExceeded, match="Reading takes longer"):
+        reader.read(LETTER.read_bytes(), "letter.jpg", max_seconds=1000)
+
+
 def test_a_page_on_which_nothing_is_found_is_looked_at_sideways_too(
     reader: PageReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,7 +418,7 @@ def test_what_the_detector_doubts_and_nobody_can_read_is_left_out(
         return [replace(line, confidence=0.8) for line in lines], sideways
 
     least = float(np.median([line.confidence for line in letter.lines]))
-    accepted = 0.8 * (LEAST_READ + (1.0 - LEAST_READ) * least) + 1e-9
+    accepted = 0.8 * (MIN_READING_WEIGHT + (1.0 - MIN_READING_WEIGHT) * least) + 1e-9
     monkeypatch.setattr(reader.detector, "find", doubt)
     monkeypatch.setattr(
         reader.detector,

@@ -66,6 +66,14 @@ def test_names_say_which_object_was_read() -> None:
     assert all(len(name.encode()) < 1024 for name in names)
 
 
+def test_no_two_objects_have_a_result_of_one_name() -> None:
+    suffixes = {form.suffix for form in FORMATS.values()}
+    ends = {suffix[:at] for suffix in suffixes for at in range(len(suffix) + 1)}
+    keys = [*(f"a{end}" for end in sorted(ends)), "a.page.page", "a.json.txt"]
+    names = [storage.result_key(key, form) for key in keys for form in FORMATS]
+    assert len(set(names)) == len(names)
+
+
 def test_json_comes_last(cloud: Cloud, document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
     put_object = storage.client().put_object
 

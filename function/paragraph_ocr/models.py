@@ -5,18 +5,44 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import TIMEOUT_MAX, Timer
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from paragraph_ocr.errors import DeadlineExceeded
 from paragraph_ocr.model_set import FOLDER as FOLDER
 from paragraph_ocr.model_set import ModelError as ModelError
 
 UNCALIBRATED = ((0.0, 1.0), (0.0, 1.0))
+# Value of `perf_counter` at which runs of models in this thread end.
+_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Let runs of models in this thread end after some time, counted from here.
+
+    On a machine that is busy with other work, one run may take a minute.
+
+    Parameters
+    ----------
+    seconds : float
+        After them, a run ends and raises DeadlineExceeded.
+    """
+    token = _deadline.set(perf_counter() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
 
 @dataclass(frozen=True)
@@ -184,5 +210,27 @@ class Model:
         return self.card.input_shape
 
     def run(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-        """Return the float32 outputs for an input that the card allows."""
-        return tuple(self._session.run(None, {self._input: values}))
+        """Return the float32 outputs for an input that the card allows; raises DeadlineExceeded within `limited`."""
+        left = _deadline.get() - perf_counter()
+        if left == math.inf:
+            return tuple(self._session.run(None, {self._input: values}))
+        late = DeadlineExceeded("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
+        if left <= 0:
+            raise late
+        options = onnxruntime.RunOptions()
+
+        def end() -> None:
+            # ONNX Runtime checks it before each operation.
+            options.terminate = True
+
+        watch = Timer(min(left, TIMEOUT_MAX), end)
+        watch.daemon = True
+        watch.start()
+        try:
+            return tuple(self._session.run(None, {self._input: values}, options))
+        except Exception as error:
+            if options.terminate:
+                raise late from error
+            raise
+        finally:
+            watch.cancel()

@@ -68,12 +68,14 @@ Fetch = Callable[[str], bytes]
 # The character that stands for bytes that are no UTF-8, as UTF-8.
 _REPLACEMENT = "\ufffd".encode()
 # A binary file has one about every other byte once it has been taken for text, a text hardly any.
-_MOST_REPLACEMENTS = 1 / 50
+_MAX_REPLACEMENT_SHARE = 1 / 50
 _BASE64_CHARACTERS = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 # Characters of base64 at the beginning of a body that tell what it stands for.
 _BASE64_LOOK = 1400
 _URL_SAFE = str.maketrans("-_", "+/")
 _FORM_FIELD = re.compile(rb"[A-Za-z_][\w.-]*=")
+# Longer numbers are ones that Python may refuse to parse.
+_LENGTH = re.compile("[0-9]{1,15}")
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,7 @@ def _content(event: Mapping[str, Any], max_bytes: int) -> tuple[str, bytes]:
         raise MalformedRequest("The body is neither text nor base64.") from error
     announced = header(event, "content-length")
     # Where the body travelled as text, its bytes are not those that were sent.
-    if event.get("isBase64Encoded") and announced.isdecimal() and len(content) < int(announced):
+    if event.get("isBase64Encoded") and _LENGTH.fullmatch(announced) and len(content) < int(announced):
         raise MalformedRequest(
             f"The upload was cut short: {len(content):,} of the {int(announced):,} bytes arrived that Content-Length "
             "announces. Send it again."
@@ -348,7 +350,7 @@ def _checked(data: bytes) -> bytes:
 
 def _is_text_of_bytes(data: bytes) -> bool:
     """Whether bytes are a binary file that somebody took for UTF-8."""
-    if data.count(_REPLACEMENT) <= max(1, _MOST_REPLACEMENTS * len(data)) and not data.startswith(_REPLACEMENT):
+    if data.count(_REPLACEMENT) <= max(1, _MAX_REPLACEMENT_SHARE * len(data)) and not data.startswith(_REPLACEMENT):
         return False
     try:
         data.decode()

@@ -310,8 +310,10 @@ def _fetch(url: str, deadline: float) -> bytes:
 def _page_file(file: str, here: str) -> Response[Any]:
     content = (WEB / file).read_bytes()
     if not here.endswith("/"):
-        # At https://HOST/v1, without a slash, relative links would point to the folder above.
-        content = content.replace(b'="web/', f'="{html.escape(here)}/web/'.encode())
+        # At https://HOST/v1, without a slash, relative links would point to the folder above. A link that begins with
+        # two slashes, of either kind, would name another host.
+        own = "/" + here.lstrip("/\\")
+        content = content.replace(b'="web/', f'="{html.escape(own)}/web/'.encode())
     return _answer(content, PAGE_FILES[file], headers={"Content-Security-Policy": PAGE_POLICY})
 
 

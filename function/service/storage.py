@@ -43,6 +43,14 @@ MAX_KEY_BYTES = 1024 - 80
 CONNECTIONS = 10
 # Control characters, surrogates and noncharacters.
 _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Ends of keys whose results in one format would have the names of another key's results in a second one, as the .xml of
+# "a.page" and the .page.xml of "a" do.
+_AMBIGUOUS = tuple(
+    long.suffix.removesuffix(short.suffix)
+    for long in FORMATS.values()
+    for short in FORMATS.values()
+    if long is not short and long.suffix.endswith(short.suffix)
+)
 # Pages of a document that are kept in memory, too; one of fifty lines takes about a megabyte.
 MAX_HELD_PAGES = 50
 # Pages that are prefetched.
@@ -395,9 +403,9 @@ def _pages(key: str, etag: str) -> str:
 
 
 def _short(key: str) -> str:
-    """Return a key itself, or a shortened and cleaned form with a hash if it is too long or has unusable characters."""
+    """Return a key itself, or a shortened and cleaned form with a hash if it is too long, unusable or ambiguous."""
     usable = _UNUSABLE.sub("_", key)
-    if usable == key and len(key.encode()) <= MAX_KEY_BYTES:
+    if usable == key and len(key.encode()) <= MAX_KEY_BYTES and not key.endswith(_AMBIGUOUS):
         return key
     digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
     return f"{usable.encode()[: MAX_KEY_BYTES - len(digest) - 1].decode(errors='ignore')}-{digest}"

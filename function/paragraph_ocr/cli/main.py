@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,6 +30,7 @@ from paragraph_ocr.cli.folder import (
     read_files,
     render_pages,
 )
+from paragraph_ocr.cli.report import REPORT, SUMMARY
 from paragraph_ocr.cli.terminal import printable
 from paragraph_ocr.document import NOTES
 from paragraph_ocr.errors import MalformedRequest, OcrError
@@ -169,8 +171,11 @@ def _refuse(
         return
     if corrected := [file for file in files if _is_corrected(file)]:
         parser.error(f"{corrected[0].path} is a corrected document, which is printed; leave --out out")
-    if len({os.path.normcase(file.name) for file in files}) < len(files):
+    names = [os.path.normcase(f"{file.name}{FORMATS[form].suffix}") for file in files for form in formats]
+    if len(set(names)) < len(names):
         parser.error("two of the files would be written to one; give the folder that holds both instead")
+    if any(os.path.normcase(name) in names for name in (SUMMARY, REPORT)):
+        parser.error(f"a result would have the name of the summary, {SUMMARY}; rename the file")
     images = options.overlay or options.sort or "pdf" in formats
     if images and os.path.realpath(options.out) in map(os.path.realpath, options.paths):
         parser.error("pictures and PDFs need another --out than the folder that is read, or they would be read next")
@@ -181,7 +186,10 @@ def _files(paths: Sequence[str], out: Path | None) -> Iterator[File]:
 
     A folder that is named like an image, or that cannot be listed, is yielded, too, so that it is reported.
     """
-    ours = None if out is None else os.path.realpath(out)
+    ours = None
+    if out is not None:
+        with suppress(OSError):
+            ours = os.stat(out)
     for path in paths:
         # Also for "missing/", and for paths without a name such as "/".
         name = os.path.basename(os.path.abspath(path)) or "_"
@@ -191,16 +199,46 @@ def _files(paths: Sequence[str], out: Path | None) -> Iterator[File]:
             yield from _walk(path, name, ours)
 
 
-def _walk(path: str, name: str, ours: str | None) -> Iterator[File]:
+def _walk(path: str, name: str, ours: os.stat_result | None) -> Iterator[File]:
     closed: list[str] = []
-    for folder, subfolders, files in os.walk(path, onerror=lambda error: closed.append(error.filename)):
-        subfolders[:] = sorted(each for each in subfolders if os.path.realpath(os.path.join(folder, each)) != ours)
+    # os.walk of Python 3.11 calls itself for each level, and folders may be nested deeper than calls.
+    pending = [path]
+    while pending:
+        folder = pending.pop()
+        try:
+            files, subfolders = _list(folder)
+        except OSError:
+            closed.append(folder)
+            continue
+        subfolders = [each for each in subfolders if ours is None or not _is_same(os.path.join(folder, each), ours)]
         for file in sorted(filter(_is_image, [*files, *subfolders])):
             found = os.path.join(folder, file)
             yield File(found, Path(os.path.relpath(found, path)))
+        inner = (os.path.join(folder, each) for each in sorted(subfolders, reverse=True))
+        pending += (each for each in inner if not os.path.islink(each))
     for folder in closed:
         if not _is_image(folder):
             yield File(folder, Path(os.path.relpath(folder, path) if folder != path else name))
+
+
+def _is_same(path: str, folder: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), folder)
+    except OSError:
+        return False
+
+
+def _list(folder: str) -> tuple[list[str], list[str]]:
+    """Return the names of the files and of the folders in a folder; raises OSError."""
+    files: list[str] = []
+    folders: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            is_folder = False
+            with suppress(OSError):
+                is_folder = entry.is_dir()
+            (folders if is_folder else files).append(entry.name)
+    return files, folders
 
 
 def _is_image(name: str) -> bool:
@@ -247,7 +285,7 @@ def _report(file: File, reason: object) -> None:
 
 
 def _write(files: Sequence[File], settings: Settings, options: argparse.Namespace) -> int:
-    from paragraph_ocr.cli.report import REPORT, write_summary
+    from paragraph_ocr.cli.report import write_summary
 
     failed = False
     try:

@@ -9,8 +9,10 @@ from paragraph_ocr.document import Document
 
 # A cell that begins with one of these is a formula for a spreadsheet, which may run commands or send cells elsewhere:
 # https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-
+# Where the decimal sign is a comma, spreadsheets part cells at semicolons, and then take quotes within a row for text,
+# so that a line end parts rows, too. Some ignore spaces and invisible characters before a formula.
+_FORMULA = re.compile(r"(^|[;\t\r\n])((?:[^\S\t\r\n]|[\u200b-\u200f\u2060\ufeff])*[=+\-@＝＋－＠])")
+_CONTROL = ("\t", "\r", "\n")
 _SIGNED_NUMBER = re.compile(r"[+-] ?[0-9][0-9., \u00a0]*")
 
 
@@ -29,7 +31,8 @@ def write(document: Document, *_: object) -> Iterator[bytes]:
 
 def inert(cell: str) -> str:
     """A cell that a spreadsheet takes for text: what looks like a formula has an apostrophe before it."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    shown = _FORMULA.sub(r"\1'\2", cell)
+    return f"'{shown}" if cell.startswith(_CONTROL) else shown
 
 
 def _shown(cell: str) -> str:

@@ -12,6 +12,9 @@ from paragraph_ocr.io.limits import Limits
 MAX_SIDE = 65_535
 # Each scan covers all pixels of a progressive JPEG, may be empty, and may be repeated. libtiff has the same limit.
 MAX_JPEG_SCANS = 100
+# Pillow parses them one by one in Python, and copies what it has of the EXIF data for each of its segments, which have
+# up to 65,533 bytes.
+MAX_JPEG_SEGMENTS = 10_000
 
 # What is decoded in this process takes up to about half a second; anything more gets a process of its own, which takes
 # 0.07 seconds to start. A JPEG takes 20 nanoseconds a pixel, and 1 to 2 for each scan beyond the first.

@@ -24,6 +24,16 @@ def count_jpeg_scans(jpeg: bytes, most: int) -> int:
     return scans
 
 
+def count_jpeg_segments(jpeg: bytes, most: int) -> int:
+    """Return how many segments a JPEG has before its first scan; counting stops above `most`."""
+    count = 0
+    for marker, _, _ in _jpeg_segments(jpeg):
+        count += 1
+        if marker == _START_OF_SCAN or count > most:
+            break
+    return count
+
+
 def jpeg_exif(jpeg: bytes) -> bytes:
     """Return the EXIF data of a JPEG, which Pillow joins from all segments before the first scan."""
     parts = []

@@ -12,10 +12,16 @@ from PIL import ExifTags, Image
 
 from paragraph_ocr.errors import BrokenImage, TooLarge
 from paragraph_ocr.io import tiff
-from paragraph_ocr.io.decoding_cost import MAX_JPEG_SCANS, check_frame
+from paragraph_ocr.io.decoding_cost import MAX_JPEG_SCANS, MAX_JPEG_SEGMENTS, check_frame
 from paragraph_ocr.io.file_format import damage
 from paragraph_ocr.io.grey import DECODING_ERRORS, SMALL_EXIF
-from paragraph_ocr.io.headers import count_jpeg_scans, has_excess_runs, is_run_length_encoded, jpeg_exif
+from paragraph_ocr.io.headers import (
+    count_jpeg_scans,
+    count_jpeg_segments,
+    has_excess_runs,
+    is_run_length_encoded,
+    jpeg_exif,
+)
 from paragraph_ocr.io.limits import Limits
 
 
@@ -98,6 +104,8 @@ def translated_errors(data: bytes, name: str, limits: Limits) -> Iterator[None]:
 def _check_structure(data: bytes, name: str, limits: Limits) -> None:
     """Refuse files that Pillow would take long to open."""
     if name == "JPEG":
+        if count_jpeg_segments(data, MAX_JPEG_SEGMENTS) > MAX_JPEG_SEGMENTS:
+            raise TooLarge(f"The JPEG has more than {MAX_JPEG_SEGMENTS:,} segments before its pixels; save it anew.")
         exif = jpeg_exif(data)
         if len(exif) > SMALL_EXIF:
             tiff.check_exif(exif)

@@ -377,6 +377,9 @@ def character(handle: Any, index: int) -> str:
         return _SYMBOLS[code]
     if code > 0x10FFFF or unicodedata.category(chr(code)) in ("Cc", "Cn", "Co", "Cs") or code == 0xFFFD:
         return ""
+    if unicodedata.category(chr(code)) in ("Zl", "Zp"):
+        # They would end a line of text within a line of the page.
+        return " "
     if unicodedata.category(chr(code)) == "Cf":
         # Marks of direction and joining have no place of their own.
         return "\u200b"

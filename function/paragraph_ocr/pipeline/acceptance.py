@@ -16,7 +16,7 @@ from paragraph_ocr.document import Line
 from paragraph_ocr.pipeline.detection import TextLine
 
 # What a reading without any confidence counts in accepting a line: it may be writing that cannot be read.
-LEAST_READ = 0.25
+MIN_READING_WEIGHT = 0.25
 # Signs besides letters and digits that stand alone in the cells of tables.
 SIGNS = "+×"
 # Least confidence of a single character that stands on a line with other text, and of one in a column of entries.
@@ -46,7 +46,7 @@ def accepted_lines(
     kept = {
         index
         for index, (each, line) in enumerate(zip(found, lines, strict=True))
-        if line.text and accepts(each, LEAST_READ + (1.0 - LEAST_READ) * line.confidence)
+        if line.text and accepts(each, MIN_READING_WEIGHT + (1.0 - MIN_READING_WEIGHT) * line.confidence)
     }
     doubtful = [
         index

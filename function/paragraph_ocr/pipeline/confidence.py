@@ -29,7 +29,7 @@ CHARACTER, PAGE = FEATURES.index("character"), FEATURES.index("page")
 # Bounds of probabilities, so that their log odds are finite.
 LOWEST, HIGHEST = 0.002, 0.998
 # Lowest number of undecided time steps per character: below, there is little to fit weights on.
-LEAST_UNDECIDED = 0.01
+MIN_UNDECIDED_STEPS = 0.01
 
 
 def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,7 +56,7 @@ def line_features(characters: Sequence[Character], output: NDArray[np.float32]) 
     values = np.empty((count, len(FEATURES)))
     values[:, CHARACTER] = log_odds(own)
     values[:, 1] = log_odds(own.mean())
-    values[:, 2] = log(max(undecided, LEAST_UNDECIDED))
+    values[:, 2] = log(max(undecided, MIN_UNDECIDED_STEPS))
     values[:, PAGE] = values[:, CHARACTER].mean()
     return values
 

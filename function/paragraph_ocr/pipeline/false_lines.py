@@ -17,9 +17,9 @@ from paragraph_ocr.pipeline.rectification import cut, frame, percentiles
 FAINT = 0.6
 # Show-through of fewer letters than are as wide as this many heights of a strip may be an accident, and so may that of
 # a line of fewer where there is no other.
-LEAST_SHOW_THROUGH, LEAST_OF_LINE = 8, 4
+MIN_SHOW_THROUGH_HEIGHTS, MIN_LINE_HEIGHTS = 8, 4
 # Bars of a bar code, and the share of its dark columns that are dark from top to bottom.
-FEWEST_BARS, SOLID = 12, 0.85
+MIN_BARS, SOLID = 12, 0.85
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ def find_false_lines(page: NDArray[np.uint8], lines: Sequence[TextLine], recogni
     usual = contrasts[order][np.searchsorted(np.cumsum(lengths[order]), 0.75 * lengths.sum())]
     faint = np.flatnonzero(contrasts < FAINT * usual).tolist()
     show_through = frozenset(index for index in faint if _is_mirrored(strips[index], recognizer))
-    long = frozenset(index for index in show_through if lengths[index] >= LEAST_OF_LINE * len(strips[0]))
-    if lengths[list(long)].sum() < LEAST_SHOW_THROUGH * len(strips[0]):
+    long = frozenset(index for index in show_through if lengths[index] >= MIN_LINE_HEIGHTS * len(strips[0]))
+    if lengths[list(long)].sum() < MIN_SHOW_THROUGH_HEIGHTS * len(strips[0]):
         show_through = long
     length, of_faint = int(lengths[list(show_through)].sum()), int(lengths[faint].sum())
-    wipe = length >= LEAST_SHOW_THROUGH * len(strips[0]) and 2 * length > of_faint
+    wipe = length >= MIN_SHOW_THROUGH_HEIGHTS * len(strips[0]) and 2 * length > of_faint
     return FalseLines(bar_codes, show_through, FAINT * float(usual) if wipe else 0.0)
 
 
@@ -111,7 +111,7 @@ def is_bar_code(strip: NDArray[np.uint8]) -> bool:
     share = middle.mean(axis=0)
     bars = int(np.count_nonzero(np.diff((share > 0.5).astype(np.int8)) == 1))
     some = share > 0.15
-    return bars >= FEWEST_BARS and float((share[some] > 0.9).mean()) >= SOLID
+    return bars >= MIN_BARS and float((share[some] > 0.9).mean()) >= SOLID
 
 
 def _contrast(strip: NDArray[np.uint8], baseline: float) -> float:

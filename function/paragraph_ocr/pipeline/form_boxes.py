@@ -50,7 +50,7 @@ WALL = 0.4
 # Of combs that are open above, which are rules with upright ticks on them: least and greatest height of the ticks, and
 # how far heights and distances differ from their medians.
 TICK, UNEVEN_TICKS, UNEVEN_CELLS = (0.3, 1.4), 0.35, 0.15
-FEWEST_TICKS = 4
+MIN_TICKS = 4
 # Straight parts of such a rule, which are longer than those of letters.
 RULE = 1.2
 # How far above the rule letters of an open comb may begin, and their least height.
@@ -247,7 +247,7 @@ def _has_corners(mask: Grey, unit: float) -> bool:
     rule = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, max(5, round(RULE * unit))), np.uint8))
     ticks = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((max(4, round(TICK[0] * unit)), 1), np.uint8))
     meeting = cv2.bitwise_and(cv2.dilate(rule, near), cv2.dilate(ticks, near))
-    return bool(cv2.connectedComponents(meeting)[0] > FEWEST_TICKS)
+    return bool(cv2.connectedComponents(meeting)[0] > MIN_TICKS)
 
 
 def _cells(mask: Grey, unit: float) -> list[Box]:
@@ -319,7 +319,7 @@ def _open_combs(mask: Grey, unit: float) -> list[list[Box]]:
     # Faint rules have gaps.
     near = np.ones((3, 2 * round(0.2 * unit) + 1), np.uint8)
     rules, labels, boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(across, near), connectivity=8)
-    long = [label for label in range(1, rules) if boxes[label][2] >= FEWEST_TICKS * CELL_WIDTH[0] * unit]
+    long = [label for label in range(1, rules) if boxes[label][2] >= MIN_TICKS * CELL_WIDTH[0] * unit]
     if not long:
         return []
     count, _, strokes, centres = cv2.connectedComponentsWithStats(down, connectivity=8)
@@ -349,14 +349,14 @@ def _open_combs(mask: Grey, unit: float) -> list[list[Box]]:
 
 def _open_cells(ticks: Sequence[tuple[float, float, float, float]], mask: Grey, unit: float) -> list[Box]:
     """Return the cells between ticks, each with its place, upper end, level and width; none if they are no comb."""
-    if len(ticks) < FEWEST_TICKS:
+    if len(ticks) < MIN_TICKS:
         return []
     across, tops, levels, widths = np.array(ticks).T
     heights = levels - tops
     usual = float(np.median(heights))
     even = np.flatnonzero(np.abs(heights - usual) <= UNEVEN_TICKS * usual)
     across, levels = across[even], levels[even]
-    if len(across) < FEWEST_TICKS:
+    if len(across) < MIN_TICKS:
         return []
     pitch = float(np.median(np.diff(across)))
     # A letter may hide a tick.

@@ -23,7 +23,7 @@ ASCENDER = 32.0
 DOT, PITCH = 0.3, 1.3
 # Dots of a leader, fewer are an ellipsis, and its length; and the dots of one on a page that has so many long ones.
 # Running text may have a few rows of dots by accident, as where an underline is broken; lists have many.
-FEWEST_DOTS, SHORTEST_LEADER, FEWEST_BESIDE, LEADERS = 8, 3.5, 4, 3
+MIN_DOTS, MIN_LEADER, MIN_DOTS_BESIDE, LEADERS = 8, 3.5, 4, 3
 # Most of the distances between neighbours are at most so many times the leader's median; a dot may be in two pieces.
 UNEVEN = 1.6
 # How far the dots are from a straight line, which falls or rises at most so much.
@@ -83,15 +83,15 @@ def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -
     scale = min(1.0, ASCENDER / ascender)
     mask = find_ink_mask(resized(page, scale)).view(np.uint8)
     dots, letters = _components(mask, ascender * scale)
-    if len(dots) < FEWEST_DOTS:
+    if len(dots) < MIN_DOTS:
         return WithoutLeaders(page, lines)
     leaders: list[_Leader] = []
     wiped = np.zeros_like(mask)
     unit = ascender * scale
-    found = _leaders(dots, letters, mask, unit, FEWEST_DOTS)
-    if sum(leader.right - leader.left >= SHORTEST_LEADER * unit for _, leader in found) < LEADERS:
+    found = _leaders(dots, letters, mask, unit, MIN_DOTS)
+    if sum(leader.right - leader.left >= MIN_LEADER * unit for _, leader in found) < LEADERS:
         return WithoutLeaders(page, lines)
-    found = _leaders(dots, letters, mask, unit, FEWEST_BESIDE)
+    found = _leaders(dots, letters, mask, unit, MIN_DOTS_BESIDE)
     for chain, leader in found:
         for left, top, right, bottom, _ in chain.tolist():
             wiped[top:bottom, left:right] = 1
@@ -111,7 +111,7 @@ def _has_rows_of_marks(ink: Ink, unit: float) -> bool:
         return False
     marks = small[ink.labels].view(np.uint8)
     near = cv2.morphologyEx(marks, cv2.MORPH_CLOSE, np.ones((3, round(PITCH * unit)), np.uint8))
-    long = round(FEWEST_DOTS * PITCH * unit / 4)
+    long = round(MIN_DOTS * PITCH * unit / 4)
     return bool(cv2.morphologyEx(near, cv2.MORPH_OPEN, np.ones((1, max(long, 3)), np.uint8)).any())
 
 

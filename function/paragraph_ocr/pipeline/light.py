@@ -21,9 +21,9 @@ PART_WINDOW = 17
 # Grey levels by which the background of such a part is darker than paper, and its writing lighter than that.
 PART_CONTRAST = 40
 # Of a part, the share that writing may cover.
-LEAST_WRITING, MOST_WRITING = 0.01, 0.4
+MIN_WRITING_SHARE, MAX_WRITING_SHARE = 0.01, 0.4
 # The same for bars of one level, which may be wide and hold one word.
-LEAST_ON_BAR, MOST_ON_BAR = 0.001, 0.3
+MIN_BAR_WRITING_SHARE, MAX_BAR_WRITING_SHARE = 0.001, 0.3
 # Pixels of a page's longer side at which bars of one line, such as the head of a table, are told.
 BAR_SIDE = 1280
 # Of these pixels: the least width and height of a bar, the largest letters on it, their widest straight stroke, and
@@ -70,7 +70,7 @@ def dark_on_light(page: Grey) -> Grey:
     # Edges of a sheet or a shadow are none of a median, but wide strokes are their own.
     ground = np.asarray(cv2.medianBlur(small, PART_WINDOW), np.uint8)
     difference = small.astype(np.float32) - ground
-    if float((np.abs(difference) > PART_CONTRAST / 2).mean()) < LEAST_WRITING / 2:
+    if float((np.abs(difference) > PART_CONTRAST / 2).mean()) < MIN_WRITING_SHARE / 2:
         blurred = cv2.blur(small.astype(np.float32), (31, 31), borderType=cv2.BORDER_REPLICATE)
         difference = small.astype(np.float32) - blurred
     # Where most of the page is light paper, the writing on it counts, not that on banners.
@@ -243,14 +243,14 @@ def _settle_bar(page: Grey, dark: Grey, own: Grey, paper: int, polarity: Grey, g
     # Light that falls off along the bar is no writing on it.
     local = np.asarray(cv2.medianBlur(np.where(own > 0, page, np.uint8(level)), BAR_WINDOW), np.uint8)
     local = np.clip(local, max(level - BAR_SHADING, 0), min(level + BAR_SHADING, 255))
-    if _is_light_on_dark(page, local, inner > 0, (LEAST_ON_BAR, MOST_ON_BAR)):
+    if _is_light_on_dark(page, local, inner > 0, (MIN_BAR_WRITING_SHARE, MAX_BAR_WRITING_SHARE)):
         lighter = cv2.subtract(page, local)[inner > 0]
         writing = lighter[lighter > PART_CONTRAST]
         if np.percentile(writing, 90) < BAR_BRIGHTNESS * (paper - level):
             return
         polarity[own > 0] = LIGHT_ON_DARK
         ground[own > 0] = local[own > 0]
-    elif _is_light_on_dark(255 - page, 255 - local, inner > 0, (LEAST_ON_BAR, MOST_ON_BAR)):
+    elif _is_light_on_dark(255 - page, 255 - local, inner > 0, (MIN_BAR_WRITING_SHARE, MAX_BAR_WRITING_SHARE)):
         polarity[own > 0] = DARK_ON_DARK
 
 
@@ -291,7 +291,7 @@ def _is_light_on_dark(
     part: Grey,
     background: Grey,
     within: NDArray[np.bool_],
-    shares: tuple[float, float] = (LEAST_WRITING, MOST_WRITING),
+    shares: tuple[float, float] = (MIN_WRITING_SHARE, MAX_WRITING_SHARE),
 ) -> bool:
     """Whether strokes in part of a picture are lighter than what surrounds them, and there are any.
 

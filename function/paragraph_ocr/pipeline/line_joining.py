@@ -22,7 +22,7 @@ from paragraph_ocr.pipeline.rectification import Points
 # Ascenders have about so many pixels where the ink is analysed.
 ASCENDER = 16.0
 # Of two pieces of a line one is at most so many times as tall as the other.
-MOST_TALLER = 1.7
+MAX_HEIGHT_RATIO = 1.7
 # In ascender heights: the widest gap between words of a line, the widest shape that a line goes on behind, how far
 # pieces of a line lie above each other, and the gap between two pieces that are one line with nothing between.
 WORD_GAP, SHAPE, LEVEL, SEAM = 0.8, 9.0, 0.3, 0.35
@@ -40,7 +40,7 @@ DASH, DASH_HEIGHT, BULLET, BULLET_FILL = (0.2, 1.1), 0.25, (0.2, 0.6), 0.65
 MARK_LEVEL = (0.15, 0.65)
 # In ascender heights, of full stops, commas and quotation marks just beyond an end of a line: least and greatest of
 # their longer sides, the widest gap before each, where their middles are above the baseline, and the most of them.
-STOP, STOP_GAP, STOP_LEVEL, MOST_STOPS = (0.1, 0.5), 0.45, (-0.3, 1.2), 3
+STOP, STOP_GAP, STOP_LEVEL, MAX_STOPS = (0.1, 0.5), 0.45, (-0.3, 1.2), 3
 # Greatest width, in ascender heights, of the last letter of a line with a mark that touches it.
 LAST = 1.5
 # What reaches so little beyond an end, in heights of the line, is within its strip nevertheless.
@@ -52,10 +52,12 @@ COVERED = 0.5
 # The detector's confidence that is given to lines that it did not find: they are kept only if they are read well.
 CONFIDENCE = 0.61
 # Letters of a line turned by a quarter, and how many times as tall as wide it is.
-FEWEST_UPRIGHT, LEAST_UPRIGHT = 5, 4.0
+MIN_UPRIGHT_LETTERS, MIN_UPRIGHT_RATIO = 5, 4.0
 # Gaps between its letters in widths of the column: of letters that no line has, and of those found as lines of one; and
 # the gap between its words, of which each that counts has so many letters.
 UPRIGHT_GAP, SINGLE_GAP, UPRIGHT_WORD_GAP, UPRIGHT_WORD = 0.8, 0.65, 3.0, 2
+# A page with more columns of letters is noisy: columns of one letter are left out of upright text.
+MAX_COLUMNS = 2000
 # A line of one letter is shorter than this many ascender heights.
 SINGLE = 1.5
 # Descenders in ascender heights, of lines that were not found by the detector.
@@ -218,7 +220,7 @@ def _length(baseline: Points) -> float:
 def _alike(one: _Piece, other: _Piece, x: float) -> bool:
     """Whether two pieces lie on one line and are about as tall."""
     small, large = sorted((one.line.ascender, other.line.ascender))
-    return abs(one.level(x) - other.level(x)) <= LEVEL * large and large <= MOST_TALLER * small
+    return abs(one.level(x) - other.level(x)) <= LEVEL * large and large <= MAX_HEIGHT_RATIO * small
 
 
 def _without_doubles(pieces: list[_Piece]) -> list[_Piece]:
@@ -228,7 +230,7 @@ def _without_doubles(pieces: list[_Piece]) -> list[_Piece]:
     ordered = sorted(pieces, key=lambda piece: -_length(piece.line.baseline))
     left, right = np.array([(piece.left, piece.right) for piece in ordered]).T
     upper, lower = np.array([(own.min(), own.max()) for own in (piece.line.baseline[:, 1] for piece in ordered)]).T
-    apart = LEVEL * MOST_TALLER * np.array([piece.line.ascender for piece in ordered])
+    apart = LEVEL * MAX_HEIGHT_RATIO * np.array([piece.line.ascender for piece in ordered])
     kept: list[int] = []
     for index, piece in enumerate(ordered):
         others = np.array(kept, int)
@@ -295,7 +297,7 @@ def _take_stops(
     small = np.maximum(ink.width, ink.height) <= STOP[1] * ascender
     small &= np.maximum(ink.width, ink.height) >= STOP[0] * ascender
     about = marks & small & (above >= STOP_LEVEL[0]) & (above <= STOP_LEVEL[1]) & (sign * (far - end) > 0)
-    about &= sign * (near - end) < (MOST_STOPS + 1) * (STOP[1] + STOP_GAP) * ascender
+    about &= sign * (near - end) < (MAX_STOPS + 1) * (STOP[1] + STOP_GAP) * ascender
     taken: list[int] = []
     # The mark and the last letter may touch.
     last = ~marks & (sign * (far - end) > 0) & (sign * (near - end) < 0) & (ink.width <= LAST * ascender)
@@ -307,7 +309,7 @@ def _take_stops(
         taken.append(int(index))
         reached = sign * max(sign * reached, sign * float(far[index]))
     beyond = sign * (reached - end)
-    if len(taken) > MOST_STOPS or beyond <= WITHIN_STRIP * (ascender + piece.line.descender):
+    if len(taken) > MAX_STOPS or beyond <= WITHIN_STRIP * (ascender + piece.line.descender):
         return
     if _next_piece(piece, side, pieces, ends, beyond + STOP_GAP * ascender) is not None:
         return
@@ -433,7 +435,7 @@ def _next_piece(
     large = np.maximum(own, others)
     # Each is compared where the other begins.
     apart = np.abs(piece.levels(ends[near, 1 - side], side) - ends[near, 3 - side])
-    near = near[(apart <= LEVEL * large) & (large <= MOST_TALLER * np.minimum(own, others))]
+    near = near[(apart <= LEVEL * large) & (large <= MAX_HEIGHT_RATIO * np.minimum(own, others))]
     return pieces[near[np.argmin(gap[near])]] if len(near) else None
 
 
@@ -467,41 +469,75 @@ def _upright_boxes(ink: Ink, unassigned: NDArray[np.bool_], single: NDArray[np.b
     width, height = ink.width, ink.height
     letters = (unassigned | single) & (width >= 0.3 * ascender) & (width <= 2.2 * ascender) & (height <= 4 * ascender)
     columns: list[list[int]] = []
+    # Columns with their left, right and bottom. Letters come from the top: a column that ends too far above one of them
+    # ends too far above all that follow. Noise has tens of thousands of letters.
+    near: list[tuple[list[int], list[float]]] = []
+    most = max(UPRIGHT_GAP, SINGLE_GAP)
     for index in sorted(np.flatnonzero(letters), key=lambda index: ink.top[index]):
-        for column in reversed(columns):
-            left, right = ink.left[column].min(), ink.right[column].max()
-            overlap = min(right, ink.right[index]) - max(left, ink.left[index])
-            gap = UPRIGHT_GAP if unassigned[index] else SINGLE_GAP
-            if ink.top[index] - ink.bottom[column].max() <= gap * (right - left) and overlap > 0.5 * width[index]:
+        first, last, top, bottom = (float(side[index]) for side in (ink.left, ink.right, ink.top, ink.bottom))
+        near = [each for each in near if top - each[1][2] <= most * (each[1][1] - each[1][0])]
+        gap = UPRIGHT_GAP if unassigned[index] else SINGLE_GAP
+        for column, bounds in reversed(near):
+            left, right, end = bounds
+            overlap = min(right, last) - max(left, first)
+            if top - end <= gap * (right - left) and overlap > 0.5 * width[index]:
                 column.append(int(index))
+                bounds[:] = min(left, first), max(right, last), max(end, bottom)
                 break
         else:
             columns.append([int(index)])
+            near.append((columns[-1], [first, last, bottom]))
     # What stands apart by as much as words do is one line, if it is as long as a line.
+    if len(columns) > MAX_COLUMNS:
+        columns = [column for column in columns if len(column) >= UPRIGHT_WORD]
+    spans = [
+        (
+            float(ink.left[own].min()),
+            float(ink.top[own].min()),
+            float(ink.right[own].max()),
+            float(ink.bottom[own].max()),
+        )
+        for own in columns
+    ]
+    widest = max((right - left for left, _, right, _ in spans), default=0.0)
     words: list[list[list[int]]] = []
-    for column in sorted(columns, key=lambda column: ink.top[column].min()):
-        left, right = ink.left[column].min(), ink.right[column].max()
-        for line in words:
-            above = line[-1]
-            wide = max(ink.right[above].max() - ink.left[above].min(), right - left)
-            shared = min(right, ink.right[above].max()) - max(left, ink.left[above].min())
-            gap = ink.top[column].min() - ink.bottom[above].max()
-            if 0 <= gap <= UPRIGHT_WORD_GAP * wide and shared > 0.5 * min(right - left, wide):
-                line.append(column)
+    # Lines with the bounds of their last words.
+    open_lines: list[tuple[list[list[int]], Box]] = []
+    for at in sorted(range(len(columns)), key=lambda at: spans[at][1]):
+        left, top, right, _ = spans[at]
+        open_lines = [each for each in open_lines if top - each[1][3] <= UPRIGHT_WORD_GAP * widest]
+        for number, (line, above) in enumerate(open_lines):
+            wide = max(above[2] - above[0], right - left)
+            shared = min(right, above[2]) - max(left, above[0])
+            if 0 <= top - above[3] <= UPRIGHT_WORD_GAP * wide and shared > 0.5 * min(right - left, wide):
+                line.append(columns[at])
+                open_lines[number] = line, spans[at]
                 break
         else:
-            words.append([column])
+            words.append([columns[at]])
+            open_lines.append((words[-1], spans[at]))
     joined = []
     for line in words:
         every = [index for column in line for index in column]
         left, top = float(ink.left[every].min()), float(ink.top[every].min())
         right, bottom = float(ink.right[every].max()), float(ink.bottom[every].max())
         counted = sum(len(column) for column in line if len(column) >= UPRIGHT_WORD)
-        if counted < FEWEST_UPRIGHT or 2 * counted < len(every) or bottom - top < LEAST_UPRIGHT * (right - left):
+        if (
+            counted < MIN_UPRIGHT_LETTERS
+            or 2 * counted < len(every)
+            or bottom - top < MIN_UPRIGHT_RATIO * (right - left)
+        ):
             continue
         joined.append((left, top, right, bottom))
         unassigned[(ink.left >= left) & (ink.right <= right) & (ink.top >= top) & (ink.bottom <= bottom)] = False
     return joined
+
+
+def _bounds(ink: Ink, letters: list[int]) -> Box:
+    """Left, top, right and bottom of some components."""
+    sides = ink.left[letters].min(), ink.top[letters].min(), ink.right[letters].max(), ink.bottom[letters].max()
+    left, top, right, bottom = map(float, sides)
+    return left, top, right, bottom
 
 
 def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Piece], ascender: float) -> list[TextLine]:
@@ -515,8 +551,12 @@ def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Pie
     letters &= (fill < 0.85) | (width < 0.5 * height)
     indices = sorted(np.flatnonzero(letters), key=lambda index: ink.left[index])
     rows: list[list[int]] = []
+    # Letters come from the left: a row that ends too far from one of them ends too far from all that follow.
+    near: list[list[int]] = []
+    widest = 0.9 * float(height[letters].max()) if indices else 0.0
     for index in indices:
-        for row in reversed(rows):
+        near = [row for row in near if ink.left[index] - ink.right[row[-1]] <= widest]
+        for row in reversed(near):
             last = row[-1]
             tall = max(height[last], height[index])
             overlap = min(ink.bottom[last], ink.bottom[index]) - max(ink.top[last], ink.top[index])
@@ -525,6 +565,7 @@ def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Pie
                 break
         else:
             rows.append([int(index)])
+            near.append(rows[-1])
     lines = []
     for row in rows:
         tall = float(np.max(height[row]))
@@ -543,6 +584,6 @@ def _stands_alone(ink: Ink, row: list[int], left: float, right: float, top: floa
     area = np.s_[
         max(round(top - margin), 0) : round(bottom + margin), max(round(left - margin), 0) : round(right + margin)
     ]
-    counts = np.bincount(ink.labels[area].ravel(), minlength=len(ink.area) + 1)[1:]
-    own = counts[row].sum()
-    return bool(counts.sum() - own <= 0.25 * own)
+    labels = ink.labels[area]
+    own = np.isin(labels, np.array(row) + 1).sum()
+    return bool((labels > 0).sum() - own <= 0.25 * own)

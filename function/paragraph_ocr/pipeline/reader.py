@@ -20,7 +20,7 @@ from paragraph_ocr.io.imaging import DecodedPage, Source, decode_pages
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.io.pdf_text import LayerLine
 from paragraph_ocr.model_set import ModelSet, load_manifest
-from paragraph_ocr.models import FOLDER, Model
+from paragraph_ocr.models import FOLDER, Model, limited
 from paragraph_ocr.pipeline.acceptance import accepted_lines
 from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.confidence import line_features
@@ -195,7 +195,9 @@ class PageReader:
         for pixels, aspect, number, text in pages:
             decode_ms = 1000 * (perf_counter() - start)
             report = partial(progress, number) if progress else None
-            yield self.read_image(pixels, image, decode_ms, number, deadline, report, aspect, options, text)
+            with limited(deadline - perf_counter()):
+                page = self.read_image(pixels, image, decode_ms, number, deadline, report, aspect, options, text)
+            yield page
             start = perf_counter()
 
     def read_image(

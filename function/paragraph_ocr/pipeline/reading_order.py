@@ -14,16 +14,16 @@ from paragraph_ocr.pipeline.ruling import Rule, ruled_rows
 
 # So many amounts make a column, if from each to what it is for it is at least this share of the row, and if they are
 # at least this share of the lines in it.
-FEWEST_AMOUNTS, AMOUNT_GAP, AMOUNT_SHARE = 4, 0.2, 0.5
+MIN_AMOUNTS, AMOUNT_GAP, AMOUNT_SHARE = 4, 0.2, 0.5
 # So many cells of a column, and this share of them numbers, make it one of a table whose rows are read across.
-FEWEST_CELLS, NUMBER_SHARE = 2, 0.5
+MIN_CELLS, NUMBER_SHARE = 2, 0.5
 # Columns of prose have at least so many lines, and of all lines at most this share goes across the gutter.
-FEWEST_PROSE, MOST_CROSSING = 4, 0.2
+MIN_PROSE_LINES, MAX_CROSSING_SHARE = 4, 0.2
 # Lines of prose have at least so many characters, and this share of a column's are nearly as long as its longest.
 PROSE_CHARACTERS, PROSE_SHARE, NEARLY = 18, 0.6, 0.85
 # Between two rules of a table, a distance between lines that is so many times the smallest one, or so many ascenders,
 # parts two rows; columns of at least so many lines on the same levels have a row on each level.
-ROW_GAP, ROW_ASCENDERS, FEWEST_ROWS = 1.4, 2.8, 3
+ROW_GAP, ROW_ASCENDERS, MIN_ROWS = 1.4, 2.8, 3
 # The distance of a footer or a page number from the columns, in distances between their lines.
 FOOTER_GAP = 1.6
 
@@ -135,7 +135,7 @@ def _order_of_row(lines: list[TextLine], texts: Sequence[str]) -> tuple[list[int
             within = _order_of_block(own, own_texts)
         else:
             if max(levels) == 1 or (
-                len(levels) == 1 and min(levels) >= FEWEST_ROWS and not _all_prose(own, own_texts, cells)
+                len(levels) == 1 and min(levels) >= MIN_ROWS and not _all_prose(own, own_texts, cells)
             ):
                 table = [list(row) for row in zip(*cells, strict=True)]
             else:
@@ -287,12 +287,12 @@ def _parts(lines: list[TextLine], indices: list[int], gutter: float) -> tuple[li
 
 def _gutter(lines: list[TextLine], texts: Sequence[str], indices: list[int]) -> float | None:
     """Where two columns of prose part, pixels from the left; None where there are not two beside each other."""
-    best, fewest = None, (MOST_CROSSING * len(indices), 0)
-    if len(indices) < 2 * FEWEST_PROSE:
+    best, fewest = None, (MAX_CROSSING_SHARE * len(indices), 0)
+    if len(indices) < 2 * MIN_PROSE_LINES:
         return None
     for gutter in sorted({round(float(lines[index].baseline[0, 0])) for index in indices}):
         left, right, crossing = _parts(lines, indices, gutter)
-        if min(len(left), len(right)) < FEWEST_PROSE:
+        if min(len(left), len(right)) < MIN_PROSE_LINES:
             continue
         if any(np.median([len(texts[index]) for index in part]) < PROSE_CHARACTERS for part in (left, right)):
             continue
@@ -323,7 +323,7 @@ def _rows(lines: list[TextLine], ascender: float) -> list[list[int]]:
         if far and level[item].sum() == 1 and not level[:, item].any():
             pairs.append((item, int(amount)))
     amounts = [amount for _, amount in pairs]
-    if len(pairs) < FEWEST_AMOUNTS or not _ragged(starts[amounts]) > 2 * _ragged(ends[amounts]):
+    if len(pairs) < MIN_AMOUNTS or not _ragged(starts[amounts]) > 2 * _ragged(ends[amounts]):
         pairs = []
     else:
         inside = (ends[:, 0] > starts[amounts, 0].min()) & (starts[:, 0] < ends[amounts, 0].max())
@@ -371,9 +371,9 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
             continue
         elif numeric[first] or numeric[second]:
             into = sum(other in second for other in following.values())
-            if len(pairs) >= FEWEST_CELLS or into >= FEWEST_CELLS:
+            if len(pairs) >= MIN_CELLS or into >= MIN_CELLS:
                 links[left] = right
-        elif len(pairs) >= FEWEST_CELLS and (
+        elif len(pairs) >= MIN_CELLS and (
             _are_labels([texts[one] for one, _ in pairs]) or _are_choices([texts[other] for _, other in pairs])
         ):
             links[left] = right
@@ -421,7 +421,7 @@ def _is_number(text: str) -> bool:
 
 def _is_numeric(numbers: Sequence[bool]) -> bool:
     """Whether a column is one of numbers, by whether each of its cells is one."""
-    return len(numbers) >= FEWEST_CELLS and sum(numbers) >= NUMBER_SHARE * len(numbers)
+    return len(numbers) >= MIN_CELLS and sum(numbers) >= NUMBER_SHARE * len(numbers)
 
 
 def _is_prose(column: frozenset[int], texts: Sequence[str], widths: NDArray[np.float64]) -> bool:

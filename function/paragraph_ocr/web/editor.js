@@ -8,9 +8,9 @@ import {
 // From which confidence on a line or a word counts as sure, and as fair.
 const SURE = 0.95;
 const FAIR = 0.85;
-// A step of a frame by key, as a share of the line's height, and the least sides of a frame in pixels.
+// A step of a frame by key, as a share of the line's height, and the minimum sides of a frame in pixels.
 const STEP = 0.1;
-const LEAST = 8;
+const MIN_SIDE = 8;
 // How far the handles of a frame stand off its corners, in pixels of the screen.
 const OFF = 8;
 // A new frame where there is no line to be like: shares of the page's width and height.
@@ -54,7 +54,7 @@ const ACTIONS = {
   down: { label: "↓", does: "Move the line down in the order", keys: "Alt ↓", field: true, is: (event) => event.altKey && event.key === "ArrowDown" },
   keys: { label: "Keys", does: "Show the keys", keys: "F1", field: true, is: plainKey("F1") },
 };
-const FRAME_ACTIONS = { take: { label: "Apply", does: "Take the frame", keys: "Enter" }, leave: { label: "Cancel", does: "Leave the frame as it was", keys: "Escape" } };
+const FRAME_ACTIONS = { apply: { label: "Apply", does: "Apply the frame", keys: "Enter" }, cancel: { label: "Cancel", does: "Leave the frame as it was", keys: "Escape" } };
 // Keys without a button.
 const MORE_KEYS = [
   ["Change the text of the line", "Enter"],
@@ -111,7 +111,7 @@ export class Editor {
     this.sheets = pages.map((page, index) => new Sheet(this, index, page, index ? null : image, pages.length > 1));
     this.pages.replaceChildren(...this.sheets.map((sheet) => sheet.article));
     for (const sheet of this.sheets) sheet.render();
-    this.tell();
+    this.announce();
   }
 
   get sheet() {
@@ -128,9 +128,9 @@ export class Editor {
     if (!name || !this.correction || this.buttons[name]?.getAttribute("aria-disabled") === "true") return;
     const byTools = this.tools.contains(document.activeElement);
     const kept = name === "undo" || name === "redo" || name === "keys";
-    if (!["take", "leave"].includes(name)) {
-      if (this.frame) this.leaveFrame();
-      if (name !== "keys") this.takeText();
+    if (!["apply", "cancel"].includes(name)) {
+      if (this.frame) this.closeFrame();
+      if (name !== "keys") this.applyText();
     }
     this[name === "frame" ? "redraw" : name]?.call(this);
     if (byTools && kept && !this.help.open) this.buttons[name].focus();
@@ -141,12 +141,12 @@ export class Editor {
     this.correction.step(this.current.page, page, { line, back }, what);
     this.current.line = line;
     this.sheet.render();
-    this.tell(what);
+    this.announce(what);
     go();
   }
 
-  /** Say what has been done, and tell how the correction stands. */
-  tell(what) {
+  /** Say what has been done, and show how the correction stands. */
+  announce(what) {
     const { correction } = this;
     const doubts = correction.doubts.length;
     const disabled = {
@@ -197,12 +197,12 @@ export class Editor {
     this.current = { page, line };
     this.sheet.render();
     this.select(page, line);
-    this.tell(`${direction < 0 ? "Undone" : "Done again"}: ${what}`);
+    this.announce(`${direction < 0 ? "Undone" : "Done again"}: ${what}`);
   }
 
   doubt() {
     const { doubts } = this.correction;
-    if (!doubts.length) return this.tell("There are no doubtful words left.");
+    if (!doubts.length) return this.announce("There are no doubtful words left.");
     const next = this.visited && doubts.find((each) => byConfidence(each, this.visited) > 0);
     const doubt = (this.visited = next ?? doubts[0]);
     this.current = { page: doubt.page, line: doubt.line };
@@ -273,7 +273,7 @@ export class Editor {
 
   /** Change the text of the current line; the word of this place in it is selected. */
   edit(word) {
-    this.takeText();
+    this.applyText();
     const { page, line } = this.current;
     const item = this.sheet.items[line];
     if (!item) return;
@@ -295,7 +295,7 @@ export class Editor {
       fit();
       this.draft({ page, line, text: field.value });
     });
-    field.addEventListener("blur", () => this.field?.field === field && this.takeText());
+    field.addEventListener("blur", () => this.field?.field === field && this.applyText());
     this.sheet.stopAt(line);
     field.focus();
     fit();
@@ -309,7 +309,7 @@ export class Editor {
   }
 
   /** Take the text that was being changed, if any. */
-  takeText() {
+  applyText() {
     if (!this.field) return;
     const { field, page, line, before } = this.field;
     const text = cleaned(field.value);
@@ -334,7 +334,7 @@ export class Editor {
     this.draft({ page, line, text });
   }
 
-  leaveText() {
+  cancelText() {
     const { page, line } = this.field;
     this.closeField();
     this.select(page, line);
@@ -372,27 +372,27 @@ export class Editor {
   openFrame(frame) {
     this.frame = frame;
     this.sheet.openFrame(frame);
-    this.tell();
-    this.stopAt(this.buttons.take);
+    this.announce();
+    this.stopAt(this.buttons.apply);
     this.say(`Frame of ${frame.name}. Arrow keys move it, with Shift they make it larger or smaller; Enter applies it, Escape cancels.`);
   }
 
-  leave() {
-    this.leaveFrame();
+  cancel() {
+    this.closeFrame();
     this.select(this.current.page, this.current.line);
     this.say("The frame is as it was");
   }
 
-  leaveFrame() {
+  closeFrame() {
     this.sheet.closeFrame();
     this.frame = null;
-    this.tell();
+    this.announce();
   }
 
-  take() {
+  apply() {
     const { quad, line, turn } = this.frame;
     const { page, line: index } = this.current;
-    this.leaveFrame();
+    this.closeFrame();
     const now = this.correction.pages[page];
     const shape = shapeOf(quad, line);
     if (line) {
@@ -410,7 +410,7 @@ export class Editor {
     const { target } = event;
     if (this.frame) {
       if (this.sheet.drawing.contains(target)) this.frameKey(event);
-      else if (event.key === "Escape") this.act("leave");
+      else if (event.key === "Escape") this.act("cancel");
       else return;
       return;
     }
@@ -436,9 +436,9 @@ export class Editor {
     if (control(event) || event.altKey) return false;
     const { key, shiftKey } = event;
     const by = { Enter: shiftKey ? -1 : 1, ArrowDown: 1, ArrowUp: -1 }[key];
-    if (key === "Escape") this.leaveText();
+    if (key === "Escape") this.cancelText();
     else if (by && (key === "Enter" || !shiftKey)) {
-      this.takeText();
+      this.applyText();
       this.next(by, true);
     } else return false;
     return true;
@@ -446,8 +446,8 @@ export class Editor {
 
   frameKey(event) {
     const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (event.key === "Enter") this.act("take");
-    else if (event.key === "Escape") this.act("leave");
+    if (event.key === "Enter") this.act("apply");
+    else if (event.key === "Escape") this.act("cancel");
     else if (by) {
       const { quad, turn } = this.frame;
       const height = Math.hypot(quad[3][0] - quad[0][0], quad[3][1] - quad[0][1]);
@@ -473,7 +473,7 @@ export class Editor {
     const inside = within(quad, this.sheet.page);
     const along = Math.hypot(inside[1][0] - inside[0][0], inside[1][1] - inside[0][1]);
     const across = Math.hypot(inside[3][0] - inside[0][0], inside[3][1] - inside[0][1]);
-    if (along < LEAST || across < LEAST) return;
+    if (along < MIN_SIDE || across < MIN_SIDE) return;
     this.frame.quad = inside;
     this.sheet.drawFrame(inside);
   }
@@ -595,7 +595,7 @@ class Sheet {
     for (const [at, item] of this.items.entries()) item.tabIndex = at === index ? 0 : -1;
   }
 
-  /** Light a line in both places, and tell it in the caption. */
+  /** Light a line in both places, and show it in the caption. */
   light(chosen) {
     if (chosen === this.lit) return;
     for (const at of [this.lit, chosen]) {
@@ -630,19 +630,19 @@ class Sheet {
     }
     drawing.addEventListener("click", (event) => {
       if (editor.frame) return;
-      editor.takeText();
+      editor.applyText();
       if (lineOf(event) >= 0) editor.select(this.index, lineOf(event));
       else if (!this.lines.length) this.none.focus();
     });
     this.none.addEventListener("focus", () => {
       editor.current = { page: this.index, line: 0 };
-      editor.tell();
+      editor.announce();
     });
     list.addEventListener("click", (event) => {
       const line = lineOf(event);
       // A click that ends the selection of some text is none.
       if (line < 0 || event.target.closest(".edit") || !getSelection().isCollapsed) return;
-      editor.takeText();
+      editor.applyText();
       editor.current = { page: this.index, line };
       editor.edit();
     });
@@ -654,7 +654,7 @@ class Sheet {
       this.light(line);
       if (editor.field?.field !== event.target) {
         editor.current = { page: this.index, line };
-        editor.tell();
+        editor.announce();
       }
     });
     list.addEventListener("keydown", (event) => {
@@ -727,7 +727,7 @@ class Sheet {
       const [dx, dy] = [x - drag.from[0], y - drag.from[1]];
       if (drag.corner >= 0) editor.setQuad(drag.quad.map((point, corner) => (corner === drag.corner ? [point[0] + dx, point[1] + dy] : point)));
       else if (drag.inside) editor.setQuad(drag.quad.map(([px, py]) => [px + dx, py + dy]));
-      else if (Math.abs(dx) >= LEAST && Math.abs(dy) >= LEAST) editor.setQuad(cornersOf(boxOf([drag.from, [x, y]]), editor.frame.turn));
+      else if (Math.abs(dx) >= MIN_SIDE && Math.abs(dy) >= MIN_SIDE) editor.setQuad(cornersOf(boxOf([drag.from, [x, y]]), editor.frame.turn));
     });
     for (const end of ["pointerup", "pointercancel"]) drawing.addEventListener(end, () => (drag = null));
   }

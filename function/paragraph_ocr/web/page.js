@@ -43,7 +43,7 @@ for (const id of ["file", "photo"]) {
     const files = [...target.files];
     // The same file may be chosen again.
     target.value = "";
-    take(files);
+    acceptFiles(files);
   });
 }
 
@@ -59,7 +59,7 @@ $("sample").addEventListener("click", () =>
 addEventListener("paste", (event) => {
   if (event.clipboardData.files.length) {
     event.preventDefault();
-    take([...event.clipboardData.files]);
+    acceptFiles([...event.clipboardData.files]);
   }
 });
 
@@ -73,10 +73,10 @@ addEventListener("dragleave", (event) => {
 addEventListener("drop", (event) => {
   event.preventDefault();
   $("intake").classList.remove("over");
-  take([...event.dataTransfer.files]);
+  acceptFiles([...event.dataTransfer.files]);
 });
 
-function take(files) {
+function acceptFiles(files) {
   if (files.length === 1) read(async () => files[0]);
   else if (files.length) show(new Problem("That was more than one file", "Give one picture or PDF at a time."));
   else show(new Problem("That was no file", "Save the picture first, then give its file."));
@@ -416,13 +416,13 @@ addEventListener("keydown", (event) => {
   if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "s") return;
   if (!shown?.correction.isChanged && !editor.isTyped) return;
   event.preventDefault();
-  editor.takeText();
+  editor.applyText();
   hand("json", "Fetching", "downloaded", save);
 });
 
 /** Whether what is shown may make room for another file: all is saved, or the person gives it up. */
 function mayReplace() {
-  editor.takeText();
+  editor.applyText();
   if (!shown?.correction.isUnsaved) return true;
   const dialog = $("leave-dialog");
   return new Promise((resolve) => {
@@ -486,7 +486,7 @@ async function hand(format, doing, done, act) {
 }
 
 $("copy").addEventListener("click", () => {
-  editor.takeText();
+  editor.applyText();
   return hand($("format").value, "Copying", "copied", async (format) => {
     const plain = Promise.resolve(rendered(format)).then(
       async (blob) => new Blob([await blob.text()], { type: "text/plain" }),
@@ -511,12 +511,12 @@ async function save(format) {
   setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
   if (["json", "page"].includes(format) && correction.isChanged && correction === shown.correction && correction.at === at) {
     correction.saved();
-    editor.tell();
+    editor.announce();
     drop();
   }
 }
 
 $("download").addEventListener("click", () => {
-  editor.takeText();
+  editor.applyText();
   return hand($("format").value, "Fetching", "downloaded", save);
 });
