@@ -87,20 +87,18 @@ class Frame:
 
         Parameters
         ----------
-        columns, rows : float (N,)
+        columns : float (N,)
+        rows : float (N,) or (M, 1)
 
         Returns
         -------
-        float32 (N, 2), pixels of the page
+        float32 (N, 2) or (M, N, 2), pixels of the page
         """
-        at = np.clip(columns, 0, len(self.origins) - 1)
-        index = np.arange(len(self.origins))
-        axes = [
-            np.interp(at, index, self.origins[:, axis])
-            + (rows - self.baseline_row) * np.interp(at, index, self.downs[:, axis])
-            for axis in (0, 1)
-        ]
-        return np.stack(axes, axis=1).astype(np.float32)
+        at = np.minimum(np.maximum(columns, 0), len(self.origins) - 1)
+        index = np.arange(float(len(self.origins)))
+        origins, downs = _interpolate(at, index, self.origins.T), _interpolate(at, index, self.downs.T)
+        below = rows - self.baseline_row
+        return np.stack([origins[0] + below * downs[0], origins[1] + below * downs[1]], axis=-1).astype(np.float32)
 
 
 def resample(line: Points, step: float) -> Points:
@@ -140,10 +138,10 @@ def _resample(line: Points, step: float) -> Points:
     count = max(2, round(length / step) + 1)
     at = np.arange(count) * (length / (count - 1))
     at[-1] = length
-    return _interpolate(at, arc, line).astype(np.float32)
+    return np.asarray(_interpolate(at, arc, line), np.float32)
 
 
-def _interpolate(at: NDArray[np.float64], where: NDArray[np.float64], values: Points) -> NDArray[np.float64]:
+def _interpolate(at: NDArray[np.floating], where: NDArray[np.float64], values: Points) -> NDArray[np.float64]:
     """Interpolate values (2, K) that are given at increasing positions (K,), float64 (2, N)."""
     result = np.empty((2, len(at)))
     result[0], result[1] = np.interp(at, where, values[0]), np.interp(at, where, values[1])
