@@ -350,6 +350,8 @@ def _take_mark(
     above = (level - centre_y[about]) / ascender
     along = (beyond > 0.15 * ascender) & (gap < (MARK_GAP + DASH[1] + MARK_FREE) * ascender)
     along &= (above > -0.3) & (above < 1.0)
+    if not along.any():
+        return
     about, gap, beyond, above = about[along], gap[along], beyond[along], above[along]
     columns, rows = ink.width[about], ink.height[about]
     width, height = columns / ascender, rows / ascender

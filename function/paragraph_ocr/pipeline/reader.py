@@ -390,6 +390,8 @@ class PageReader:
         self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame], recognizer: Recognizer
     ) -> Readings:
         """Return the log probabilities of the strips of some frames of a page."""
+        if not frames:
+            return {}
         outputs = recognizer.log_probabilities([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
         return dict(zip(frames, outputs, strict=True))
 
@@ -512,7 +514,7 @@ def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDA
         Word(
             text="".join(character.text for character in characters[start:end]),
             confidence=float(sure[start:end].mean()),
-            polygon=_points(polygon),
+            polygon=polygon,
         )
         for (start, end), polygon in zip(spans, _polygons(found, within, characters, spans, step), strict=True)
     )
@@ -527,7 +529,7 @@ def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDA
 
 def _polygons(
     found: TextLine, within: Frame, characters: list[Character], spans: list[tuple[int, int]], step: float
-) -> list[Points]:
+) -> list[DocumentPoints]:
     """The polygons of words, given as spans of characters.
 
     The recogniser emits a character at its middle and a space at its end. A word therefore begins at the space before
@@ -553,11 +555,8 @@ def _polygons(
     columns *= step
     pixel = max(float(np.hypot(*within.downs[0])), 1e-6)
     rows = np.array([[within.baseline_row + reach / pixel] for reach in (-found.ascender, found.descender)])
-    upper, lower = within.to_page(columns, rows)
-    return [
-        np.concatenate([upper[start:end], lower[start:end][::-1]])
-        for start, end in zip([0, *ends[:-1]], ends, strict=True)
-    ]
+    upper, lower = map(_points, within.to_page(columns, rows))
+    return [upper[start:end] + lower[start:end][::-1] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _nearest(points: Points, point: Points) -> int:

@@ -184,6 +184,8 @@ class Recognizer:
         list of float64 (N,)
         """
         card = self.model.card
+        if not page:
+            return []
         if card.evidence:
             # All lines at once, which takes less time than each.
             lines = [np.empty((0, len(FEATURES))), *(values for _, values in page)]
