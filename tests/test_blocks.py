@@ -191,3 +191,23 @@ def test_json_has_blocks() -> None:
     assert found[0]["rows"] == [[[0], [1]], [[2], []]]
     assert found[0]["box"] == [100.0, 377.5, 798.0, 452.5]
     assert {key: found[1][key] for key in ("type", "lines", "level")} == {"type": "heading", "lines": [3], "level": 2}
+
+
+def test_a_row_that_is_known_may_have_cells_of_several_lines() -> None:
+    rows = [
+        [["Title"], ["Description"], ["Year"]],
+        [["Declaration of", "Independence"], ["Adopted by the Congress in", "Philadelphia."], ["1776"]],
+        [["Bill of Rights"], ["Ten amendments."], ["1791"]],
+    ]
+    lines: list[Line] = []
+    boxes = []
+    base = 300.0
+    for row in rows:
+        for left, cell in zip((100, 400, 900), row, strict=True):
+            lines += [line(text, left, base + STEP * place) for place, text in enumerate(cell)]
+        last = base + STEP * (max(map(len, row)) - 1)
+        boxes.append((100.0, base - STEP / 2, 1000.0, last + STEP / 4))
+        base = last + 2 * STEP
+    (table,) = find_blocks(lines, 1240, 1754, boxes)
+    assert table.kind == "table"
+    assert [[[lines[at].text for at in cell.lines] for cell in row] for row in table.rows] == rows

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from paragraph_ocr.pipeline.detection import TextLine
-from paragraph_ocr.pipeline.reading_order import reading_order
+from paragraph_ocr.pipeline.reading_order import order_between_rules, reading_order
+from paragraph_ocr.pipeline.ruling import Rule
 
 
 def text_line(left: float, right: float, baseline: float, ascender: float = 20) -> TextLine:
@@ -174,3 +175,77 @@ def test_the_last_row_of_four_columns_is_no_footer() -> None:
     lines = [line for row in zip(*columns, strict=True) for line in row]
     texts = ["a line of prose as long as its column"] * len(lines)
     assert ordered(lines, texts) == [line for column in columns for line in column]
+
+
+def test_text_above_a_table_that_begins_where_its_first_column_does_leaves_the_rows_whole() -> None:
+    above = [(text_line(20, 20 + 10 * len(text), 40 * row), text) for row, text in enumerate(
+        ["ACME Inc.", "18 Tanglewood Road", "Jackson", "Megan Stark", "28 Pearcy Avenue", "North Manchester"], 1
+    )]  # fmt: skip
+    rows = [("QUANTITY", "DESCRIPTION"), ("2", "Oak shelf"), ("1", "Brass hinge"), ("10", "Screws, short")]
+    table = [(text_line(left, left + 10 * len(text), 400 + 40 * row), text)
+             for row, both in enumerate(rows) for left, text in zip((20, 300), both, strict=True)]  # fmt: skip
+    lines = [*above, *table[::-1]]
+    texts = [text for _, text in lines]
+    assert ordered([line for line, _ in lines], texts) == [line for line, _ in above + table]
+
+
+RULED = {
+    # Columns, and rows of cells of some lines each.
+    "cells of several lines": ((20, 300, 900), [
+        [["Title"], ["Description"], ["Year"]],
+        [["Declaration of", "Independence"], ["Statement adopted by the Continental", "Congress."], ["1776"]],
+        [["Bill of Rights"], ["The first ten amendments."], ["1791"]],
+        [["Emancipation", "Proclamation"], ["An executive order."], ["1863"]],
+    ]),
+    "words": ((20, 300), [
+        [["Fruit"], ["Colour"]], [["Apple"], ["Green"]], [["Pear"], ["Yellow"]], [["Plum"], ["Blue"]],
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.01])
+@pytest.mark.parametrize("name", RULED)
+def test_a_table_with_rules_is_read_row_by_row_and_cell_by_cell(name: str, slope: float) -> None:
+    columns, rows = RULED[name]
+    lines: list[TextLine] = []
+    texts: list[str] = []
+    rules = [Rule(10, 10 + 10 * slope, 1000, 10 + 1000 * slope)]
+    top = 10.0
+    for row in rows:
+        height = 36 * max(map(len, row))
+        for left, cell in zip(columns, row, strict=True):
+            for place, text in enumerate(cell):
+                # Cells are centred between their rules.
+                level = top + 30 + 36 * place + (height - 36 * len(cell)) / 2
+                right = left + 10 * len(text)
+                ends = np.array([[left, level + slope * left], [right, level + slope * right]], np.float32)
+                lines.append(TextLine(ends, 20, 8, 1.0))
+                texts.append(text)
+        top += height + 14
+        rules.append(Rule(10, top + 10 * slope, 1000, top + 1000 * slope))
+    shuffled = np.random.default_rng(3).permutation(len(lines))
+    order = order_between_rules([lines[index] for index in shuffled], [texts[index] for index in shuffled], rules).lines
+    assert [texts[shuffled[place]] for place in order] == texts
+
+
+def test_rows_between_two_rules_are_told_by_their_distance() -> None:
+    rules = [Rule(10, level, 700, level) for level in (10, 60, 400)]
+    rows = [("Item", "Price"), ("Drill and", "19,90"), ("bits, 17 parts", ""), ("Level", "33,52"), ("POG-120", "")]
+    levels = (45, 100, 130, 200, 230)
+    table = [(text_line(left, left + 10 * len(text), level), text) for level, both in zip(levels, rows, strict=True)
+             for left, text in zip((20, 500), both, strict=True) if text]  # fmt: skip
+    found = [text for _, text in sorted(table, key=lambda cell: cell[1])]
+    lines = [line for line, _ in sorted(table, key=lambda cell: cell[1])]
+    order = [found[index] for index in order_between_rules(lines, found, rules).lines]
+    assert order == ["Item", "Price", "Drill and", "bits, 17 parts", "19,90", "Level", "POG-120", "33,52"]
+
+
+def test_columns_of_prose_between_rules_stay_columns() -> None:
+    rules = [Rule(10, level, 800, level) for level in (10, 60, 400)]
+    heading = text_line(300, 500, 45)
+    left = [text_line(20, 380, 100 + 30 * row) for row in range(8)]
+    right = [text_line(420, 780, 100 + 30 * row) for row in range(8)]
+    mixed = [line for pair in zip(right, left, strict=True) for line in pair]
+    texts = ["a line of prose as long as its column"] * 16 + ["The old bridge"]
+    lines = [*mixed, heading]
+    assert [lines[index] for index in order_between_rules(lines, texts, rules).lines] == [heading, *left, *right]

@@ -7,13 +7,13 @@ docTR: a page has blocks, a block lines, a line words.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import atan2, cos, hypot, sin
 from statistics import median
 
-from paragraph_ocr.document import Block, Cell, Line
+from paragraph_ocr.document import Block, Box, Cell, Line
 
 # Distances are in heights of a line, from the ascenders to the descenders of its polygon, where nothing else is said.
 # Lines are on the same level if their baselines differ by less than this share of the smaller height.
@@ -85,7 +85,7 @@ class _PlacedLine:
         return (self.left + self.right) / 2
 
 
-def find_blocks(lines: Sequence[Line], width: float, height: float) -> tuple[Block, ...]:
+def find_blocks(lines: Sequence[Line], width: float, height: float, rows: Sequence[Box] = ()) -> tuple[Block, ...]:
     """Group the lines of a page into blocks, in reading order; every line is in exactly one block.
 
     Parameters
@@ -94,6 +94,8 @@ def find_blocks(lines: Sequence[Line], width: float, height: float) -> tuple[Blo
         In reading order, on the upright page.
     width, height : float
         Size of the upright page, in the unit of the lines' coordinates.
+    rows : sequence of Box, optional
+        Rows of tables that rules tell; their cells may have several lines.
 
     Returns
     -------
@@ -105,7 +107,7 @@ def find_blocks(lines: Sequence[Line], width: float, height: float) -> tuple[Blo
     rest: list[int] = []
     text = [each for each in placed if not each.is_vertical]
     page = _PageStatistics.of(text, width, height)
-    for part in _find_tables(placed):
+    for part in _find_tables(placed, _lines_of_rows(lines, rows)):
         if isinstance(part, Block):
             blocks += _split(placed, rest, page)
             rest = []
@@ -202,13 +204,27 @@ def _on_same_level(one: _PlacedLine, other: _PlacedLine) -> bool:
 # ---- Tables
 
 
-def _find_tables(placed: Sequence[_PlacedLine]) -> list[Block | int]:
+def _lines_of_rows(lines: Sequence[Line], rows: Sequence[Box]) -> dict[int, int]:
+    """The row of each line whose middle is in one; rows of which other lines are read in between are left out."""
+    row_of: dict[int, int] = {}
+    for number, (left, top, right, bottom) in enumerate(rows):
+        own = []
+        for index, line in enumerate(lines):
+            x, y = (line.box[0] + line.box[2]) / 2, (line.box[1] + line.box[3]) / 2
+            if left <= x <= right and top <= y <= bottom and index not in row_of:
+                own.append(index)
+        if own and own == list(range(own[0], own[-1] + 1)):
+            row_of |= dict.fromkeys(own, number)
+    return row_of
+
+
+def _find_tables(placed: Sequence[_PlacedLine], row_of: Mapping[int, int]) -> list[Block | int]:
     """Find the tables; returns blocks of kind table, and the indices of the lines between them, in reading order."""
-    rows = _group_rows(placed)
+    rows = _group_rows(placed, row_of)
     parts: list[Block | int] = []
     at = 0
     while at < len(rows):
-        end = _table_end(placed, rows, at) if len(rows[at]) > 1 else at
+        end = _table_end(placed, rows, at, row_of) if len(rows[at]) > 1 else at
         if end > at:
             parts.append(_make_table(placed, rows[at:end]))
         else:
@@ -217,11 +233,18 @@ def _find_tables(placed: Sequence[_PlacedLine]) -> list[Block | int]:
     return parts
 
 
-def _group_rows(placed: Sequence[_PlacedLine]) -> list[list[int]]:
-    """Group consecutive lines into rows: on the same level, each to the right of the one before with a gap between."""
+def _group_rows(placed: Sequence[_PlacedLine], row_of: Mapping[int, int]) -> list[list[int]]:
+    """Group consecutive lines into rows: on the same level, each to the right of the one before with a gap between.
+
+    The lines of a row that is known, by its number, may also be one above the other.
+    """
     rows: list[list[int]] = []
     for index, line in enumerate(placed):
-        if rows and not line.is_vertical:
+        known = row_of.get(index)
+        if known is not None and rows and row_of.get(rows[-1][-1]) == known:
+            rows[-1].append(index)
+            continue
+        if rows and not line.is_vertical and known is None and rows[-1][-1] not in row_of:
             before = placed[rows[-1][-1]]
             gap = MIN_CELL_GAP * min(line.height, before.height)
             if not before.is_vertical and _on_same_level(before, line) and line.left - before.right >= gap:
@@ -231,7 +254,7 @@ def _group_rows(placed: Sequence[_PlacedLine]) -> list[list[int]]:
     return rows
 
 
-def _table_end(placed: Sequence[_PlacedLine], rows: Sequence[list[int]], at: int) -> int:
+def _table_end(placed: Sequence[_PlacedLine], rows: Sequence[list[int]], at: int, row_of: Mapping[int, int]) -> int:
     """Index of the row after the last of the table that begins at row `at`; `at` if no table begins there.
 
     Between rows of several cells there may be one with a single cell: the second line of a cell, or a row with empty
@@ -239,7 +262,8 @@ def _table_end(placed: Sequence[_PlacedLine], rows: Sequence[list[int]], at: int
     """
     last = at
     for row in range(at + 1, len(rows)):
-        upper, lower = placed[rows[row - 1][0]], placed[rows[row][0]]
+        upper = max((placed[index] for index in rows[row - 1]), key=lambda line: line.baseline_y)
+        lower = min((placed[index] for index in rows[row]), key=lambda line: line.baseline_y)
         step = lower.baseline_y - upper.baseline_y
         if lower.is_vertical or step <= 0 or step > 4 * max(upper.height, lower.height):
             break
@@ -251,7 +275,8 @@ def _table_end(placed: Sequence[_PlacedLine], rows: Sequence[list[int]], at: int
     several = [row for row in table if len(row) > 1]
     if len(several) < 2:
         return at
-    return last + 1 if _is_aligned(placed, several) else at
+    known = any(index in row_of for row in table for index in row)
+    return last + 1 if known or _is_aligned(placed, several) else at
 
 
 def _is_aligned(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> bool:
@@ -294,8 +319,7 @@ def _find_columns(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> l
 
     The columns are those of the row with the most cells, and of cells in other rows that are beside all of them.
     """
-    widest = max(rows, key=len)
-    columns = [(placed[index].left, placed[index].right) for index in widest]
+    columns = max((_spans([placed[index] for index in row]) for row in rows), key=len)
     for row in sorted(rows, key=len, reverse=True):
         for index in row:
             cell = placed[index]
@@ -306,6 +330,17 @@ def _find_columns(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> l
                 left, right = columns[touched[0]]
                 columns[touched[0]] = min(left, cell.left), max(right, cell.right)
     return columns
+
+
+def _spans(cells: Sequence[_PlacedLine]) -> list[tuple[float, float]]:
+    """Left and right edges of the cells of a row, each with all its lines."""
+    spans: list[tuple[float, float]] = []
+    for cell in sorted(cells, key=lambda cell: cell.left):
+        if spans and cell.left < spans[-1][1]:
+            spans[-1] = spans[-1][0], max(spans[-1][1], cell.right)
+        else:
+            spans.append((cell.left, cell.right))
+    return spans
 
 
 def _is_near_column(cell: _PlacedLine, columns: Sequence[tuple[float, float]]) -> bool:

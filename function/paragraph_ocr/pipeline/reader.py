@@ -35,9 +35,10 @@ from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, s
 from paragraph_ocr.pipeline.line_joining import complete_lines
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
 from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
-from paragraph_ocr.pipeline.reading_order import reading_order
+from paragraph_ocr.pipeline.reading_order import has_columns, order_between_rules
 from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with_square_pixels
+from paragraph_ocr.pipeline.ruling import find_rules
 from paragraph_ocr.pipeline.text_layer import read_page
 
 # A line is recognised again if its best width differs from the width of its strip by more than these factors.
@@ -275,17 +276,19 @@ class PageReader:
             for comb in boxes.combs
         ]
         read = self.read_lines(page, found, deadline, progress, readings, options)
-        lines, faintest = self._accepted(page, found, read, combs)
+        accepted, faintest = self._accepted(page, found, read, combs)
         if faintest:
             # Lines of both sides may be merged: detect again on the page without the show-through.
             page = wiped(page, faintest)
             found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
-            lines, _ = self._accepted(page, found, self.read_lines(page, found, deadline, options=options), combs)
+            again = self.read_lines(page, found, deadline, options=options)
+            accepted, _ = self._accepted(page, found, again, combs)
+        lines, rows = _in_order(page, accepted)
         lines = label(lines, boxes.check_boxes)
         lines += self._read_upright(page, upright_boxes, deadline, options)
         if not is_text(lines, mean_confidence(lines)):
             lines = []
-        blocks = find_blocks(lines, page.shape[1], page.shape[0])
+        blocks = find_blocks(lines, page.shape[1], page.shape[0], rows)
         to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
         # Text in a restricted charset, such as digits, is improbable in every language.
         languages = None if options.charset else self.recognizer.languages
@@ -332,8 +335,8 @@ class PageReader:
         found: Sequence[TextLine],
         lines: Sequence[Line],
         more: Sequence[tuple[TextLine, Line]] = (),
-    ) -> tuple[list[Line], float]:
-        """The accepted lines of a page with the lines of `more`, in reading order, and `FalseLines.faintest`."""
+    ) -> tuple[list[tuple[TextLine, Line]], float]:
+        """The accepted lines of a page and the lines of `more`, in no order, and `FalseLines.faintest`."""
         kept = [
             index
             for index, (each, line) in enumerate(zip(found, lines, strict=True))
@@ -346,8 +349,7 @@ class PageReader:
             if place not in false.bar_codes and place not in false.show_through
         ]
         text = [(found[index], lines[index]) for index in kept] + [each for each in more if each[1].text]
-        order = reading_order([each for each, _ in text], [line.text for _, line in text])
-        return [text[place][1] for place in order], false.faintest
+        return text, false.faintest
 
     def _read_upright(
         self, page: NDArray[np.uint8], boxes: Sequence[Box], deadline: float, options: ReadOptions
@@ -370,7 +372,8 @@ class PageReader:
                 continue
             turned = np.rot90(part, turn)
             found = complete_lines(turned, found).lines
-            lines, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline, options=options))
+            accepted, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline, options=options))
+            lines, _ = _in_order(turned, accepted)
             place = _Placement(turn, (part.shape[1], part.shape[0]), (1.0, 1.0), (x, y))
             # The margins of neighbouring boxes show the same lines.
             read += [line for line in map(place.line, lines) if not any(_is_within(line.box, own.box) for own in read)]
@@ -492,6 +495,18 @@ class PageReader:
             _line(line, within, characters, own, step)
             for line, within, (characters, _), own in zip(lines, frames, decoded, sure, strict=True)
         ]
+
+
+def _in_order(page: NDArray[np.uint8], accepted: Sequence[tuple[TextLine, Line]]) -> tuple[list[Line], list[Box]]:
+    """Lines in reading order, and the boxes of the rows of tables with rules."""
+    placed, lines = [found for found, _ in accepted], [line for _, line in accepted]
+    rules = find_rules(page, float(np.median([each.ascender for each in placed]))) if has_columns(placed) else []
+    order = order_between_rules(placed, [line.text for line in lines], rules)
+    rows = []
+    for row in order.rows:
+        left, top, right, bottom = zip(*(lines[index].box for index in row), strict=True)
+        rows.append((min(left), min(top), max(right), max(bottom)))
+    return [lines[place] for place in order.lines], rows
 
 
 def _is_within(box: Box, other: Box) -> bool:

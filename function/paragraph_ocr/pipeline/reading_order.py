@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.detection import TextLine, slope_of
+from paragraph_ocr.pipeline.ruling import Rule, ruled_rows
 
 # So many amounts make a column, if from each to what it is for it is at least this share of the row, and if they are
 # at least this share of the lines in it.
@@ -19,8 +21,18 @@ FEWEST_CELLS, NUMBER_SHARE = 2, 0.5
 FEWEST_PROSE, MOST_CROSSING = 4, 0.2
 # Lines of prose have at least so many characters, and this share of a column's are nearly as long as its longest.
 PROSE_CHARACTERS, PROSE_SHARE, NEARLY = 18, 0.6, 0.85
+# Between two rules of a table, a distance between lines that is so many times the smallest one, or so many ascenders,
+# parts two rows; columns of at least so many lines on the same levels have a row on each level.
+ROW_GAP, ROW_ASCENDERS, FEWEST_ROWS = 1.4, 2.8, 3
 # The distance of a footer or a page number from the columns, in distances between their lines.
 FOOTER_GAP = 1.6
+
+
+class Order(NamedTuple):
+    """Places of lines in reading order, and those in each row that rules of a table tell."""
+
+    lines: list[int]
+    rows: list[list[int]]
 
 
 def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]:
@@ -47,6 +59,110 @@ def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]
         within = _order_of_block([lines[index] for index in block], [texts[index] for index in block] if texts else ())
         order += [block[place] for place in within]
     return order
+
+
+def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequence[Rule]) -> Order:
+    """Return the reading order of a page where horizontal rules may part the rows of tables.
+
+    Between two rules of a table that has lines beside each other, rows are read one after the other, and a row cell by
+    cell; all else is in `reading_order`.
+
+    Parameters
+    ----------
+    lines : list of TextLine
+    texts : sequence of str
+        What was read of each.
+    rules : sequence of Rule
+    """
+    middles = np.array([line.baseline.mean(axis=0) - (0.0, line.ascender / 3) for line in lines], np.float64)
+    units: list[list[int]] = []
+    rows: list[list[int]] = []
+    for band in ruled_rows(rules, middles) if rules and lines else []:
+        own = [lines[index] for index in band]
+        if len(_cells(own)) > 1:
+            order, parts = _order_of_row(own, [texts[index] for index in band])
+            units.append([band[place] for place in order])
+            rows += [[band[place] for place in part] for part in parts]
+    if not units:
+        return Order(reading_order(lines, texts), [])
+    # What is between two rules is put in order as if it was one line.
+    taken = {index for unit in units for index in unit}
+    units = [[index] for index in range(len(lines)) if index not in taken] + units
+    whole = [_as_one_line([lines[index] for index in unit]) for unit in units]
+    order = reading_order(whole, [" ".join(texts[index] for index in unit) for unit in units])
+    return Order([index for place in order for index in units[place]], rows)
+
+
+def _as_one_line(lines: Sequence[TextLine]) -> TextLine:
+    """A line at the level of the highest of some and as wide as all together."""
+    if len(lines) == 1:
+        return lines[0]
+    highest = min(lines, key=_level)
+    left, right = min(float(line.baseline[0, 0]) for line in lines), max(float(line.baseline[-1, 0]) for line in lines)
+    return replace(highest, baseline=np.array([[left, _level(highest)], [right, _level(highest)]], np.float32))
+
+
+def has_columns(lines: Sequence[TextLine]) -> bool:
+    """Whether at least two lines have another beside them, as the rows of a table have."""
+    if len(lines) < 4:
+        return False
+    heights = np.array([line.ascender for line in lines])
+    return len(_neighbours(*_ends(lines), heights, float(np.median(heights)))) > 1
+
+
+def _ends(lines: Sequence[TextLine]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The left and the right ends of lines, float (N, 2) each."""
+    starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
+    return starts, ends
+
+
+def _order_of_row(lines: list[TextLine], texts: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+    """The order of the lines between two rules of a table, and the rows that are sure to be among them."""
+    ascender = float(np.median([line.ascender for line in lines]))
+    by_level = sorted(range(len(lines)), key=lambda index: _level(lines[index]))
+    steps = np.diff([_level(lines[index]) for index in by_level])
+    apart = steps[steps > ascender / 2]
+    limit = min(ROW_GAP * float(apart.min()), ROW_ASCENDERS * ascender) if len(apart) else np.inf
+    parts = np.split(np.array(by_level), np.flatnonzero(steps > limit) + 1)
+    order: list[int] = []
+    whole: list[list[int]] = []
+    for part in parts:
+        own, own_texts = [lines[index] for index in part], [texts[index] for index in part]
+        cells = _cells(own)
+        rows = _table_rows(own, own_texts, ascender)
+        levels = {len(cell) for cell in cells}
+        if max(levels) > 1 and any(len(row) > 1 for row in rows):
+            within = _order_of_block(own, own_texts)
+        else:
+            if max(levels) == 1 or (
+                len(levels) == 1 and min(levels) >= FEWEST_ROWS and not _all_prose(own, own_texts, cells)
+            ):
+                table = [list(row) for row in zip(*cells, strict=True)]
+            else:
+                table = [[index for cell in cells for index in cell]]
+            within = [index for row in table for index in row]
+            whole += [[int(part[place]) for place in row] for row in table]
+        order += [int(part[place]) for place in within]
+    return order, whole
+
+
+def _cells(lines: Sequence[TextLine]) -> list[list[int]]:
+    """Lines that stand above each other, left to right and each from the top."""
+    cells: list[list[int]] = []
+    right = -np.inf
+    for index in sorted(range(len(lines)), key=lambda index: float(lines[index].baseline[0, 0])):
+        line = lines[index]
+        if line.baseline[0, 0] > right - line.ascender / 2 or not cells:
+            cells.append([])
+        cells[-1].append(index)
+        right = max(right, float(line.baseline[-1, 0]))
+    return [sorted(cell, key=lambda index: _level(lines[index])) for cell in cells]
+
+
+def _all_prose(lines: Sequence[TextLine], texts: Sequence[str], cells: Sequence[list[int]]) -> bool:
+    """Whether all cells of a row are prose."""
+    widths = np.array([float(line.baseline[-1, 0] - line.baseline[0, 0]) for line in lines])
+    return all(_is_prose(frozenset(cell), texts, widths) for cell in cells)
 
 
 def _levelled(lines: list[TextLine]) -> list[TextLine]:
@@ -195,7 +311,7 @@ def _rows(lines: list[TextLine], ascender: float) -> list[list[int]]:
     Amounts stand under each other, flush on the right and ragged on the left, which columns of prose or of a list are
     not.
     """
-    starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
+    starts, ends = _ends(lines)
     # How far each line ends, rightwards and upwards, from where each other begins.
     across, up = (starts[:, axis] - ends[:, axis, None] for axis in (0, 1))
     level = (across > 0) & (np.abs(up) < ascender / 2)
@@ -229,11 +345,15 @@ def _ragged(points: NDArray[np.float64]) -> float:
 
 def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) -> list[list[int]]:
     """The lines, each alone, but the cells of a table's row together, left to right."""
-    starts, ends = (np.array([line.baseline[end] for line in lines], np.float64) for end in (0, -1))
+    starts, ends = _ends(lines)
     following = _neighbours(starts, ends, np.array([line.ascender for line in lines]), ascender)
     columns = _columns(starts, ends, ascender)
     numbers = [_is_number(text) for text in texts]
-    numeric = {column: _is_numeric([numbers[index] for index in column]) for column in set(columns)}
+    # Text above or below a table may begin where one of its columns does.
+    partnered = {*following, *following.values()}
+    numeric = {
+        column: _is_numeric([numbers[index] for index in column if index in partnered]) for column in set(columns)
+    }
     prose = {column: _is_prose(column, texts, ends[:, 0] - starts[:, 0]) for column in set(columns)}
     amounts = {pair[1] for pair in _rows(lines, ascender) if len(pair) == 2}
     links: dict[int, int] = {}

@@ -1,0 +1,138 @@
+"""Find the horizontal rules of a page, and the rows of tables between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.pipeline.ink import Grey, resized
+
+# Ascenders have at most so many pixels where rules are searched.
+ASCENDER = 18.0
+# A rule is darker than the paper above and below it by at least so many grey levels.
+MIN_CONTRAST = 8
+# Lengths in ascenders: the shortest straight stroke of a rule, the widest break in a rule, the shortest rule.
+MIN_STROKE, MAX_BREAK, MIN_RULE = 4.0, 2.0, 12.0
+# Maximum thickness of a rule, and its maximum slope.
+MAX_THICKNESS, MAX_SLOPE = 0.8, 0.05
+# Minimum share of two rules' common width at which they may belong to one table.
+MIN_COMMON = 0.8
+# A page with more strokes is a drawing or a pattern.
+MAX_STROKES = 400
+# Minimum number of rules of a table.
+MIN_RULES = 3
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A horizontal rule by its two ends, pixels."""
+
+    left: float
+    left_y: float
+    right: float
+    right_y: float
+
+    def level(self, x: float) -> float:
+        """The height on the page of the rule, or of its continuation, at a column."""
+        share = (x - self.left) / (self.right - self.left)
+        return self.left_y + share * (self.right_y - self.left_y)
+
+
+def find_rules(page: Grey, ascender: float) -> list[Rule]:
+    """Find horizontal rules.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+        Dark strokes on light paper, evenly lit, upright.
+    ascender : float
+        Height of its letters with ascenders, pixels of the page.
+
+    Returns
+    -------
+    list of Rule
+        From the top, in pixels of the page.
+    """
+    scale = min(1.0, ASCENDER / ascender)
+    unit = ascender * scale
+    stroke = max(8, round(MIN_STROKE * unit))
+    small = resized(page, scale)
+    if stroke >= small.shape[1]:
+        return []
+    thin = cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, np.ones((round(MAX_THICKNESS * unit) + 2, 1), np.uint8))
+    dark = (thin >= MIN_CONTRAST).astype(np.uint8)
+    # A rule that is not quite level, or is rough, remains connected along its rows.
+    mask = cv2.dilate(dark, np.ones((3, 1), np.uint8))
+    strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, stroke), np.uint8))
+    joined = cv2.dilate(strokes, np.ones((3, max(3, round(MAX_BREAK * unit))), np.uint8))
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    if count - 1 > MAX_STROKES:
+        return []
+    rules = []
+    for number in range(1, count):
+        left, top, width, height = (int(value) for value in boxes[number, :4])
+        if width < MIN_RULE * unit or height > MAX_THICKNESS * unit + 2 + MAX_SLOPE * width:
+            continue
+        inside = strokes[top : top + height, left : left + width].astype(bool)
+        rows, columns = np.nonzero(inside & (labels[top : top + height, left : left + width] == number))
+        start, end = int(columns.min()), int(columns.max())
+        if end - start < MIN_RULE * unit:
+            continue
+        slope, level = np.polyfit(columns, rows, 1)
+        if abs(np.polyval((slope, level), columns) - rows).mean() > MAX_THICKNESS * unit / 2:
+            continue
+        ends = [
+            ((left + column + 0.5) / scale, (top + level + slope * column + 0.5) / scale) for column in (start, end)
+        ]
+        rules.append(Rule(*ends[0], *ends[1]))
+    return sorted(rules, key=lambda rule: rule.left_y + rule.right_y)
+
+
+def ruled_rows(rules: Sequence[Rule], points: NDArray[np.float64]) -> list[list[int]]:
+    """Return the points in each space between two successive rules of a table.
+
+    Rules belong to a table if they begin and end at about the same columns.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+    points : float (N, 2)
+        The middle of the small letters of each line.
+
+    Returns
+    -------
+    list of list of int
+        Indices of the points in each space that has some, from the top.
+    """
+    tables: list[list[Rule]] = []
+    for rule in rules:
+        for table in tables:
+            last = table[-1]
+            common = min(last.right, rule.right) - max(last.left, rule.left)
+            if common >= MIN_COMMON * (max(last.right, rule.right) - min(last.left, rule.left)):
+                table.append(rule)
+                break
+        else:
+            tables.append([rule])
+    rows = []
+    taken: set[int] = set()
+    for table in tables:
+        if len(table) < MIN_RULES:
+            continue
+        for upper, lower in pairwise(table):
+            own = [
+                index
+                for index, (x, y) in enumerate(points)
+                if index not in taken
+                and min(upper.left, lower.left) <= x <= max(upper.right, lower.right)
+                and upper.level(x) < y < lower.level(x)
+            ]
+            taken.update(own)
+            if own:
+                rows.append(own)
+    return rows
