@@ -196,3 +196,14 @@ def test_a_calibration_that_is_none_is_refused(tmp_path: Path, calibration: obje
     path.write_text(json.dumps(card | {"calibration": calibration}), encoding="utf-8")
     with pytest.raises(ModelError, match="is no model card"):
         read_card(path)
+
+
+def test_the_lines_of_a_page_are_combined_at_once_as_one_by_one(reader: PageReader) -> None:
+    card, rng = reader.recognizer.model.card, np.random.default_rng(4)
+    values = [rng.normal(size=(count, len(FEATURES))) for count in (3, 0, 5)]
+    page = [([character("a", 0.5)] * len(each), each) for each in values]
+    expected = [np.interp(combine(each, card.evidence), *card.calibration) for each in with_page(values)]
+    found = reader.recognizer.confidences(page)
+    assert [len(each) for each in found] == [3, 0, 5]
+    assert all(np.allclose(each, other, rtol=1e-12) for each, other in zip(found, expected, strict=True))
+    assert reader.recognizer.confidences([]) == []

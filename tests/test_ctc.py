@@ -1,4 +1,4 @@
-from itertools import product
+from itertools import groupby, product
 
 import numpy as np
 import pytest
@@ -144,3 +144,18 @@ def test_a_beginning_that_can_no_longer_win_is_not_carried_on(monkeypatch: pytes
     sure = scores([0, 1] * 20, 3, 0.999)
     assert beam_search(np.concatenate([doubtful, sure]), 0, model) == [1] + [1] * 20
     assert len(asked) < 30, "two beginnings would ask for forty"
+
+
+@pytest.mark.parametrize("blank", [0, 3])
+def test_the_best_path_of_noise_is_that_of_its_definition(blank: int) -> None:
+    output = np.log(np.random.default_rng(5).dirichlet(np.full(4, 0.3), 60)).astype(np.float32)
+    best = output.argmax(axis=1)
+    runs = [list(run) for _, run in groupby(range(60), lambda time: best[time])]
+    expected = [
+        ("abc"[best[run[0]] - (blank == 0)], float(np.exp(output[run, best[run[0]]]).max()), run[0], run[-1])
+        for run in runs
+        if best[run[0]] != blank
+    ]
+    found = greedy(output, "abc", blank)
+    assert [(each.text, each.confidence, each.first, each.last) for each in found] == expected
+    assert greedy(output[:0], "abc", blank) == []

@@ -10,6 +10,7 @@ from paragraph_ocr.pipeline.detection import (
     Detection,
     Detector,
     TextLine,
+    _median,
     deskew,
     find_lines,
     letterbox,
@@ -265,3 +266,39 @@ def test_faint_specks_are_left_out() -> None:
 def test_what_the_detector_doubts_is_a_line_if_it_is_read_well(found: float, read: float, believed: bool) -> None:
     line = TextLine(np.array([[0, 20], [100, 20]], np.float32), 12.0, 4.0, found)
     assert Detector(InkModel(ascender=12)).accepts(line, read) is believed
+
+
+def test_lines_that_share_rows_are_found_as_each_alone() -> None:
+    beside = [(20, 100, 100, 24), (120, 190, 106, 20), (210, 370, 97, 28), (20, 370, 200, 26)]
+    rng = np.random.default_rng(3)
+    alone = [maps_of([line]) for line in beside]
+    together = maps_of(beside)
+    noise = rng.normal(0, 0.05, together.shape).astype(np.float32)
+    for part in (together, *alone):
+        part[1:][:, part[0] > 0] += noise[1:][:, part[0] > 0]
+    expected = [find_lines(part, STRIDE, 0.5, 0.3)[0] for part in alone]
+    found = sorted(
+        find_lines(together, STRIDE, 0.5, 0.3), key=lambda line: (line.baseline[0, 1] > 150, line.baseline[0, 0])
+    )
+    assert len(found) == len(expected)
+    for line, other in zip(found, expected, strict=True):
+        assert np.array_equal(line.baseline, other.baseline)
+        assert (line.ascender, line.descender, line.confidence) == (other.ascender, other.descender, other.confidence)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8])
+def test_the_median_is_that_of_numpy(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count).astype(np.float32)
+    assert _median(values) == float(np.median(values))
+
+
+def test_the_polygon_of_a_curved_line_is_square_to_it() -> None:
+    across = np.linspace(0, 400, 50)
+    baseline = np.stack([across, 200 + 30 * np.sin(across / 80)], axis=1).astype(np.float32)
+    polygon = TextLine(baseline, 24, 8, 1.0).polygon
+    upper, lower = polygon[:50], polygon[50:][::-1]
+    tangents = np.gradient(baseline, axis=0)
+    tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
+    assert np.allclose(((upper - lower) * tangents).sum(axis=1), 0, atol=1e-3)
+    assert np.allclose(np.linalg.norm(upper - baseline, axis=1), 24, atol=1e-3)
+    assert np.allclose(np.linalg.norm(lower - baseline, axis=1), 8, atol=1e-3)

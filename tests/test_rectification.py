@@ -8,6 +8,7 @@ from paragraph_ocr.pipeline.rectification import (
     Normalisation,
     cut,
     frame,
+    percentiles,
     resample,
     smooth,
     to_ink,
@@ -152,3 +153,49 @@ def test_a_line_somewhat_too_long_is_squeezed_and_a_longer_one_makes_a_longer_st
     assert columns(0.5, 1.5) == pytest.approx(0.75 * GEOMETRY.width, rel=0.05)
     assert columns(1.2, 1.5) == 1.5 * GEOMETRY.width
     assert columns(99, 1.5) == 8 * GEOMETRY.width
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_table_of_ink_gives_what_each_pixel_would(turned: bool) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (48, 301)).astype(np.uint8) // 2 + 90
+    image = image[::-1, ::-1] if turned else image
+    dark, paper = np.percentile(image[::2, ::2], (2, 70))
+    ink = np.clip((np.float32(paper) - image.astype(np.float32)) / np.float32(paper - dark), -0.3, 1.3)
+    assert np.array_equal(to_ink(image, Normalisation()), ink)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 7, 1000])
+def test_percentiles_are_those_of_numpy(pixels: int) -> None:
+    image = np.random.default_rng(pixels).integers(0, 256, (1, pixels)).astype(np.uint8)
+    shares = (0, 1, 2, 50, 70, 98, 100)
+    assert np.allclose(percentiles(image, shares), np.percentile(image, shares), rtol=1e-12)
+
+
+def test_a_frame_can_be_cut_again() -> None:
+    page = lettering()
+    line = frame(np.array([[30, 100], [300, 104], [660, 101]], np.float32), 28, 9, GEOMETRY)
+    origins = line.origins.copy()
+    assert np.array_equal(cut(page, line), cut(page, line))
+    assert np.array_equal(line.origins, origins)
+
+
+def test_a_strip_shows_the_page_where_its_frame_says() -> None:
+    page = lettering()
+    line = frame(np.array([[30, 100], [300, 104], [660, 101]], np.float32), 28, 9, GEOMETRY)
+    rows = np.arange(line.height, dtype=np.float32)[:, None] - line.baseline_row
+    x, y = (line.origins[:, axis] + rows * line.downs[:, axis] for axis in (0, 1))
+    sampled = cv2.remap(page, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
+    assert np.abs(cut(page, line).astype(int) - sampled).max() <= 8
+
+
+def test_several_rows_lead_back_to_the_page_as_each_does() -> None:
+    line = frame(np.array([[30, 100], [300, 180], [660, 101]], np.float32), 28, 9, GEOMETRY)
+    columns, rows = np.array([-3.0, 10.5, 400.0, 5000.0]), np.array([[2.0], [40.0]])
+    expected = [line.to_page(columns, np.full(4, row)) for row in rows.ravel()]
+    assert np.array_equal(line.to_page(columns, rows), expected)
+
+
+def test_smoothing_is_a_mean_of_neighbours() -> None:
+    line = np.random.default_rng(2).normal(size=(40, 2)).astype(np.float32)
+    means = np.stack([line[at - 4 : at + 5].astype(float).mean(axis=0) for at in range(4, 36)])
+    assert np.allclose(smooth(line, 8)[4:36], means, atol=1e-6)

@@ -34,7 +34,7 @@ MIN_UNDECIDED_STEPS = 0.01
 
 def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log odds of probabilities, which are bounded first."""
-    bounded = np.clip(probabilities, LOWEST, HIGHEST)
+    bounded = np.minimum(np.maximum(probabilities, LOWEST), HIGHEST)
     return np.asarray(np.log(bounded / (1.0 - bounded)))
 
 
@@ -54,8 +54,9 @@ def line_features(characters: Sequence[Character], output: NDArray[np.float32]) 
     own = np.array([character.confidence for character in characters])
     undecided = float((1.0 - np.exp(output.max(axis=1))).sum()) / count
     values = np.empty((count, len(FEATURES)))
-    values[:, CHARACTER] = log_odds(own)
-    values[:, 1] = log_odds(own.mean())
+    odds = log_odds(np.append(own, own.mean()))
+    values[:, CHARACTER] = odds[:-1]
+    values[:, 1] = odds[-1]
     values[:, 2] = log(max(undecided, MIN_UNDECIDED_STEPS))
     values[:, PAGE] = values[:, CHARACTER].mean()
     return values

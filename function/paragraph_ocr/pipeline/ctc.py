@@ -44,15 +44,17 @@ def greedy(log_probabilities: NDArray[np.float32], charset: str, blank: int) -> 
     list of Character, left to right
     """
     best = log_probabilities.argmax(axis=1)
-    peak = np.exp(log_probabilities[np.arange(len(best)), best])
+    if not len(best):
+        return []
     offset = 1 if blank == 0 else 0
-    characters = []
-    starts = np.flatnonzero(np.diff(best, prepend=-1))
-    for start, end in zip(starts, [*starts[1:], len(best)], strict=True):
-        if best[start] != blank:
-            confidence = float(peak[start:end].max())
-            characters.append(Character(charset[best[start] - offset], confidence, int(start), int(end - 1)))
-    return characters
+    starts = np.concatenate([[0], np.flatnonzero(best[1:] != best[:-1]) + 1])
+    peaks = np.maximum.reduceat(np.exp(log_probabilities.max(axis=1)), starts).tolist()
+    bounds = [*starts.tolist(), len(best)]
+    return [
+        Character(charset[kind - offset], confidence, start, end - 1)
+        for kind, confidence, (start, end) in zip(best[starts].tolist(), peaks, pairwise(bounds), strict=True)
+        if kind != blank
+    ]
 
 
 def join(left: NDArray[np.float32], right: NDArray[np.float32], start: int, blank: int) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -40,12 +41,13 @@ class TextLine:
     @property
     def polygon(self) -> Points:
         """Float32 (2 K, 2): the upper edge left to right, then the lower one right to left."""
-        tangents = np.gradient(self.baseline, axis=0)
-        tangents /= np.maximum(np.linalg.norm(tangents, axis=1, keepdims=True), 1e-6)
-        downs = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1)
-        upper = self.baseline - downs * self.ascender
-        lower = self.baseline + downs * self.descender
-        return np.concatenate([upper, lower[::-1]]).astype(np.float32)
+        line = np.ascontiguousarray(self.baseline.T, np.float32)
+        tangents = np.empty_like(line)
+        tangents[:, 1:-1] = (line[:, 2:] - line[:, :-2]) / 2
+        tangents[:, 0], tangents[:, -1] = line[:, 1] - line[:, 0], line[:, -1] - line[:, -2]
+        across, down = tangents / np.maximum(np.sqrt(tangents[0] ** 2 + tangents[1] ** 2), 1e-6)
+        downs = np.stack([-down, across])
+        return np.concatenate([line - downs * self.ascender, (line + downs * self.descender)[:, ::-1]], axis=1).T
 
     def rescaled(self, scale: float) -> TextLine:
         """The line on the page enlarged by `scale`."""
@@ -107,18 +109,20 @@ def find_lines(
         Maximum of that distance as a share of the line's length, less than a half.
     """
     cores = (maps[0] > np.log(threshold / (1.0 - threshold))).astype(np.uint8)
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(cores, connectivity=4)
+    count, labels = cv2.connectedComponents(cores, connectivity=4)
+    # The pixels of all cores, those of each next to each other.
+    places = np.flatnonzero(cores)
+    component = labels.ravel()[places]
+    places = places[np.argsort(component, kind="stable")]
+    every = np.stack(np.divmod(places, cores.shape[1])[::-1], axis=1).astype(np.float32)
+    values = maps.reshape(len(maps), -1)[:, places]
     unit = DISTANCE_UNIT / stride
     lines = []
-    for label in range(1, count):
-        left, top, width, height, area = boxes[label]
-        if area < 6:
+    for start, end in pairwise(np.cumsum(np.bincount(component, minlength=count)).tolist()):
+        if end - start < 6:
             continue
-        part = np.s_[top : top + height, left : left + width]
-        rows, columns = np.nonzero(labels[part] == label)
-        points = np.stack([columns + left, rows + top], axis=1).astype(np.float32)
-        logits, below, above, under = maps[:, rows + top, columns + left]
-        ascender, descender = max(0.1, float(np.median(above))) * unit, max(0.05, float(np.median(under))) * unit
+        points, (logits, below, above, under) = every[start:end], values[:, start:end]
+        ascender, descender = max(0.1, _median(above)) * unit, max(0.05, _median(under)) * unit
         baseline = _baseline(points, below * unit, ascender, inset, short_inset)
         if baseline is None:
             continue
@@ -129,19 +133,29 @@ def find_lines(
     return lines
 
 
+def _median(values: NDArray[np.float32]) -> float:
+    """What `numpy.median` returns, which takes longer for few values."""
+    middle = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, middle)[middle])
+    near = np.partition(values, (middle - 1, middle))
+    return float((near[middle - 1] + near[middle]) / 2)
+
+
 def _baseline(
     points: Points, distance: NDArray[np.float32], ascender: float, inset: float, short_inset: float
 ) -> Points | None:
     """The baseline from the positions of a core's pixels and their predicted distances; None if it is too short."""
     vx, vy, _, _ = (float(value) for value in np.ravel(cv2.fitLine(points, cv2.DIST_L2, 0, 0.01, 0.01)))
-    if np.ptp(points[:, 0]) < 2 * ascender:
+    if points[:, 0].max() - points[:, 0].min() < 2 * ascender:
         vx, vy = 1.0, 0.0
     if vx < 0:
         vx, vy = -vx, -vy
     direction, normal = np.array([vx, vy], np.float32), np.array([-vy, vx], np.float32)
     along, across = points @ direction, points @ normal + distance
-    start = along.min() - 0.5
-    length = float(np.ptp(along)) + 1.0
+    least = along.min()
+    start = least - 0.5
+    length = float(along.max() - least) + 1.0
     # A core is shorter than its line by a share of the line's length, where that is less.
     beyond = min(inset * ascender, length * short_inset / (1.0 - 2.0 * short_inset) if inset else 0.0)
     if length + 2 * beyond < 0.5 * ascender:
@@ -152,11 +166,12 @@ def _baseline(
     filled = counts > 0
     centre = start + (np.arange(cells) + 0.5) * length / cells
     level = np.bincount(which, across, cells)[filled] / counts[filled]
-    ends = np.array([start - beyond, start + length + beyond])
-    at = np.concatenate([ends[:1], centre[filled], ends[1:]])
-    level = np.interp(at, centre[filled], level)
-    line = resample(np.stack([at, level], axis=1).astype(np.float32), max(2.0, ascender / 2))
-    line = smooth(line, 8)
+    known = centre[filled]
+    line = np.empty((2, len(known) + 2), np.float32)
+    line[0, 0], line[0, 1:-1], line[0, -1] = start - beyond, known, start + length + beyond
+    at = np.concatenate([[start - beyond], known, [start + length + beyond]])
+    line[1] = np.interp(at, known, level)
+    line = smooth(resample(line.T, max(2.0, ascender / 2)), 8)
     return (line[:, :1] * direction + line[:, 1:] * normal).astype(np.float32)
 
 
@@ -239,20 +254,16 @@ class Detector:
             if smaller := self.detect(near, smaller_side).lines:
                 found, side = [line.rescaled(1 / scale) for line in smaller], smaller_side
         slope = slope_of(found)
-        back = np.eye(2, 3, dtype=np.float32)
+        back: NDArray[np.float32] | None = None
         if abs(slope) > settings.max_skew and _rotated_area(page.shape, slope) < MAX_ROTATED_PIXELS:
             page, back = deskew(page, slope)
             found = self.detect(page, side).lines
         heights = [line.ascender * usual / max(page.shape) for line in found]
         if len(found) >= settings.dense_lines and float(np.median(heights)) < settings.dense_ascender:
             found = self.detect(page, round(settings.enlargement * usual)).lines
-        return Detection(
-            [
-                replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]).rescaled(1 / downscaling)
-                for line in found
-            ],
-            sideways,
-        )
+        if back is not None:
+            found = [replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]) for line in found]
+        return Detection([line.rescaled(1 / downscaling) for line in found], sideways)
 
     def accepts(self, line: TextLine, read: float) -> bool:
         """Whether a detected line is kept, given the mean confidence of its reading, 0 to 1."""

@@ -251,7 +251,7 @@ def _cover(ink: Ink, pieces: list[_Piece]) -> NDArray[np.bool_]:
     painted = np.zeros(ink.labels.shape, np.uint8)
     for piece in pieces:
         cv2.fillPoly(painted, [np.round(piece.line.polygon).astype(np.int32)], 1)
-    within = np.bincount(ink.labels[painted > 0], minlength=len(ink.area) + 1)[1:]
+    within = np.bincount(ink.labels[painted.view(bool)], minlength=len(ink.area) + 1)[1:]
     return np.asarray(within >= COVERED * ink.area)
 
 
@@ -337,13 +337,16 @@ def _grow(
         reach = (WORD_GAP + SHAPE) * ascender
         near, far = (ink.left, ink.right) if side else (ink.right, ink.left)
         # Slopes are small over such a distance.
-        candidates = unassigned & (sign * (far - end) > 0.15 * ascender) & (sign * (near - end) < reach)
-        candidates &= (ink.height <= TALLEST_LETTER * ascender) & (ink.width <= 12 * ascender)
+        free = np.flatnonzero(unassigned)
+        free = free[(sign * (far[free] - end) > 0.15 * ascender) & (sign * (near[free] - end) < reach)]
+        width, height = ink.width[free], ink.height[free]
+        candidates = (height <= TALLEST_LETTER * ascender) & (width <= 12 * ascender)
         # Pieces of upright rules are no letters.
-        candidates &= (ink.height <= 1.1 * ascender) | (ink.width > 0.25 * ink.height)
-        candidates &= (ink.bottom > level - 1.5 * ascender - reach / 4) & (ink.top < level + descender + reach / 4)
+        candidates &= (height <= 1.1 * ascender) | (width > 0.25 * height)
+        candidates &= ink.bottom[free] > level - 1.5 * ascender - reach / 4
+        candidates &= ink.top[free] < level + descender + reach / 4
         letters = []
-        for index in np.flatnonzero(candidates):
+        for index in free[candidates]:
             at = piece.level(float(near[index]))
             tall = ink.height[index] >= SHORTEST_LETTER * ascender
             inside = min(ink.bottom[index], at + 0.1 * ascender) - max(ink.top[index], at - 0.8 * ascender)
@@ -396,27 +399,32 @@ def _take_mark(
     ascender, end = piece.line.ascender, piece.right if side else piece.left
     level = piece.level(end)
     near, far = (ink.left, ink.right) if side else (ink.right, ink.left)
-    gap, beyond = sign * (near - end), sign * (far - end)
-    above = (level - centre_y) / ascender
     # What lies on the line and has not been taken, as far as the mark and the space beyond it reach.
-    about = unassigned & (beyond > 0.15 * ascender) & (gap < (MARK_GAP + DASH[1] + MARK_FREE) * ascender)
-    about &= (above > -0.3) & (above < 1.0)
-    width, height = ink.width / ascender, ink.height / ascender
-    dash = (width >= DASH[0]) & (width <= DASH[1]) & (height <= DASH_HEIGHT) & (ink.width >= 1.5 * ink.height)
+    about = np.flatnonzero(unassigned)
+    gap, beyond = sign * (near[about] - end), sign * (far[about] - end)
+    above = (level - centre_y[about]) / ascender
+    along = (beyond > 0.15 * ascender) & (gap < (MARK_GAP + DASH[1] + MARK_FREE) * ascender)
+    along &= (above > -0.3) & (above < 1.0)
+    if not along.any():
+        return
+    about, gap, beyond, above = about[along], gap[along], beyond[along], above[along]
+    columns, rows = ink.width[about], ink.height[about]
+    width, height = columns / ascender, rows / ascender
+    dash = (width >= DASH[0]) & (width <= DASH[1]) & (height <= DASH_HEIGHT) & (columns >= 1.5 * rows)
     round_ = (np.minimum(width, height) >= BULLET[0]) & (np.maximum(width, height) <= BULLET[1])
-    bullet = round_ & (ink.area >= BULLET_FILL * ink.width * ink.height)
-    marks = about & (dash | bullet) & (gap <= MARK_GAP * ascender)
+    bullet = round_ & (ink.area[about] >= BULLET_FILL * columns * rows)
+    marks = (dash | bullet) & (gap <= MARK_GAP * ascender)
     marks &= (above >= MARK_LEVEL[0]) & (above <= MARK_LEVEL[1])
     if marks.sum() != 1:
         return
     mark = int(np.flatnonzero(marks)[0])
     # Of several, as of a dotted line, none belongs to the text; a rule before an amount is none of them.
-    if (about & (gap < beyond[mark] + MARK_FREE * ascender) & (width <= LONGEST_MARK)).sum() > 1:
+    if ((gap < beyond[mark] + MARK_FREE * ascender) & (width <= LONGEST_MARK)).sum() > 1:
         return
     if _next_piece(piece, side, pieces, ends, float(beyond[mark]) + MARK_FREE * ascender) is not None:
         return
-    unassigned[mark] = False
-    piece.reach(float(far[mark]), side)
+    unassigned[about[mark]] = False
+    piece.reach(float(far[about[mark]]), side)
 
 
 def _next_piece(

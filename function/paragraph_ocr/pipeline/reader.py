@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -396,6 +397,8 @@ class PageReader:
         self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame], recognizer: Recognizer
     ) -> Readings:
         """Return the log probabilities of the strips of some frames of a page."""
+        if not frames:
+            return {}
         outputs = recognizer.log_probabilities([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
         return dict(zip(frames, outputs, strict=True))
 
@@ -414,12 +417,18 @@ class PageReader:
         recognizer = recognizer or self.recognizer
         known = known or {}
         size = recognizer.model.input_shape[0]
+        # In ascending order.
         densities: list[float] = []
         for start in range(0, len(lines), size):
             _check(deadline)
             batch = range(start, min(start + size, len(lines)))
             # Most lines of a page have a similar density.
-            usual = recognizer.scaling.factors(float(np.median(densities))) if densities else (1.0, 1.0)
+            middle = len(densities) // 2
+            usual = (
+                recognizer.scaling.factors((densities[middle] + densities[-middle - 1]) / 2)
+                if densities
+                else (1.0, 1.0)
+            )
             used = {index: (1.0, 1.0) if index in known else usual for index in batch}
             frames = {index: self._frame(lines[index], *used[index]) for index in batch}
             outputs = {index: known[index] for index in batch if index in known}
@@ -429,8 +438,9 @@ class PageReader:
             again: dict[int, Frame] = {}
             for index in batch:
                 wider = math.prod(used[index])
-                densities.append(wider * recognizer.density(outputs[index], len(frames[index].origins)))
-                wanted = recognizer.scaling.factors(densities[-1])
+                density = wider * recognizer.density(outputs[index], len(frames[index].origins))
+                insort(densities, density)
+                wanted = recognizer.scaling.factors(density)
                 if not SIZE_TOLERANCE[0] <= math.prod(wanted) / wider <= SIZE_TOLERANCE[1]:
                     again[index] = self._frame(lines[index], *wanted)
             frames |= again
@@ -527,7 +537,7 @@ def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDA
         Word(
             text="".join(character.text for character in characters[start:end]),
             confidence=float(sure[start:end].mean()),
-            polygon=_points(polygon),
+            polygon=polygon,
         )
         for (start, end), polygon in zip(spans, _polygons(found, within, characters, spans, step), strict=True)
     )
@@ -542,30 +552,40 @@ def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDA
 
 def _polygons(
     found: TextLine, within: Frame, characters: list[Character], spans: list[tuple[int, int]], step: float
-) -> list[Points]:
+) -> list[DocumentPoints]:
     """The polygons of words, given as spans of characters.
 
     The recogniser emits a character at its middle and a space at its end. A word therefore begins at the space before
     it and ends half-way to the space after it; the first and the last word extend to the ends of the line.
     """
-    line_start, line_end = (
-        int(np.square(within.origins - end).sum(axis=1).argmin()) / step for end in found.baseline[[0, -1]]
-    )
-    columns = []
+    if not spans:
+        return []
+    line_start, line_end = (_nearest(within.origins, end) / step for end in found.baseline[[0, -1]])
+    edges, counts = [], []
     for start, end in spans:
         first, last = characters[start].first, characters[end - 1].last + 1
         before = characters[start - 1].last + 1 if start else min(first - 1, line_start)
         after = (characters[end].first + last) / 2 if end < len(characters) else max(last + 1, line_end)
-        columns.append(np.linspace(before, after, max(2, round((after - before) * step / within.height) + 1)) * step)
-    if not columns:
-        return []
-    together, ends = np.concatenate(columns), np.cumsum([len(each) for each in columns])[:-1]
+        edges.append((before, after))
+        counts.append(max(2, round((after - before) * step / within.height) + 1))
+    ends = np.cumsum(counts).tolist()
+    # The points of all words at once, each word's evenly spaced.
+    bounds, number = np.array(edges, float), np.array(counts)
+    columns = np.arange(float(ends[-1])) - np.repeat(ends - number, number)
+    columns *= np.repeat((bounds[:, 1] - bounds[:, 0]) / (number - 1), number)
+    columns += np.repeat(bounds[:, 0], number)
+    columns[np.array(ends) - 1] = bounds[:, 1]
+    columns *= step
     pixel = max(float(np.hypot(*within.downs[0])), 1e-6)
-    upper, lower = (
-        np.split(within.to_page(together, np.full(len(together), within.baseline_row + reach / pixel)), ends)
-        for reach in (-found.ascender, found.descender)
-    )
-    return [np.concatenate([above, below[::-1]]) for above, below in zip(upper, lower, strict=True)]
+    rows = np.array([[within.baseline_row + reach / pixel] for reach in (-found.ascender, found.descender)])
+    upper, lower = map(_points, within.to_page(columns, rows))
+    return [upper[start:end] + lower[start:end][::-1] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _nearest(points: Points, point: Points) -> int:
+    """Index of the point that is nearest to another."""
+    across, down = points.T - point[:, None]
+    return int((across * across + down * down).argmin())
 
 
 @dataclass(frozen=True)
@@ -610,4 +630,4 @@ class _Placement:
 
 
 def _points(points: Points) -> DocumentPoints:
-    return tuple((x, y) for x, y in points.tolist())
+    return tuple(map(tuple, points.tolist()))

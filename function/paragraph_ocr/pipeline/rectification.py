@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -86,20 +88,18 @@ class Frame:
 
         Parameters
         ----------
-        columns, rows : float (N,)
+        columns : float (N,)
+        rows : float (N,) or (M, 1)
 
         Returns
         -------
-        float32 (N, 2), pixels of the page
+        float32 (N, 2) or (M, N, 2), pixels of the page
         """
-        at = np.clip(columns, 0, len(self.origins) - 1)
-        index = np.arange(len(self.origins))
-        axes = [
-            np.interp(at, index, self.origins[:, axis])
-            + (rows - self.baseline_row) * np.interp(at, index, self.downs[:, axis])
-            for axis in (0, 1)
-        ]
-        return np.stack(axes, axis=1).astype(np.float32)
+        at = np.minimum(np.maximum(columns, 0), len(self.origins) - 1)
+        index = np.arange(float(len(self.origins)))
+        origins, downs = _interpolate(at, index, self.origins.T), _interpolate(at, index, self.downs.T)
+        below = rows - self.baseline_row
+        return np.stack([origins[0] + below * downs[0], origins[1] + below * downs[1]], axis=-1).astype(np.float32)
 
 
 def resample(line: Points, step: float) -> Points:
@@ -114,23 +114,61 @@ def resample(line: Points, step: float) -> Points:
     -------
     float32 (N, 2)
     """
-    lengths = np.hypot(*np.diff(line, axis=0).T)
-    arc = np.concatenate([[0.0], np.cumsum(lengths)])
-    count = max(2, round(float(arc[-1]) / step) + 1)
-    at = np.linspace(0.0, arc[-1], count)
-    return np.stack([np.interp(at, arc, line[:, 0]), np.interp(at, arc, line[:, 1])], axis=1).astype(np.float32)
+    return _resample(np.ascontiguousarray(line.T), step).T
 
 
 def smooth(line: Points, window: int) -> Points:
     """Smooth a polyline of evenly spaced points by a moving average over `window` points, with straight ends."""
-    half = min(window, len(line) - 1) // 2
+    return _smooth(np.ascontiguousarray(line.T), window).T
+
+
+# Below, a polyline is float32 (2, N): the x and the y of its points are contiguous, which is faster for short lines.
+
+
+def _lengths(line: Points) -> Points:
+    """Lengths of the segments of a polyline (2, N), float32 (N - 1,)."""
+    across, down = line[:, 1:] - line[:, :-1]
+    return np.asarray(np.hypot(across, down))
+
+
+def _resample(line: Points, step: float) -> Points:
+    """What `resample` returns, for a polyline (2, N)."""
+    arc = np.zeros(line.shape[1])
+    np.cumsum(_lengths(line), out=arc[1:], dtype=line.dtype)
+    length = float(arc[-1])
+    count = max(2, round(length / step) + 1)
+    at = np.arange(count) * (length / (count - 1))
+    at[-1] = length
+    return np.asarray(_interpolate(at, arc, line), np.float32)
+
+
+def _interpolate(at: NDArray[np.floating], where: NDArray[np.float64], values: Points) -> NDArray[np.float64]:
+    """Interpolate values (2, K) that are given at increasing positions (K,), float64 (2, N)."""
+    result = np.empty((2, len(at)))
+    result[0], result[1] = np.interp(at, where, values[0]), np.interp(at, where, values[1])
+    return result
+
+
+def _smooth(line: Points, window: int) -> Points:
+    """What `smooth` returns, for a polyline (2, N)."""
+    count = line.shape[1]
+    half = min(window, count - 1) // 2
     if half < 1:
         return line
-    before = 2 * line[0] - line[half:0:-1]
-    after = 2 * line[-1] - line[-2 : -half - 2 : -1]
-    padded = np.concatenate([before, line, after])
-    kernel = np.full(2 * half + 1, 1.0 / (2 * half + 1))
-    return np.stack([np.convolve(padded[:, axis], kernel, mode="valid") for axis in (0, 1)], axis=1).astype(np.float32)
+    padded = np.empty((2, count + 2 * half), np.float32)
+    padded[:, half:-half] = line
+    np.subtract(2 * line[:, :1], line[:, half:0:-1], out=padded[:, :half])
+    np.subtract(2 * line[:, -1:], line[:, -2 : -half - 2 : -1], out=padded[:, -half:])
+    kernel = _kernel(2 * half + 1)
+    result = np.empty_like(line)
+    result[0], result[1] = np.correlate(padded[0], kernel, "valid"), np.correlate(padded[1], kernel, "valid")
+    return result
+
+
+@lru_cache
+def _kernel(length: int) -> NDArray[np.float64]:
+    """The weights of a moving average."""
+    return np.full(length, 1.0 / length)
 
 
 def frame(baseline: Points, ascender: float, descender: float, geometry: Geometry, stretch: float = 1.0) -> Frame:
@@ -148,34 +186,36 @@ def frame(baseline: Points, ascender: float, descender: float, geometry: Geometr
     """
     line_height = max(ascender + descender, 1.0)
     scale = geometry.height / (geometry.window * line_height)
-    sampled = resample(baseline, max(1.0, line_height / 8))
-    line = smooth(sampled, 16)
+    sampled = _resample(np.ascontiguousarray(baseline.T), max(1.0, line_height / 8))
+    inner = _smooth(sampled, 16)
+    count = inner.shape[1]
     # A quarter of the line height is added at both ends, since the first and last strokes often exceed the baseline.
-    start, end = line[0] - line[min(8, len(line) - 1)], line[-1] - line[-min(9, len(line))]
-    reach = 0.25 * line_height
-    line = np.concatenate(
-        [
-            [line[0] + start * (reach / max(float(np.hypot(*start)), 1e-3))],
-            line,
-            [line[-1] + end * (reach / max(float(np.hypot(*end)), 1e-3))],
-        ]
-    ).astype(np.float32)
-    length = float(np.hypot(*np.diff(line, axis=0).T).sum())
+    line = np.empty((2, count + 2), np.float32)
+    line[:, 1:-1] = inner
+    for end, nearest, inside in ((0, 0, min(8, count - 1)), (-1, -1, -min(9, count))):
+        beyond = inner[:, nearest] - inner[:, inside]
+        reach = 0.25 * line_height / max(float(np.hypot(beyond[0], beyond[1])), 1e-3)
+        line[:, end] = inner[:, nearest] + beyond * reach
+    length = float(_lengths(line).sum())
     natural = length * scale
     most = geometry.width * (1.0 if natural <= geometry.squeeze * geometry.width else geometry.widths)
-    columns = int(min(np.clip(round(natural), 8, most) * stretch, geometry.width * geometry.widths))
-    origins = resample(line, length / (columns - 1))
-    if len(origins) != columns:
-        at = np.linspace(0, len(origins) - 1, columns)
-        origins = np.stack([np.interp(at, np.arange(len(origins)), origins[:, axis]) for axis in (0, 1)], axis=1)
-    smoothed = smooth(origins.astype(np.float32), max(3, geometry.height))
+    columns = int(min(min(max(round(natural), 8), most) * stretch, geometry.width * geometry.widths))
+    origins = _resample(line, length / (columns - 1))
+    if origins.shape[1] != columns:
+        at = np.linspace(0, origins.shape[1] - 1, columns)
+        origins = _interpolate(at, np.arange(float(origins.shape[1])), origins).astype(np.float32)
+    smoothed = _smooth(origins, max(3, geometry.height))
     tangents = np.empty_like(smoothed)
-    tangents[1:-1] = (smoothed[2:] - smoothed[:-2]) / 2
-    tangents[[0, -1]] = smoothed[[1, -1]] - smoothed[[0, -2]]
-    tangents /= np.maximum(np.hypot(tangents[:, :1], tangents[:, 1:]), 1e-6)
-    downs = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1) / scale
-    row = geometry.baseline * geometry.height
-    return Frame(origins.astype(np.float32), downs.astype(np.float32), row, geometry.height)
+    np.subtract(smoothed[:, 2:], smoothed[:, :-2], out=tangents[:, 1:-1])
+    tangents[:, 1:-1] /= 2
+    tangents[:, 0] = smoothed[:, 1] - smoothed[:, 0]
+    tangents[:, -1] = smoothed[:, -1] - smoothed[:, -2]
+    tangents /= np.maximum(np.hypot(tangents[0], tangents[1]), 1e-6)
+    downs = np.empty_like(tangents)
+    np.negative(tangents[1], out=downs[0])
+    downs[1] = tangents[0]
+    downs /= scale
+    return Frame(origins.T, downs.T, geometry.baseline * geometry.height, geometry.height)
 
 
 def cut(page: Grey, line: Frame) -> Grey:
@@ -190,27 +230,33 @@ def cut(page: Grey, line: Frame) -> Grey:
     -------
     uint8 (line.height, columns); beyond the page, its edge is repeated
     """
-    rows = (np.arange(line.height, dtype=np.float32) - np.float32(line.baseline_row))[:, None]
+    rows = np.arange(line.height, dtype=np.float32)[:, None]
+    rows -= np.float32(line.baseline_row)
+    origins, downs = np.array(line.origins.T, order="C"), np.ascontiguousarray(line.downs.T)
     # Columns are straight, so their ends bound the part of the page.
-    ends = np.concatenate([line.origins + row * line.downs for row in rows[[0, -1], 0]])
-    left, top = np.floor(ends.min(axis=0)).astype(int) - 2
-    right, bottom = np.ceil(ends.max(axis=0)).astype(int) + 3
-    left, top = np.clip([left, top], 0, [page.shape[1] - 1, page.shape[0] - 1])
-    right, bottom = np.clip([right, bottom], [left + 1, top + 1], [page.shape[1], page.shape[0]])
+    upper, lower = origins + rows[0] * downs, origins + rows[-1] * downs
+    height, width = page.shape
+    (left, top), (right, bottom) = np.minimum(upper, lower).min(axis=1), np.maximum(upper, lower).max(axis=1)
+    left, top = (min(max(math.floor(low) - 2, 0), side - 1) for low, side in ((left, width), (top, height)))
+    right = min(max(math.ceil(right) + 3, left + 1), width)
+    bottom = min(max(math.ceil(bottom) + 3, top + 1), height)
     part = page[top:bottom, left:right]
     # Remapping samples points, so the part is reduced first if a strip pixel covers more than one of the page.
-    middle = len(line.origins) // 2
-    steps = np.stack([line.downs[middle], line.origins[middle] - line.origins[middle - 1]])
-    reduction = float(np.hypot(*steps.T).min())
+    middle = origins.shape[1] // 2
+    steps = np.stack([downs[:, middle], origins[:, middle] - origins[:, middle - 1]])
+    reduction = float(np.hypot(steps[:, 0], steps[:, 1]).min())
+    origins -= np.array([[left], [top]], np.float32)
+    origins += np.float32(0.5)
     if reduction > 1.3:
         size = (max(1, round(part.shape[1] / reduction)), max(1, round(part.shape[0] / reduction)))
         part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
-        factor = np.array([size[0] / (right - left), size[1] / (bottom - top)], np.float32)
-    else:
-        factor = np.ones(2, np.float32)
-    origins = (line.origins - np.array([left, top], np.float32) + np.float32(0.5)) * factor - np.float32(0.5)
-    downs = line.downs * factor
-    x, y = (origins[:, axis] + rows * downs[:, axis] for axis in (0, 1))
+        factor = np.array([[size[0] / (right - left)], [size[1] / (bottom - top)]], np.float32)
+        origins *= factor
+        downs = downs * factor
+    origins -= np.float32(0.5)
+    x, y = rows * downs[0], rows * downs[1]
+    x += origins[0]
+    y += origins[1]
     strip = cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(strip, np.uint8)
 
@@ -248,10 +294,12 @@ def percentiles(image: Grey, shares: Sequence[float]) -> NDArray[np.float64]:
     float64 (N,)
     """
     sums = np.cumsum(np.bincount(image.ravel(), minlength=256))
-    position = np.asarray(shares, np.float64) / 100 * (sums[-1] - 1)
-    low = np.floor(position)
-    below, above = np.searchsorted(sums, [low, np.minimum(low + 1, sums[-1] - 1)], "right")
-    return np.asarray(below + (above - below) * (position - low), np.float64)
+    last = int(sums[-1]) - 1
+    positions = [float(share) / 100 * last for share in shares]
+    lows = [math.floor(position) for position in positions]
+    values = np.searchsorted(sums, lows + [min(low + 1, last) for low in lows], "right").tolist()
+    levels = zip(positions, lows, values[: len(lows)], values[len(lows) :], strict=True)
+    return np.array([below + (above - below) * (position - low) for position, low, below, above in levels])
 
 
 def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:
@@ -268,5 +316,6 @@ def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:
     """
     dark, paper = percentiles(image[::2, ::2], (normalisation.dark, normalisation.paper))
     span = max(float(paper - dark), normalisation.contrast)
-    ink = (float(paper) - image.astype(np.float32)) / span
-    return np.asarray(np.clip(ink, -0.3, 1.3), np.float32)
+    # A table of all grey levels is faster than arithmetic on every pixel.
+    ink = (float(paper) - np.arange(256, dtype=np.float32)) / span
+    return np.asarray(cv2.LUT(image, np.clip(ink, -0.3, 1.3)), np.float32)
