@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,8 +29,10 @@ from tqdm import tqdm
 
 from adaptation.detector import adapt_detector
 from adaptation.fitting import Adaptation, Settings
+from adaptation.hands import name_hands
 from adaptation.material import (
     ANNOTATED,
+    Material,
     cut_lines,
     fold_characters,
     foreign_characters,
@@ -69,6 +71,11 @@ MIN_GAIN_SHARE = 0.4
 COMPARED = 8
 # Ratio of a page's error to that of all from which it is named.
 ODD = 2.5
+# Increase of a hand's error from which it is named.
+WORSE = 0.003
+# Share of a hand's errors with the general recogniser that the adapted one must be rid of, for the hand to count in the
+# choice between the two.
+MIN_IMPROVEMENT = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,12 +139,25 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     out: Path = arguments.out
+    if arguments.pages.is_dir() and not (arguments.pages / "pages.jsonl").exists():
+        raise DatasetError(
+            f"{arguments.pages / 'pages.jsonl'} cannot be read: there is none; import the folder first, with "
+            f"paragraph-ocr-train import {arguments.pages} --out PAGES, and adapt to PAGES"
+        )
     pages = [fold_characters(page) for page in load_pages(arguments.pages)]
-    train, held_out = split_pages(pages)
+    split_pages(pages)
     state = torch.load(CHECKPOINTS / "recognizer.pt", map_location="cpu", weights_only=True)
     charset = _choose_charset(pages, state["charset"], arguments.extend_charset)
-    work = _open_work(out, pages, f"{charset} {arguments.steps}")
+    work = _open_work(out, pages, f"{charset} {arguments.steps} {arguments.detector}")
     reader = PageReader.load(threads=arguments.threads)
+    network, description = build(state["experiment"], charset)
+    weights = {name: value.float() for name, value in state["average"].items()}
+    if charset != state["charset"]:
+        weights = extend_charset(weights, state["charset"], charset)
+    network.load_state_dict(weights)
+    assert isinstance(network, CRNN)
+    pages = _name_hands(pages, network, reader)
+    train, held_out = split_pages(pages)
     names = ", ".join(page.page_id for page in held_out[:5]) + (", ..." if len(held_out) > 5 else "")
     print(f"{len(train)} pages to fit, {len(held_out)} held out to measure on: {names}", flush=True)
     material = cut_lines(train, held_out, reader, charset)
@@ -149,28 +169,10 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
     before, measuring = _measure(held_out, reader, "before")
     reserve = EXPORT_SECONDS + measuring
 
-    detector = None
-    if arguments.detector == "always" or (arguments.detector == "auto" and material.recall < ENOUGH_RECALL):
-        detector = adapt_detector(
-            CHECKPOINTS / "detector.pt",
-            train,
-            held_out,
-            DETECTOR_SHARE * (deadline - time.monotonic() - reserve),
-            device,
-        )
-        if detector is None:
-            print("The detector stays as it is: no page is annotated as a whole.")
-        else:
-            print(
-                f"lines detected, F1: {detector.before:.1%} before, {detector.after:.1%} after {detector.steps} steps"
-            )
+    seconds = DETECTOR_SHARE * (deadline - time.monotonic() - reserve)
+    found = _adapt_detector(train, held_out, material, charset, work, arguments, seconds, device)
+    material, detector = found or (material, None)
 
-    network, description = build(state["experiment"], charset)
-    weights = {name: value.float() for name, value in state["average"].items()}
-    if charset != state["charset"]:
-        weights = extend_charset(weights, state["charset"], charset)
-    network.load_state_dict(weights)
-    assert isinstance(network, CRNN)
     options = RecognitionOptions(**state["experiment"]["data"])
     splicer = Splicer(material.strips, find_cuts(material.strips, reader.recognizer, greedy=True))
     minutes = max(0.5, (deadline - time.monotonic() - reserve) / 60)
@@ -204,22 +206,73 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
         "shares": shares[:-1],
     }
     _export(network, description, state, entry, (held_out, train), staging, "recognizer")
-    if detector is not None and detector.share:
-        found = {"name": name, "pages": len(train), "steps": detector.steps, "share": detector.share}
-        found |= {"f1": {"before": detector.before, "after": detector.after}}
-        _export(detector.network, detector.description, detector.state, found, (held_out, train), staging, "detector")
+    for suffix in (".onnx", ".json") if detector else ():
+        shutil.copyfile(f"{detector}{suffix}", staging / f"detector{suffix}")
     entry["min_gain"] = _set_min_gain(staging, material.validation)
     misread: list[Misreading] = []
     after, _ = _measure(held_out, PageReader.load(staging, threads=arguments.threads), "after", misread)
     entry["scores"] = {"before": _summary(before), "after": _summary(after)}
+    writers = {page.page_id: page.writer for page in held_out}
+    entry["hands"] = _of_hands(before, after, writers)
     _write_entry(staging / "recognizer.json", entry)
     _replace(out, staging)
     if misread:
         (out / WORST).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(out / WORST), draw_worst(misread, WORST_LINES))
     shutil.rmtree(work, ignore_errors=True)
-    _report(before, after, out, (time.monotonic() - began) / 60)
+    _report(before, after, entry["hands"], out, (time.monotonic() - began) / 60)
     return entry
+
+
+def _adapt_detector(
+    train: Sequence[TruePage],
+    held_out: Sequence[TruePage],
+    material: Material,
+    charset: str,
+    work: Path,
+    arguments: argparse.Namespace,
+    seconds: float,
+    device: torch.device,
+) -> tuple[Material, Path] | None:
+    """Adapt the detector if it is asked for or misses lines; None if it stays as it is.
+
+    Returns
+    -------
+    Material, Path
+        The lines where the adapted detector finds them, and its path without suffix. It is kept in `work` when the
+        adaptation is interrupted.
+    """
+    models = work / "detector"
+    if not models.exists():
+        if arguments.detector == "never" or (arguments.detector == "auto" and material.recall >= ENOUGH_RECALL):
+            return None
+        if seconds <= 0:
+            print("The detector stays as it is: there is no time for it; --minutes gives more.")
+            return None
+        adapted = adapt_detector(CHECKPOINTS / "detector.pt", train, held_out, seconds, device)
+        if adapted is None:
+            print("The detector stays as it is: no page is annotated as a whole.")
+        elif adapted.share:
+            staging = work / "detector.partial"
+            shutil.rmtree(staging, ignore_errors=True)
+            shutil.copytree(FOLDER, staging, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+            entry = {"name": arguments.out.resolve().name, "pages": len(train), "steps": adapted.steps}
+            entry |= {"share": adapted.share, "f1": {"before": adapted.before, "after": adapted.after}}
+            parts = held_out, train
+            _export(adapted.network, adapted.description, adapted.state, entry, parts, staging, "detector")
+            write_manifest(staging)
+            os.replace(staging, models)
+        if not models.exists():
+            # So that it is not tried again after an interruption.
+            models.mkdir()
+    if not (models / MANIFEST).exists():
+        return None
+    again = cut_lines(train, held_out, PageReader.load(models, threads=arguments.threads), charset)
+    print(f"lines detected on held-out pages, F1: {material.found:.1%} before, {again.found:.1%} after", flush=True)
+    if again.found <= material.found:
+        print("The detector stays as it is: it finds no more lines after it was adapted.")
+        return None
+    return again, models / "detector"
 
 
 def _processors() -> int:
@@ -248,6 +301,22 @@ def _choose_charset(pages: Sequence[TruePage], charset: str, extend: bool) -> st
         "--extend-charset adds them."
     )
     return charset
+
+
+def _name_hands(pages: list[TruePage], network: CRNN, reader: PageReader) -> list[TruePage]:
+    """Name the hands or languages of the pages as their writers, and say so if there are several."""
+    network.eval()
+    geometry = replace(reader.recognizer.geometry, widths=1.0)
+    languages = reader.recognizer.languages
+    assert languages is not None
+    named = name_hands(pages, network, geometry, languages)
+    if len({page.writer for page in pages}) == 1 and len({page.writer for page in named}) > 1:
+        print("The pages are not all alike, and are held out and measured apart:")
+        for writer in sorted({page.writer for page in named}):
+            own = [page.page_id for page in named if page.writer == writer]
+            print(f"  {writer}: {len(own)} pages, such as {', '.join(own[:3])}")
+        print("If one of these is to be read best, import its pages from a folder of their own.", flush=True)
+    return named
 
 
 def _open_work(out: Path, pages: Sequence[TruePage], settings: str) -> Path:
@@ -357,15 +426,38 @@ def _export(
     )
 
 
+def _least_gain(gains: Mapping[str, Sequence[float]], errors: Mapping[str, tuple[float, float]]) -> float:
+    """Return the gain in certainty from which a page is read with the adapted recogniser.
+
+    Of several hands, one that does not become better may be read with the general recogniser; the others must not.
+
+    Parameters
+    ----------
+    gains : mapping of str to sequence of float
+        Of some groups of lines, for each hand.
+    errors : mapping of str to (float, float)
+        Character errors of each hand with the adapted and the general recogniser.
+    """
+    better = [hand for hand, (new, old) in errors.items() if new <= (1 - MIN_IMPROVEMENT) * old]
+    return max(0.0, MIN_GAIN_SHARE * min(float(np.median(gains[hand])) for hand in better or gains))
+
+
 def _set_min_gain(models: Path, strips: Sequence[Strip]) -> float:
     """Set the gain in certainty from which a page is read with the adapted recogniser, by held-out lines."""
     adapted, general = (Recognizer(Model(models / f"{name}.onnx", threads=1)) for name in ("recognizer", "general"))
-    groups = [
-        [np.asarray(strip.pixels) for strip in strips[at : at + CHOICE_LINES]]
-        for at in range(0, len(strips), CHOICE_LINES)
-    ]
-    gains = [adapted.certainty(group) - general.certainty(group) for group in groups]
-    least = max(0.0, MIN_GAIN_SHARE * float(np.median(gains)))
+    gains: dict[str, list[float]] = {}
+    errors: dict[str, tuple[ErrorRate, ErrorRate]] = {}
+    for writer in dict.fromkeys(strip.writer for strip in strips):
+        own = [strip for strip in strips if strip.writer == writer]
+        errors[writer] = ErrorRate(), ErrorRate()
+        for at in range(0, len(own), CHOICE_LINES):
+            group = own[at : at + CHOICE_LINES]
+            pixels = [np.asarray(strip.pixels) for strip in group]
+            gains.setdefault(writer, []).append(adapted.certainty(pixels) - general.certainty(pixels))
+            for recognizer, rate in zip((adapted, general), errors[writer], strict=True):
+                for strip, output in zip(group, recognizer.log_probabilities(pixels), strict=True):
+                    rate.add(strip.text, "".join(each.text for each in recognizer.best_path(output)))
+    least = _least_gain(gains, {writer: (new.characters, old.characters) for writer, (new, old) in errors.items()})
     path = models / "recognizer.json"
     card = json.loads(path.read_text(encoding="utf-8"))
     card["preprocessing"]["min_gain"] = least
@@ -387,16 +479,46 @@ def _replace(out: Path, staging: Path) -> None:
         os.replace(path, out / path.name)
 
 
-def _report(before: dict[str, Figures], after: dict[str, Figures], out: Path, minutes: float) -> None:
-    """Print the errors before and after, of each page and of all."""
+def _of_hands(
+    before: dict[str, Figures], after: dict[str, Figures], writers: dict[str, str]
+) -> dict[str, dict[str, float]]:
+    """The errors before and after on the held-out pages of each hand."""
+    hands: dict[str, list[str]] = {}
+    for page, writer in writers.items():
+        hands.setdefault(writer, []).append(page)
+    return {
+        hand: {
+            name: round(_total({page: figures[page] for page in own}), 4)
+            for name, figures in (("before", before), ("after", after))
+        }
+        for hand, own in sorted(hands.items())
+    }
+
+
+def _report(
+    before: dict[str, Figures],
+    after: dict[str, Figures],
+    hands: dict[str, dict[str, float]],
+    out: Path,
+    minutes: float,
+) -> None:
+    """Print the errors before and after, of each page, of each hand if there are several, and of all."""
     rows = [(page, before[page].lines.characters, after[page].lines.characters) for page in before]
-    rows.append(("all", _total(before), _total(after)))
-    width = max(len(page) for page, _, _ in rows)
+    several = (
+        [(f"all of {hand}", row["before"], row["after"]) for hand, row in hands.items()]
+        if 1 < len(hands) < len(rows)
+        else []
+    )
+    total = ("all", _total(before), _total(after))
+    width = max(len(name) for name, _, _ in rows + several)
     print(f"\n{'page held out':{max(width, 13)}}  characters wrong: before   after")
-    for page, old, new in rows:
-        print(f"{page:{max(width, 13)}}  {old:24.1%}  {new:6.1%}")
-    odd = [page for page, _, new in rows[:-1] if new > 0.1 and new > ODD * rows[-1][2]]
+    for name, old, new in [*rows, *several, total]:
+        print(f"{name:{max(width, 13)}}  {old:24.1%}  {new:6.1%}")
+    odd = [page for page, _, new in rows if new > 0.1 and new > ODD * total[2]]
     if odd:
         print(f"Much worse than the others: {', '.join(odd)}; another hand, perhaps, or lines in another order?")
+    worse = [hand for hand, row in hands.items() if row["after"] > row["before"] + WORSE]
+    if worse:
+        print(f"Read worse than before: {', '.join(worse)}; read these pages with the models of the package.")
     print(f"\nThe worst lines: {out / WORST}\nRead with it:    paragraph-ocr --models {out} FILE ...")
     print(f"{minutes:.0f} minutes")

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -31,8 +31,12 @@ State = dict[str, Tensor]
 SHARES = (0.6, 0.7, 0.8, 0.9, 1.0)
 # Strips that are read at once.
 BATCH = 16
-# Steps after which the time of a step is known.
-TIMED_STEPS = 20
+# Steps over which the learning rate rises.
+WARMUP = 20
+# Held-out lines that are read at a validation: with all of those of many pages, validations took a sixth of the time.
+VALIDATED = 96
+# Validations in the whole fit, and least number of steps between two.
+VALIDATIONS, MIN_STEPS = 16, 25
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Settings:
     minutes : float
         Time limit.
     learning_rate : float
-        Of Muon and AdamW; it falls to nothing over the second half of the steps.
+        Of Muon and AdamW; it falls to nothing over the second half of the fit.
     frozen : int
         Number of modules at the beginning of the convolutions that are not fitted.
     spliced : float
@@ -55,8 +59,8 @@ class Settings:
         Strip columns in a batch.
     average : float
         Decay of the moving average of the weights.
-    validate_every, patience : int
-        Steps between validations, and the number of validations without a smaller error that end the fit.
+    patience : int
+        Number of validations without a smaller error that end the fit.
     """
 
     steps: int = 600
@@ -66,13 +70,12 @@ class Settings:
     spliced: float = 0.3
     columns: int = 8192
     average: float = 0.97
-    validate_every: int = 50
     patience: int = 8
 
     @classmethod
     def suited(cls, lines: int, error: float) -> Settings:
         """Return the settings for a number of lines and their error before; more to learn takes more steps."""
-        return cls(steps=min(2400, round((200 + 1.2 * lines) * (1 + 2 * min(error, 1.0)))))
+        return cls(steps=min(4000, round((200 + 1.5 * lines) * (1 + 2 * min(error, 1.0)))))
 
 
 @dataclass
@@ -83,6 +86,8 @@ class Progress:
     ----------
     step : int
     seconds : float
+    share : float
+        Share of the steps or of the time that is over, whichever is more; the learning rate follows it.
     best : float
         Smallest error of the held-out lines.
     since : int
@@ -95,6 +100,7 @@ class Progress:
 
     step: int = 0
     seconds: float = 0.0
+    share: float = 0.0
     best: float = math.inf
     since: int = 0
     weights: State = field(default_factory=dict)
@@ -196,20 +202,18 @@ class Adaptation:
         if checkpoint.exists():
             self._resume(checkpoint, average, optimizers)
         progress = self.progress
-        total = settings.steps
-        for group in (each for optimizer in optimizers for each in optimizer.param_groups):
-            group["lr"] = group["initial_lr"] = settings.learning_rate
-        schedulers = [
-            LambdaLR(each, lambda step: self._rate(step, total), last_epoch=progress.step - 1) for each in optimizers
-        ]
         if not progress.history:
             self._validate(average)
-        bar = tqdm(total=total, initial=progress.step, desc="adapting", unit="step")
+        bar = tqdm(total=settings.steps, initial=progress.step, desc="adapting", unit="step")
         bar.set_postfix(error=f"{100 * progress.history[-1]['error']:.1f} %")
         batches = self._batches(progress.step)
-        began, past, first = time.monotonic(), progress.seconds, progress.step
+        began, past, first = time.monotonic(), progress.seconds, progress.share
+        validated = progress.step, progress.share
         try:
-            while progress.step < total and progress.since < settings.patience:
+            while progress.share < 1.0 and progress.since < settings.patience:
+                rate = settings.learning_rate * min((progress.step + 1) / WARMUP, 1.0, 2 * (1 - progress.share))
+                for group in (each for optimizer in optimizers for each in optimizer.param_groups):
+                    group["lr"] = rate
                 self.network.train()
                 for module in frozen:
                     module.eval()
@@ -220,24 +224,21 @@ class Adaptation:
                 nn.utils.clip_grad_norm_(self.network.parameters(), options.clip)
                 for optimizer in optimizers:
                     optimizer.step()
-                for scheduler in schedulers:
-                    scheduler.step()
                 average.update_parameters(self.network)
                 progress.step += 1
-                bar.update()
                 spent = time.monotonic() - began
                 progress.seconds = past + spent
-                if progress.step - first == TIMED_STEPS:
-                    # The rate has to fall to nothing within the time that is left.
-                    possible = first + int(TIMED_STEPS * 60 * settings.minutes / spent)
-                    total = bar.total = max(progress.step + 1, min(total, possible))
-                over = spent > 60 * settings.minutes
-                if progress.step % settings.validate_every == 0 or progress.step == total or over:
+                in_time = first + (1 - first) * spent / (60 * settings.minutes)
+                progress.share = max(progress.step / settings.steps, in_time)
+                # Fewer steps than that if the time is short.
+                bar.total = min(settings.steps, max(progress.step, round(progress.step / progress.share)))
+                bar.update()
+                steps, part = progress.step - validated[0], progress.share - validated[1]
+                if progress.share >= 1.0 or (steps >= MIN_STEPS and part >= 1 / VALIDATIONS):
                     self._validate(average)
+                    validated = progress.step, progress.share
                     bar.set_postfix(error=f"{100 * progress.history[-1]['error']:.1f} %")
                     self._save(checkpoint, average, optimizers)
-                if over:
-                    break
         except KeyboardInterrupt:
             self._save(checkpoint, average, optimizers)
             raise
@@ -262,19 +263,20 @@ class Adaptation:
         chosen = min(rows, key=lambda row: row["error"])
         return interpolate(self.base, adapted, chosen["share"]), [*rows, chosen]
 
-    def _rate(self, step: int, total: int) -> float:
-        return min((step + 1) / TIMED_STEPS, 1.0, max(total - step, 0) / (total / 2))
-
     def _batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         lines = AugmentedLines(self.lines, self.options, self.charset, seed)
-        return iter(DataLoader(lines, batch_size=None, num_workers=1, worker_init_fn=ignore_stop_signals))
+        # One process distorts as many lines as four threads fit.
+        workers = 4 if self.device.type == "cuda" else max(1, torch.get_num_threads() // 4)
+        return iter(DataLoader(lines, batch_size=None, num_workers=workers, worker_init_fn=ignore_stop_signals))
 
     def _validate(self, average: AveragedModel) -> None:
         network = average.module
         assert isinstance(network, CRNN)
         network.eval()
         progress = self.progress
-        error = character_error(network, self.material.validation, self.charset, self.device)
+        strips = self.material.validation
+        places = np.unique(np.linspace(0, len(strips) - 1, VALIDATED).astype(int))
+        error = character_error(network, [strips[place] for place in places], self.charset, self.device)
         progress.history.append({"step": progress.step, "seconds": round(progress.seconds, 1), "error": error})
         progress.since += 1
         if error < progress.best:

@@ -64,7 +64,7 @@ def error(pages: Sequence[TruePage], models: Path, threads: int) -> float:
 
 def write_part(hand: Path, count: int, folder: Path) -> int:
     """Write a folder of the first `count` pages of a hand that are not measured; returns the number of their lines."""
-    rows = [json.loads(row) for row in (hand / "pages.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(row) for row in (hand / "pages.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")]
     chosen = [
         row | {"split": "train", "image": str((hand / row["image"]).resolve())} for row in rows[:-MEASURED][:count]
     ]

@@ -1,33 +1,36 @@
 """Adapting the models to a few pages: what is held out, what is refused, and a run to a model set that reads."""
 
+import argparse
 import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from pages import WORDS, write_pages
 
-from adaptation import command
+from adaptation import command, fitting
 from adaptation.command import CHECKPOINTS
-from adaptation.detector import adapt_detector
+from adaptation.detector import AdaptedDetector, adapt_detector
 from adaptation.fitting import Adaptation, Settings, interpolate
-from adaptation.material import cut_lines, fold_characters, foreign_characters, split_pages
+from adaptation.material import Material, cut_lines, fold_characters, foreign_characters, pair_lines, split_pages
 from adaptation.text import adapt_language
 from export.__main__ import build
 from paragraph_ocr.model_set import FOLDER, load_manifest
 from paragraph_ocr.models import Model
+from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.language import OWN, Languages, Mixture
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.recognition import Recognizer
 from training.cli import main
-from training.data.pages import DatasetError, TruePage, load_pages
+from training.data.pages import DatasetError, TrueLine, TruePage, load_pages
 from training.data.splices import Splicer
 from training.networks.crnn import CRNN
 from training.tasks.recognition import RecognitionOptions, load_charset
@@ -132,6 +135,56 @@ def test_lines_with_characters_that_the_model_lacks_are_left_out(pages: list[Tru
     assert sum(strip.source == "annotated" for strip in material.strips) == 14
     assert sum(strip.source == "detected" for strip in material.strips) >= 12
     assert material.recall > 0.9
+
+
+def test_lines_whose_outlines_are_too_high_are_cut_like_detected_ones(pages: list[TruePage]) -> None:
+    def higher(page: TruePage) -> TruePage:
+        lines = tuple(
+            replace(
+                line,
+                baseline=line.baseline + np.array([0, 5], np.float32),
+                polygon=line.polygon + np.where(np.arange(len(line.polygon)) < 2, -30, 30)[:, None] * np.array([0, 1]),
+                ascender=2.2 * line.ascender,
+                descender=1.9 * line.descender,
+            )
+            for line in page.lines
+        )
+        return replace(page, lines=lines)
+
+    reader = PageReader.load()
+    usual = cut_lines(pages[:3], pages[3:], reader, load_charset())
+    high = cut_lines([higher(page) for page in pages[:3]], [higher(page) for page in pages[3:]], reader, load_charset())
+
+    # By their baselines they are found all the same.
+    assert high.recall == usual.recall == 1.0
+    assert high.found == usual.found > 0.9
+    expected, cut = ([strip for strip in each.strips if strip.source == "annotated"] for each in (usual, high))
+    assert [strip.text for strip in cut] == [strip.text for strip in expected]
+    for one, other in zip(expected, cut, strict=True):
+        assert other.pixels.shape[1] == pytest.approx(one.pixels.shape[1], rel=0.05)
+        assert other.ascender == pytest.approx(one.ascender, abs=0.03)
+        # The letters stand at the same height.
+        rows = [
+            (255.0 - strip.pixels).sum(axis=1) @ np.arange(64) / (255.0 - strip.pixels).sum() for strip in (one, other)
+        ]
+        assert rows[0] == pytest.approx(rows[1], abs=1.5)
+
+
+def test_lines_are_paired_by_their_baselines(pages: list[TruePage]) -> None:
+    true = list(pages[0].lines)
+
+    def detected(line: TrueLine, down: float = 0.0, part: float = 1.0) -> TextLine:
+        start, end = line.baseline[[0, -1]]
+        baseline = np.array([start, start + part * (end - start)], np.float32) + np.array([0, down], np.float32)
+        return TextLine(baseline, line.ascender, line.descender, 0.9)
+
+    height = true[0].ascender + true[0].descender
+    assert pair_lines(true, [detected(true[2], 3.0), detected(true[0])]) == {0: 1, 2: 0}
+    assert pair_lines(true, [detected(true[0], part=0.4)]) == {}
+    assert pair_lines(true, [detected(true[0], -0.6 * height)]) == {}
+    # Of two, the one that is nearer.
+    assert pair_lines(true[:1], [detected(true[0], 8.0), detected(true[0], 1.0)]) == {0: 1}
+    assert pair_lines([], [detected(true[0])]) == pair_lines(true, []) == {}
 
 
 def test_weights_are_interpolated() -> None:
@@ -242,6 +295,51 @@ def test_an_interrupted_fit_goes_on(pages: list[TruePage], tmp_path: Path, monke
     assert any(not torch.equal(value, later.network.state_dict()[name]) for name, value in weights.items())
 
 
+@pytest.mark.slow
+def test_a_short_time_ends_the_fit_with_its_learning_rate(
+    pages: list[TruePage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = torch.load(CHECKPOINTS / "recognizer.pt", map_location="cpu", weights_only=True)
+    material = cut_lines(pages[:3], pages[3:4], PageReader.load(), state["charset"])
+    network, _ = build(state["experiment"], state["charset"])
+    assert isinstance(network, CRNN)
+    options = RecognitionOptions(**state["experiment"]["data"])
+    splicer = Splicer(material.strips, [[] for _ in material.strips])
+    many = replace(material, validation=material.validation * 40)
+    # A step is a twentieth of the time.
+    clock = iter(np.arange(0, 1000, 0.15))
+    monkeypatch.setattr(fitting, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def record(self: torch.optim.AdamW, *arguments: object) -> object:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", record)
+    read: list[int] = []
+    error = fitting.character_error
+    monkeypatch.setattr(
+        fitting,
+        "character_error",
+        lambda network, strips, *more: read.append(len(strips)) or error(network, strips[:5], *more),
+    )
+    settings = Settings(steps=1000, minutes=0.05, columns=1024)
+    adaptation = Adaptation(network, many, state["charset"], options, settings, splicer, torch.device("cpu"))
+
+    batch = next(adaptation._batches(0))
+    monkeypatch.setattr(adaptation, "_batches", lambda _: repeat(batch))
+
+    adaptation.fit(tmp_path / "last.pt")
+
+    assert 18 <= adaptation.progress.step <= 21
+    assert adaptation.progress.share >= 1.0
+    assert rates[0] < rates[5] < rates[9]
+    assert rates[-1] < 0.2 * max(rates)
+    # Not all of many held-out lines are read at a validation.
+    assert read == [fitting.VALIDATED, fitting.VALIDATED]
+
+
 def _then_interrupt(batches: Sequence[object]) -> Iterator[object]:
     yield from batches
     raise KeyboardInterrupt
@@ -269,7 +367,7 @@ def test_an_interruption_says_how_to_go_on(
     [
         (lambda folder, out: out.mkdir() or (out / "letter.txt").write_text("x"), "holds other files"),
         (lambda folder, out: (folder / "pages.jsonl").write_text("{}\n"), "pages.jsonl, line 1"),
-        (lambda folder, out: (folder / "pages.jsonl").unlink(), "cannot be read"),
+        (lambda folder, out: (folder / "pages.jsonl").unlink(), "pages.jsonl cannot be read: there is none; import"),
         (lambda folder, out: (folder / "pages" / "1.png").unlink(), "1.png"),
     ],
 )
@@ -312,3 +410,85 @@ def test_the_detector_is_adapted_to_whole_pages(pages: list[TruePage]) -> None:
     assert found is not None
     assert found.steps >= 1
     assert found.after >= found.before > 0.8
+
+
+@pytest.mark.slow
+def test_the_adapted_detector_is_kept_if_the_product_finds_more_lines_with_it(
+    pages: list[TruePage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    arguments = parser.parse_args(["pages", "--out", str(tmp_path / "mine"), "--detector", "always", "--threads", "1"])
+    state = torch.load(CHECKPOINTS / "detector.pt", map_location="cpu", weights_only=True)
+    network, description = build(state["experiment"])
+    network.load_state_dict({name: value.float() for name, value in state["average"].items()})
+    same = AdaptedDetector(network.eval(), description, state, 0.9, 0.95, 3, 0.5)
+    monkeypatch.setattr(command, "adapt_detector", lambda *_: same)
+    material = cut_lines(pages[:3], pages[3:], PageReader.load(), load_charset())
+
+    def choose(found: float) -> tuple[Material, Path] | None:
+        before = replace(material, found=found)
+        return command._adapt_detector(
+            pages[:3], pages[3:], before, load_charset(), tmp_path, arguments, 9.0, torch.device("cpu")
+        )
+
+    kept = choose(0.5)
+    assert kept is not None
+    assert kept[0].found == material.found
+    assert kept[1].with_suffix(".onnx").exists()
+    assert json.loads(kept[1].with_suffix(".json").read_text(encoding="utf-8"))["adaptation"]["steps"] == 3
+    # After an interruption it is there, and is not fitted again.
+    monkeypatch.setattr(command, "adapt_detector", None)
+    assert choose(0.5) is not None
+    assert choose(1.0) is None
+    assert "it finds no more lines after it was adapted" in capsys.readouterr().out
+
+
+def test_a_detector_that_did_not_become_better_is_not_fitted_again(
+    pages: list[TruePage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    arguments = parser.parse_args(["pages", "--out", str(tmp_path / "mine"), "--detector", "always"])
+    material = Material([], [], 0.5, 0.5)
+    given = (pages[:3], pages[3:], material, load_charset(), tmp_path, arguments, 9.0, torch.device("cpu"))
+    monkeypatch.setattr(command, "adapt_detector", lambda *_: None)
+    assert command._adapt_detector(*given) is None
+
+    monkeypatch.setattr(command, "adapt_detector", pytest.fail)
+    assert command._adapt_detector(*given) is None
+
+
+def test_without_time_the_detector_is_not_adapted(
+    pages: list[TruePage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    arguments = parser.parse_args(["pages", "--out", str(tmp_path / "mine"), "--detector", "always"])
+    material = Material([], [], 0.5, 0.5)
+
+    assert not command._adapt_detector(
+        pages[:3], pages[3:], material, load_charset(), tmp_path, arguments, -1.0, torch.device("cpu")
+    )
+
+    assert "--minutes gives more" in capsys.readouterr().out
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("gains", "errors", "expected"),
+    [
+        ({"a": [0.1, 0.3, 0.2]}, {"a": (0.1, 0.5)}, 0.2),
+        # Nothing became better: the models are as good as each other.
+        ({"a": [0.1, 0.3, 0.2]}, {"a": (0.5, 0.5)}, 0.2),
+        ({"a": [-0.1]}, {"a": (0.5, 0.5)}, 0.0),
+        # A hand that became no better does not lower the margin for the hands of others.
+        ({"a": [0.0, 0.01], "b": [0.5]}, {"a": (0.03, 0.03), "b": (0.2, 0.5)}, 0.5),
+        # Each of two that became better is read with the adapted recogniser.
+        ({"a": [0.1], "b": [0.5]}, {"a": (0.01, 0.03), "b": (0.2, 0.5)}, 0.1),
+    ],
+)
+def test_the_margin_is_set_by_the_hands_that_became_better(
+    gains: dict[str, list[float]], errors: dict[str, tuple[float, float]], expected: float
+) -> None:
+    assert command._least_gain(gains, errors) == pytest.approx(command.MIN_GAIN_SHARE * expected)

@@ -129,6 +129,62 @@ def test_a_comb_is_read_as_a_word_where_it_stands(reader: PageReader) -> None:
     assert min(x for x, _ in word.polygon) >= left - 12
 
 
+def open_comb(
+    draw: ImageDraw.ImageDraw, letters: str, left: int = 300, rule: int = 150, tick: int = 16, slope: float = 0.0
+) -> None:
+    """A rule with upright ticks on it, between which a letter stands each."""
+    side = 36
+    for index, letter in enumerate(letters):
+        x, y = left + index * side, round(rule + slope * index * side)
+        draw.line((x, y, x + side, round(y + slope * side)), fill=40, width=2)
+        draw.line((x, y, x, y - tick), fill=40, width=2)
+        draw.text((x + side / 2, y - 8), letter, 0, FONT, anchor="ms")
+    x, y = left + len(letters) * side, round(rule + slope * len(letters) * side)
+    draw.line((x, y, x, y - tick), fill=40, width=2)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.04])
+@pytest.mark.parametrize("tick", [12, 20])
+def test_a_comb_that_is_open_above_is_read_without_its_ticks(reader: PageReader, tick: int, slope: float) -> None:
+    image, draw = sheet()
+    written(draw, 40, 138, "Surname")
+    written(draw, 40, 338, "Remarks of the office that issued this form")
+    open_comb(draw, "MARTINEZ      ", tick=tick, slope=slope)
+    page = reader.read_image(np.asarray(image), "form.png")
+    assert [line.text for line in page.lines][1] == "MARTINEZ"
+    assert len(page.lines) == 3
+
+
+def test_an_open_comb_without_letters_is_wiped() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 138, "Surname")]
+    open_comb(draw, "          ")
+    found = find(image, lines)
+    assert found.combs == []
+    assert found.page is not None
+    assert found.page[100:200, 290:].min() > 200
+
+
+def test_marks_in_a_comb_belong_to_its_text(reader: PageReader) -> None:
+    image, draw = sheet()
+    written(draw, 40, 138, "Code")
+    written(draw, 40, 338, "Remarks of the office that issued this form")
+    comb(draw, "PD-206")
+    page = reader.read_image(np.asarray(image), "form.png")
+    assert "PD-206" in [line.text for line in page.lines]
+
+
+def test_underlined_text_and_axes_are_no_combs() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 100, "HILL LILLIE MILLION 1111"), written(draw, 40, 200, "Figure 1")]
+    draw.line((40, 102, 500, 102), fill=0, width=2)
+    for x in range(560, 1000, 40):
+        draw.line((x, 400, x, 390), fill=0, width=2)
+        draw.rectangle((x + 8, 240 + x % 90, x + 30, 398), fill=60)
+    draw.line((560, 400, 1000, 400), fill=0, width=2)
+    assert find(image, lines).combs == []
+
+
 def test_what_stands_apart_in_a_comb_are_words(reader: PageReader) -> None:
     image, draw = sheet()
     written(draw, 40, 138, "Name")

@@ -1064,3 +1064,245 @@ def test_documents_of_several_pages_come_back(tmp_path: Path, name: str) -> None
 def test_marks_of_plain_texts(text: str, expected: str, struck: bool, unclear: bool) -> None:
     marked = resolve(text)
     assert (marked.text, marked.struck, marked.unclear) == (expected, struck, unclear)
+
+
+# Folders as strangers have them
+
+
+def jpeg(image: Image.Image = IMAGE) -> bytes:
+    buffer = BytesIO()
+    image.convert("L").save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def test_a_whole_export_of_transkribus_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # With a byte order mark, Windows' ends of lines, other XML, the extension in another case, and a page not yet done.
+    described = ("\ufeff" + page_xml(image="0001_p.jpg")).replace("\n", "\r\n").encode()
+    empty = re.sub(r"<TextRegion.*</TextRegion>", "", page_xml(image="0002_p.jpg"), flags=re.DOTALL)
+    write(
+        tmp_path,
+        {
+            "99/Letters/0001_p.JPG": jpeg(),
+            "99/Letters/0002_p.JPG": jpeg(),
+            "99/Letters/page/0001_p.xml": described,
+            "99/Letters/page/0002_p.xml": empty,
+            "99/Letters/mets.xml": '<ns3:mets xmlns:ns3="http://www.loc.gov/METS/"><ns3:fileSec/></ns3:mets>',
+            "99/Letters/metadata.xml": "<trpDocMetadata><docId>99</docId></trpDocMetadata>",
+            "log.txt": "exported",
+        },
+    )
+    assert run(tmp_path) == 0
+    (page,) = load(tmp_path)
+    assert_as_drawn(page)
+    assert page.writer == "99/Letters"
+    assert "page/0002_p.xml: it has no line with text" in capsys.readouterr().err
+
+
+def test_the_pdf_that_transkribus_writes_beside_is_not_imported_once_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buffer = BytesIO()
+    IMAGE.convert("L").save(buffer, "PDF")
+    write(
+        tmp_path,
+        {"1.jpg": jpeg(), "page/1.xml": page_xml(image="1.jpg"), "Doc.pdf": buffer.getvalue(), "Doc.txt": "a\nb\n"},
+    )
+    assert run(tmp_path) == 0
+    assert len(load(tmp_path)) == 1
+    assert "Doc.txt: passed over: Doc.pdf shows pages of PAGE XML or ALTO once more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("the river ba¬", "the river ba-"),
+        ("the river ba¬ 7", "the river ba- 7"),
+        ("¬ 3 means not 3", "¬ 3 means not 3"),
+        ("the river ba\u00ad", "the river ba-"),
+        ("the ri\u00adver bank", "the river bank"),
+        ("the river\u2028bank", "the river bank"),
+        ("the river bank\u2028", "the river bank"),
+        ("the river ba¬\u2028", "the river ba-"),
+        ("the\u0085river\u2029bank", "the river bank"),
+    ],
+)
+def test_hyphens_and_separators_of_lines_within_a_text(tmp_path: Path, written: str, expected: str) -> None:
+    page = imported(tmp_path, page_xml(page_line(0, written)))
+    assert texts(page) == [expected]
+    # Each row is one for every program, also for those that end rows at other separators.
+    content = (tmp_path / "out" / "pages.jsonl").read_text(encoding="utf-8")
+    assert len(content.splitlines()) == 1
+    assert json.loads(content)["lines"][0].get("raw_text", expected) == written
+
+
+def test_rows_of_pages_end_at_line_feeds_only(tmp_path: Path) -> None:
+    imported(tmp_path, page_xml(page_line(0)))
+    index = tmp_path / "out" / "pages.jsonl"
+    row = json.loads(index.read_text(encoding="utf-8"))
+    row["lines"][0]["text"] = "the river\u2028bank"
+    index.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert len(load(tmp_path)) == 1
+
+
+def test_outlines_over_neighbouring_lines_do_not_make_the_page_small(tmp_path: Path) -> None:
+    image, drawn = draw_page(TEXTS * 2, 90, 2000)
+    high = [
+        line
+        | {"polygon": [(x, y - 90) for x, y in line["polygon"][:2]] + [(x, y + 90) for x, y in line["polygon"][2:]]}
+        for line in drawn
+    ]
+    widths = []
+    for name, lines in (("usual", drawn), ("high", high)):
+        rows = [page_line(number % 4, **line) for number, line in enumerate(lines)]
+        widths.append(imported(tmp_path / name, page_xml(*rows, size=image.size), image).width)
+
+    # The high ones reach from the line above to the line below.
+    assert widths[0] < image.width
+    # By their height, the page would be a third as wide.
+    assert widths[1] > 0.55 * widths[0]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "/usr/src/app/media/documents/12/scan.png",
+        "file:///C:/Users/me/scan.png",
+        "file:///home/me/my%20scans/scan.png",
+        "C:\\Users\\me\\scan.png",
+        "../images/SCAN.PNG",
+        "https://example.org/media/scan.png?size=full",
+    ],
+)
+@pytest.mark.parametrize("form", ["page", "alto"])
+def test_paths_of_another_machine(tmp_path: Path, named: str, form: str) -> None:
+    content = page_xml(image=escape(named), version="2019-07-15")
+    if form == "alto":
+        content = alto(4).replace("scan.png", escape(named))
+    write(tmp_path, {"export/scan.png": IMAGE, "export/other.png": IMAGE, "export/transcription.xml": content})
+    assert run(tmp_path) == 0
+    (page,) = load(tmp_path)
+    assert texts(page) == TEXTS
+    assert page.page_id.startswith("scan-")
+
+
+def test_images_one_level_up_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, {"doc/scan.png": IMAGE, "doc/page/scan.xml": page_xml()})
+    assert main(["import", str(tmp_path / "in" / "doc" / "page"), "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert f"scan.png is not in the folder, but in the one above: import {tmp_path / 'in' / 'doc'}" in error
+    assert main(["import", str(tmp_path / "in" / "doc"), "--out", str(tmp_path / "out")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"scan.png": IMAGE}, "1 images, but no transcription of them as PAGE XML"),
+        ({"scan.xml": page_xml()}, "there are no images among them"),
+        ({"export.zip": b"PK"}, "unpack export.zip first"),
+        (
+            {"scan.png": IMAGE, "scan.txt": "Nothing of this is\nthere"},
+            "none of its 2 lines of text certainly is one of the 4 lines that were found on the page",
+        ),
+    ],
+)
+def test_it_says_what_a_folder_lacks(
+    tmp_path: Path, files: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(write(tmp_path, files)) == 1
+    assert message in capsys.readouterr().err
+
+
+ACCENTS = ["the café at noon", "für die Straße"]
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-32", "iso-8859-1", "windows-1252"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_texts_and_tables_in_any_usual_encoding(
+    tmp_path: Path, encoding: str, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, *_ = crops()
+    table = f"file;text{end}b.png;{ACCENTS[1]}{end}"
+    write(
+        tmp_path,
+        {
+            "a.png": first,
+            "b.png": second,
+            "a.gt.txt": (ACCENTS[0] + end).encode(encoding),
+            "t.csv": table.encode(encoding),
+        },
+    )
+    assert run(tmp_path) == 0
+    assert_lines(tmp_path, ACCENTS)
+    guessed = "was read as Windows-1252" in capsys.readouterr().err
+    assert guessed == (encoding in ("iso-8859-1", "windows-1252"))
+
+
+def test_a_text_in_no_known_encoding_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, *_ = crops()
+    write(
+        tmp_path, {"a.png": first, "a.gt.txt": "the river bank".encode("utf-16-le"), "b.png": second, "b.gt.txt": "b"}
+    )
+    assert run(tmp_path) == 0
+    assert_lines(tmp_path, ["b"])
+    assert "a.gt.txt: it is no text, or in an unknown encoding: save it in UTF-8" in capsys.readouterr().err
+
+
+# Each with the name of the image and with its text.
+LISTS = {
+    "gt.txt": "{name} {text}\n",
+    "train.txt": "{name}|{text}\n",
+    "labels.txt": "{name}, {text}\n",
+    "list.tsv": "{stem}\t{text}\n",
+    "metadata.jsonl": '{{"file_name": "{name}", "text": "{text}"}}\n',
+    "lines.txt": "{stem} ok 154 19 408 746 1661 89 {words}\n",
+}
+TABLE_HEADS = {
+    "labels.csv": "filename,words\n{name},{text}\n",
+    "excel.csv": "sep=;\nImage Path;Ground truth\nlines\\{name};{text}\n",
+    "labels.json": '{{"{name}": "{text}"}}',
+    "rows.json": '[{{"image": "{name}", "transcription": "{text}", "writer": null}}]',
+    "head.txt": "file\ttext\n{name}\t{text}\n",
+}
+
+
+@pytest.mark.parametrize("table", [*LISTS, *TABLE_HEADS])
+def test_tables_of_lines_as_data_sets_have_them(tmp_path: Path, table: str) -> None:
+    files: dict[str, Any] = {f"lines/line {number}.png": crop for number, crop in enumerate(crops())}
+    if table in ("lines.txt",):
+        files = {name.replace(" ", "-"): crop for name, crop in files.items()}
+    names = [Path(name).name for name in files]
+    given = list(zip(names, TEXTS, strict=True))[: 1 if table in TABLE_HEADS else None]
+    rows = [
+        (LISTS | TABLE_HEADS)[table].format(name=name, stem=Path(name).stem, text=text, words=text.replace(" ", "|"))
+        for name, text in given
+    ]
+    comment = "# of the Lancaster-Oslo/Bergen corpus\n" if table == "lines.txt" else ""
+    write(tmp_path, files | {table: comment + "".join(rows)})
+    assert run(tmp_path) == 0
+    assert_lines(tmp_path, [text for _, text in given])
+
+
+def test_a_row_whose_image_is_lost_gets_no_other_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, *_ = crops()
+    write(tmp_path, {"a.png": first, "lines.png": second, "lines.csv": "file,text\na.png,the river bank\nlost.png,x\n"})
+    assert run(tmp_path) == 0
+    assert_lines(tmp_path, TEXTS[:1])
+    assert "lines.csv: row 3 left out: its image lost.png is not in the folder" in capsys.readouterr().err
+
+
+def test_other_json_and_texts_are_no_tables(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "a.png": crops()[0],
+            "a.gt.txt": TEXTS[0],
+            "settings.json": '[{"id": "7", "text": "of something else"}]',
+            "more.json": '{"name": "x"}',
+            "notes.txt": "a.png was hard to read\nb.png is lost\nThe others are in the box\nof my aunt\n",
+        },
+    )
+    assert run(tmp_path) == 0
+    assert_lines(tmp_path, TEXTS[:1])
+    report = json.loads((tmp_path / "out" / "import.json").read_text(encoding="utf-8"))
+    assert [each["file"] for each in report["messages"]] == ["notes.txt"]

@@ -124,6 +124,21 @@ def test_letters_of_an_upright_line_that_were_found_each_by_itself_are_one_line(
     assert (left > 55, right < 105, bottom - top > 300) == (True, True, True)
 
 
+def test_short_words_set_upright_in_one_pitch_are_one_box() -> None:
+    page = Image.new("L", (900, 700), 255)
+    ImageDraw.Draw(page).text((200, 90), "The annual meeting of the society", 0, FONT, anchor="ls")
+    along = Image.new("L", (400, 40), 255)
+    for place, letter in enumerate("do as you go in 24 h"):
+        ImageDraw.Draw(along).text((10 + 19 * place, 32), letter, 0, FONT, anchor="ms")
+    page.paste(along.rotate(90, expand=True), (60, 100))
+    body = TextLine(np.array([[200, 90], [620, 90]], np.float32), 21, 6, 0.9)
+    complete = complete_lines(np.asarray(page), [body, *found_alone(page, (60, 100), 18.0)])
+    assert len(complete.lines) == 1
+    ((_, top, _, bottom),) = complete.upright
+    # The last letter stands alone.
+    assert bottom - top == pytest.approx(19 * 19 + 14, abs=10)
+
+
 def test_figures_above_each_other_stay_lines() -> None:
     font = ImageFont.load_default(28)
     page = Image.new("L", (900, 700), 255)
@@ -150,6 +165,33 @@ def test_a_mark_that_stands_alone_at_an_end_belongs_to_the_line(mark: str, side:
     inked = np.flatnonzero((page < 128).any(axis=0))
     assert whole[0].baseline[0, 0] <= inked[0] + 3
     assert whole[0].baseline[-1, 0] >= inked[-1] - 3
+
+
+def test_a_minus_between_a_rule_and_an_amount_belongs_to_the_amount() -> None:
+    image = drawn((400, 200, "-12.50"))
+    start = 400 + FONT.getlength("-")
+    ImageDraw.Draw(image).line((60, 199, 392, 199), fill=0, width=2)
+    (whole,) = complete_lines(np.asarray(image), [line(start, 400 + FONT.getlength("-12.50"), 200)]).lines
+    assert 398 <= whole.baseline[0, 0] <= 404
+
+
+@pytest.mark.parametrize(("before", "after"), [("", "."), ("", ',"'), ('"', ""), ('"', '."')])
+def test_stops_and_quotation_marks_at_the_ends_belong_to_the_line(before: str, after: str) -> None:
+    start = 60 + FONT.getlength(before)
+    page = np.asarray(drawn((60, 200, before + TEXT + after)))
+    found = line(start, start + FONT.getlength(TEXT) - 4, 200)
+    (whole,) = complete_lines(page, [found]).lines
+    inked = np.flatnonzero((page < 128).any(axis=0))
+    assert whole.baseline[0, 0] <= inked[0] + 3
+    assert whole.baseline[-1, 0] >= inked[-1] - 3
+
+
+def test_specks_and_what_stands_far_beyond_an_end_are_no_part_of_a_line() -> None:
+    right = 60 + FONT.getlength(TEXT)
+    image = drawn((60, 200, TEXT), (round(right) + 24, 200, "."))
+    ImageDraw.Draw(image).point([(round(right) + 4 + step, 190) for step in (0, 4, 8)], fill=0)
+    found = line(60, right, 200)
+    assert complete_lines(np.asarray(image), [found]).lines[0] is found
 
 
 def test_a_dotted_line_beside_text_is_no_part_of_it() -> None:

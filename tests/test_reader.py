@@ -17,10 +17,11 @@ from paragraph_ocr.document import Page, Points
 from paragraph_ocr.errors import DeadlineExceeded, TooLarge
 from paragraph_ocr.io.limits import Limits
 from paragraph_ocr.models import ModelError
+from paragraph_ocr.pipeline.acceptance import MIN_READING_WEIGHT
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.language import LanguageModel
-from paragraph_ocr.pipeline.reader import MIN_READING_WEIGHT, PageReader
+from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.recognition import Recognizer, StripScaling
 from training.evaluation.metrics import ErrorRate
 

@@ -57,7 +57,7 @@ def read_corrected(path: Path) -> list[dict[str, Any]]:
         try:
             content = json.loads(text)
         except ValueError:
-            content = {"pages": [json.loads(row) for row in text.splitlines() if row.strip()]}
+            content = {"pages": [json.loads(row) for row in text.split("\n") if row.strip()]}
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"it is no JSON: {error}") from error
     pages = content.get("pages", [content]) if isinstance(content, dict) else None

@@ -136,9 +136,12 @@ def load_pages(folder: Path, split: str | None = None) -> list[TruePage]:
     """
     index = folder / "pages.jsonl"
     try:
-        rows = index.read_text(encoding="utf-8").splitlines()
+        # JSON may have other separators of lines, such as U+2028, within a text.
+        rows = index.read_text(encoding="utf-8").rstrip("\n").split("\n")
     except OSError as error:
         raise DatasetError(f"{index} cannot be read: {error.strerror}") from error
+    if rows == [""]:
+        return []
     pages = []
     for number, row in enumerate(rows, start=1):
         try:

@@ -23,11 +23,12 @@ from paragraph_ocr.models import FOLDER, ModelError
 from paragraph_ocr.pipeline.reader import PageReader
 from training.data.corrections import normalise
 from training.importers import marks
-from training.importers.finding import find_corrected, find_hocr, find_markup, find_tables, find_texts
+from training.importers.finding import find_corrected, find_hocr, find_markup, find_texts
 from training.importers.folder import Folder
 from training.importers.placing import place
 from training.importers.records import Candidate, ImportRefused, Report
 from training.importers.sheets import Crop, lay_out, lines_a_sheet, shrink
+from training.importers.tables import find_tables
 from training.importers.writing import PagesFolder, draw_sheet, plain
 from training.synthesis.fonts import CHARSET
 
@@ -110,7 +111,11 @@ def run(arguments: argparse.Namespace) -> int:
         chosen = _choose(_find(folder, report, reader, arguments), report)
         _import(chosen, folder, report, pages, origin, reader)
         if not pages.rows:
-            print(f"{root}: nothing was imported of {len(folder.files)} files; {out} is as it was", file=sys.stderr)
+            print(
+                f"{root}: nothing was imported of {len(folder.files)} files{_missing(folder, report)}; "
+                f"{out} is as it was",
+                file=sys.stderr,
+            )
             return 1
         return _finish(pages, report, reader().recognizer.geometry)
     except (OSError, ModelError) as error:
@@ -121,6 +126,21 @@ def run(arguments: argparse.Namespace) -> int:
 def _usage(message: str) -> int:
     print(f"paragraph-ocr-train import: error: {message}", file=sys.stderr)
     return 2
+
+
+def _missing(folder: Folder, report: Report) -> str:
+    """What a folder lacks of which nothing was imported, so far as no message has said so."""
+    archives = [path.name for path in folder.files if path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z")]
+    if archives:
+        return f": unpack {archives[0]} first"
+    if not folder.images:
+        return ": there are no images among them"
+    if not report.messages:
+        return (
+            f": {len(folder.images)} images, but no transcription of them as PAGE XML, ALTO, hOCR, corrected JSON, a "
+            "table or a text of the same name"
+        )
+    return ""
 
 
 def _find(folder: Folder, report: Report, reader: Any, arguments: argparse.Namespace) -> list[Candidate]:
@@ -141,7 +161,16 @@ def _find(folder: Folder, report: Report, reader: Any, arguments: argparse.Names
     if "table" in wanted:
         found += find_tables(folder, report)
     if "text" in wanted:
-        found += find_texts(folder, report, read)
+        texts = list(find_texts(folder, report, read))
+        if arguments.format is None and any(each.form in ("page", "alto") for each in found):
+            # Transkribus can write all pages once more into one PDF, and their text into one file.
+            again = [each for each in texts if each.image.suffix.lower() == ".pdf"]
+            for each in again:
+                report.say(
+                    each.file, f"passed over: {report.name(each.image)} shows pages of PAGE XML or ALTO once more"
+                )
+            texts = [each for each in texts if each not in again]
+        found += texts
     return [each for each in found if each.form in wanted]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,7 +10,6 @@ from typing import Any
 
 from paragraph_ocr.document import Page
 from paragraph_ocr.errors import OcrError
-from paragraph_ocr.io.file_format import SUFFIXES
 from paragraph_ocr.io.imaging import DecodedPage
 from training.data import corrections
 from training.data.corrections import normalise
@@ -24,13 +21,11 @@ from training.importers.page_xml import DescribedPage
 from training.importers.placing import exif
 from training.importers.records import Candidate, FoundLine, FoundPage, ImportRefused, Report
 from training.importers.safe_xml import local, parse
+from training.importers.tables import is_table
+from training.importers.text_file import read_text
 
 # Reads a page: takes its pixels and shape of pixels.
 Read = Callable[[DecodedPage], Page]
-# Names of columns, in the order in which they are looked for.
-_FILE_COLUMNS = ("file", "file_name", "filename", "image", "path", "name", "id")
-_TEXT_COLUMNS = ("text", "transcription", "transcript", "ground_truth", "label", "gt")
-_WRITER_COLUMNS = ("writer", "hand", "author")
 # An image that is so many times as wide as tall, with one line of text, is a line.
 CROP_SHAPE = 3.0
 
@@ -136,73 +131,11 @@ def _corrected(page: dict[str, Any], unchanged: bool, say: Callable[[str], None]
     return FoundPage(tuple(lines), width, height, outlines, rotation=page.get("rotation", 0), as_shown=True)
 
 
-def find_tables(folder: Folder, report: Report) -> Iterator[Candidate]:
-    """Yield the crops of lines whose texts are in a table of comma or tab separated values."""
-    for file in folder.with_suffix(".csv", ".tsv", ".txt"):
-        if file.suffix.lower() == ".txt" and not _is_table(file):
-            continue
-        try:
-            yield from _table(file, folder, report)
-        except (csv.Error, UnicodeDecodeError, OSError) as error:
-            report.refuse(file, f"it cannot be read as a table: {error}")
-
-
-def _is_table(file: Path) -> bool:
-    """Whether the first row of a text is the name of an image, a tab, and more."""
-    try:
-        with file.open(encoding="utf-8-sig", errors="replace") as rows:
-            name, tab, _ = rows.readline(4096).partition("\t")
-    except OSError:
-        return False
-    return bool(tab) and Path(name.strip()).suffix.lower() in SUFFIXES
-
-
-def _table(file: Path, folder: Folder, report: Report) -> Iterator[Candidate]:
-    text = file.read_text(encoding="utf-8-sig")
-    if file.suffix.lower() != ".csv":
-        # Quotation marks of a transcription are no quoting there.
-        rows = [row.rstrip("\r").split("\t") for row in text.split("\n")]
-    else:
-        head = text.partition("\n")[0]
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count)))
-    numbered = [(place, row) for place, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
-    if not numbered:
-        report.refuse(file, "it is empty")
-        return
-    first = numbered[0][1]
-    names = [cell.strip().lower() for cell in first]
-    files, texts, writers = (
-        next((names.index(each) for each in known if each in names), None)
-        for known in (_FILE_COLUMNS, _TEXT_COLUMNS, _WRITER_COLUMNS)
-    )
-    if files is not None and texts is not None:
-        width = len(names)
-        numbered = numbered[1:]
-    elif Path(first[0].strip()).suffix.lower() in SUFFIXES and len(first) > 1:
-        files, texts, writers, width = 0, 1, None, min(len(row) for _, row in numbered if len(row) > 1)
-    else:
-        report.say(file, "passed over: it has no columns named file and text")
-        return
-    for place, row in numbered:
-        if len(row) <= max(files, texts) or any(cell.strip() for cell in row[width:]):
-            few = len(row) <= max(files, texts)
-            problem = "few columns" if few else "many columns: quote a text that has the delimiter in it"
-            report.leave_out(file, f"row {place}", f"it has too {problem}")
-            continue
-        try:
-            image = folder.find_image(row[files], file)
-        except ImportRefused as error:
-            report.leave_out(file, f"row {place}", str(error))
-            continue
-        hand = row[writers].strip() if writers is not None and writers < len(row) else ""
-        yield Candidate("table", file, image, 1, 1, crop=row[texts].strip(), writer=hand or None)
-
-
 def find_texts(folder: Folder, report: Report, read: Read) -> Iterator[Candidate]:
     """Yield the images that have a text: ``x.gt.txt`` of a line, ``x.txt`` or ``x.png.txt`` of the lines of a page."""
     for file in folder.with_suffix(".txt"):
         truth = file.name.lower().endswith(".gt.txt")
-        if _is_table(file):
+        if is_table(file):
             continue
         try:
             image = folder.find_image("", file)
@@ -213,9 +146,9 @@ def find_texts(folder: Folder, report: Report, read: Read) -> Iterator[Candidate
                 report.say(file, f"passed over: {error}")
             continue
         try:
-            content = file.read_text(encoding="utf-8-sig")
-        except (UnicodeDecodeError, OSError) as error:
-            report.refuse(file, f"it cannot be read as text in UTF-8: {error}")
+            content = read_text(file, partial(report.say, file))
+        except ImportRefused as error:
+            report.refuse(file, str(error))
             continue
         rows = _rows(content)
         if not rows:
@@ -251,6 +184,11 @@ def _aligned(texts: list[str], read: Read, leave_out: Callable[[str, str], None]
         pair.line: pair.text
         for pair in align([line.text for line in page.lines], [normalise(each.text) for each in marked])
     }
+    if not pairs:
+        raise ImportRefused(
+            f"none of its {len(texts)} lines of text certainly is one of the {len(page.lines)} lines that were found "
+            "on the page; each line of the text is to be a line of the page"
+        )
     for place in sorted(set(range(len(texts))) - set(pairs.values())):
         leave_out(f"text line {place + 1}", f"no line on the page certainly is {texts[place]!r}")
     lines = []

@@ -37,6 +37,7 @@ class Folder:
         self.root = root
         self.files: list[Path] = []
         self._images: dict[str, list[Path]] = defaultdict(list)
+        self._above: set[str] | None = None
         written = os.path.realpath(without)
         for place, folders, names in os.walk(root):
             folders[:] = sorted(
@@ -56,7 +57,7 @@ class Folder:
         """The files that end in one of these, lower case."""
         return [path for path in self.files if path.name.lower().endswith(suffixes)]
 
-    def find_image(self, name: str, file: Path) -> Path:
+    def find_image(self, name: str, file: Path, own: bool = True) -> Path:
         """Find the image that a transcription names, in any part of the folder.
 
         Only images of the folder are found, whatever path is named. The extension may be another one. Of several, those
@@ -69,6 +70,8 @@ class Folder:
             File name, path or URL; may be empty.
         file : Path
             The transcription.
+        own : bool
+            Whether the image of the transcription's own name may be meant.
 
         Raises
         ------
@@ -81,7 +84,7 @@ class Folder:
             if stem.lower().endswith(ending):
                 stem = stem[: -len(ending)]
                 break
-        for wanted in dict.fromkeys(filter(None, (plain, unquote(plain), stem))):
+        for wanted in dict.fromkeys(filter(None, (plain, unquote(plain), stem if own else ""))):
             path = PurePosixPath(_key(wanted))
             found = self._images.get(path.name) or self._images.get(path.stem) or []
             rank = {each: (-self._shared(each, path), self._distance(each, file)) for each in found}
@@ -93,7 +96,23 @@ class Folder:
             if nearest:
                 names = ", ".join(each.relative_to(self.root).as_posix() for each in nearest)
                 raise ImportRefused(f"its image {wanted} may be any of {names}")
-        raise ImportRefused(f"its image {plain or stem} is not in the folder")
+        raise ImportRefused(f"its image {plain or stem} is not in the folder{self._elsewhere(plain, stem)}")
+
+    def _elsewhere(self, *names: str) -> str:
+        """Where else an image may be that is not in the folder: a hint for a message, or nothing."""
+        above = self.root.resolve().parent
+        if self._above is None:
+            try:
+                self._above = {_key(path.stem) for path in above.iterdir() if path.suffix.lower() in SUFFIXES}
+            except OSError:
+                self._above = set()
+        if any(_key(PurePosixPath(name).stem) in self._above for name in names if name):
+            return f", but in the one above: import {above}"
+        return ""
+
+    def is_named(self, name: str) -> bool:
+        """Whether an image has a name, or has it without its extension."""
+        return bool(name.strip() and self._images.get(_key(PurePosixPath(name.strip().replace("\\", "/")).name)))
 
     def has_image(self, file: Path) -> bool:
         """Whether there is an image of a transcription's own name."""

@@ -19,8 +19,9 @@ UNCLEAR = re.compile(
     r"ilegible|ilegível|illeggibile|onleesbaar|gap)\b[^\[\]]*\]",
     re.IGNORECASE,
 )
-# Hyphens at the end of a line that are not seen in its text otherwise: the not sign of Transkribus, the soft hyphen.
-HYPHENS = re.compile(r"[¬\u00ad\u2010\u2011](?=\s*$)")
+# Hyphens at the end of a line that are not seen in its text otherwise: the not sign of Transkribus, which is a hyphen
+# within a line, too, and the soft hyphen.
+HYPHENS = re.compile(r"[¬\u00ad\u2010\u2011](?=\s*$)|(?<=\w)¬")
 NO_HYPHENS = re.compile("\u00ad")
 
 

@@ -33,6 +33,9 @@ SHAPE_TOLERANCE = 0.02
 DUPLICATE = 0.7
 # Height of a line, ascender to descender, as a share of the distance of baselines: 0.7 to 1.05 in nine archives.
 HEIGHT_OF_DISTANCE = 0.85
+# Ratio of the height of outlines to that from the distance of baselines, above which the outlines are too high: some
+# programs draw them over half of the neighbouring lines.
+HIGH_OUTLINES = 1.4
 # Share of that height above the baseline: 0.61 to 0.77 there.
 ASCENDER = 0.71
 # Share of a polygon below which its baseline lies where nothing else tells.
@@ -327,7 +330,7 @@ def _complete(lines: list[_Line], pixels: Grey, file: Path, report: Report) -> l
     bare = [line for line in kept if not len(line.polygon)]
     if bare:
         heights = [sum(line_heights(line.baseline, line.polygon)) for line in kept if len(line.polygon)]
-        usual = float(np.median(heights)) if heights else _height_by_distance(kept, width)
+        usual = float(np.median(heights)) if heights else _height_by_distance(kept) or width / 25
         for line in bare:
             line.polygon = _clipped(_band(line.baseline, ASCENDER * usual, (1 - ASCENDER) * usual), width, height)
         report.say(file, f"outlines drawn along the baseline: {_listed([line.found.name for line in bare])}")
@@ -372,8 +375,8 @@ def _is_apart(line: _Line) -> bool:
     return bool(shapely.distance(outline, shapely.LineString(line.baseline)) > across)
 
 
-def _height_by_distance(lines: list[_Line], width: int) -> float:
-    """Height of the lines of a page, from the distance of each baseline to the next below it."""
+def _height_by_distance(lines: list[_Line]) -> float:
+    """Height of the lines of a page, from the distance of each baseline to the next below it; 0 without such a pair."""
     gaps = []
     for line in lines:
         left, right = line.baseline[:, 0].min(), line.baseline[:, 0].max()
@@ -386,7 +389,7 @@ def _height_by_distance(lines: list[_Line], width: int) -> float:
             and (distance := float(other.baseline[:, 1].mean()) - level) > 4
         ]
         gaps += [min(below)] if below else []
-    return HEIGHT_OF_DISTANCE * float(np.median(gaps)) if gaps else width / 25
+    return HEIGHT_OF_DISTANCE * float(np.median(gaps)) if gaps else 0.0
 
 
 def _band(baseline: Array, ascender: float, descender: float) -> Array:
@@ -462,6 +465,9 @@ def _scale(lines: list[_Line], width: int, height: int) -> float:
     """By what factor a page is made smaller; never larger."""
     heights = [sum(line_heights(line.baseline, line.polygon)) for line in lines]
     usual = float(np.median(heights)) if heights else LINE_HEIGHT
+    by_distance = _height_by_distance(lines)
+    if by_distance and usual > HIGH_OUTLINES * by_distance:
+        usual = by_distance
     factor = min(1.0, LINE_HEIGHT / usual)
     longest = max(width, height) * factor
     if longest > LONGEST_SIDE:

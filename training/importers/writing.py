@@ -26,6 +26,8 @@ QUALITY = 95
 _OURS = re.compile(r"-[0-9a-f]{8}\.jpg$")
 # Pages and lines that the sheet shows.
 SHEET_PAGES, SHEET_LINES = 12, 72
+# Separators of lines other than the line feed, which are escaped, since some programs end a row at them.
+_SEPARATORS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 # Pixels of the sheet.
 OVERVIEW_WIDTH, OVERVIEW_HEIGHT, LINE_WIDTH, CAPTION, GAP, TEXT_SIZE = 480, 640, 900, 24, 16, 20
 GREEN, ORANGE, BLUE, RED = (30, 120, 20), (0, 130, 240), (220, 90, 0), (40, 40, 220)
@@ -86,7 +88,7 @@ class PagesFolder:
     def finish(self, report: dict[str, Any]) -> None:
         """Replace the index, and delete the images of earlier imports that it does not name."""
         _replace(self.out / REPORT, (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode(errors="replace"))
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
+        text = "".join(json.dumps(row, ensure_ascii=False).translate(_SEPARATORS) + "\n" for row in self.rows)
         _replace(self.out / "pages.jsonl", text.encode(errors="replace"))
         kept = {self.out / row["image"] for row in self.rows}
         for place, _, names in os.walk(self.out / "pages"):

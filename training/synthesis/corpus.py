@@ -189,7 +189,7 @@ def part(text: str, split: str) -> str:
 
 def read_pages(folder: Path, split: str) -> str:
     """The text of one split of an annotated folder, words divided at line ends put together."""
-    pages = [json.loads(row) for row in (folder / "pages.jsonl").read_text(encoding="utf-8").splitlines()]
+    pages = [json.loads(row) for row in (folder / "pages.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")]
     lines = [line["text"] for page in pages if page["split"] == split for line in page["lines"]]
     return re.sub(r"(?<=[a-zà-ÿ])- (?=[a-zà-ÿ])", "", " ".join(filter(None, lines)))
 

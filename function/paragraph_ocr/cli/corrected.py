@@ -64,7 +64,7 @@ def _parse(content: bytes) -> object:
             return json.loads(text)
         except ValueError:
             # The command line writes a page a line.
-            pages = [json.loads(row) for row in text.splitlines() if row.strip()]
+            pages = [json.loads(row) for row in text.split("\n") if row.strip()]
     except (ValueError, RecursionError) as error:
         raise BrokenDocument(f"It is not JSON: {error}.") from error
     names = {page.get("image") for page in pages if isinstance(page, dict) and isinstance(page.get("image"), str)}

@@ -47,6 +47,16 @@ MIN_CELLS = 3
 # Width over height of the cells of a comb, and the maximum relative difference of their widths.
 COMB_CELL, COMB_WIDTHS = (0.4, 1.7), 0.3
 WALL = 0.4
+# Of combs that are open above, which are rules with upright ticks on them: least and greatest height of the ticks, and
+# how far heights and distances differ from their medians.
+TICK, UNEVEN_TICKS, UNEVEN_CELLS = (0.3, 1.4), 0.35, 0.15
+MIN_TICKS = 4
+# Straight parts of such a rule, which are longer than those of letters.
+RULE = 1.2
+# How far above the rule letters of an open comb may begin, and their least height.
+OPEN_CELL, LETTER = 3.2, 0.4
+# Least area of a full stop or a hyphen that is alone in a cell of a comb, in squares of the cell's height.
+MARK = 0.005
 # Space on either side of a letter in the composed line, and the width of an empty cell, in heights of the cells.
 LETTER_SPACE, EMPTY_CELL = 0.06, 0.5
 PAPER = 255
@@ -158,7 +168,8 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
     mask = find_ink_mask(small).view(np.uint8)
     unit = ascender * scale
     cells = _cells(mask, unit)
-    if not cells:
+    open_combs = _open_combs(mask, unit)
+    if not cells and not open_combs:
         return FormBoxes()
     neighbours = [[other for other in cells if other is not cell and _adjoin(cell, other, unit)] for cell in cells]
     combs = [row for row in _rows(cells, unit) if _is_comb(row, cells, neighbours)]
@@ -178,8 +189,9 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
         share = float(mask[_inner(cell, ROUND_INSET if round_box else INSET)].mean())
         ticked = 1.0 / (1.0 + np.exp(-(share - TICKED) / TICKED_STEP))
         check_boxes.append(CheckBox(box, ticked > 0.5, float(max(ticked, 1.0 - ticked))))
+    combs += open_combs
     found = [comb for row in combs if (comb := _comb(small, mask, row, to_page))]
-    if not check_boxes and not found:
+    if not check_boxes and not found and not open_combs:
         return FormBoxes()
     clear = page.copy()
     margin = 0.25 * ascender
@@ -187,7 +199,8 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
         _paint(clear, (left - margin, top - margin, right + margin, bottom + margin))
     for row in combs:
         first, last = _scaled(row[0], to_page), _scaled(row[-1], to_page)
-        _paint(clear, (first[0] - margin, first[1] - margin, last[2] + margin, last[3] + margin))
+        top, bottom = min(first[1], last[1]), max(first[3], last[3])
+        _paint(clear, (first[0] - margin, top - margin, last[2] + margin, bottom + margin))
     return FormBoxes(check_boxes, found, clear)
 
 
@@ -224,12 +237,17 @@ def _straight(mask: Grey, length: float) -> tuple[Grey, Grey]:
 
 
 def _has_corners(mask: Grey, unit: float) -> bool:
-    """Return whether straight strokes longer than those of most letters meet or cross."""
+    """Return whether straight strokes longer than those of most letters meet or cross, or ticks stand on a rule."""
     across, down = _straight(mask, CORNER_WALL * unit)
-    if not across.any() or not down.any():
+    if not across.any():
         return False
     near = np.ones((3, 3), np.uint8)
-    return bool(cv2.bitwise_and(cv2.dilate(across, near), cv2.dilate(down, near)).any())
+    if bool(cv2.bitwise_and(cv2.dilate(across, near), cv2.dilate(down, near)).any()):
+        return True
+    rule = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, max(5, round(RULE * unit))), np.uint8))
+    ticks = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((max(4, round(TICK[0] * unit)), 1), np.uint8))
+    meeting = cv2.bitwise_and(cv2.dilate(rule, near), cv2.dilate(ticks, near))
+    return bool(cv2.connectedComponents(meeting)[0] > MIN_TICKS)
 
 
 def _cells(mask: Grey, unit: float) -> list[Box]:
@@ -292,6 +310,99 @@ def _is_comb(row: Sequence[Box], cells: Sequence[Box], neighbours: Sequence[Sequ
     # Tables have rows above and below.
     beside = [neighbours[cells.index(cell)] for cell in row]
     return COMB_CELL[0] <= shape <= COMB_CELL[1] and all(other in row for others in beside for other in others)
+
+
+def _open_combs(mask: Grey, unit: float) -> list[list[Box]]:
+    """Return the cells of combs that are open above, from left to right: between ticks that stand on a rule."""
+    across = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, max(5, round(MIN_WALL * unit))), np.uint8))
+    down = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((max(4, round(TICK[0] * unit)), 1), np.uint8))
+    # Faint rules have gaps.
+    near = np.ones((3, 2 * round(0.2 * unit) + 1), np.uint8)
+    rules, labels, boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(across, near), connectivity=8)
+    long = [label for label in range(1, rules) if boxes[label][2] >= MIN_TICKS * CELL_WIDTH[0] * unit]
+    if not long:
+        return []
+    count, _, strokes, centres = cv2.connectedComponentsWithStats(down, connectivity=8)
+    combs = []
+    for label in long:
+        left, top, width, height, _ = boxes[label]
+        if height > 0.5 * unit + 0.1 * width:
+            continue
+        own = labels[top : top + height, left : left + width] == label
+        level = np.full(width, np.nan)
+        filled = own.any(axis=0)
+        level[filled] = top + own.argmax(axis=0)[filled] + 1
+        ticks = []
+        for stroke in range(1, count):
+            _, y, wide, tall, _ = strokes[stroke]
+            at = round(centres[stroke][0]) - left
+            if not (0 <= at < width and TICK[0] * unit <= tall <= TICK[1] * unit and wide <= 0.3 * unit):
+                continue
+            # A tick ends at the upper or the lower edge of the rule, and begins above it.
+            under = y + tall - level[at]
+            if -3 <= under <= own[:, at].sum() + 3 and level[at] - y >= TICK[0] * unit - 3:
+                ticks.append((float(centres[stroke][0]), float(y), float(level[at]), float(wide)))
+        if cells := _open_cells(sorted(ticks), mask, unit):
+            combs.append(cells)
+    return combs
+
+
+def _open_cells(ticks: Sequence[tuple[float, float, float, float]], mask: Grey, unit: float) -> list[Box]:
+    """Return the cells between ticks, each with its place, upper end, level and width; none if they are no comb."""
+    if len(ticks) < MIN_TICKS:
+        return []
+    across, tops, levels, widths = np.array(ticks).T
+    heights = levels - tops
+    usual = float(np.median(heights))
+    even = np.flatnonzero(np.abs(heights - usual) <= UNEVEN_TICKS * usual)
+    across, levels = across[even], levels[even]
+    if len(across) < MIN_TICKS:
+        return []
+    pitch = float(np.median(np.diff(across)))
+    # A letter may hide a tick.
+    steps = np.round(np.diff(across) / pitch)
+    regular = (steps >= 1) & (np.abs(np.diff(across) - steps * pitch) <= UNEVEN_CELLS * pitch)
+    if not CELL_WIDTH[0] * unit <= pitch <= CELL_WIDTH[1] * unit or regular.mean() < 0.9 or (steps == 1).mean() < 0.6:
+        return []
+    parts = [
+        np.linspace(one, other, int(max(step, 1)), endpoint=False)
+        for one, other, step in zip(across[:-1], across[1:], steps, strict=True)
+    ]
+    places = np.concatenate([*parts, across[-1:]])
+    below = np.interp(places, across, levels)
+    tall = _letters_above(places, below, usual, mask, unit)
+    inset = float(np.median(widths)) / 2
+    return [
+        (float(one) + inset, float(level) - tall, float(other) - inset, float(level) - 1)
+        for one, other, level in zip(places[:-1], places[1:], (below[:-1] + below[1:]) / 2, strict=True)
+    ]
+
+
+def _letters_above(
+    places: NDArray[np.float64], levels: NDArray[np.float64], tick: float, mask: Grey, unit: float
+) -> float:
+    """Return how far above the rule of an open comb its letters begin, by the ink between the ticks."""
+    reach = round(OPEN_CELL * unit)
+    profile = np.zeros(reach, bool)
+    for one, other, level in zip(places[:-1], places[1:], levels[:-1], strict=True):
+        part = mask[max(round(level) - reach, 0) : max(round(level) - 2, 0), round(one) + 2 : max(round(other) - 1, 0)]
+        rows = np.asarray(part.any(axis=1))[::-1]
+        profile[2 : 2 + len(rows)] |= rows[: reach - 2]
+    # From the middle of the letters, which stand among the ticks or above them, up to the first row without ink.
+    lowest = np.flatnonzero(profile[: round(tick + 0.8 * unit)])
+    if not len(lowest):
+        return tick
+    top = int(lowest[0])
+    gap = 0
+    for row in range(top, reach):
+        gap = 0 if profile[row] else gap + 1
+        if gap > 0.15 * unit and row - gap - lowest[0] >= LETTER * unit:
+            break
+        top = row if profile[row] else top
+    else:
+        # Letters end; what goes on is a drawing.
+        return tick
+    return float(top + 4)
 
 
 def _wall(mask: Grey, cell: Box) -> int:
@@ -391,18 +502,19 @@ def _distance(line: Line, check_box: CheckBox) -> float:
 
 def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float]) -> Comb | None:
     """Compose the letters of a row of cells into a line; return None if all cells are empty."""
-    top = round(max(cell[1] for cell in row)) + 1
-    bottom = round(min(cell[3] for cell in row)) - 1
-    height = bottom - top
+    # On pages that lie aslant, each cell has its own level.
+    height = round(min(cell[3] - cell[1] for cell in row)) - 2
     space = max(1, round(LETTER_SPACE * height))
     parts: list[Grey] = []
     columns: list[tuple[float, float]] = []
     tops, bottoms, blank, at = [], [], 0, 0
     for cell in row:
         left, right = round(cell[0]) + 1, round(cell[2]) - 1
+        bottom = round(cell[3]) - 1
+        top = max(bottom - height, 0)
         ink = mask[top:bottom, left:right]
         filled, rows = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
-        if ink.sum() < SMALLEST or len(rows) < 0.15 * height:
+        if ink.sum() < SMALLEST or (len(rows) < 0.15 * height and not _is_mark(ink, height)):
             blank += bool(parts)
             continue
         if blank:
@@ -411,7 +523,7 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float])
             blank = 0
         first, last = left + int(filled[0]), left + int(filled[-1]) + 1
         part = np.full((height, last - first + 2 * space), PAPER, np.uint8)
-        part[:, space:-space] = small[top:bottom, first:last]
+        part[: bottom - top, space:-space] = small[top:bottom, first:last]
         columns += [(at + space, first), (at + space + last - first, last)]
         parts.append(part)
         at += part.shape[1]
@@ -431,11 +543,21 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float])
     across[:, 0] += border
     ends[:, 0] += border
     return Comb(
-        tuple(_scaled((cell[0], top, cell[2], bottom), to_page) for cell in row),
+        tuple(_scaled((cell[0], cell[3] - 1 - height, cell[2], cell[3] - 1), to_page) for cell in row),
         np.asarray(padded, np.uint8),
         TextLine(ends, ascender, 0.3 * ascender, 1.0),
         across,
     )
+
+
+def _is_mark(ink: Grey, height: int) -> bool:
+    """Return whether the ink in a cell is a hyphen or a full stop: one mark that does not touch the walls."""
+    count, _, boxes, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    if count < 2:
+        return False
+    left, top, width, tall, area = boxes[1 + int(boxes[1:, 4].argmax())]
+    apart = left > 0 and top > 0 and left + width < ink.shape[1] and top + tall < ink.shape[0]
+    return bool(apart and area >= max(SMALLEST, MARK * height * height) and area >= 0.7 * ink.sum())
 
 
 def _inner(cell: Box, inset: float) -> tuple[slice, slice]:

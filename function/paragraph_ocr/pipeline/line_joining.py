@@ -31,11 +31,20 @@ WORD_GAP, SHAPE, LEVEL, SEAM = 0.8, 9.0, 0.3, 0.35
 JOINED_GAP, HIDING = 0.8, 0.8
 # In ascender heights, of a dash or a bullet at an end of a line: the widest gap before it, and what is free beyond it.
 MARK_GAP, MARK_FREE = 1.2, 1.0
+# Greatest width of what may be a part of a dotted or broken line, which a rule is not.
+LONGEST_MARK = 3.0
 # Least and greatest width of a dash, its greatest height, and least and greatest side of a bullet, which is as wide as
 # tall and fills so much of its box.
 DASH, DASH_HEIGHT, BULLET, BULLET_FILL = (0.2, 1.1), 0.25, (0.2, 0.6), 0.65
 # How far above the baseline the middle of a mark is, in ascender heights.
 MARK_LEVEL = (0.15, 0.65)
+# In ascender heights, of full stops, commas and quotation marks just beyond an end of a line: least and greatest of
+# their longer sides, the widest gap before each, where their middles are above the baseline, and the most of them.
+STOP, STOP_GAP, STOP_LEVEL, MAX_STOPS = (0.1, 0.5), 0.45, (-0.3, 1.2), 3
+# Greatest width, in ascender heights, of the last letter of a line with a mark that touches it.
+LAST = 1.5
+# What reaches so little beyond an end, in heights of the line, is within its strip nevertheless.
+WITHIN_STRIP = 0.15
 # Heights of letters in ascenders: a part of a line, and one that begins a line of its own.
 SHORTEST_LETTER, TALLEST_LETTER = 0.3, 2.0
 # A component belongs to a line if so much of it lies within.
@@ -44,8 +53,9 @@ COVERED = 0.5
 CONFIDENCE = 0.61
 # Letters of a line turned by a quarter, and how many times as tall as wide it is.
 MIN_UPRIGHT_LETTERS, MIN_UPRIGHT_RATIO = 5, 4.0
-# Gaps between its letters in widths of the column: of letters that no line has, and of those found as lines of one.
-UPRIGHT_GAP, SINGLE_GAP = 0.8, 0.55
+# Gaps between its letters in widths of the column: of letters that no line has, and of those found as lines of one; and
+# the gap between its words, of which each that counts has so many letters.
+UPRIGHT_GAP, SINGLE_GAP, UPRIGHT_WORD_GAP, UPRIGHT_WORD = 0.8, 0.65, 3.0, 2
 # A line of one letter is shorter than this many ascender heights.
 SINGLE = 1.5
 # Descenders in ascender heights, of lines that were not found by the detector.
@@ -84,7 +94,7 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
     cover = _cover(ink, pieces)
     unassigned = ~cover & (ink.area >= SMALLEST)
-    _join(pieces, ink, unassigned)
+    _join(pieces, ink, unassigned, ~cover & (ink.area >= SMALLEST // 2))
     whole = [piece for piece in pieces if piece.alive]
     # Letters of a line turned by a quarter may have been found as lines of one letter.
     single = [piece for piece in whole if _length(piece.line.baseline) < SINGLE * ascender * ink.scale]
@@ -243,8 +253,11 @@ def _cover(ink: Ink, pieces: list[_Piece]) -> NDArray[np.bool_]:
     return np.asarray(within >= COVERED * ink.area)
 
 
-def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None:
-    """Let pieces grow into unassigned letters and into each other; letters that are taken are no longer unassigned."""
+def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_], marks: NDArray[np.bool_]) -> None:
+    """Let pieces grow into unassigned letters and into each other; letters that are taken are no longer unassigned.
+
+    Marks are the components that no line covered, with those that are smaller than letters are.
+    """
     centre_y = (ink.top + ink.bottom) / 2
     usual = float(np.median([piece.line.ascender for piece in pieces])) if pieces else 0.0
     order = sorted(range(len(pieces)), key=lambda index: (pieces[index].left, pieces[index].right))
@@ -260,7 +273,47 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None
     for piece in pieces:
         for side in (0, 1):
             if piece.alive:
+                _take_stops(piece, side, pieces, ends, ink, unassigned, marks, centre_y)
                 _take_mark(piece, side, pieces, ends, ink, unassigned, centre_y)
+
+
+def _take_stops(
+    piece: _Piece,
+    side: int,
+    pieces: list[_Piece],
+    ends: NDArray[np.float64],
+    ink: Ink,
+    unassigned: NDArray[np.bool_],
+    marks: NDArray[np.bool_],
+    centre_y: NDArray[np.float64],
+) -> None:
+    """Let a piece grow by the full stop, the comma or the quotation marks that follow on one of its ends."""
+    sign = 1 if side else -1
+    ascender, end = piece.line.ascender, piece.right if side else piece.left
+    near, far = (ink.left, ink.right) if side else (ink.right, ink.left)
+    above = (piece.level(end) - centre_y) / ascender
+    small = np.maximum(ink.width, ink.height) <= STOP[1] * ascender
+    small &= np.maximum(ink.width, ink.height) >= STOP[0] * ascender
+    about = marks & small & (above >= STOP_LEVEL[0]) & (above <= STOP_LEVEL[1]) & (sign * (far - end) > 0)
+    about &= sign * (near - end) < (MAX_STOPS + 1) * (STOP[1] + STOP_GAP) * ascender
+    taken: list[int] = []
+    # The mark and the last letter may touch.
+    last = ~marks & (sign * (far - end) > 0) & (sign * (near - end) < 0) & (ink.width <= LAST * ascender)
+    last &= (above >= STOP_LEVEL[0]) & (above <= STOP_LEVEL[1]) & (ink.height <= TALLEST_LETTER * ascender)
+    reached = sign * max([sign * end, *(sign * far[last]).tolist()])
+    for index in sorted(np.flatnonzero(about), key=lambda index: sign * near[index]):
+        if sign * (near[index] - reached) > STOP_GAP * ascender:
+            break
+        taken.append(int(index))
+        reached = sign * max(sign * reached, sign * float(far[index]))
+    beyond = sign * (reached - end)
+    if len(taken) > MAX_STOPS or beyond <= WITHIN_STRIP * (ascender + piece.line.descender):
+        return
+    if _next_piece(piece, side, pieces, ends, beyond + STOP_GAP * ascender) is not None:
+        return
+    unassigned[taken] = False
+    marks[taken] = False
+    piece.reach(reached, side)
 
 
 def _grow(
@@ -355,8 +408,8 @@ def _take_mark(
     if marks.sum() != 1:
         return
     mark = int(np.flatnonzero(marks)[0])
-    # Of several, as of a dotted line, none belongs to the text.
-    if (about & (gap < beyond[mark] + MARK_FREE * ascender)).sum() > 1:
+    # Of several, as of a dotted line, none belongs to the text; a rule before an amount is none of them.
+    if (about & (gap < beyond[mark] + MARK_FREE * ascender) & (width <= LONGEST_MARK)).sum() > 1:
         return
     if _next_piece(piece, side, pieces, ends, float(beyond[mark]) + MARK_FREE * ascender) is not None:
         return
@@ -432,25 +485,42 @@ def _upright_boxes(ink: Ink, unassigned: NDArray[np.bool_], single: NDArray[np.b
         else:
             columns.append([int(index)])
             near.append((columns[-1], [first, last, bottom]))
-    boxes = []
-    for column in columns:
-        left, top = float(ink.left[column].min()), float(ink.top[column].min())
-        right, bottom = float(ink.right[column].max()), float(ink.bottom[column].max())
-        if len(column) < MIN_UPRIGHT_LETTERS or bottom - top < MIN_UPRIGHT_RATIO * (right - left):
-            continue
-        boxes.append([left, top, right, bottom])
-        unassigned[(ink.left >= left) & (ink.right <= right) & (ink.top >= top) & (ink.bottom <= bottom)] = False
-    # What stands apart by as much as words do is one line.
-    joined: list[list[float]] = []
-    for left, top, right, bottom in sorted(boxes, key=lambda box: box[1]):
-        for box in joined:
-            shared = min(right, box[2]) - max(left, box[0])
-            if 0 <= top - box[3] <= 2.5 * (box[2] - box[0]) and shared > 0.5 * (right - left):
-                box[:] = [min(left, box[0]), box[1], max(right, box[2]), bottom]
+    # What stands apart by as much as words do is one line, if it is as long as a line.
+    words: list[list[list[int]]] = []
+    sides = [
+        (float(ink.left[each].min()), float(ink.right[each].max()), float(ink.top[each].min())) for each in columns
+    ]
+    farthest = UPRIGHT_WORD_GAP * max((right - left for left, right, _ in sides), default=0.0)
+    # Lines with the left, right and bottom of their last word, as long as the next word may be near enough.
+    last_words: list[tuple[list[list[int]], list[float]]] = []
+    for column, (left, right, top) in sorted(zip(columns, sides, strict=True), key=lambda each: each[1][2]):
+        bottom = float(ink.bottom[column].max())
+        last_words = [each for each in last_words if top - each[1][2] <= farthest]
+        for line, bounds in last_words:
+            wide = max(bounds[1] - bounds[0], right - left)
+            shared = min(right, bounds[1]) - max(left, bounds[0])
+            if 0 <= top - bounds[2] <= UPRIGHT_WORD_GAP * wide and shared > 0.5 * (right - left):
+                line.append(column)
+                bounds[:] = left, right, bottom
                 break
         else:
-            joined.append([left, top, right, bottom])
-    return [(left, top, right, bottom) for left, top, right, bottom in joined]
+            words.append([column])
+            last_words.append((words[-1], [left, right, bottom]))
+    joined = []
+    for line in words:
+        every = [index for column in line for index in column]
+        left, top = float(ink.left[every].min()), float(ink.top[every].min())
+        right, bottom = float(ink.right[every].max()), float(ink.bottom[every].max())
+        counted = sum(len(column) for column in line if len(column) >= UPRIGHT_WORD)
+        if (
+            counted < MIN_UPRIGHT_LETTERS
+            or 2 * counted < len(every)
+            or bottom - top < MIN_UPRIGHT_RATIO * (right - left)
+        ):
+            continue
+        joined.append((left, top, right, bottom))
+        unassigned[(ink.left >= left) & (ink.right <= right) & (ink.top >= top) & (ink.bottom <= bottom)] = False
+    return joined
 
 
 def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Piece], ascender: float) -> list[TextLine]:

@@ -21,6 +21,7 @@ from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.io.pdf_text import LayerLine
 from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model, limited
+from paragraph_ocr.pipeline.acceptance import accepted_lines
 from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.confidence import line_features
 from paragraph_ocr.pipeline.ctc import Character
@@ -29,7 +30,9 @@ from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import RECORDS, Languages
+from paragraph_ocr.pipeline.leaders import take_leaders_off
 from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text
+from paragraph_ocr.pipeline.letter_case import in_question, with_case
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import complete_lines
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
@@ -46,8 +49,6 @@ SIZE_TOLERANCE = (0.8, 1.1)
 LANGUAGE_LINES = 24
 # Number of lines from which the adapted or the general recogniser is chosen for a page.
 CHOICE_LINES = 6
-# What a reading without any confidence counts in accepting a line: it may be writing that cannot be read.
-MIN_READING_WEIGHT = 0.25
 # Minimum legibility, 0 to 1, of text that runs up or down the page.
 VERTICAL_TEXT_LEGIBILITY = 0.7
 
@@ -256,6 +257,11 @@ class PageReader:
         upright = find_upright(pixels, self.detector, self.recognizer, partial(_check, deadline))
         page = np.rot90(pixels, upright.turn)
         found, upright_boxes, ink = complete_lines(page, upright.lines)
+        clear = take_leaders_off(page, upright.lines, ink)
+        if clear.page is not page:
+            # Lines of which a leader was part are read anew, since they are new objects.
+            page = clear.page
+            found, upright_boxes, ink = complete_lines(page, clear.lines)
         boxes = find_form_boxes(page, found, ink)
         if boxes.page is not None:
             # The walls of boxes and ticks may have been detected as letters.
@@ -338,12 +344,7 @@ class PageReader:
         more: Sequence[tuple[TextLine, Line]] = (),
     ) -> tuple[list[tuple[TextLine, Line]], float]:
         """The accepted lines of a page and the lines of `more`, in no order, and `FalseLines.faintest`."""
-        kept = [
-            index
-            for index, (each, line) in enumerate(zip(found, lines, strict=True))
-            if line.text
-            and self.detector.accepts(each, MIN_READING_WEIGHT + (1.0 - MIN_READING_WEIGHT) * line.confidence)
-        ]
+        kept = accepted_lines(found, lines, self.detector.accepts)
         false = find_false_lines(page, [found[index] for index in kept], self.recognizer)
         kept = [
             index
@@ -479,6 +480,10 @@ class PageReader:
         for within, output in chain(first, outputs):
             _check(deadline)
             characters = recognizer.read(output, language, options.charset)
+            card = recognizer.model.card
+            if not options.charset and (places := in_question(characters, output, card.charset, card.blank)):
+                strip = strip_dark_on_light(cut(pixels, within))
+                characters = with_case(characters, places, strip, step, recognizer.geometry.baseline)
             decoded.append((characters, line_features(characters, output)))
             frames.append(within)
             if progress:

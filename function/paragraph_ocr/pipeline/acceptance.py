@@ -1,0 +1,90 @@
+"""Decide which of the lines found on a page are text, by the detector, by their readings, and by what stands around.
+
+A character that stands alone shows the detector little, and its reading is never sure: 1, I and l look alike, as do
+small and capital letters. Where it stands in a column of numbers, or on a line with other text, it is accepted
+nevertheless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.document import Line
+from paragraph_ocr.pipeline.detection import TextLine
+
+# What a reading without any confidence counts in accepting a line: it may be writing that cannot be read.
+MIN_READING_WEIGHT = 0.25
+# Signs besides letters and digits that stand alone in the cells of tables.
+SIGNS = "+×"
+# Least confidence of a single character that stands on a line with other text, and of one in a column of entries.
+ON_A_LINE, IN_A_COLUMN = 0.6, 0.4
+# Entries of a column are so many characters long at most, and the character that stands with them needs so many.
+ENTRY, ENTRIES = 4, 2
+# In ascender heights of the other line: how far levels, and the edges or the middles of a column, lie apart, and how
+# far away text on the same line is.
+LEVEL, EDGE, FARTHEST = 0.3, 0.4, 25.0
+# Height of a character relative to the ascenders of the text that it stands with.
+HEIGHT = (0.6, 1.4)
+
+
+def accepted_lines(
+    found: Sequence[TextLine], lines: Sequence[Line], accepts: Callable[[TextLine, float], bool]
+) -> list[int]:
+    """Places of the lines that are text.
+
+    Parameters
+    ----------
+    found : sequence of TextLine
+    lines : sequence of Line
+        Their readings, empty where nothing was read.
+    accepts : callable
+        Whether a line is kept, given what its reading counts, 0 to 1, as `Detector.accepts`.
+    """
+    kept = {
+        index
+        for index, (each, line) in enumerate(zip(found, lines, strict=True))
+        if line.text and accepts(each, MIN_READING_WEIGHT + (1.0 - MIN_READING_WEIGHT) * line.confidence)
+    }
+    doubtful = [
+        index
+        for index, line in enumerate(lines)
+        if index not in kept
+        and len(line.text) == 1
+        and (line.text.isalnum() or line.text in SIGNS)
+        and line.confidence >= min(ON_A_LINE, IN_A_COLUMN)
+    ]
+    if not doubtful or not kept:
+        return sorted(kept)
+    sure = sorted(kept)
+    places = np.array([_place(found[index]) for index in sure])
+    entries = np.array([len(lines[index].text) <= ENTRY for index in sure])
+    for index in doubtful:
+        on_a_line, in_a_column = _stands_with(_place(found[index]), places, entries)
+        needed = IN_A_COLUMN if in_a_column else ON_A_LINE if on_a_line else np.inf
+        if lines[index].confidence >= needed:
+            kept.add(index)
+    return sorted(kept)
+
+
+def _place(line: TextLine) -> tuple[float, float, float, float, float]:
+    """Left and right end of a line, its level at either, and its ascender height."""
+    (left, first), (right, last) = line.baseline[0], line.baseline[-1]
+    return float(left), float(right), float(first), float(last), line.ascender
+
+
+def _stands_with(
+    own: tuple[float, float, float, float, float], places: NDArray[np.float64], entries: NDArray[np.bool_]
+) -> tuple[bool, bool]:
+    """Whether a character stands on a line with other text, and whether it stands in a column of entries."""
+    left, right, first, last, ascender = places.T
+    alike = (own[4] >= HEIGHT[0] * ascender) & (own[4] <= HEIGHT[1] * ascender)
+    gap = np.maximum(left - own[1], own[0] - right)
+    apart = np.where(left > own[0], np.abs(first - own[3]), np.abs(last - own[2]))
+    beside = alike & (gap > 0) & (gap <= FARTHEST * ascender) & (apart <= LEVEL * ascender)
+    edges = np.abs([left - own[0], right - own[1], (left + right) / 2 - (own[0] + own[1]) / 2]).min(axis=0)
+    above = np.abs(first - own[2]) > ascender
+    column = alike & entries & above & (edges <= EDGE * ascender)
+    return bool(beside.any()), int(column.sum()) >= ENTRIES

@@ -1,0 +1,249 @@
+"""Find leaders, the rows of dots between an item and its page number or price, and take them off a page.
+
+The detector lets lines end anywhere on them, and the recogniser reads as many full stops as the strip shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.ink import Ink, find_ink_mask, resized
+
+# Lengths are in ascender heights of the page's lines, unless stated otherwise.
+# The page is resized to ascenders of this many pixels for the search.
+ASCENDER = 32.0
+# Greatest height and width of a dot, and the greatest distance between the middles of two of a leader.
+DOT, PITCH = 0.3, 1.3
+# Dots of a leader, fewer are an ellipsis, and its length; and the dots of one on a page that has so many long ones.
+# Running text may have a few rows of dots by accident, as where an underline is broken; lists have many.
+MIN_DOTS, SHORTEST_LEADER, MIN_DOTS_BESIDE, LEADERS = 8, 3.5, 4, 3
+# Most of the distances between neighbours are at most so many times the leader's median; a dot may be in two pieces.
+UNEVEN = 1.6
+# How far the dots are from a straight line, which falls or rises at most so much.
+APART, STEEPEST = 0.07, 0.1
+# What is free above a leader.
+FREE = (0.2, 0.6)
+# Share of the dots of a leader that are about as large as most, within half.
+ALIKE = 0.7
+# How far the letters beside a leader end above or below its dots.
+BASELINE = 0.2
+# A dot at an end whose area is so many times that of most is a full stop.
+FULL_STOP = 1.6
+# A leader stands between letters that are no farther away.
+TEXT_GAP = 3.0
+# What is left of a line beside a leader is a line if it is so long.
+SHORTEST = 0.3
+
+
+class WithoutLeaders(NamedTuple):
+    """A page without its leaders, and its lines, of which none reaches into a leader."""
+
+    page: NDArray[np.uint8]
+    lines: list[TextLine]
+
+
+class _Leader(NamedTuple):
+    """A leader: left and right end of its dots, their level and its slope, in pixels of the page."""
+
+    left: float
+    right: float
+    level: float
+    slope: float
+
+
+def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -> WithoutLeaders:
+    """Take the leaders off a page; without any, the page and the lines are the same objects as before.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+        Dark strokes on light paper, upright and evenly lit.
+    lines : list of TextLine
+        As the detector found them; those that reach into a leader are cut there, and those that are leaders are left
+        out.
+    ink : Ink
+        Ink of the page; without a row of small marks in it, the page is not searched.
+
+    Returns
+    -------
+    WithoutLeaders
+    """
+    if not lines:
+        return WithoutLeaders(page, lines)
+    ascender = float(np.median([line.ascender for line in lines]))
+    if not _has_rows_of_marks(ink, ascender * ink.scale):
+        return WithoutLeaders(page, lines)
+    scale = min(1.0, ASCENDER / ascender)
+    mask = find_ink_mask(resized(page, scale)).view(np.uint8)
+    dots, letters = _components(mask, ascender * scale)
+    if len(dots) < MIN_DOTS:
+        return WithoutLeaders(page, lines)
+    leaders: list[_Leader] = []
+    wiped = np.zeros_like(mask)
+    unit = ascender * scale
+    found = _leaders(dots, letters, mask, unit, MIN_DOTS)
+    if sum(leader.right - leader.left >= SHORTEST_LEADER * unit for _, leader in found) < LEADERS:
+        return WithoutLeaders(page, lines)
+    found = _leaders(dots, letters, mask, unit, MIN_DOTS_BESIDE)
+    for chain, leader in found:
+        for left, top, right, bottom, _ in chain.tolist():
+            wiped[top:bottom, left:right] = 1
+        leaders.append(_Leader(leader.left / scale, leader.right / scale, leader.level / scale, leader.slope))
+    if not leaders:
+        return WithoutLeaders(page, lines)
+    clear = page.copy()
+    for leader in leaders:
+        _wipe(clear, wiped, leader, scale, ascender)
+    return WithoutLeaders(clear, [part for line in lines for part in _without(line, leaders)])
+
+
+def _has_rows_of_marks(ink: Ink, unit: float) -> bool:
+    """Whether marks that are no taller than dots, which may touch where the page is reduced, follow each other."""
+    small = np.concatenate([[False], ink.height <= max(DOT * unit, 2)])
+    if np.count_nonzero(small) == 0:
+        return False
+    marks = small[ink.labels].view(np.uint8)
+    near = cv2.morphologyEx(marks, cv2.MORPH_CLOSE, np.ones((3, round(PITCH * unit)), np.uint8))
+    long = round(MIN_DOTS * PITCH * unit / 4)
+    return bool(cv2.morphologyEx(near, cv2.MORPH_OPEN, np.ones((1, max(long, 3)), np.uint8)).any())
+
+
+def _components(mask: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Left, top, right, bottom and area of the components that may be dots, and of those that may be letters."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    left, top, width, height, area = (stats[1:count, column].astype(np.int64) for column in range(5))
+    boxes = np.column_stack([left, top, left + width, top + height, area])
+    dots = (height <= max(DOT * unit, 2)) & (width <= max(DOT * unit, 2))
+    letters = (height >= 0.4 * unit) & (height <= 3 * unit) & (width <= 12 * unit)
+    return boxes[dots], boxes[letters]
+
+
+def _leaders(
+    dots: NDArray[np.int64], letters: NDArray[np.int64], mask: NDArray[np.uint8], unit: float, fewest: int
+) -> list[tuple[NDArray[np.int64], _Leader]]:
+    """Leaders of at least so many dots, with their dots."""
+    found = []
+    for chain in _chains(dots, mask, unit, fewest):
+        leader = _leader(chain, unit)
+        if leader is not None and _is_between(leader, letters, unit):
+            found.append((chain, leader))
+    return found
+
+
+def _chains(dots: NDArray[np.int64], mask: NDArray[np.uint8], unit: float, fewest: int) -> list[NDArray[np.int64]]:
+    """Dots that follow each other on about one level, with nothing above them, each chain from left to right."""
+    shape = mask.shape
+    drawn = np.zeros(shape, np.uint8)
+    reach = PITCH * unit / 2
+    for left, top, right, bottom, _ in dots.tolist():
+        middle, across = (top + bottom) // 2, (left + right) / 2
+        drawn[middle, max(round(across - reach), 0) : round(across + reach) + 1] = 1
+    count, labels = cv2.connectedComponents(drawn, connectivity=8)
+    middles = (
+        np.minimum((dots[:, 1] + dots[:, 3]) // 2, shape[0] - 1),
+        np.minimum((dots[:, 0] + dots[:, 2]) // 2, shape[1] - 1),
+    )
+    # On pages that lie aslant, the bars of neighbours touch: they are drawn a pixel high and joined where they do.
+    own = labels[middles]
+    sizes = np.bincount(own, minlength=count)
+    chains = []
+    inked = cv2.integral(mask)
+    for label in np.flatnonzero(sizes >= fewest):
+        chain = dots[own == label]
+        chain = chain[np.argsort(chain[:, 0] + chain[:, 2])]
+        # Full stops and decimal points follow letters, and so do the dots that coarse printers make letters of.
+        top, bottom = (np.maximum(chain[1:, 3] - round(free * unit), 0) for free in FREE[::-1])
+        left, right = chain[:-1, 0], chain[1:, 2]
+        between = inked[bottom, right] - inked[bottom, left] - inked[top, right] + inked[top, left] > 0
+        chains += [part for part in np.split(chain, np.flatnonzero(between) + 1) if len(part) >= fewest]
+    return [part for chain in chains if len(part := _without_full_stops(chain)) >= fewest]
+
+
+def _without_full_stops(chain: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A chain but for a larger dot at either end."""
+    most = max(FULL_STOP * float(np.median(chain[:, 4])), float(np.median(chain[:, 4])) + 3)
+    return chain[int(chain[0, 4] > most) : len(chain) - int(chain[-1, 4] > most)]
+
+
+def _leader(chain: NDArray[np.int64], unit: float) -> _Leader | None:
+    """The leader that a chain of dots is, if it is one: straight, without gaps."""
+    x, y = (chain[:, 0] + chain[:, 2]) / 2, (chain[:, 1] + chain[:, 3]) / 2
+    steps = np.diff(x)
+    if float(np.percentile(steps, 85)) > max(UNEVEN * float(np.median(steps)), 3.0):
+        return None
+    area = float(np.median(chain[:, 4]))
+    if (np.abs(chain[:, 4] - area) <= max(0.5 * area, 2)).mean() < ALIKE:
+        return None
+    slope, level = np.polyfit(x - x.mean(), y, 1)
+    far = np.abs(y - level - slope * (x - x.mean()))
+    if abs(slope) > STEEPEST or float(np.percentile(far, 90)) > max(APART * unit, 1.0):
+        return None
+    return _Leader(float(chain[0, 0]), float(chain[-1, 2]), float(level), float(slope))
+
+
+def _is_between(leader: _Leader, letters: NDArray[np.int64], unit: float) -> bool:
+    """Whether there are letters to the left and to the right of a leader."""
+    if not len(letters):
+        return False
+    half = (leader.right - leader.left) / 2
+    for side, end in ((-1, leader.left), (1, leader.right)):
+        level = leader.level + side * half * leader.slope
+        gap = letters[:, 0] - end if side == 1 else end - letters[:, 2]
+        near = (gap > -0.3 * unit) & (gap <= TEXT_GAP * unit)
+        near &= (letters[:, 1] < level - 0.2 * unit) & (letters[:, 3] > level - 0.5 * unit)
+        # Of the letters nearby, some end on the baseline, above which an underline does not lie.
+        if not (near & (np.abs(letters[:, 3] - level) <= BASELINE * unit)).any():
+            return False
+    return True
+
+
+def _without(line: TextLine, leaders: Sequence[_Leader]) -> list[TextLine]:
+    """The parts of a line that are no leaders, the line itself if there are none in it."""
+    first, last = float(line.baseline[0, 0]), float(line.baseline[-1, 0])
+    spans = [(first, last)]
+    for leader in leaders:
+        middle = min(max((leader.left + leader.right) / 2, first), last)
+        level = leader.level + leader.slope * (middle - (leader.left + leader.right) / 2)
+        on_line = abs(float(np.interp(middle, *line.baseline.T)) - level) <= 0.5 * line.ascender
+        if on_line and leader.left < last and leader.right > first:
+            spans = [
+                span
+                for start, end in spans
+                for span in (
+                    ((start, min(end, leader.left)), (max(start, leader.right), end))
+                    if leader.left < end and leader.right > start
+                    else ((start, end),)
+                )
+                if span[1] - span[0] > SHORTEST * line.ascender
+            ]
+    if spans == [(first, last)]:
+        return [line]
+    parts = []
+    for start, end in spans:
+        within = line.baseline[(line.baseline[:, 0] > start) & (line.baseline[:, 0] < end)]
+        ends = [[x, float(np.interp(x, *line.baseline.T))] for x in (start, end)]
+        baseline = np.concatenate([[ends[0]], within, [ends[1]]]).astype(np.float32)
+        parts.append(replace(line, baseline=baseline))
+    return parts
+
+
+def _wipe(page: NDArray[np.uint8], dots: NDArray[np.uint8], leader: _Leader, scale: float, ascender: float) -> None:
+    """Give the dots of a leader, which are marked on the reduced page, the grey of the paper around them."""
+    rise = abs(leader.slope) * (leader.right - leader.left) / 2 + DOT * ascender + 2
+    top, bottom = max(int(leader.level - rise), 0), int(leader.level + rise) + 1
+    left, right = max(int(leader.left) - 2, 0), int(leader.right) + 3
+    part = page[top:bottom, left:right]
+    rows = np.minimum(((np.arange(top, top + part.shape[0]) + 0.5) * scale).astype(int), dots.shape[0] - 1)
+    columns = np.minimum(((np.arange(left, left + part.shape[1]) + 0.5) * scale).astype(int), dots.shape[1] - 1)
+    # The blur of a dot is wiped with it.
+    marked = cv2.dilate(dots[np.ix_(rows, columns)], np.ones((5, 5), np.uint8)) > 0
+    reach = 2 * int(DOT * ascender / 2 + 3) + 1
+    paper = cv2.dilate(part, np.ones((reach, 1), np.uint8))
+    part[marked] = paper[marked]

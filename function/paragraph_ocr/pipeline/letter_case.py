@@ -1,0 +1,132 @@
+"""Tell by its height whether the first letter of a line is small or capital, where the line is set in type.
+
+A strip shows the recogniser a line in the height that the detector estimates, which is not exact enough to tell s from
+S where nothing beside them does, and the language model prefers what is usual. The other letters of the line tell how
+tall small and capital letters are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.rectification import percentiles
+
+# Small letters without ascenders, many of which have capitals of the same shape.
+WITHOUT_ASCENDERS = "acegimnopqrsuvwxyz"
+# Letters as tall as small ones, and as capitals or nearly.
+SMALL, TALL = frozenset("acegmnopqrsuvwxyz"), frozenset("bdfhklABCDEFGHIKLMNOPRSTUVWXYZ0123456789")
+# A letter is in question if the probability of its other case is so high.
+POSSIBLE = 0.002
+# Letters of a line from whose median the height of small ones is known, and of capitals.
+SMALL_REFERENCES, TALL_REFERENCES = 2, 3
+# Spread of the heights of small letters, the middle half of them relative to their median: more is handwriting.
+UNEVEN = 0.1
+# Height in heights of small letters: at most of a small letter, and at least of a capital.
+SMALL_HEIGHT, CAPITAL_HEIGHT = 1.08, 1.18
+# The same in heights of capitals.
+SMALL_SHARE, CAPITAL_SHARE = 0.82, 0.92
+# Width of a letter's ink in heights of the small letters: more are letters that hang together.
+WIDEST = 2.2
+
+
+def in_question(characters: Sequence[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[int]:
+    """Places of the characters of a line that may be of the other case: its first letter, or none.
+
+    Parameters
+    ----------
+    characters : sequence of Character
+        As they were decoded from `output`.
+    output : float32 (T, C)
+        Log probabilities.
+    charset : str
+    blank : int
+        Index of the blank class: 0 or C - 1.
+    """
+    if len(characters) < 2 or not characters[1].text.islower():
+        # Words of capitals are written in capitals, however uneven.
+        return []
+    offset = 1 if blank == 0 else 0
+    first = characters[0]
+    other = first.text.swapcase()
+    if first.text.lower() not in WITHOUT_ASCENDERS or other not in charset:
+        return []
+    steps = output[max(first.first - 1, 0) : first.last + 2, charset.index(other) + offset]
+    return [0] if steps.size and float(np.exp(steps.max())) >= POSSIBLE else []
+
+
+def with_case(
+    characters: Sequence[Character], places: Sequence[int], strip: NDArray[np.uint8], step: float, baseline: float
+) -> list[Character]:
+    """Characters of a line, those at some places in the case that their height tells, if it does.
+
+    Parameters
+    ----------
+    characters : sequence of Character
+    places : sequence of int
+        From `in_question`.
+    strip : uint8 (H, W)
+        The strip that was read, dark on light.
+    step : float
+        Columns of the strip for a time step.
+    baseline : float
+        Share of the strip's height above the baseline.
+    """
+    heights = _heights(characters, strip, step, baseline)
+    decided = list(characters)
+    for place in places:
+        own = heights[place]
+        others = [
+            (character.text, height)
+            for index, (character, height) in enumerate(zip(characters, heights, strict=True))
+            if index not in places and not np.isnan(height)
+        ]
+        small = [height for text, height in others if text in SMALL]
+        tall = [height for text, height in others if text in TALL]
+        text = characters[place].text
+        if np.isnan(own):
+            continue
+        if len(small) >= SMALL_REFERENCES:
+            low, middle, high = np.percentile(small, (25, 50, 75))
+            if high - low > UNEVEN * middle:
+                continue
+            share = own / float(middle)
+            capital, little = share >= CAPITAL_HEIGHT, share <= SMALL_HEIGHT
+        elif len(tall) >= TALL_REFERENCES:
+            share = own / float(np.median(tall))
+            capital, little = share >= CAPITAL_SHARE, share <= SMALL_SHARE
+        else:
+            continue
+        # An i without its dot would be as tall as a small I that is none.
+        if (capital and text.islower()) or (little and text.isupper() and text != "I"):
+            decided[place] = replace(characters[place], text=text.swapcase())
+    return decided
+
+
+def _heights(characters: Sequence[Character], strip: NDArray[np.uint8], step: float, baseline: float) -> list[float]:
+    """Height above the baseline of each character's ink, rows of the strip; not a number where it is not apart."""
+    dark, paper = percentiles(strip, (2, 70))
+    mask = (strip < (dark + paper) / 2).view(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    row = round(baseline * len(strip))
+    middle = labels[max(row - len(strip) // 3, 0) : row + 1]
+    heights = []
+    centres = [(character.first + character.last + 1) / 2 * step for character in characters]
+    for character, centre in zip(characters, centres, strict=True):
+        around = middle[:, max(round(centre - step), 0) : round(centre + step) + 1]
+        found = np.bincount(around.ravel(), minlength=1)
+        found[0] = 0
+        component = int(found.argmax())
+        if character.text == " " or not found.any():
+            heights.append(np.nan)
+            continue
+        left, top, width, _, _ = stats[component]
+        # Letters that touch share their ink.
+        shared = sum(left <= other < left + width for other in centres) > 1
+        heights.append(float(row - top) if not shared and width <= WIDEST * max(row - top, 1) else np.nan)
+    return heights

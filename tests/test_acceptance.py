@@ -1,0 +1,53 @@
+"""Single characters that are read doubtfully are text where they stand with other text, and elsewhere are not."""
+
+import numpy as np
+import pytest
+
+from paragraph_ocr.document import Line
+from paragraph_ocr.pipeline.acceptance import accepted_lines
+from paragraph_ocr.pipeline.detection import TextLine
+
+Entry = tuple[str, float, float, float, float]
+
+
+def accepts(line: TextLine, read: float) -> bool:
+    return line.confidence * read >= 0.55
+
+
+def accepted(*entries: Entry) -> list[str]:
+    """The texts that are accepted of lines given as text, left, baseline, confidence and ascender height."""
+    found, lines = [], []
+    for text, left, level, confidence, ascender in entries:
+        right = left + 14 * len(text)
+        baseline = np.array([[left, level], [right, level]], np.float32)
+        found.append(TextLine(baseline, ascender, 7, 0.61 if len(text) == 1 else 0.95))
+        lines.append(Line(text, confidence, (), (), ()))
+    return [lines[index].text for index in accepted_lines(found, lines, accepts)]
+
+
+def test_a_digit_in_a_column_of_numbers_is_accepted_though_its_reading_is_doubtful() -> None:
+    column = [("12", 100.0, 100.0, 0.99, 20.0), ("34", 100.0, 140.0, 0.99, 20.0)]
+    # Aligned at the right, at the left, in the middle.
+    for left in (114.0, 100.0, 107.0):
+        assert accepted(*column, ("1", left, 180.0, 0.5, 20.0)) == ["12", "34", "1"]
+    assert accepted(*column, ("1", 160.0, 180.0, 0.5, 20.0)) == ["12", "34"]
+    assert accepted(*column, ("1", 114.0, 180.0, 0.3, 20.0)) == ["12", "34"]
+    assert accepted(column[0], ("1", 114.0, 180.0, 0.5, 20.0)) == ["12"]
+
+
+@pytest.mark.parametrize(("text", "kept"), [("p", True), ("1", True), ("+", True), ("-", False), ('"', False)])
+def test_a_letter_beside_text_is_accepted_but_a_mark_is_not(text: str, kept: bool) -> None:
+    item = ("the old stone bridge", 160.0, 100.0, 0.99, 20.0)
+    assert (text in accepted(item, (text, 100.0, 100.0, 0.7, 20.0))) == kept
+
+
+def test_a_letter_beside_text_of_another_level_or_size_is_not_accepted() -> None:
+    item = ("the old stone bridge", 160.0, 100.0, 0.99, 20.0)
+    assert accepted(item, ("p", 100.0, 112.0, 0.7, 20.0)) == [item[0]]
+    assert accepted(item, ("p", 100.0, 100.0, 0.7, 45.0)) == [item[0]]
+    assert accepted(item, ("p", 100.0, 100.0, 0.7, 8.0)) == [item[0]]
+
+
+def test_lines_without_text_and_badly_read_lines_are_not_accepted() -> None:
+    item = ("the old stone bridge", 160.0, 100.0, 0.99, 20.0)
+    assert accepted(item, ("", 160.0, 140.0, 0.0, 20.0), ("the old", 160.0, 180.0, 0.1, 20.0)) == [item[0]]

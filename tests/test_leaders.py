@@ -1,0 +1,123 @@
+"""Rows of dots between an item and its number are taken off the page; other dots stay."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.ink import find_ink
+from paragraph_ocr.pipeline.leaders import WithoutLeaders, take_leaders_off
+
+FONT = ImageFont.load_default(28)
+ASCENDER = 21
+
+
+def sheet(*texts: tuple[int, int, str]) -> Image.Image:
+    image = Image.new("L", (900, 400), 255)
+    for left, baseline, text in texts:
+        ImageDraw.Draw(image).text((left, baseline), text, fill=0, font=FONT, anchor="ls")
+    return image
+
+
+def dotted(image: Image.Image, left: int, right: int, baseline: int, pitch: int = 9, slope: float = 0.0) -> None:
+    draw = ImageDraw.Draw(image)
+    for x in range(left, right, pitch):
+        y = round(baseline + slope * (x - left))
+        draw.rectangle((x, y - 3, x + 1, y - 2), fill=0)
+
+
+def line(left: float, right: float, baseline: float) -> TextLine:
+    return TextLine(np.array([[left, baseline], [right, baseline]], np.float32), ASCENDER, 7, 0.95)
+
+
+def taken(image: Image.Image, *lines: TextLine) -> tuple[np.ndarray, WithoutLeaders]:
+    page = np.asarray(image)
+    return page, take_leaders_off(page, list(lines), find_ink(page, 16 / ASCENDER))
+
+
+def ends(lines: list[TextLine]) -> list[tuple[int, int]]:
+    return sorted((round(float(each.baseline[0, 0])), round(float(each.baseline[-1, 0]))) for each in lines)
+
+
+def listed(*rows: int, pitch: int = 9, slope: float = 0.0) -> Image.Image:
+    """A page with an item, a leader and a number on each of some baselines."""
+    image = sheet(*((40, y, "Chapter one") for y in rows), *((700, round(y + 660 * slope), "12.50") for y in rows))
+    for y in rows:
+        dotted(image, 226, 690, y, pitch, slope)
+    return image
+
+
+ROWS = (60, 120, 180)
+
+
+@pytest.mark.parametrize("pitch", [6, 9, 17])
+@pytest.mark.parametrize("slope", [0.0, 0.02])
+def test_leaders_are_wiped_and_lines_end_where_they_begin(pitch: int, slope: float) -> None:
+    image = sheet(*((40, y, "Chapter one") for y in ROWS), *((700, round(y + 500 * slope), "12.50") for y in ROWS))
+    before = np.asarray(image).copy()
+    for y in ROWS:
+        dotted(image, 206, 690, y, pitch, slope)
+    page, clear = taken(image, line(40, 300, 120), line(400, 500, 120 + 250 * slope))
+    # Nothing of the dots, and all of the text, which has a decimal point.
+    assert np.abs(clear.page.astype(int) - before).max() < 40
+    assert not np.array_equal(page, before)
+    assert ends(clear.lines) == [(40, 206)]
+
+
+def test_a_line_across_a_leader_becomes_two() -> None:
+    # The last dot is at 685.
+    _, clear = taken(listed(*ROWS), line(40, 750, 120), line(40, 300, 300))
+    assert ends(clear.lines) == [(40, 226), (40, 300), (687, 750)]
+
+
+def test_short_leaders_are_found_beside_longer_ones() -> None:
+    image = listed(*ROWS)
+    ImageDraw.Draw(image).text((40, 240), "A name", 0, FONT, anchor="ls")
+    dotted(image, 150, 195, 240)
+    ImageDraw.Draw(image).text((204, 240), "12:40", fill=0, font=FONT, anchor="ls")
+    _, clear = taken(image, line(40, 280, 240))
+    assert [end - start > 60 for start, end in ends(clear.lines)] == [True, True]
+
+
+def dots_alone(image: Image.Image, y: int) -> None:
+    dotted(image, 240, 690, y + 30)
+
+
+def ellipsis(image: Image.Image, y: int) -> None:
+    dotted(image, 206, 260, y)
+    ImageDraw.Draw(image).text((270, y), "and more", fill=0, font=FONT, anchor="ls")
+
+
+def blank_to_fill_in(image: Image.Image, y: int) -> None:
+    dotted(image, 206, 500, y)
+
+
+def coarse_print(image: Image.Image, y: int) -> None:
+    # Letters that consist of dots.
+    for row in range(7):
+        dotted(image, 206, 640, y - 5 * row, 5)
+
+
+def broken_underline(image: Image.Image, y: int) -> None:
+    dotted(image, 40, 680, y + 11)
+    ImageDraw.Draw(image).text((700, y), "75", fill=0, font=FONT, anchor="ls")
+
+
+@pytest.mark.parametrize("draw", [dots_alone, ellipsis, blank_to_fill_in, coarse_print, broken_underline])
+def test_other_dots_stay(draw: Callable[[Image.Image, int], None]) -> None:
+    image = sheet(*((40, y, "A bag of salt") for y in ROWS))
+    if draw is coarse_print:
+        image = sheet(*((40, y, "A bag of salt") for y in ROWS), *((700, y, "75") for y in ROWS))
+    for y in ROWS:
+        draw(image, y)
+    found = line(40, 400, 120)
+    page, clear = taken(image, found)
+    assert clear.page is page
+    assert clear.lines[0] is found
+
+
+def test_one_row_of_dots_in_running_text_stays() -> None:
+    page, clear = taken(listed(100), line(40, 750, 100))
+    assert clear.page is page

@@ -1,0 +1,82 @@
+"""Letters are small or capital as their height tells, where a line is set in type."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.letter_case import in_question, with_case
+
+FONT = ImageFont.load_default(30)
+HEIGHT, BASELINE = 60, 0.7
+
+
+def strip_of(text: str, sizes: list[int] | None = None, kerning: int = 3) -> tuple[np.ndarray, list[Character]]:
+    """A drawn line, and its characters at the columns of their middles."""
+    image = Image.new("L", (40 * len(text), HEIGHT), 255)
+    draw = ImageDraw.Draw(image)
+    x, characters = 10.0, []
+    for index, letter in enumerate(text):
+        font = ImageFont.load_default(sizes[index]) if sizes else FONT
+        draw.text((x, BASELINE * HEIGHT), letter, 0, font, anchor="ls")
+        middle = round(x + font.getlength(letter) / 2)
+        characters.append(Character(letter, 0.9, middle, middle))
+        x += font.getlength(letter) + kerning
+    return np.asarray(image), characters
+
+
+def decided(shown: str, read: str, place: int, sizes: list[int] | None = None, kerning: int = 3) -> str:
+    strip, characters = strip_of(shown, sizes, kerning)
+    characters = [
+        Character(text, each.confidence, each.first, each.last) for text, each in zip(read, characters, strict=True)
+    ]
+    return "".join(each.text for each in with_case(characters, [place], strip, 1.0, BASELINE))
+
+
+@pytest.mark.parametrize(
+    ("shown", "read"),
+    [
+        ("Sent on paper", "sent on paper"),
+        ("sent on paper", "Sent on paper"),
+        ("Vous me voyez", "vous me voyez"),
+        ("In so many rooms", "in so many rooms"),
+        ("a room x 12", "a room X 12"),
+        ("OF THE REPUBLIC", "oF THE REPUBLIC"),
+    ],
+)
+def test_the_height_tells_the_case(shown: str, read: str) -> None:
+    place = next(index for index, pair in enumerate(zip(shown, read, strict=True)) if pair[0] != pair[1])
+    assert decided(shown, read, place) == shown
+    # What is right stays.
+    assert decided(shown, shown, place) == shown
+
+
+def test_letters_of_uneven_heights_tell_nothing() -> None:
+    sizes = [30, 38, 24, 32, 22, 36, 26, 40, 24, 34, 22, 38, 30]
+    assert decided("Sent on paper", "sent on paper", 0, sizes) == "sent on paper"
+
+
+def test_letters_that_touch_and_lines_of_few_letters_tell_nothing() -> None:
+    assert decided("Sent on paper", "sent on paper", 0, kerning=-4) == "sent on paper"
+    assert decided("So", "so", 0) == "so"
+
+
+def test_only_the_first_letter_is_in_question_if_its_other_case_is_possible() -> None:
+    charset = "-sStT"
+
+    def places(text: str, other: float) -> list[int]:
+        output = np.full((2 * len(text), len(charset)), -20.0, np.float32)
+        characters = []
+        for index, letter in enumerate(text):
+            output[2 * index, charset.index(letter)] = np.log(0.9)
+            output[2 * index, charset.index(letter.swapcase())] = np.log(other)
+            characters.append(Character(letter, 0.9, 2 * index, 2 * index))
+        return in_question(characters, output, charset[1:], 0)
+
+    assert places("sst", 0.05) == [0]
+    assert places("Sst", 0.05) == [0]
+    assert places("sst", 0.0001) == []
+    # The height of a t does not tell its case, and words of capitals stay capitals.
+    assert places("tss", 0.05) == []
+    assert places("SST", 0.05) == []
+    assert places("s", 0.05) == []
