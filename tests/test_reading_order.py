@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -249,3 +250,15 @@ def test_columns_of_prose_between_rules_stay_columns() -> None:
     texts = ["a line of prose as long as its column"] * 16 + ["The old bridge"]
     lines = [*mixed, heading]
     assert [lines[index] for index in order_between_rules(lines, texts, rules).lines] == [heading, *left, *right]
+
+
+def test_columns_of_notes_on_ruled_paper_stay_columns() -> None:
+    rules = [Rule(10, 30 + 45 * row, 990, 30 + 45 * row) for row in range(9)]
+    notes = cells((20, 520), [
+        ("Pillage of works of art?", "Conquest of the river"), ("The market of", "Note of page 3"), ("Nankin", ""),
+        ("Relations with", "Temples and"), ("the consul", "prisons"), ("", "Theatres"), ("A mutation?", "The police"),
+    ])  # fmt: skip
+    lines = [replace(line, baseline=line.baseline * np.float32((1, 45 / 40))) for line, _ in notes]
+    texts = [text for _, text in notes]
+    assert order_between_rules(lines, texts, rules).lines == reading_order(lines, texts)
+    assert order_between_rules(lines, texts, rules).rows == []

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from paragraph_ocr import Reader
-from paragraph_ocr.pipeline.ruling import Rule, find_rules, ruled_rows
+from paragraph_ocr.pipeline.ruling import Rule, find_rules, ruled_tables
 
 
 def page_of_text(height: int = 600, width: int = 900) -> np.ndarray:
@@ -49,8 +49,10 @@ def test_a_page_of_strokes_has_no_rules() -> None:
 def test_rows_are_told_only_by_rules_of_one_width() -> None:
     points = np.array([[100.0, 30], [300, 30], [100, 70], [300, 70], [100, 130]])
     table = [Rule(10, level, 500, level) for level in (10, 50, 90)]
-    assert ruled_rows(table, points) == [[0, 1], [2, 3]]
-    assert ruled_rows([*table[:2], Rule(10, 90, 200, 90)], points) == []
+    (found,) = ruled_tables(table, points)
+    assert found.rows == [[0, 1], [2, 3]]
+    assert found.pitch == 40
+    assert ruled_tables([*table[:2], Rule(10, 90, 200, 90)], points) == []
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.detection import TextLine, slope_of
-from paragraph_ocr.pipeline.ruling import Rule, ruled_rows
+from paragraph_ocr.pipeline.ruling import Rule, RuledTable, ruled_tables
 
 # So many amounts make a column, if from each to what it is for it is at least this share of the row, and if they are
 # at least this share of the lines in it.
@@ -24,6 +24,9 @@ PROSE_CHARACTERS, PROSE_SHARE, NEARLY = 18, 0.6, 0.85
 # Between two rules of a table, a distance between lines that is so many times the smallest one, or so many ascenders,
 # parts two rows; columns of at least so many lines on the same levels have a row on each level.
 ROW_GAP, ROW_ASCENDERS, MIN_ROWS = 1.4, 2.8, 3
+# Rules at most so many ascenders apart are those of ruled paper, unless this share of what is between two of them has
+# several cells, and these are shorter than prose.
+MAX_PAPER_PITCH, MIN_FULL_ROWS = 2.8, 0.85
 # The distance of a footer or a page number from the columns, in distances between their lines.
 FOOTER_GAP = 1.6
 
@@ -77,7 +80,8 @@ def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequ
     middles = np.array([line.baseline.mean(axis=0) - (0.0, line.ascender / 3) for line in lines], np.float64)
     units: list[list[int]] = []
     rows: list[list[int]] = []
-    for band in ruled_rows(rules, middles) if rules and lines else []:
+    tables = ruled_tables(rules, middles) if rules and lines else []
+    for band in [row for table in tables if not _is_ruled_paper(table, lines, texts) for row in table.rows]:
         own = [lines[index] for index in band]
         if len(_cells(own)) > 1:
             order, parts = _order_of_row(own, [texts[index] for index in band])
@@ -91,6 +95,16 @@ def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequ
     whole = [_as_one_line([lines[index] for index in unit]) for unit in units]
     order = reading_order(whole, [" ".join(texts[index] for index in unit) for unit in units])
     return Order([index for place in order for index in units[place]], rows)
+
+
+def _is_ruled_paper(table: RuledTable, lines: Sequence[TextLine], texts: Sequence[str]) -> bool:
+    """Whether rules are at the distance of lines of text, and what is between them is no table of short cells."""
+    within = [index for row in table.rows for index in row]
+    if not within or table.pitch > MAX_PAPER_PITCH * float(np.median([lines[index].ascender for index in within])):
+        return False
+    several = sum(len(_cells([lines[index] for index in row])) > 1 for row in table.rows)
+    length = float(np.median([len(texts[index]) for index in within]))
+    return several < MIN_FULL_ROWS * len(table.rows) or length >= PROSE_CHARACTERS
 
 
 def _as_one_line(lines: Sequence[TextLine]) -> TextLine:

@@ -26,6 +26,8 @@ MIN_COMMON = 0.8
 MAX_STROKES = 400
 # Minimum number of rules of a table.
 MIN_RULES = 3
+# Rules are evenly spaced if this share of their distances differs from the median by at most this share of it.
+MIN_EVEN_SHARE, EVEN = 0.6, 0.2
 
 
 @dataclass(frozen=True)
@@ -93,38 +95,48 @@ def find_rules(page: Grey, ascender: float) -> list[Rule]:
     return sorted(rules, key=lambda rule: rule.left_y + rule.right_y)
 
 
-def ruled_rows(rules: Sequence[Rule], points: NDArray[np.float64]) -> list[list[int]]:
-    """Return the points in each space between two successive rules of a table.
+@dataclass(frozen=True)
+class RuledTable:
+    """What lies between the rules of a table, or of ruled paper.
 
-    Rules belong to a table if they begin and end at about the same columns.
+    Attributes
+    ----------
+    rows : list of list of int
+        Indices of the points in each space between two rules that has some, from the top.
+    pitch : float
+        Distance of the rules, pixels, if most are at the same distance from the next one; else infinity.
+    """
+
+    rows: list[list[int]]
+    pitch: float
+
+
+def ruled_tables(rules: Sequence[Rule], points: NDArray[np.float64]) -> list[RuledTable]:
+    """Assign points to the spaces between successive rules that begin and end at about the same columns.
 
     Parameters
     ----------
     rules : sequence of Rule
     points : float (N, 2)
         The middle of the small letters of each line.
-
-    Returns
-    -------
-    list of list of int
-        Indices of the points in each space that has some, from the top.
     """
-    tables: list[list[Rule]] = []
+    groups: list[list[Rule]] = []
     for rule in rules:
-        for table in tables:
-            last = table[-1]
+        for group in groups:
+            last = group[-1]
             common = min(last.right, rule.right) - max(last.left, rule.left)
             if common >= MIN_COMMON * (max(last.right, rule.right) - min(last.left, rule.left)):
-                table.append(rule)
+                group.append(rule)
                 break
         else:
-            tables.append([rule])
-    rows = []
+            groups.append([rule])
+    tables = []
     taken: set[int] = set()
-    for table in tables:
-        if len(table) < MIN_RULES:
+    for group in groups:
+        if len(group) < MIN_RULES:
             continue
-        for upper, lower in pairwise(table):
+        rows = []
+        for upper, lower in pairwise(group):
             own = [
                 index
                 for index, (x, y) in enumerate(points)
@@ -135,4 +147,8 @@ def ruled_rows(rules: Sequence[Rule], points: NDArray[np.float64]) -> list[list[
             taken.update(own)
             if own:
                 rows.append(own)
-    return rows
+        gaps = np.diff([rule.level((rule.left + rule.right) / 2) for rule in group])
+        pitch = float(np.median(gaps))
+        even = np.abs(gaps - pitch) <= EVEN * pitch
+        tables.append(RuledTable(rows, pitch if even.mean() >= MIN_EVEN_SHARE else np.inf))
+    return tables
