@@ -50,7 +50,7 @@ WALL = 0.4
 # Of combs that are open above, which are rules with upright ticks on them: least and greatest height of the ticks, and
 # how far heights and distances differ from their medians.
 TICK, UNEVEN_TICKS, UNEVEN_CELLS = (0.3, 1.4), 0.35, 0.15
-MIN_TICKS = 4
+MIN_TICKS = 5
 # Straight parts of such a rule, which are longer than those of letters.
 RULE = 1.2
 # How far above the rule letters of an open comb may begin, and their least height.
