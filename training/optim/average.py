@@ -54,6 +54,7 @@ def average(paths: list[Path]) -> dict[str, Any]:
         "seconds": last["seconds"],
         "history": last["history"],
         "sources": sorted({source for state in states for source in state["sources"]}),
+        **({"charset": last["charset"]} if "charset" in last else {}),
     }
 
 

@@ -39,6 +39,9 @@ MIN_LOG_PROBABILITY = -7.0
 EVIDENCE_WEIGHT = 0.35
 # Maximum number of languages with which a page is read, and minimum probability of each.
 MAX_LANGUAGES, MIN_PROBABILITY = 2, 0.02
+# Texts often lack the accents of capitals, which the writing has: an accented capital has so much of the probability of
+# the one without, if the search counts other cases.
+UNACCENTED_SHARE = 0.6
 ARRAYS = ("characters", "longer", "shorter", "backoff", "starts", "followers", "costs")
 BYTES = [bytes([value]) for value in range(256)]
 # The buffer of each array, its offset in the buffer, and its size in bytes, by the array's name.
@@ -184,13 +187,13 @@ class LanguageModel:
         share = self.search.other_case
         if not share or character >= len(self._other_case):
             return own
-        others = {self._unaccented[character]}
-        if self._begins_word[self._characters[self._first + state]]:
-            others.add(self._other_case[character])
-        others.discard(character)
-        if not others:
-            return own
-        return log(exp(own) + share * sum(exp(self.log_probability(state, other)) for other in others))
+        more = 0.0
+        if (unaccented := self._unaccented[character]) != character:
+            more += max(share, UNACCENTED_SHARE) * exp(self.log_probability(state, unaccented))
+        other = self._other_case[character]
+        if other not in (character, unaccented) and self._begins_word[self._characters[self._first + state]]:
+            more += share * exp(self.log_probability(state, other))
+        return log(exp(own) + more) if more else own
 
     def log_probability(self, state: int, character: int) -> float:
         """Natural logarithm of the probability of a character, by its index, in a state."""
