@@ -175,17 +175,6 @@ def test_a_minus_between_a_rule_and_an_amount_belongs_to_the_amount() -> None:
     assert 398 <= whole.baseline[0, 0] <= 404
 
 
-@pytest.mark.parametrize(("before", "after"), [("", "."), ("", ',"'), ('"', ""), ('"', '."')])
-def test_stops_and_quotation_marks_at_the_ends_belong_to_the_line(before: str, after: str) -> None:
-    start = 60 + FONT.getlength(before)
-    page = np.asarray(drawn((60, 200, before + TEXT + after)))
-    found = line(start, start + FONT.getlength(TEXT) - 4, 200)
-    (whole,) = complete_lines(page, [found]).lines
-    inked = np.flatnonzero((page < 128).any(axis=0))
-    assert whole.baseline[0, 0] <= inked[0] + 3
-    assert whole.baseline[-1, 0] >= inked[-1] - 3
-
-
 def test_specks_and_what_stands_far_beyond_an_end_are_no_part_of_a_line() -> None:
     right = 60 + FONT.getlength(TEXT)
     image = drawn((60, 200, TEXT), (round(right) + 24, 200, "."))

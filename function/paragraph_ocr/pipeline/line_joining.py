@@ -38,13 +38,6 @@ LONGEST_MARK = 3.0
 DASH, DASH_HEIGHT, BULLET, BULLET_FILL = (0.2, 1.1), 0.25, (0.2, 0.6), 0.65
 # How far above the baseline the middle of a mark is, in ascender heights.
 MARK_LEVEL = (0.15, 0.65)
-# In ascender heights, of full stops, commas and quotation marks just beyond an end of a line: least and greatest of
-# their longer sides, the widest gap before each, where their middles are above the baseline, and the most of them.
-STOP, STOP_GAP, STOP_LEVEL, MAX_STOPS = (0.1, 0.5), 0.45, (-0.3, 1.2), 3
-# Greatest width, in ascender heights, of the last letter of a line with a mark that touches it.
-LAST = 1.5
-# What reaches so little beyond an end, in heights of the line, is within its strip nevertheless.
-WITHIN_STRIP = 0.15
 # Heights of letters in ascenders: a part of a line, and one that begins a line of its own.
 SHORTEST_LETTER, TALLEST_LETTER = 0.3, 2.0
 # A component belongs to a line if so much of it lies within.
@@ -94,9 +87,8 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     if ascender is None and (ascender := letter_height(ink)) is None:
         return CompleteLines(lines, [], ink)
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
-    cover = _cover(ink, pieces)
-    unassigned = ~cover & (ink.area >= SMALLEST)
-    _join(pieces, ink, unassigned, ~cover & (ink.area >= SMALLEST // 2))
+    unassigned = ~_cover(ink, pieces) & (ink.area >= SMALLEST)
+    _join(pieces, ink, unassigned)
     whole = [piece for piece in pieces if piece.alive]
     # Letters of a line turned by a quarter may have been found as lines of one letter.
     single = [piece for piece in whole if _length(piece.line.baseline) < SINGLE * ascender * ink.scale]
@@ -255,11 +247,8 @@ def _cover(ink: Ink, pieces: list[_Piece]) -> NDArray[np.bool_]:
     return np.asarray(within >= COVERED * ink.area)
 
 
-def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_], marks: NDArray[np.bool_]) -> None:
-    """Let pieces grow into unassigned letters and into each other; letters that are taken are no longer unassigned.
-
-    Marks are the components that no line covered, with those that are smaller than letters are.
-    """
+def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None:
+    """Let pieces grow into unassigned letters and into each other; letters that are taken are no longer unassigned."""
     centre_y = (ink.top + ink.bottom) / 2
     usual = float(np.median([piece.line.ascender for piece in pieces])) if pieces else 0.0
     order = sorted(range(len(pieces)), key=lambda index: (pieces[index].left, pieces[index].right))
@@ -275,47 +264,7 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_], marks: 
     for piece in pieces:
         for side in (0, 1):
             if piece.alive:
-                _take_stops(piece, side, pieces, ends, ink, unassigned, marks, centre_y)
                 _take_mark(piece, side, pieces, ends, ink, unassigned, centre_y)
-
-
-def _take_stops(
-    piece: _Piece,
-    side: int,
-    pieces: list[_Piece],
-    ends: NDArray[np.float64],
-    ink: Ink,
-    unassigned: NDArray[np.bool_],
-    marks: NDArray[np.bool_],
-    centre_y: NDArray[np.float64],
-) -> None:
-    """Let a piece grow by the full stop, the comma or the quotation marks that follow on one of its ends."""
-    sign = 1 if side else -1
-    ascender, end = piece.line.ascender, piece.right if side else piece.left
-    near, far = (ink.left, ink.right) if side else (ink.right, ink.left)
-    above = (piece.level(end) - centre_y) / ascender
-    small = np.maximum(ink.width, ink.height) <= STOP[1] * ascender
-    small &= np.maximum(ink.width, ink.height) >= STOP[0] * ascender
-    about = marks & small & (above >= STOP_LEVEL[0]) & (above <= STOP_LEVEL[1]) & (sign * (far - end) > 0)
-    about &= sign * (near - end) < (MAX_STOPS + 1) * (STOP[1] + STOP_GAP) * ascender
-    taken: list[int] = []
-    # The mark and the last letter may touch.
-    last = ~marks & (sign * (far - end) > 0) & (sign * (near - end) < 0) & (ink.width <= LAST * ascender)
-    last &= (above >= STOP_LEVEL[0]) & (above <= STOP_LEVEL[1]) & (ink.height <= TALLEST_LETTER * ascender)
-    reached = sign * max([sign * end, *(sign * far[last]).tolist()])
-    for index in sorted(np.flatnonzero(about), key=lambda index: sign * near[index]):
-        if sign * (near[index] - reached) > STOP_GAP * ascender:
-            break
-        taken.append(int(index))
-        reached = sign * max(sign * reached, sign * float(far[index]))
-    beyond = sign * (reached - end)
-    if len(taken) > MAX_STOPS or beyond <= WITHIN_STRIP * (ascender + piece.line.descender):
-        return
-    if _next_piece(piece, side, pieces, ends, beyond + STOP_GAP * ascender) is not None:
-        return
-    unassigned[taken] = False
-    marks[taken] = False
-    piece.reach(reached, side)
 
 
 def _grow(
