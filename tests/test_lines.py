@@ -93,6 +93,44 @@ def test_a_strip_shows_its_text_as_high_as_the_recogniser_expects_it(drawn: Draw
         assert strip.pixels.shape[1] < 80 * (len(text) + 2)
 
 
+def test_small_print_is_as_high_on_the_strip_and_less_sharp(drawn: DrawnLines, monkeypatch: pytest.MonkeyPatch) -> None:
+    face = next(face for face in drawn.faces if face.style == "print")
+    sharpness, bottoms = [], []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(module, "SMALL", share)
+        rng = np.random.default_rng(6)
+        strips = [drawn.draw_text(rng, "print", "Hamburg 1200 means", face) for _ in range(20)]
+        pixels = [strip.pixels.astype(float) for strip in strips if strip is not None]
+        assert len(pixels) == 20
+        sharpness.append(np.mean([np.abs(np.diff(each, axis=1)).mean() / np.ptp(each) for each in pixels]))
+        rows = [(each < each.mean() - np.ptp(each) / 4).mean(1) for each in pixels]
+        bottoms.append(np.mean([np.average(np.arange(64), weights=share) for share in rows]))
+    assert sharpness[1] < 0.9 * sharpness[0]
+    assert bottoms[1] == pytest.approx(bottoms[0], abs=2)
+
+
+def test_lines_of_other_scripts_upside_down_stand_on_the_baseline(
+    drawn: DrawnLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = round(GEOMETRY.baseline * GEOMETRY.height)
+    drawn_strips = 0
+    for seed in range(8):
+        strips = []
+        for share in (0.0, 1.0):
+            monkeypatch.setattr(module, "UPSIDE_DOWN", share)
+            strip = drawn.script(np.random.default_rng(seed)).astype(float)
+            strips.append(strip < strip.max() - np.ptp(strip) / 2)
+        upright, turned = strips
+        assert upright.shape == turned.shape
+        assert upright.sum(0).tolist() == turned.sum(0)[::-1].tolist()
+        # Most ink is between the baseline and the height of a small x, either way.
+        for ink in strips:
+            assert ink[level - 20 : level + 2].sum() >= 0.7 * ink.sum()
+        # Those too long for a strip are empty.
+        drawn_strips += int(upright.any())
+    assert drawn_strips > 3
+
+
 def test_some_strips_show_no_text(drawn: DrawnLines) -> None:
     rng = np.random.default_rng(5)
     blanks = [drawn.blank(rng) for _ in range(60)]

@@ -28,10 +28,16 @@ Grey = NDArray[np.uint8]
 # Languages with prose; the others have word lists and the Declaration of Human Rights.
 PROSE = ("en", "fr", "de", "es", "it", "pt")
 # Kinds of content with their shares.
-CONTENTS = {"prose": 0.36, "language": 0.22, "signs": 0.2, "names": 0.06, "short": 0.06, "rare": 0.06, "mixed": 0.04}
-STYLES = {"hand": 0.42, "print": 0.4, "typewriter": 0.18}
+CONTENTS = {"prose": 0.22, "language": 0.32, "signs": 0.17, "names": 0.05, "short": 0.06, "rare": 0.14, "mixed": 0.04}
+STYLES = {"hand": 0.32, "print": 0.5, "typewriter": 0.18}
+# Languages with characters that few others have are drawn more often.
+ACCENTED = ("pl", "cs", "hu", "ro", "tr", "lv", "lt", "es", "nl", "da", "sv", "hr", "sk", "sl", "nb", "is")
+# Share of the lines in print that are as small as captions and prices in a scan, and their heights in pixels.
+SMALL, SMALL_HEIGHTS = 0.2, (9.0, 18.0)
 # Share of strips that show no text at all.
 BLANK = 0.05
+# Share of the lines in other scripts that are shown upside down, where Greek resembles numbers.
+UPSIDE_DOWN = 0.35
 TRAIN_SHARE = 0.9
 
 
@@ -61,7 +67,7 @@ class Texts:
         self.split = split
         texts = assets / "texts"
         self.declarations = {
-            language: clean((texts / f"declaration_{code}.txt").read_text(encoding="utf-8"))
+            language: self._part(clean((texts / f"declaration_{code}.txt").read_text(encoding="utf-8")))
             for language, code in DECLARATIONS.items()
         }
         self.prose = {"en": self._part(clean((texts / "english.txt").read_text(encoding="utf-8")[:3_000_000]))}
@@ -144,7 +150,7 @@ class Composer:
 
     def language(self, length: int) -> str:
         """Words of any European language of Latin script: its list's, or the Declaration of Human Rights."""
-        language = self.pick(list(self.texts.declarations))
+        language = self.pick(ACCENTED if self.rng.random() < 0.5 else list(self.texts.declarations))
         if language not in self.texts.words or self.rng.random() < 0.35:
             return self.stretch(self.texts.declarations[language], length)
         return self.punctuated(self.texts.words[language], length)
@@ -290,6 +296,10 @@ class DrawnLines:
                     write_line(sheet, rng, setting, beside, x + rng.normal() * hand.height, y + side * pitch)
         baseline, polygon = np.asarray(line["baseline"], np.float32), np.asarray(line["polygon"], np.float32)
         page = develop(sheet.ink, rng, hand, style)
+        if style == "print" and rng.random() < SMALL:
+            scale = float(np.exp(rng.uniform(*np.log(SMALL_HEIGHTS)))) / hand.height
+            page = np.asarray(cv2.resize(page, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+            baseline, polygon = baseline * scale, polygon * scale
         ascender, descender = line_heights(baseline, polygon)
         jitter = np.exp(rng.normal(0.0, 0.06, 2))
         within = frame(baseline, ascender * jitter[0], descender * jitter[1], self.geometry)
@@ -370,7 +380,7 @@ class DrawnLines:
         return np.asarray(np.clip(page, 0, 255), np.uint8)
 
     def script(self, rng: Generator) -> Grey:
-        """Render a line of another script, at the same baseline as lines of text."""
+        """Render a line of another script, at the same baseline as lines of text; one of three stands on its head."""
         path, files = self.scripts[int(rng.integers(len(self.scripts)))]
         height = self.geometry.height
         size = int(rng.uniform(0.38, 0.55) * height)
@@ -393,6 +403,9 @@ class DrawnLines:
             np.maximum(spot, ink[: spot.shape[0], : spot.shape[1]], out=spot)
             at += max(ink.shape[1], round(chosen.getlength(piece)))
         canvas = canvas[:, : min(width, at + 10)]
+        if rng.random() < UPSIDE_DOWN:
+            # The tops of small letters then stand where the baseline was.
+            canvas = np.roll(np.rot90(canvas, 2), 2 * level + 1 - height - size // 2, axis=0)
         paper, dark = rng.uniform(190, 255), rng.uniform(0, 110)
         return np.asarray(paper + (dark - paper) * (canvas.astype(np.float32) / 255), np.uint8)
 
