@@ -12,6 +12,7 @@ from pages import write_pages
 from paragraph_ocr.models import ModelError
 from paragraph_ocr.pipeline.language import (
     EDGE,
+    OTHERS,
     RECORDS,
     UNACCENTED_SHARE,
     LanguageModel,
@@ -21,8 +22,8 @@ from paragraph_ocr.pipeline.language import (
     Table,
     save,
 )
-from training.synthesis.fonts import CHARSET
-from training.tasks.language import cross_entropy, fit, main
+from training.synthesis.fonts import CHARSET, DECLARATIONS
+from training.tasks.language import Material, cross_entropy, drop_entries, fit, main
 
 SEARCH = Search(width=4, weight=0.5, bonus=1.0, floor=1e-3, sure=0.995)
 LINES = ["the cat sat on the mat", "the hat is on the cat", "that cat sat there"] * 5
@@ -31,7 +32,9 @@ LINES = ["the cat sat on the mat", "the hat is on the cat", "that cat sat there"
 ENGLISH = ["this is a cat at home", "the house is where they think", "which way is it then"] * 8
 FRENCH = ["voici un chat blanc", "la maison est dans la rue", "quelle heure est il donc"] * 8
 RECORD_LINES = ["12,40 EUR", "3 x 1,99", "Qty", "IBAN GB29 NWBK", "04/05", "Total 18,37"] * 20
-CHARACTERS = "".join(sorted(set("".join(LINES + ENGLISH + FRENCH + RECORD_LINES)))) + "ż"
+DUTCH = ["het huis is van hem en mij", "ik ga vandaag naar de stad", "dat is een mooi boek zeg"] * 8
+POLISH = ["dom jest nad rzek", "dzisiaj id do miasta", "to jest dobra ksi"] * 8
+CHARACTERS = "".join(sorted(set("".join(LINES + ENGLISH + FRENCH + DUTCH + POLISH + RECORD_LINES)))) + "ż"
 
 
 def write(folder: Path, texts: dict[str, list[str]] | None = None) -> Path:
@@ -241,6 +244,87 @@ def test_a_page_of_records_is_read_with_their_model_even_if_its_language_is_name
     assert languages.model(languages.given(["en"], table)) is languages.models[RECORDS]
     assert languages.model(languages.given(["en"], letter)) is languages.models["en"]
     assert languages.given(["en", "fr"]) == {"en": 1.0, "fr": 1.0}
+
+
+def test_fewer_entries_say_nearly_the_same() -> None:
+    lines = [f"{word} {other}" for word in ENGLISH for other in LINES]
+    table = fit([(lines, 1.0)], 400, charset=CHARACTERS)
+    before = cross_entropy(LanguageModel(table, SEARCH), lines[::7])
+    lost = []
+    for share in (0.8, 0.6):
+        smaller = drop_entries(table, share)
+        assert len(smaller.costs) == len(smaller.followers) == smaller.starts[-1]
+        assert len(smaller.costs) == pytest.approx(share * len(table.costs), rel=0.02)
+        assert contexts_of(smaller) == contexts_of(table)
+        model = LanguageModel(smaller, SEARCH)
+        lost.append(cross_entropy(model, lines[::7]) - before)
+        for text in ("", "th", "this is a c"):
+            state = state_after(model, text)
+            total = sum(np.exp(model.log_probability(state, at)) for at in range(len(CHARACTERS) + 1))
+            assert total == pytest.approx(1, abs=0.06)
+    random = np.random.default_rng(0).permutation(len(table.costs)) < 0.6 * len(table.costs)
+    random[: table.starts[1]] = True
+    counts = np.add.reduceat(random, table.starts[:-1])
+    worse = replace(
+        table,
+        starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32),
+        followers=table.followers[random],
+        costs=table.costs[random],
+    )
+    assert lost[0] <= lost[1] < 0.2 * (cross_entropy(LanguageModel(worse, SEARCH), lines[::7]) - before)
+
+
+def test_languages_of_the_common_model_are_compared_where_it_is_probable(tmp_path: Path) -> None:
+    texts = {"en": ENGLISH, "nl": DUTCH, "pl": POLISH, OTHERS: DUTCH + POLISH}
+    path = write(tmp_path, texts)
+    assert not Languages.load(path).members
+    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    for code in ("nl", "pl"):
+        card["languages"][code]["group"] = OTHERS
+    path.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+    languages = Languages.load(path)
+    assert languages.members == {"nl", "pl"}
+    for code, lines in texts.items():
+        found = languages.identify(lines[:6])
+        assert found.keys() == texts.keys()
+        assert sum(found.values()) == pytest.approx(1)
+        if code == OTHERS:
+            assert found["en"] < 0.01
+        else:
+            # The common model may be as probable as one of its members.
+            assert max(found, key=lambda each: found[each]) in (code, OTHERS)
+            assert found[code] > 0.3
+            assert sum(found[each] for each in texts if each not in (code, OTHERS)) < 0.01
+    assert languages.models["nl"].step.cache_info().misses > 0
+    again = Languages.load(path)
+    assert again.identify(ENGLISH[:6])["nl"] == 0
+    assert again.models["nl"].step.cache_info().misses == 0
+
+
+def test_no_model_is_fitted_on_texts_that_are_held_out(tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for name, code in DECLARATIONS.items():
+        rows = [f"Article {number} says number {number} of {name}." for number in range(100)]
+        (texts / f"declaration_{code}.txt").write_text("\n".join(rows), encoding="utf-8")
+    numbered = [f"word{number}x" for number in range(1000)]
+    for name in ("words_en", "words_fr", "list_pl"):
+        (texts / f"{name}.txt").write_text("\n".join(numbered), encoding="utf-8")
+    (texts / "english.txt").write_text("It was the best of times.\n", encoding="utf-8")
+    (texts / "names.json").write_text(json.dumps({"first": {"fr": ["Anne", "Maximilien"]}}), encoding="utf-8")
+    prose = [f"Paragraph {number} of the book is about {number} cats." for number in range(500)]
+    (tmp_path / "de.txt").write_text("\n".join(prose), encoding="utf-8")
+    material = Material(tmp_path, tmp_path, {})
+    for language in ("de", "pl", OTHERS):
+        read = "\n".join(line for lines, _ in material.groups(language) for line in lines)
+        assert "Article 50 says" in read
+        assert "Article 99 says" not in read
+        if language == "de":
+            assert "Paragraph 100 of" in read
+            assert "Paragraph 499 of" not in read
+        else:
+            assert "word110x" in read
+            assert "word119x" not in read
 
 
 def test_one_model_is_fitted_anew_and_the_others_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ import json
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from math import log
 from pathlib import Path
@@ -25,8 +26,9 @@ from paragraph_ocr.model_set import write_manifest
 from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.language import ARRAYS, EDGE, OTHERS, RECORDS, LanguageModel, Search, Table, save
 from training.data.credits import credits, text_credits
+from training.data.lines import Texts
 from training.data.pages import load_pages
-from training.synthesis.corpus import Composer, Corpus, straight
+from training.synthesis.corpus import Composer, Corpus, clean, straight
 from training.synthesis.fonts import CHARSET, DECLARATIONS
 from training.synthesis.signs import Signs
 
@@ -42,9 +44,15 @@ CHARACTERS = {"en": 2_000_000, "fr": 1_000_000}
 CONTEXTS = {
     "en": 600_000, "fr": 600_000, "de": 250_000, "es": 180_000, "it": 180_000, "pt": 180_000, OTHERS: 200_000,
     RECORDS: 180_000,
+    "nl": 60_000, "da": 60_000, "ro": 60_000, "tr": 60_000, "lt": 60_000,
+    "nb": 20_000, "hr": 20_000, "lv": 20_000, "is": 20_000,
 }  # fmt: skip
-# Languages with a model of their own, fitted on a text in the folder of `Material.prose`.
-PROSE = tuple(language for language in CONTEXTS if language not in (OTHERS, RECORDS))
+# Languages fitted on a text in the folder of `Material.prose`. All others have word lists and the Declaration of Human
+# Rights; the model of the others is fitted on them, too. Those with a model of their own are read better with it;
+# Catalan, Czech, Estonian, Finnish, Hungarian, Polish, Slovak, Slovenian and Swedish are not.
+PROSE = ("en", "fr", "de", "es", "it", "pt")
+# Share of a model's entries that is kept: those that change its probabilities most.
+ENTRIES = 0.65
 # Generated pages whose lines are mostly cells.
 RECORD_SOURCES = {
     "doc_form", "doc_invoice", "doc_list", "doc_numbers", "doc_receipt", "doc_register", "doc_statement", "doc_table",
@@ -305,6 +313,71 @@ def _best(merged: list[MergedLevel], contexts: int, charset: str) -> Table:
     )
 
 
+def drop_entries(table: Table, share: float) -> Table:
+    """Keep the entries of a table that change its probabilities most, and fit the backoff to them (Stolcke 1998).
+
+    Parameters
+    ----------
+    table : Table
+    share : float
+        Share of the entries that is kept, those of the empty context included.
+    """
+    count, starts, longer = len(table.characters), table.starts.astype(np.int64), table.longer.astype(np.int64)
+    levels = [0, 1]
+    while levels[-1] < count:
+        levels.append(int(table.longer[levels[-1]]))
+    owner = np.repeat(np.arange(count), starts[1:] - starts[:-1])
+    keys, costs = owner << 8 | table.followers, table.costs.astype(np.int64)
+    parent = np.repeat(np.arange(count), longer[1:] - longer[:-1])
+    spans = [(slice(low, high), slice(starts[low], starts[high])) for low, high in pairwise(levels)][1:]
+
+    def look_up(
+        kept: NDArray[np.bool_], backoff: NDArray[np.int64], state: NDArray[Any], follower: NDArray[np.uint8]
+    ) -> NDArray[np.int64]:
+        """Costs of characters in contexts, by the entries that are kept."""
+        known, values = keys[kept], costs[kept]
+        total, left, state = np.zeros(len(state), np.int64), np.arange(len(state)), state.astype(np.int64)
+        while len(left):
+            wanted = state[left] << 8 | follower[left]
+            at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+            found = known[at] == wanted
+            total[left[found]] += values[at[found]]
+            left = left[~found]
+            total[left] += backoff[state[left]]
+            state[left] = table.shorter[state[left]]
+        return total
+
+    backoff = table.backoff.astype(np.int64)
+    everything = np.ones(len(keys), bool)
+    logarithm, gain = np.zeros(count), np.full(len(keys), np.inf)
+    for contexts, entries in spans:
+        inside = np.arange(contexts.start, contexts.stop)
+        before = parent[inside - 1]
+        logarithm[contexts] = logarithm[before] - look_up(everything, backoff, before, table.characters[contexts])
+        own = owner[entries]
+        below = look_up(everything, backoff, table.shorter[own], table.followers[entries]) + backoff[own]
+        probability = np.exp((logarithm[own] - costs[entries]) / table.scale)
+        gain[entries] = probability * np.abs(below - costs[entries])
+    kept = gain >= np.sort(gain)[int((1 - share) * len(gain))]
+    for contexts, entries in spans:
+        chosen = kept[entries]
+        own = owner[entries][chosen]
+        below = look_up(kept, backoff, table.shorter[own], table.followers[entries][chosen])
+        size = contexts.stop - contexts.start
+        rest, rest_below = (
+            np.maximum(1 - np.bincount(own - contexts.start, np.exp(-each / table.scale), size), 1e-6)
+            for each in (costs[entries][chosen], below)
+        )
+        backoff[contexts] = _cost(np.minimum(rest / rest_below, 1.0))
+    return replace(
+        table,
+        backoff=backoff.astype(np.uint8),
+        starts=np.concatenate([[0], np.cumsum(np.bincount(owner[kept], minlength=count))]).astype(np.uint32),
+        followers=table.followers[kept],
+        costs=table.costs[kept],
+    )
+
+
 def _cost(probabilities: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.clip(np.rint(-SCALE * np.log(np.maximum(probabilities, 1e-12))), 0, 255).astype(np.uint8)
 
@@ -368,6 +441,23 @@ class Material:
     prose: Path
     pages: dict[str, list[str]]
 
+    @cached_property
+    def held_out(self) -> Texts:
+        """Texts of the validation split, which no model is fitted on."""
+        return Texts(self.assets, self.prose, "val")
+
+    def declaration(self, language: str) -> list[str]:
+        """Return the paragraphs of the Declaration of Human Rights in a language that are not held out."""
+        rows = read_lines(self.assets / "texts" / f"declaration_{DECLARATIONS[language]}.txt")
+        return [row for row in rows if clean(row) not in self.held_out.declarations[language]]
+
+    def words(self, language: str) -> list[str]:
+        """Return the words of a language's list that are not held out; none if its licence does not allow it."""
+        name = f"words_{language}.txt" if language in ("en", "fr") else f"list_{language}.txt"
+        held_out = frozenset(self.held_out.words.get(language, ()))
+        rows = read_lines(self.assets / "texts" / name) if language in LISTS else []
+        return [row for row in rows if row not in held_out]
+
     def groups(self, language: str) -> list[tuple[list[str], float]]:
         """Return the texts of a language and their shares; none for records without generated pages."""
         rng = default_rng(abs(hash_of(language)))
@@ -378,31 +468,29 @@ class Material:
             cells = self.pages.get(RECORDS, [])
             return [(cells, 0.75), (token_lines(named, 40_000, rng), 0.15), (named, 0.1)] if cells else []
         if language == OTHERS:
-            codes = [code for name, code in DECLARATIONS.items() if name not in PROSE]
-            prose = [row for code in codes for row in read_lines(texts / f"declaration_{code}.txt")]
-            words = [word for name in LISTS if name not in PROSE for word in read_lines(texts / f"list_{name}.txt")]
+            rest = [name for name in DECLARATIONS if name not in PROSE]
+            prose = [row for name in rest for row in self.declaration(name)]
+            words = [word for name in LISTS if name not in PROSE for word in self.words(name)]
         else:
-            prose = read_lines(self.prose / f"{language}.txt") + read_lines(
-                texts / f"declaration_{DECLARATIONS[language]}.txt"
-            )
+            prose, words = self.declaration(language), self.words(language)
+            if language in PROSE:
+                known = self.held_out.prose.get(language, "")
+                rows = read_lines(self.prose / f"{language}.txt")
+                prose += [row for row in rows if clean(row) not in known]
             if language == "en":
                 prose += read_lines(texts / "english.txt")
-            words = read_lines(
-                texts / (f"words_{language}.txt" if language in ("en", "fr") else f"list_{language}.txt")
-            )
-            if language not in LISTS:
-                words = []
         lines = wrap(prose, rng)
         spread = [words[int(at)] for at in rng.permutation(len(words))]
         vocabulary = [" ".join(spread[at : at + 5]) for at in range(0, len(spread), 5)]
-        groups = [(lines, 0.62)]
+        # Without prose, the words of a list say more of a language than its one short text.
+        groups = [(lines, 0.62 if language in (*PROSE, OTHERS) else 0.4)]
         if self.pages.get(language):
             groups = [(lines, 0.32), (self.pages[language], 0.36)]
         if language in ("en", "fr"):
             groups.append((composed_lines(self.assets, language, CHARACTERS[language], 1), 0.1))
         capitals = self.pages.get(language) or lines[:: max(1, len(lines) // 20_000)]
         groups += [
-            (vocabulary, 0.06),
+            (vocabulary, 0.06 if language in (*PROSE, OTHERS) else 0.3),
             ([*named, *(f"{name}, {other}" for name, other in pairwise(named))], 0.04),
             (token_lines(named, 40_000, rng), 0.06),
             ([line.upper() for line in capitals], 0.06),
@@ -443,6 +531,9 @@ def main() -> None:
         "--language", action="append", choices=CONTEXTS, metavar="CODE",
         help=f"fit this model anew, and keep the others of the file; one of {', '.join(CONTEXTS)}",
     )  # fmt: skip
+    parser.add_argument(
+        "--thin", action="store_true", help=f"keep {ENTRIES:.0%} of the entries of the other models of the file"
+    )
     parser.add_argument("--version", required=True, help="what the card calls this model")
     parser.add_argument("--out", type=Path, default=FOLDER / "language.npz")
     arguments = parser.parse_args()
@@ -457,25 +548,31 @@ def main() -> None:
     material = Material(arguments.assets, arguments.prose, transcribed["train"])
     old = json.loads(arguments.out.with_suffix(".json").read_text(encoding="utf-8")) if arguments.language else {}
     tables = load_tables(arguments.out, old["languages"]) if old else {}
+    if arguments.thin:
+        tables = {language: drop_entries(table, ENTRIES) for language, table in tables.items()}
     bits = old.get("bits_a_character_of_held_out_lines", {})
     for language in arguments.language or CONTEXTS:
         groups = material.groups(language)
         if not groups:
             continue
         charset = choose_charset(line for lines, _ in groups for line in lines)
-        tables[language] = fit(groups, round(arguments.scale * CONTEXTS[language]), charset=charset)
+        tables[language] = drop_entries(
+            fit(groups, round(arguments.scale * CONTEXTS[language]), charset=charset), ENTRIES
+        )
         held_out = [line for line in transcribed["val"].get(language, []) if set(line) <= set(charset)]
         if held_out:
             bits[language] = round(cross_entropy(LanguageModel(tables[language], SEARCH), held_out), 3)
         print(f"{language}: {len(tables[language].characters):,} contexts, {bits.get(language)} bits", flush=True)
     settings = save(tables, arguments.out)
+    for language in settings.keys() - {*PROSE, OTHERS, RECORDS}:
+        settings[language]["group"] = OTHERS
     command = (
         "python -m training.tasks.language"
         + " --data PAGES" * len(arguments.data)
         + " --prose TEXTS"
         + ("".join(f" --language {language}" for language in arguments.language or ()))
     )
-    command += f" --scale {arguments.scale:g} --version {arguments.version}"
+    command += " --thin" * arguments.thin + f" --scale {arguments.scale:g} --version {arguments.version}"
     data = credits({page.source for page in pages if page.split == "train"} | {"eltec"})["data"]
     if old:
         command = f"{old['training']['command']}; {command}"

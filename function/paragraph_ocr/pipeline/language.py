@@ -6,7 +6,7 @@ import json
 import mmap
 import struct
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log
@@ -264,13 +264,22 @@ class Languages:
         Of the texts that a model set was adapted to; it is mixed into the model of every page.
     own_share : float
         Weight of `own` in the mixture, from 0 to 1.
+    members : collection of str
+        Codes of the languages that `xx` was fitted on, too. Only where `xx` is probable are they compared, so that
+        their number costs other pages no time.
     """
 
     def __init__(
-        self, models: Mapping[str, LanguageModel], own: LanguageModel | None = None, own_share: float = 0.0
+        self,
+        models: Mapping[str, LanguageModel],
+        own: LanguageModel | None = None,
+        own_share: float = 0.0,
+        members: Collection[str] = (),
     ) -> None:
         self.models = dict(models)
         self.own, self.own_share = own, own_share
+        self.members = frozenset(members)
+        self._first = [language for language in self.models if language not in self.members]
         first = next(iter(models.values()))
         self.charset, self.search = first.charset, first.search
 
@@ -311,7 +320,9 @@ class Languages:
                 for language, entry in settings.items()
             }
             adapted = models.pop(OWN, None)
-            return cls(models, adapted, float(settings[OWN]["share"])) if adapted and own else cls(models)
+            share = float(settings[OWN]["share"]) if adapted and own else 0.0
+            members = [language for language, entry in settings.items() if entry.get("group") == OTHERS]
+            return cls(models, adapted if own else None, share, members)
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, IndexError, BadZipFile) as error:
             raise ModelError(
                 f"{path} is no language model of this version: {error!r}; "
@@ -331,7 +342,11 @@ class Languages:
         dict of str to float
             Probability of each language.
         """
-        return self._identify(texts, self.models)
+        probable = self._identify(texts, self._first)
+        if self.members and probable.get(OTHERS, 0.0) >= MIN_PROBABILITY:
+            likely = [language for language, share in probable.items() if share >= MIN_PROBABILITY]
+            probable = self._identify(texts, [*likely, *sorted(self.members)])
+        return dict.fromkeys(self.models, 0.0) | probable
 
     def _identify(self, texts: Sequence[str], among: Iterable[str]) -> dict[str, float]:
         """Return the probability of each of some languages."""
@@ -346,7 +361,7 @@ class Languages:
         """Return the mean log probability of a character of lines in the language in which they are most probable."""
         known = frozenset(self.charset)
         characters = sum(character in known for text in texts for character in text)
-        return max(self._evidence(texts, self.models).values()) / max(characters, 1)
+        return max(self._evidence(texts, self._first).values()) / max(characters, 1)
 
     def _evidence(self, texts: Sequence[str], among: Iterable[str]) -> dict[str, float]:
         """Return the log probability of lines in each of some languages, that of each character bounded below."""
