@@ -23,7 +23,7 @@ from paragraph_ocr.errors import (
     UrlRefused,
 )
 from paragraph_ocr.io.page_ranges import parse_pages
-from paragraph_ocr.pipeline.options import TEXTS, ReadOptions, parse_charset, parse_languages, parse_text
+from paragraph_ocr.pipeline.options import LINES, TEXTS, ReadOptions, parse_charset, parse_languages, parse_text
 
 IMAGE_TYPES = (
     "image/jpeg",
@@ -54,7 +54,6 @@ OCR_PARAMETERS = ("format", "lang", "pages", "lines", "mark", "charset", "text",
 JOB_PARAMETERS = OCR_PARAMETERS[1:]
 # Of the query of POST /convert.
 CONVERT_PARAMETERS = ("format", "lines", "mark", "upright")
-LINES = ("kept", "joined")
 SWITCHES = {"true": True, "false": False}
 
 # The field of a corrected document, and of a form, that holds its image.
