@@ -89,8 +89,8 @@ def test_uneven_spacing_parts_nothing(jitter: int) -> None:
 
 def test_text_of_wide_spacing_runs_on_around_narrower() -> None:
     """A typescript with a quotation."""
-    wide = [PROSE, "the large hall of the town library, and members who wish to p", "ropose an item are asked to write to"]
-    wide.append("the board.")
+    wide = [PROSE, "the large hall of the town library, and members who wish to p", "ropose an item are asked to"]
+    wide.append("write.")
     quoted = [text[:40] for text in (*FIRST[:2], *SECOND[:2])]
     lines = [line(text, 100, 200 + 2 * STEP * row) for row, text in enumerate(wide)]
     lines += paragraph(quoted, 200 + 8 * STEP, left=160)
