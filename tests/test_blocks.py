@@ -63,6 +63,50 @@ def test_an_indented_first_line_parts_them_too() -> None:
     assert [kind for kind, _ in kinds(ragged)] == ["paragraph"]
 
 
+def test_gaps_part_paragraphs_on_a_page_of_short_ones() -> None:
+    """As in a letter, most of whose lines are followed by a gap."""
+    parts = [
+        ["Dear Mr. Harris,"],
+        FIRST,
+        [text[:40] for text in SECOND[:2]],
+        ["It may take some days until then."],
+        ["Anna"],
+    ]
+    lines: list[Line] = []
+    base = 200.0
+    for part in parts:
+        lines += paragraph(part, base)
+        base += STEP * (len(part) - 1) + 1.8 * STEP
+    assert kinds(lines) == [("paragraph", part) for part in parts]
+
+
+@pytest.mark.parametrize("jitter", [0, 6])
+def test_uneven_spacing_parts_nothing(jitter: int) -> None:
+    texts = [*FIRST[:2], *SECOND[:2]] * 2
+    lines = [line(text, 100, 200 + STEP * row + jitter * (row % 3 - 1)) for row, text in enumerate(texts)]
+    assert kinds(lines) == [("paragraph", texts)]
+
+
+def test_text_of_wide_spacing_runs_on_around_narrower() -> None:
+    """A typescript with a quotation."""
+    wide = [PROSE, "the large hall of the town library, and members who wish to p", "ropose an item are asked to"]
+    wide.append("write.")
+    quoted = [text[:40] for text in (*FIRST[:2], *SECOND[:2])]
+    lines = [line(text, 100, 200 + 2 * STEP * row) for row, text in enumerate(wide)]
+    lines += paragraph(quoted, 200 + 8 * STEP, left=160)
+    lines += [line(text, 100, 200 + 13 * STEP + 2 * STEP * row) for row, text in enumerate(wide)]
+    assert kinds(lines) == [("paragraph", wide), ("paragraph", quoted), ("paragraph", wide)]
+
+
+def test_a_gap_stands_out_on_a_page_of_few_lines() -> None:
+    lines = [*paragraph(["The author says:"], 200), *paragraph(FIRST[:2], 285), line("This is not true.", 100, 415)]
+    assert kinds(lines) == [
+        ("paragraph", ["The author says:"]),
+        ("paragraph", FIRST[:2]),
+        ("paragraph", ["This is not true."]),
+    ]
+
+
 def test_the_next_column_is_another_block() -> None:
     left = paragraph([text[:30] for text in FIRST], 200)
     right = paragraph([text[:30] for text in SECOND], 200, left=700)
@@ -81,6 +125,46 @@ def test_headings_are_tall_or_numbered_or_in_the_middle() -> None:
     assert [kind for kind, _ in kinds(centred)] == ["heading", "paragraph"]
     salutation = [line("Dear Anna,", 100, 100), *paragraph(SECOND, 190)]
     assert [kind for kind, _ in kinds(salutation)] == ["paragraph", "paragraph"]
+
+
+def test_a_heading_is_told_by_the_width_of_its_letters_too() -> None:
+    """The polygons of large lines are hardly taller than others; their letters are wider."""
+
+    def heading(text: str, base: float, wider: float, taller: float = 1.16) -> Line:
+        return line(text, 100, base, size=taller * SIZE, right=100 + wider * LETTER * len(text))
+
+    rest = paragraph(FIRST, 300) + paragraph(SECOND, 700)
+    found = [
+        kind
+        for kind, _ in kinds([heading("Education", 220, 1.8), *rest[:3], heading("Languages", 620, 1.8), *rest[3:]])
+    ]
+    assert found == ["heading", "paragraph", "heading", "paragraph"]
+    # Neither letters that are only wide, as in another font, nor ones that are only a little larger.
+    for wider, taller in ((1.8, 1.0), (1.15, 1.1)):
+        assert kinds([heading("Education", 220, wider, taller), *rest])[0][0] == "paragraph"
+
+
+def test_a_heading_may_stand_above_a_table() -> None:
+    title = line("Results of the year", 100, 100, size=44)
+    cells = table([("North", "$1.00"), ("South", "$2.00"), ("West", "$13.00")], 200)
+    assert [kind for kind, _ in kinds([title, *cells])] == ["heading", "table"]
+
+
+def test_boxes_to_tick_are_the_items_of_a_list() -> None:
+    texts = ["[x] Cancel the newspaper", "[ ] Order boxes", "[x] Tell the bank"]
+    lines = paragraph(FIRST, 200) + paragraph(texts, 420)
+    assert kinds(lines) == [("paragraph", FIRST), ("list", texts)]
+
+
+def test_an_item_goes_on_at_the_margin_after_a_full_line() -> None:
+    texts = [
+        "1) No smoking.",
+        "2) Guests leave the kitchen as they find it, before",
+        "they go to bed.",
+        "3) Keys are here.",
+    ]
+    found = find_blocks(paragraph(texts, 200), 1240, 1754)
+    assert [(block.kind, block.items) for block in found] == [("list", ((0,), (1, 2), (3,)))]
 
 
 @pytest.mark.parametrize("marks", ["-*-", "•••", ("1.", "2.", "3."), ("a)", "b)", "c)")])

@@ -76,6 +76,7 @@ PAGES: dict[str, Callable[[ssl.SSLSocket], None]] = {
     "/endless-headers": endless(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 100),
     "/endless-line": endless(b"HTTP/1.1 200 OK\r\nA: ", b"a" * 2**16),
     "/endless-hints": endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+    "/alias": answer("200 OK\nContent-Type: image/jpg", FILE),
     "/announced": answer("200 OK\nContent-Type: image/png\nContent-Length: 100001"),
     "/cut": answer("200 OK\nContent-Type: image/png\nContent-Length: 1000", FILE),
     "/cut-chunk": answer("200 OK\nTransfer-Encoding: chunked", b"1000\r\n" + FILE),
@@ -179,7 +180,9 @@ def get(network: SimpleNamespace, url: str, seconds: float = PATIENCE) -> bytes:
     return fetch(url, LIMIT, seconds, TYPES, resolve=network.resolve, connect=network.connect, context=network.context)
 
 
-@pytest.mark.parametrize("path", ["/file", "/file?key=1%202", "/chunked", "/untyped", "/elsewhere", "/other-host"])
+@pytest.mark.parametrize(
+    "path", ["/file", "/file?key=1%202", "/chunked", "/untyped", "/alias", "/elsewhere", "/other-host"]
+)
 def test_fetches(network: SimpleNamespace, path: str) -> None:
     assert get(network, path, seconds=10) == FILE
     assert set(network.connected) == {PUBLIC}

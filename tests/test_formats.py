@@ -109,6 +109,13 @@ def test_markdown_is_read_as_the_blocks_that_were_written() -> None:
     assert opened == ["h1", "ol", "table", "p", "blockquote", "p"]
 
 
+def test_boxes_to_tick_are_a_task_list() -> None:
+    """As GitHub's extension of Markdown has them."""
+    texts = ["[x] Call the bank", "[ ] Order *boxes*"]
+    written = render(laid_out(texts, Block("list", (0, 1), items=((0,), (1,)))), "markdown", b"").decode()
+    assert written == "- [x] Call the bank\n- [ ] Order \\*boxes\\*\n"
+
+
 def test_csv_has_the_rows_of_tables_and_nothing_that_computes() -> None:
     written = render(laid_out(TEXTS, *BLOCKS), "csv", b"")
     assert written.startswith("\ufeff".encode())

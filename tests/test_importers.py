@@ -139,6 +139,16 @@ def imported(folder: Path, xml: str, image: Image.Image = IMAGE) -> TruePage:
 # The command
 
 
+def test_says_which_archives_and_images_were_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = {f"more {number}.png": IMAGE for number in range(7)}
+    imported(write(tmp_path, {"export.zip": b"PK", **pictures}), page_xml(page_line(1, "one line")))
+    printed = capsys.readouterr()
+    assert "export.zip: passed over: it is an archive; unpack it" in printed.err
+    assert "7 images have no transcription that could be imported: more 0.png, more 1.png" in printed.out
+    assert "more 4.png, ...\n" in printed.out
+    assert "scan.png" not in printed.out
+
+
 @pytest.mark.slow
 def test_an_installed_command_runs_from_any_folder(tmp_path: Path) -> None:
     write(tmp_path, {"scan.png": IMAGE, "scan.xml": page_xml()})

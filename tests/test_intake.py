@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -67,6 +68,11 @@ TAKEN: dict[str, tuple[str, bytes | str, str]] = {
     "base64 without padding": ("application/json", as_json(image_base64=IN_BASE64.rstrip("=")), "image"),
     "data URL without padding": (
         "application/json", as_json(image_base64=f"data:image/png;base64,{IN_BASE64.rstrip('=')}"), "image"),
+    "base64, percent-encoded": ("application/json", as_json(image_base64=quote(IN_BASE64, safe="")), "image"),
+    "data URL, percent-encoded": (
+        "application/json", as_json(image_base64=f"data:image/png;base64,{quote(IN_BASE64)}"), "image"),
+    "data URL after a line end": (
+        "application/json", as_json(image_base64=f"\n data:image/png;base64,\n{IN_BASE64}\n"), "image"),
     "base64 that went through a form": ("application/json", as_json(image_base64=IN_BASE64.replace("+", " ")), "image"),
 }  # fmt: skip
 
@@ -95,6 +101,11 @@ REFUSED: dict[str, tuple[str, bytes | str | None, str]] = {
     "deep": ("application/json", "[" * 100_000, "not JSON"),
     "a list": ("application/json", "[]", "one object"),
     "unknown field": ("application/json", as_json(image_base64=IN_BASE64, more=1), "one object"),
+    "an option as a field": ("application/json", as_json(image_base64=IN_BASE64, lang="de"),
+                             "not 'lang': options belong to the query, as [?]lang="),
+    "a misspelt field": ("application/json", as_json(image=IN_BASE64), "image_name, not 'image'"),
+    "JSON cut short": ("application/json", as_json(image_base64=IN_BASE64)[:-9], "not JSON; it seems to be cut short"),
+    "bytes as Python shows them": ("application/json", as_json(image_base64=repr(IN_BASE64.encode())), "decode[(][)]"),
     "a field twice": ("application/json", '{"image_base64": "AA==", "image_base64": "AA=="}', "twice"),
     "none": ("application/json", as_json(image_name="a"), f"{EXACTLY_ONE}.*neither"),
     "both": ("application/json", as_json(image_base64=IN_BASE64, image_url="https://a.b/"), f"{EXACTLY_ONE}.*both"),
@@ -109,7 +120,7 @@ REFUSED: dict[str, tuple[str, bytes | str | None, str]] = {
     "a name with a line end": ("application/json", as_json(image_base64=IN_BASE64, image_name="a\nb"), "image_name"),
     "an empty image": ("image/png", b"", "empty"),
     "a lone surrogate": ("image/png", "\ud800", "neither text nor base64"),
-    "no boundary": ("multipart/form-data", IMAGE + END, "boundary"),
+    "no boundary": ("multipart/form-data", IMAGE + END, "has no boundary: leave the header to the client"),
     "an empty boundary": ("multipart/form-data; boundary=", IMAGE + END, "boundary"),
     "another boundary": ("multipart/form-data; boundary=ridge", IMAGE + END, "boundary"),
     "an empty form": (FORM, b"", "boundary"),
@@ -126,6 +137,7 @@ REFUSED: dict[str, tuple[str, bytes | str | None, str]] = {
     "form with an empty image": (FORM, PART % (b"image", b"") + END, EXACTLY_ONE),
     "form with two names": (FORM, IMAGE + PART % (b"image_name", b"a") * 2 + END, "each once"),
     "form with another field": (FORM, IMAGE + PART % (b"other", b"a") + END, "each once"),
+    "form with an option": (FORM, IMAGE + PART % (b"lang", b"de") + END, "not 'lang': options belong to the query"),
     "form with a name of no text": (FORM, IMAGE + PART % (b"image_name", b"\xff") + END, "UTF-8"),
     "form with a long name": (FORM, FILE % (b"image", b"a" * 300, PIXELS) + END, "255"),
     "form with many parts": (FORM, IMAGE * 50 + END, "boundary"),
@@ -219,6 +231,44 @@ def test_says_that_line_ends_were_changed() -> None:
     for changed in (data.replace(b"\r", b"").replace(b"\n", b""), data.replace(b"\r\n", b"\n")):
         with pytest.raises(BrokenImage, match="--data-binary"):
             take(URL_ENCODED, changed)
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_says_that_curl_removed_line_ends(form: str) -> None:
+    data = encoded(form)
+    changed = data.replace(b"\r", b"").replace(b"\n", b"").replace(b"\0", b"")
+    if form in ("TIFF", "WEBP", "AVIF", "JPEG2000"):
+        # Their first bytes, which name the format, are gone.
+        assert take(URL_ENCODED, changed) == (changed, "image")
+    else:
+        with pytest.raises(BrokenImage, match="--data-binary"):
+            take(URL_ENCODED, changed)
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_says_that_bytes_were_taken_for_another_text(form: str) -> None:
+    data = encoded(form)
+    for coding, name in (("latin-1", "Latin-1"), ("cp1252", "Windows-1252")):
+        # What a coding lacks stays what it is, as in browsers.
+        text = "".join(bytes([each]).decode(coding, errors="ignore") or chr(each) for each in data)
+        cut = text.encode()[:-1]
+        for sent in (text.encode(), cut):
+            with pytest.raises(BrokenImage, match=f"taken for text in ({name}|Latin-1)"):
+                take("image/jpeg", sent)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
+def test_says_that_bytes_became_question_marks(form: str) -> None:
+    with pytest.raises(BrokenImage, match="question marks"):
+        take("image/jpeg", encoded(form).decode("ascii", errors="replace").replace("\ufffd", "?").encode())
+
+
+@pytest.mark.parametrize("form", ["BMP", "TIFF"])
+@pytest.mark.parametrize("value", [0, 63, 0xC3])
+def test_files_of_one_grey_pass(form: str, value: int) -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (40, 60), value).save(buffer, form)
+    assert take("image/png", buffer.getvalue()) == (buffer.getvalue(), "image")
 
 
 def test_says_how_to_send_fields() -> None:

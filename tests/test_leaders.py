@@ -66,6 +66,19 @@ def test_leaders_are_wiped_and_lines_end_where_they_begin(pitch: int, slope: flo
     assert ends(clear.lines) == [(40, 206)]
 
 
+@pytest.mark.parametrize("size", [3, 5])
+def test_leaders_of_large_dots_are_wiped(size: int) -> None:
+    """Dots of a quarter of the ascenders, as print has them in tables of contents."""
+    image = sheet(*((40, y, "Chapter one") for y in ROWS), *((700, y, "12.50") for y in ROWS))
+    before = np.asarray(image).copy()
+    for y in ROWS:
+        for x in range(206, 690, 12):
+            ImageDraw.Draw(image).rectangle((x, y - size, x + size - 1, y - 1), fill=0)
+    _, clear = taken(image, line(40, 750, 120))
+    assert np.abs(clear.page.astype(int) - before).max() < 40
+    assert len(clear.lines) == 2
+
+
 def test_a_line_across_a_leader_becomes_two() -> None:
     # The last dot is at 685.
     _, clear = taken(listed(*ROWS), line(40, 750, 120), line(40, 300, 300))

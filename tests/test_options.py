@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pypdfium2
@@ -12,6 +13,7 @@ from PIL import Image
 from standins import StillReader
 
 from benchmarks import hostile
+from paragraph_ocr.api import Reader
 from paragraph_ocr.document import Block, Line, Word
 from paragraph_ocr.errors import MalformedRequest, TooLarge
 from paragraph_ocr.formats import render
@@ -140,6 +142,15 @@ def test_the_search_is_constrained_to_a_pattern() -> None:
     assert best(steps, "digits") != "12.07.24"
 
 
+def test_what_hardly_looks_like_an_allowed_character_is_doubtful() -> None:
+    """As an opening bracket, of which a little looks like a 1."""
+    clear, bracket = (decode_within(seen(step, {"5": 0.98}), LETTERS, 0, "digits") for step in
+                      ({"l": 0.6, "1": 0.3}, {"S": 0.98, "1": 0.002}))  # fmt: skip
+    assert [each.text for each in clear] == [each.text for each in bracket] == ["1", "5"]
+    assert clear[0].confidence > 0.8 > 0.3 > bracket[0].confidence
+    assert bracket[1].confidence > 0.9
+
+
 VALID = "DE89370400440532013000"
 
 
@@ -154,6 +165,28 @@ def test_an_iban_has_its_checksum() -> None:
     assert best(seen(*places(VALID)), "iban") == VALID
 
 
+@pytest.mark.parametrize("name", ["date", "amount", "iban"])
+def test_a_line_without_a_match_is_empty(name: str) -> None:
+    """Not the beginning of a value, which would be taken for one."""
+    assert best(seen(*({character: 0.98} for character in "DE8937")), name) == {"amount": "8937"}.get(name, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("iban", f"BAD {VALID}", VALID), ("iban", f"{VALID} SEE", VALID), ("date", "OlD 12.07.24", "12.07.24"),
+        ("amount", "SO 12,50 l", "12,50"), ("date", "12.07.24 S.O", "12.07.24"),
+    ],
+)  # fmt: skip
+def test_the_label_of_a_value_is_left_out(name: str, text: str, value: str) -> None:
+    assert best(seen(*({character: 0.98} for character in text)), name).strip() == value
+
+
+def test_a_line_without_an_iban_is_not_in_the_answer() -> None:
+    page = Reader().read(Path(__file__).parents[1] / "samples" / "letter.jpg", charset="iban").pages[0]
+    assert [line.text for line in page.lines if not fits("iban", line.text)] == []
+
+
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
@@ -161,9 +194,13 @@ def test_an_iban_has_its_checksum() -> None:
         ("letters", ["Anna-Lena d'Or", "é"], ["a1"]),
         ("date", ["1.2.24", "31.12.1999", "1999-12-31", "12/31/99"],
          ["32.1.24", "1.2", "1.2-24", "1..2.24", "1.2.243", "0.1.24", "31.12.1999.", "1999-12-1999"]),
-        ("amount", ["5", "1234", "1,234.50", "1.234.567,00", "-12.50", "$ 3.99", "3,99 €", "1234.50", "1,234"],
+        ("date", ["29.02.2024", "29.2.1700", "2/28/23", "28/2/23", "12.12.12", "1.1.00"],
+         ["13.19.51", "13/13/2020", "31.04.2020", "29.02.2023", "1999-13-01", "2023-02-30", "30/2/99"]),
+        ("amount", ["5", "1234", "1,234.50", "1.234.567,00", "-12.50", "$ 3.99", "3,99 €", "1234.50", "1,234", "12,-",
+                    "12,-- €"],
          ["1,23,4", "1.2", "1,234.5", "1234,567", ".50", "1..2", "12,34,567.00", "1,234,56", "5 5"]),
-        ("iban", [VALID, "GB29 NWBK 6016 1331 9268 19", "NL91ABNA0417164300"],
+        ("iban", [VALID, "GB29 NWBK 6016 1331 9268 19", "NL91ABNA0417164300", "XK051212012345678906",
+                  "SA03 8000 0000 6080 1016 7519", "IL62 0108 0000 0009 9999 999", "BR1800360305000010009795493C1"],
          [VALID[:-1], VALID[:-1] + "1", "XX89370400440532013000", VALID + "0", "DE8937 0400440532013000"]),
     ],
 )  # fmt: skip

@@ -53,6 +53,23 @@ TABLES = {
 }  # fmt: skip
 
 
+def test_a_total_at_the_right_below_a_table_is_read_before_the_text_below_it() -> None:
+    """As in a letter with an invoice, whose text is at the left above the table and below it."""
+    above = [text_line(20, 560 - 60 * row, 20 + 30 * row) for row in range(3)]
+    rows = [
+        [text_line(20, 200, base), text_line(640, 720, base), text_line(800, 880, base)] for base in (120, 160, 200)
+    ]
+    total = text_line(660, 880, 240)
+    below = [text_line(20, 600, 290), text_line(20, 200, 330)]
+    lines = [*above, *(cell for row in rows for cell in row), total, *below]
+    texts = (
+        ["A line of the letter"] * 3 + ["Oak shelf", "2", "90.00"] * 3 + ["Total 270.00", "Please pay in May.", "Anna"]
+    )
+    mixed = [lines[at] for at in (9, 0, 11, 3, 2, 1, 10, 5, 4, 8, 7, 6)] + lines[12:]
+    texts = [texts[next(at for at, each in enumerate(lines) if each is line)] for line in mixed]
+    assert [id(line) for line in ordered(mixed, texts)] == [id(line) for line in lines]
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_the_rows_of_a_table_are_read_across(name: str) -> None:
     columns, texts = TABLES[name]

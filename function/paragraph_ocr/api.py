@@ -6,21 +6,24 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from paragraph_ocr.document import Document, Page
 from paragraph_ocr.formats import FORMATS, render
+from paragraph_ocr.io import sources
 from paragraph_ocr.io.imaging import decode
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.models import FOLDER
-from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
+from paragraph_ocr.pipeline.options import NO_OPTIONS, Options, ReadOptions, check_languages, read_options
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.processors import count_processors
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-File = str | os.PathLike[str] | bytes | BinaryIO
+    File = sources.File | Image.Image | NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class ReadDocument(Document):
             raise ValueError(f"{os.fspath(path)!r} has none of the suffixes {suffixes}")
         Path(path).write_bytes(render(self, form, self.source))
 
-    def overlay(self, number: int = 1) -> Image:
+    def overlay(self, number: int = 1) -> Image.Image:
         """Draw the lines of a page over its image; pages are numbered from 1.
 
         Raises
@@ -63,8 +66,6 @@ class ReadDocument(Document):
         IndexError
             There is no such page.
         """
-        from PIL import Image
-
         from paragraph_ocr.formats.overlay import draw_overlay
 
         if not 1 <= number <= len(self.pages):
@@ -97,6 +98,8 @@ class Reader:
     ------
     ModelError
         A model is missing or is not the one that its card describes.
+    MalformedRequest
+        A language is none of those with a model.
 
     Examples
     --------
@@ -115,18 +118,26 @@ class Reader:
         self._reader = PageReader.load(
             threads=threads or count_processors(), models=Path(models), limits=limits, warm=False
         )
-        self._reader.languages = tuple(languages)
+        given = tuple(languages.split(",")) if isinstance(languages, str) else tuple(languages)
+        self._reader.languages = check_languages(given, self._reader.languages_known) if given else ()
 
-    def read(self, file: File, name: str | None = None, options: ReadOptions = NO_OPTIONS) -> ReadDocument:
+    def read(
+        self, file: File, name: str | None = None, options: ReadOptions = NO_OPTIONS, **asked: Unpack[Options]
+    ) -> ReadDocument:
         """Read all pages of a file.
 
         Parameters
         ----------
-        file : path, bytes or binary file
+        file : path, bytes, binary file, Pillow image or array
+            An array is uint8 of shape (H, W) with grey values, or (H, W, 3) with RGB; a Pillow image is its current
+            frame.
         name : str, optional
             Name of the image in the results; by default the path, or the name of the file object, or "image".
         options : ReadOptions, optional
             Pages, languages and characters, and what is done with text that pages of a PDF carry.
+        **asked
+            The same by the names of docs/api.md, instead of `options`: ``pages="2-5,9"``, ``lang="de"``,
+            ``lines="joined"``, ``mark=True``, ``charset="iban"``, ``text="read"``, ``upright=True``.
 
         Returns
         -------
@@ -138,23 +149,45 @@ class Reader:
         OSError
             The file cannot be opened.
         OcrError
-            The file is refused, cannot be decoded, or exceeds a limit.
+            The file or an option is refused, the file cannot be decoded, or exceeds a limit.
+        TypeError, ValueError
+            The file is none of these, or there is no such option.
         """
-        data, name = _load(file, name)
-        read = self._reader.read(data, name, options=options)
+        chosen = self._options(options, asked)
+        data, name = self._load(file, name)
+        read = self._reader.read(data, name, options=chosen)
         return ReadDocument(name, read.pages, read.numbers, source=data)
 
-    def pages(self, file: File, name: str | None = None, options: ReadOptions = NO_OPTIONS) -> Iterator[Page]:
+    def pages(
+        self, file: File, name: str | None = None, options: ReadOptions = NO_OPTIONS, **asked: Unpack[Options]
+    ) -> Iterator[Page]:
         """Read the pages of a file one by one; parameters and errors are those of `read`."""
-        data, name = _load(file, name)
-        return self._reader.pages(data, name, options=options)
+        chosen = self._options(options, asked)
+        data, name = self._load(file, name)
+        return self._reader.pages(data, name, options=chosen)
 
+    def _options(self, options: ReadOptions, asked: Options) -> ReadOptions:
+        """Return the options of a call, checked."""
+        known = self._reader.languages_known
+        if not isinstance(options, ReadOptions):
+            raise TypeError(f'options must be ReadOptions, not {type(options).__name__}; or read(file, lang="de").')
+        if not asked:
+            check_languages(options.languages, known)
+            return options
+        if options != NO_OPTIONS:
+            raise TypeError(f"Give options or {', '.join(asked)}, not both.")
+        return read_options(asked, known)
 
-def _load(file: File, name: str | None) -> tuple[bytes, str]:
-    """Return the content of a file and the name of the image."""
-    if isinstance(file, bytes | bytearray | memoryview):
-        return bytes(file), name or "image"
-    if isinstance(file, str | os.PathLike):
-        return Path(file).read_bytes(), name or os.fspath(file)
-    own_name = getattr(file, "name", None)
-    return file.read(), name or (own_name if isinstance(own_name, str) else "image")
+    def _load(self, file: File, name: str | None) -> tuple[bytes, str]:
+        """Return the content of a file, or pixels as a PNG, and the name of the image."""
+        if isinstance(file, Image.Image | np.ndarray):
+            # Few callers have pixels rather than files.
+            from paragraph_ocr.io.pixel_sources import encode_array, encode_image
+
+            max_bytes = self._reader.limits.max_bytes
+            if isinstance(file, np.ndarray):
+                return encode_array(file, max_bytes), name or "image"
+            own = getattr(file, "filename", "")
+            return encode_image(file, max_bytes), name or (own if isinstance(own, str) else "") or "image"
+        data, own = sources.load(file, "a path, bytes, a binary file, an image of Pillow or an array of pixels")
+        return data, name or own or "image"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import re
 import time
@@ -25,7 +24,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 from urllib.parse import urljoin, urlsplit
 
 try:
@@ -37,8 +36,8 @@ from paragraph_ocr import __version__
 from paragraph_ocr.cli.terminal import printable
 from paragraph_ocr.document import Document, Page, TextStyle
 from paragraph_ocr.formats import FORMATS
+from paragraph_ocr.io.sources import File, load
 
-File = str | os.PathLike[str] | bytes | BinaryIO
 TextFormat = Literal["text", "hocr", "alto", "page", "markdown", "csv"]
 
 # More than a request can carry; the API tells its own limit where that is lower.
@@ -562,13 +561,8 @@ def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _content(file: File, name: str | None) -> tuple[bytes, str]:
     """The bytes of a file, and its name as the API takes one."""
-    if isinstance(file, bytes | bytearray | memoryview):
-        data, own = bytes(file), ""
-    elif isinstance(file, str | os.PathLike):
-        data, own = Path(file).read_bytes(), Path(file).name
-    else:
-        data, own = file.read(), getattr(file, "name", "")
-        own = Path(own).name if isinstance(own, str) else ""
+    data, path = load(file)
+    own = Path(path).name
     chosen = own if name is None else name
     cleaned = "".join(each if each.isprintable() else " " for each in chosen)[-_MAX_NAME:]
     return data, cleaned or "image"

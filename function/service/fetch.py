@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from paragraph_ocr.errors import RemoteFailed, TooLarge, UrlRefused
+from service.intake import ALIASES
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -24,7 +25,7 @@ PORT = 443
 MAX_REDIRECTS = 3
 MAX_URL_CHARACTERS = 2048
 # Content types of files whose server does not know their type.
-UNTYPED = ("application/octet-stream", "binary/octet-stream")
+UNTYPED = ("application/octet-stream", "binary/octet-stream", *ALIASES)
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 # The last label of a host name begins with a letter, which excludes 2130706433, 0177.1, 0x7f.1 and 127.0.0.1.

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from paragraph_ocr.errors import (
     BrokenImage,
@@ -23,7 +24,7 @@ from paragraph_ocr.errors import (
     UrlRefused,
 )
 from paragraph_ocr.io.page_ranges import parse_pages
-from paragraph_ocr.pipeline.options import TEXTS, ReadOptions, parse_charset, parse_languages, parse_text
+from paragraph_ocr.pipeline.options import LINES, TEXTS, ReadOptions, parse_charset, parse_languages, parse_text
 
 IMAGE_TYPES = (
     "image/jpeg",
@@ -41,8 +42,22 @@ IMAGE_TYPES = (
 MULTIPART = "multipart/form-data"
 # What curl sends unless it is told what a file is, with --data-binary.
 URL_ENCODED = "application/x-www-form-urlencoded"
+# Names of these that are not registered, or are older.
+ALIASES = (
+    "image/jpg",
+    "image/pjpeg",
+    "image/x-png",
+    "image/tif",
+    "image/x-tiff",
+    "image/x-bmp",
+    "image/x-ms-bmp",
+    "image/jpx",
+    "image/heic-sequence",
+    "image/heif-sequence",
+    "application/x-pdf",
+)
 # Types that say nothing, or are no registered ones: the bytes tell what they are.
-UNTYPED = ("application/octet-stream", "binary/octet-stream", URL_ENCODED, "image/jpg", "image/pjpeg", "image/x-png")
+UNTYPED = ("application/octet-stream", "binary/octet-stream", URL_ENCODED, *ALIASES)
 # The stack's BinaryMediaTypes; a body of any other type arrives as text. API Gateway takes one without a type for JSON.
 BINARY_TYPES = (*IMAGE_TYPES, *UNTYPED, MULTIPART)
 MAX_NAME_CHARACTERS = 255
@@ -54,7 +69,6 @@ OCR_PARAMETERS = ("format", "lang", "pages", "lines", "mark", "charset", "text",
 JOB_PARAMETERS = OCR_PARAMETERS[1:]
 # Of the query of POST /convert.
 CONVERT_PARAMETERS = ("format", "lines", "mark", "upright")
-LINES = ("kept", "joined")
 SWITCHES = {"true": True, "false": False}
 
 # The field of a corrected document, and of a form, that holds its image.
@@ -72,6 +86,10 @@ _MAX_REPLACEMENT_SHARE = 1 / 50
 _BASE64_CHARACTERS = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 # Characters of base64 at the beginning of a body that tell what it stands for.
 _BASE64_LOOK = 1400
+# Bytes at the start of a file that show what became of it.
+_MIN_FILE = 64
+# Half of a compressed file's bytes are beyond ASCII: the least share of what took their place.
+_MIN_QUESTION_MARKS, _MIN_RECODED = 1 / 4, 1 / 8
 _URL_SAFE = str.maketrans("-_", "+/")
 _FORM_FIELD = re.compile(rb"[A-Za-z_][\w.-]*=")
 # Longer numbers are ones that Python may refuse to parse.
@@ -336,9 +354,19 @@ def _checked(data: bytes) -> bytes:
             "with content types that its BinaryMediaTypes lack, or where there is none: send the image with its own "
             f"type, such as {IMAGE_TYPES[0]}, or as image_base64 in JSON; a client must send bytes, not a string."
         )
-    if data.startswith((b"\x89PNG\x1a", b"\x89PNG\n\x1a", b"\x89PNG\r\n\x1a\r")):
+    if data.startswith((b"\x89PNG\x1a", b"\x89PNG\n\x1a", b"\x89PNG\r\n\x1a\r")) or _lacks_line_ends(data):
         raise BrokenImage(
-            "The line ends of the PNG were changed on its way, as curl -d does: send it with --data-binary @FILE."
+            "The line ends of the file were changed on its way, as curl -d does: send it with --data-binary @FILE."
+        )
+    if _is_ascii_of_bytes(data):
+        raise BrokenImage(
+            "The bytes were taken for text on their way, so that most were replaced by question marks; a client must "
+            "send bytes, not a string."
+        )
+    if coding := _recoded(data):
+        raise BrokenImage(
+            f"The bytes were taken for text in {coding} on their way and written as UTF-8; a client must send bytes, "
+            "not a string; in JavaScript the File, Blob or ArrayBuffer itself, not the result of readAsBinaryString."
         )
     if encoded := _encoded_format(data):
         raise BrokenImage(
@@ -358,6 +386,49 @@ def _is_text_of_bytes(data: bytes) -> bool:
         # A cut in the last character is no sign of bytes that are none of text.
         return error.start >= len(data) - 3
     return True
+
+
+def _lacks_line_ends(data: bytes) -> bool:
+    """Whether a file has lost the characters that ``curl -d @FILE`` removes: CR, LF and NUL."""
+    from paragraph_ocr.io.file_format import format_of
+
+    # Each format has several of these in its headers; a PDF needs no NUL.
+    if len(data) < _MIN_FILE or b"\0" in data or b"\n" in data or b"\r" in data:
+        return False
+    try:
+        format_of(data)
+    except OcrError:
+        return False
+    return True
+
+
+def _is_ascii_of_bytes(data: bytes) -> bool:
+    """Whether bytes are a compressed file of which all bytes beyond ASCII were replaced by question marks."""
+    if not data.isascii() or data.count(b"?") < _MIN_QUESTION_MARKS * len(data):
+        return False
+    return data.startswith((b"?PNG", b"????", b"???\0", b"GIF8", b"RIFF", b"%PDF")) or data[4:8] == b"ftyp"
+
+
+def _recoded(data: bytes) -> str | None:
+    """The 8-bit coding for whose text a binary file was taken, to be encoded in UTF-8; None for all else."""
+    from paragraph_ocr.io.file_format import format_of
+
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        # A cut in the last character is no sign of bytes that are none of text.
+        if error.start < len(data) - 3:
+            return None
+        text = data[: error.start].decode()
+    if len(data) - len(text) < _MIN_RECODED * len(text):
+        return None
+    for coding, name in (("latin-1", "Latin-1"), ("cp1252", "Windows-1252")):
+        try:
+            format_of(text[:_MIN_FILE].encode(coding, errors="replace"))
+        except OcrError:
+            continue
+        return name
+    return None
 
 
 def _encoded_format(data: bytes) -> str | None:
@@ -382,10 +453,24 @@ def _fields(content: bytes, allowed: Collection[str]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         # An image without a content type of its own is taken for JSON by some.
         _checked(content)
-        raise MalformedRequest("The body is not JSON.") from error
-    if not isinstance(fields, dict) or not fields.keys() <= set(allowed):
+        start = content.strip()[:1]
+        cut = start == b"{" and not content.rstrip().endswith(b"}")
+        raise MalformedRequest(
+            "The body is not JSON" + ("; it seems to be cut short: send all of it." if cut else ".")
+        ) from error
+    if not isinstance(fields, dict):
         raise MalformedRequest(f"Send one object; its fields may be {', '.join(allowed)}.")
+    for name in fields:
+        if name not in allowed:
+            raise MalformedRequest(
+                f"Send one object; its fields may be {', '.join(allowed)}, not {name[:40]!r}{_in_query(name)}."
+            )
     return fields
+
+
+def _in_query(name: str) -> str:
+    """Where a field belongs that is an option; empty for any other."""
+    return f": options belong to the query, as ?{name}=..." if name in OCR_PARAMETERS else ""
 
 
 def _text(fields: Mapping[str, Any], field: str) -> str:
@@ -397,6 +482,12 @@ def _text(fields: Mapping[str, Any], field: str) -> str:
 
 def _from_base64(value: str) -> bytes:
     """The bytes of base64 of either alphabet (RFC 4648, 4 and 5), with or without padding, line ends or a data: URL."""
+    value = value.strip()
+    if value[:2] in ("b'", 'b"'):
+        raise MalformedRequest("image_base64 is how Python shows bytes: send base64.b64encode(data).decode().")
+    if "%" in value:
+        # As data: URLs and forms may write the characters +, / and =.
+        value = unquote(value)
     if value[:5].lower() == "data:":
         start, _, value = value.partition(",")
         if not start.lower().endswith(";base64"):
@@ -427,6 +518,10 @@ def _parts(content: bytes, content_type: str) -> list[tuple[str, str | None, byt
     content = content.rstrip(b"\r\n")
     try:
         boundary = parse_options_header(content_type)[1].get("boundary", "")
+        if not boundary:
+            raise MalformedRequest(
+                f"The content type {MULTIPART} has no boundary: leave the header to the client, which knows it."
+            )
         with PushMultipartParser(boundary, max_segment_count=8, strict=True) as parser:
             # The last byte is parsed separately, so that an end boundary before it, which would cut a file off, is an
             # error.
@@ -447,7 +542,12 @@ def _from_form(content: bytes, content_type: str) -> tuple[bytes, str]:
     names = [data for field, _, data in parts if field == "image_name"]
     if len(images) != 1:
         raise MalformedRequest(f"Send exactly one image, in the field image; the form has {len(images)}.")
-    if len(names) > 1 or len(parts) > 1 + len(names):
+    for name, _, _ in parts:
+        if name not in ("image", "image_name"):
+            raise MalformedRequest(
+                f"The form may have the fields image and image_name, each once, not {name[:40]!r}{_in_query(name)}."
+            )
+    if len(names) > 1:
         raise MalformedRequest("The form may have the fields image and image_name, each once.")
     ((filename, data),) = images
     if not data:

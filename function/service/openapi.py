@@ -9,8 +9,8 @@ from typing import Any
 from paragraph_ocr.document import BLOCK_KINDS, CONTENTS, DOUBTFUL, MARK
 from paragraph_ocr.formats import FORMATS
 from paragraph_ocr.pipeline.charset import CHARSETS
-from paragraph_ocr.pipeline.options import TEXTS
-from service.intake import CONVERT_PARAMETERS, IMAGE_TYPES, LINES, MAX_NAME_CHARACTERS, MULTIPART, SWITCHES, UNTYPED
+from paragraph_ocr.pipeline.options import LINES, TEXTS
+from service.intake import CONVERT_PARAMETERS, IMAGE_TYPES, MAX_NAME_CHARACTERS, MULTIPART, SWITCHES, UNTYPED
 
 FILE = Path(__file__).with_name("openapi.json")
 

@@ -8,6 +8,7 @@ import os
 import sys
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
+from paragraph_ocr.cli.terminal import printable
 from paragraph_ocr.document import Page
 from paragraph_ocr.errors import OcrError
 from paragraph_ocr.io.imaging import DecodedPage, decode_pages
@@ -42,6 +44,8 @@ FORMATS = {
     "text": "text",
 }
 _RANK = list(FORMATS)
+# Images that a message about several of them names.
+MAX_NAMED = 5
 
 DESCRIPTION = """Make annotated pages for training from transcriptions of other programs.
 
@@ -117,6 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return 1
+        _say_what_was_passed_over(folder, report, chosen)
         return _finish(pages, report, reader().recognizer.geometry)
     except (OSError, ModelError) as error:
         print(f"paragraph-ocr-train import: {error}", file=sys.stderr)
@@ -130,9 +135,8 @@ def _usage(message: str) -> int:
 
 def _missing(folder: Folder, report: Report) -> str:
     """What a folder lacks of which nothing was imported, so far as no message has said so."""
-    archives = [path.name for path in folder.files if path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z")]
-    if archives:
-        return f": unpack {archives[0]} first"
+    if archives := _archives(folder):
+        return f": unpack {archives[0].name} first"
     if not folder.images:
         return ": there are no images among them"
     if not report.messages:
@@ -141,6 +145,19 @@ def _missing(folder: Folder, report: Report) -> str:
             "table or a text of the same name"
         )
     return ""
+
+
+def _archives(folder: Folder) -> list[Path]:
+    return [path for path in folder.files if path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")]
+
+
+def _say_what_was_passed_over(folder: Folder, report: Report, chosen: Collection[Path]) -> None:
+    """Name archives, whose content is not imported, and images of which nothing was."""
+    for path in _archives(folder):
+        report.say(path, "passed over: it is an archive; unpack it, too, to import what it holds")
+    if without := [report.name(image) for image in folder.images if image not in chosen]:
+        named = ", ".join(without[:MAX_NAMED]) + ", ..." * (len(without) > MAX_NAMED)
+        print(printable(f"{len(without)} images have no transcription that could be imported: {named}"))
 
 
 def _find(folder: Folder, report: Report, reader: Any, arguments: argparse.Namespace) -> list[Candidate]:

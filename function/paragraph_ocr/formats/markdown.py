@@ -12,6 +12,7 @@ from paragraph_ocr.pipeline.blocks import BULLET
 # What would begin another kind of block at the start of a line, and what means something anywhere.
 _START = re.compile(r"^(\s*)([-+>#=~:|]|\d{1,9}(?=[.)](?:\s|$)))")
 _INLINE = re.compile(r"([\\`*_\[\]<>|~]|&(?=#?\w+;))")
+_CHECK_BOX = re.compile(r"^\s*(\[[ x]\])\s")
 _NUMBER = re.compile(r"^\s*\(?(\d{1,3})[.)]\s+")
 
 
@@ -45,6 +46,9 @@ def _item(text: str) -> str:
     content = BULLET.sub("", text, count=1)
     if number:
         return f"{number[1]}. {escaped(content)}"
+    if box := _CHECK_BOX.match(text):
+        # An item of GitHub's task lists.
+        return f"- {box[1]} {escaped(content)}"
     # Letters have no list of their own in Markdown.
     lettered = re.match(r"^\s*(\(?[a-zA-Z][.)])\s", text)
     return f"- {lettered[1] + ' ' if lettered else ''}{escaped(content)}"

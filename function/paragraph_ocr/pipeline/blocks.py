@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import atan2, cos, hypot, sin
+from math import atan2, cos, hypot, sin, sqrt
 from statistics import median
 
 from paragraph_ocr.document import Block, Box, Cell, Line
@@ -24,9 +24,18 @@ MIN_CELL_GAP, ALIGNMENT_TOLERANCE = 0.6, 0.8
 MIN_ALIGNED_SHARE = 0.6
 # Line spacing, relative to the usual one, beyond which the next line begins a new block.
 PARAGRAPH_SPACING = 1.4
+# Spacings of paragraphs and of lines differ by at least the first ratio, those of lines among each other by at most the
+# second; the third is the minimum share of spacings between lines, the fourth the least of them, in heights.
+MIN_SPACING_STEP, MAX_SPACING_RATIO, MIN_TIGHT_SHARE, MIN_TIGHT_SPACING = 1.3, 1.25, 0.15, 0.8
+# The same with a single spacing between lines on a page that has few.
+MIN_CLEAR_STEP, MAX_FEW_SPACINGS = 1.5, 4
+# Maximum ratio of the sizes of lines whose spacing is compared.
+MAX_BODY_RATIO = 1.2
 # Maximum ratio of the heights of lines in one block.
 MAX_HEIGHT_RATIO = 1.35
-# Minimum height of a heading and of a title, relative to the page's usual line height; maximum length of a heading.
+# Minimum height of a heading whose letters are wider than usual, too, relative to the page's usual line height.
+HEADING_HEIGHT = 1.1
+# Minimum size of a heading and of a title, relative to the page's usual one; maximum length of a heading.
 HEADING_SIZE, TITLE_SIZE, MAX_HEADING_LINES, MAX_HEADING_CHARACTERS = 1.25, 1.7, 3, 100
 # Minimum indent of a paragraph's first line, and minimum distance of its last line from the right edge of the others.
 MIN_INDENT, MIN_SHORTFALL = 0.8, 3.0
@@ -37,7 +46,7 @@ MAX_MARGIN_WIDTH, MIN_BODY_LINES = 0.25, 3
 # Maximum lines of a signature, and words in its first line.
 MAX_SIGNATURE_LINES, MAX_SIGNATURE_WORDS = 2, 5
 
-BULLET = re.compile(r"^\s*(?:[-–—•·*▪◦‣●○□☐☑☒+»>]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+(?=\S)")
+BULLET = re.compile(r"^\s*(?:\[[ x]\]|[-–—•·*▪◦‣●○□☐☑☒+»>]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+(?=\S)")
 _NUMBERED = re.compile(r"^\s*(?:§\s*)?\d{1,2}(?:\.\d{1,2})*\.?\s+[^\W\d_]")
 _PAGE_NUMBER = re.compile(
     r"^\W*(?:(?:page|seite|blatt|s|p|pp|pag|página|pagina|pág|fol|f|str|strona|trang|стр|с)\b\.?\s*)?"
@@ -67,6 +76,8 @@ class _PlacedLine:
         Mean y coordinate of the baseline.
     height : float
         From ascenders to descenders.
+    letter_width : float
+        Width of a lower-case letter of medium width, by the line's width and its characters.
     text : str
     is_vertical : bool
         Whether the text runs up or down the page.
@@ -76,6 +87,7 @@ class _PlacedLine:
     right: float
     baseline_y: float
     height: float
+    letter_width: float
     text: str
     is_vertical: bool
 
@@ -126,8 +138,12 @@ class _PageStatistics:
     ----------
     line_height : float
         Median of the lines' heights, weighted by their numbers of characters.
+    letter_width : float
+        The same of their letters' widths.
     line_spacing : float
-        Median distance between the baselines of lines that follow each other.
+        Distance between the baselines of lines that follow each other within a paragraph.
+    loose_spacing : float
+        Median distance between the baselines of all lines that follow each other.
     left, right : float
         x coordinates of the text's edges.
     width, height : float
@@ -135,7 +151,9 @@ class _PageStatistics:
     """
 
     line_height: float
+    letter_width: float
     line_spacing: float
+    loose_spacing: float
     left: float
     right: float
     width: float
@@ -145,24 +163,63 @@ class _PageStatistics:
     def of(cls, text: Sequence[_PlacedLine], width: float, height: float) -> _PageStatistics:
         """Measure the horizontal lines of a page."""
         if not text:
-            return cls(1.0, 1.0, 0.0, width, width, height)
+            return cls(1.0, 1.0, 1.0, 1.0, 0.0, width, width, height)
         # Weighted by length, since most long lines are body text.
-        weighted = sorted((each.height, len(each.text) + 1) for each in text)
-        half, line_height = sum(weight for _, weight in weighted) / 2, weighted[-1][0]
-        for own, weight in weighted:
-            half -= weight
-            if half <= 0:
-                line_height = own
-                break
-        spacings = [
-            spacing
-            for above, below in pairwise(text)
-            if _horizontal_overlap(above, below) > 0
-            and LEVEL_TOLERANCE * line_height < (spacing := below.baseline_y - above.baseline_y) < 4 * line_height
-        ]
-        spacing = median(spacings) if spacings else 1.5 * line_height
+        line_height = _weighted_median([(each.height, len(each.text) + 1) for each in text])
+        letter_width = _weighted_median([(each.letter_width, len(each.text) + 1) for each in text])
+        spacings: list[float] = []
+        of_body: list[float] = []
+        for above, below in pairwise(text):
+            spacing = below.baseline_y - above.baseline_y
+            if _horizontal_overlap(above, below) > 0 and LEVEL_TOLERANCE * line_height < spacing < 4 * line_height:
+                spacings.append(spacing)
+                sizes = [_size(each, line_height, letter_width) for each in (above, below)]
+                if all(1 / MAX_BODY_RATIO < size < MAX_BODY_RATIO for size in sizes):
+                    of_body.append(spacing)
+        loose = median(spacings) if spacings else 1.5 * line_height
+        tight = _tight_spacing(of_body, MIN_TIGHT_SPACING * line_height)
         left, right = min(each.left for each in text), max(each.right for each in text)
-        return cls(line_height, spacing, left, right, width, height)
+        return cls(line_height, letter_width, tight or loose, loose, left, right, width, height)
+
+    def size_of(self, lines: Sequence[_PlacedLine]) -> float:
+        """Return the size of lines relative to the page's usual one.
+
+        The height of the polygons understates that of large letters, whose widths tell it better.
+        """
+        tall = median(each.height for each in lines) / self.line_height
+        both = median(_size(each, self.line_height, self.letter_width) for each in lines)
+        return max(tall, both) if tall >= HEADING_HEIGHT else tall
+
+
+def _weighted_median(weighted: Sequence[tuple[float, int]]) -> float:
+    half = sum(weight for _, weight in weighted) / 2
+    for value, weight in sorted(weighted):
+        half -= weight
+        if half <= 0:
+            return value
+    return max(weighted)[0]
+
+
+def _size(line: _PlacedLine, line_height: float, letter_width: float) -> float:
+    """Geometric mean of a line's relative height and of the relative width of its letters."""
+    return sqrt(line.height / line_height * line.letter_width / letter_width)
+
+
+def _tight_spacing(spacings: Sequence[float], least: float) -> float | None:
+    """Spacing of the lines within paragraphs, where that between paragraphs stands out from it; else None.
+
+    On a page of short paragraphs, most spacings are those between them.
+    """
+    ordered = sorted(each for each in spacings if each >= least)
+    for place, (lower, upper) in enumerate(pairwise(ordered), 1):
+        if lower > MAX_SPACING_RATIO * ordered[0]:
+            return None
+        if upper >= MIN_SPACING_STEP * lower:
+            enough = place >= max(2, MIN_TIGHT_SHARE * len(ordered))
+            # On a page of few lines, one is enough that differs clearly.
+            alone = len(ordered) <= MAX_FEW_SPACINGS and upper >= MIN_CLEAR_STEP * lower
+            return median(ordered[:place]) if enough or alone else None
+    return None
 
 
 def _place(lines: Sequence[Line]) -> list[_PlacedLine]:
@@ -182,8 +239,20 @@ def _place(lines: Sequence[Line]) -> list[_PlacedLine]:
         turned = [(x * turn_x + y * turn_y, y * turn_x - x * turn_y) for x, y in baseline]
         baseline_y = sum(y for _, y in turned) / len(turned)
         is_vertical = abs(y1 - y0) > 2 * abs(x1 - x0)
-        placed.append(_PlacedLine(turned[0][0], turned[-1][0], baseline_y, _line_height(line), line.text, is_vertical))
+        left, right = turned[0][0], turned[-1][0]
+        letter_width = max(right - left, 1.0) / max(sum(map(_relative_width, line.text)), 1.0)
+        height = _line_height(line)
+        placed.append(_PlacedLine(left, right, baseline_y, height, letter_width, line.text, is_vertical))
     return placed
+
+
+def _relative_width(character: str) -> float:
+    """Width of a character in usual fonts, relative to that of most small letters."""
+    if character in "iljtfrI.,:;'|!()[] ":
+        return 0.6
+    if character in "mwMW%@":
+        return 1.5
+    return 1.25 if character.isupper() else 1.0
 
 
 def _line_height(line: Line) -> float:
@@ -411,8 +480,13 @@ def _starts_block(
         if not _on_same_level(placed[above], placed[below])
     ]
     usual = min(median(spacings) if len(spacings) > 1 else page.line_spacing, 1.5 * page.line_spacing)
-    if line.baseline_y - before.baseline_y > PARAGRAPH_SPACING * max(usual, 0.8 * line.height):
-        return True
+    spacing = line.baseline_y - before.baseline_y
+    if spacing > PARAGRAPH_SPACING * max(usual, 0.8 * line.height):
+        # Text with wide spacing, on a page that has narrower, goes on after a full line without an end.
+        full = [each for each in placed if each.right > page.right - MIN_SHORTFALL * each.height]
+        runs_on = before in full and not _ends_sentence(before)
+        runs_on = runs_on and (line.text[:1].islower() or len(full) > 0.5 * len(placed))
+        return not runs_on or spacing > PARAGRAPH_SPACING * page.loose_spacing
     return _begins_paragraph(placed, group, indices, place)
 
 
@@ -421,7 +495,10 @@ def _begins_paragraph(placed: Sequence[_PlacedLine], group: Sequence[int], indic
     line, before = placed[indices[place]], placed[group[-1]]
     if bool(BULLET.match(line.text)) != bool(BULLET.match(placed[group[0]].text)):
         # A hanging line belongs to the list item above it.
-        hangs = BULLET.match(placed[group[0]].text) and line.left > placed[group[0]].left + 0.4 * line.height
+        hangs = BULLET.match(placed[group[0]].text) and (
+            line.left > placed[group[0]].left + 0.4 * line.height
+            or _continues_item(line, [placed[index] for index in group])
+        )
         if BULLET.match(line.text):
             return not hangs and _starts_list(placed, indices[place:])
         return not hangs and sum(BULLET.match(placed[index].text) is not None for index in group) > 1
@@ -429,7 +506,7 @@ def _begins_paragraph(placed: Sequence[_PlacedLine], group: Sequence[int], indic
         return False
     own = [placed[index] for index in group]
     right = max(each.right for each in own)
-    ended = before.text.rstrip().endswith(_SENTENCE_END)
+    ended = _ends_sentence(before)
     is_short = right - before.right > MIN_SHORTFALL * before.height
     following = placed[indices[place + 1]] if place + 1 < len(indices) else None
     if following is not None and ended | is_short:
@@ -441,6 +518,16 @@ def _begins_paragraph(placed: Sequence[_PlacedLine], group: Sequence[int], indic
             return True
     full = [each for each in own if right - each.right < 2 * each.height]
     return ended and is_short and len(own) > 2 and len(full) >= 0.6 * (len(own) - 1) and line.text[:1].isupper()
+
+
+def _continues_item(line: _PlacedLine, group: Sequence[_PlacedLine]) -> bool:
+    """Whether a line that does not hang goes on with the list item above it, which fills its line."""
+    fills = group[-1].right > max(each.right for each in group) - MIN_SHORTFALL * line.height
+    return fills and line.text[:1].islower() and not _ends_sentence(group[-1])
+
+
+def _ends_sentence(line: _PlacedLine) -> bool:
+    return line.text.rstrip().endswith(_SENTENCE_END)
 
 
 def _starts_list(placed: Sequence[_PlacedLine], indices: Sequence[int]) -> bool:
@@ -512,8 +599,8 @@ def _heading_level(
         return 0
     if text.endswith((",", ";")) or _CLOSING.match(text) or not (text[0].isupper() or text[0].isdigit()):
         return 0
-    size = median(each.height for each in own) / page.line_height
-    body = sum(len(placed[index].text) for group in groups for index in group)
+    size = page.size_of(own)
+    body = sum(len(each.text) for each in placed)
     if size >= HEADING_SIZE and 2 * len(text) < body:
         return 1 if size >= TITLE_SIZE or number == 0 else 2
     # A line of the body's size is a heading if it is alone above a paragraph, and centred, numbered or in capitals.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from functools import lru_cache
 from math import inf
 from typing import Any
@@ -21,16 +22,25 @@ from paragraph_ocr.pipeline.language import Search
 
 # The beam is wider than for text, since the most probable prefixes may not lead to a match.
 PATTERN_SEARCH = Search(width=64, weight=1.0, bonus=0.0, floor=1e-7, sure=0.9999)
+# Parts of a line that are tried where no match has all of it, as with a label beside the value.
+MAX_PARTS = 30
+# Probability, before it is read, that a character is none of those that the line may consist of.
+OTHER = 0.01
 # A time step shows none of the allowed characters if the sum of their probabilities is below this.
 MIN_ALLOWED = 1e-4
 _CURRENCY = "€$£"
-# Length of an IBAN by its country (ISO 13616).
+# Length of an IBAN by its country (ISO 13616, SWIFT's IBAN registry).
 _IBAN_LENGTHS = {
-    "AD": 24, "AE": 23, "AL": 28, "AT": 20, "BA": 20, "BE": 16, "BG": 22, "CH": 21, "CY": 28, "CZ": 24, "DE": 22,
-    "DK": 18, "EE": 20, "ES": 24, "FI": 18, "FR": 27, "GB": 22, "GI": 23, "GR": 27, "HR": 21, "HU": 28, "IE": 22,
-    "IS": 26, "IT": 27, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "MC": 27, "MT": 31, "NL": 18, "NO": 15, "PL": 28,
-    "PT": 25, "RO": 24, "RS": 22, "SE": 24, "SI": 19, "SK": 24, "SM": 27, "TR": 26, "UA": 29,
+    "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BI": 27, "BR": 29,
+    "BY": 28, "CH": 21, "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DJ": 27, "DK": 18, "DO": 28, "EE": 20, "EG": 29,
+    "ES": 24, "FI": 18, "FK": 18, "FO": 18, "FR": 27, "GB": 22, "GE": 22, "GI": 23, "GL": 18, "GR": 27, "GT": 28,
+    "HR": 21, "HU": 28, "IE": 22, "IL": 23, "IQ": 23, "IS": 26, "IT": 27, "JO": 30, "KW": 30, "KZ": 20, "LB": 28,
+    "LC": 32, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "LY": 25, "MC": 27, "MD": 24, "ME": 22, "MK": 19, "MN": 20,
+    "MR": 27, "MT": 31, "MU": 30, "NI": 28, "NL": 18, "NO": 15, "OM": 23, "PK": 24, "PL": 28, "PS": 29, "PT": 25,
+    "QA": 29, "RO": 24, "RS": 22, "RU": 33, "SA": 24, "SC": 31, "SD": 18, "SE": 24, "SI": 19, "SK": 24, "SM": 27,
+    "SO": 23, "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20, "YE": 30,
 }  # fmt: skip
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 # Takes a state and a character; returns the next state, or None if the character does not match.
 Step = Callable[[Any, str], Hashable | None]
@@ -62,29 +72,50 @@ def _one_of(characters: str) -> Callable[[str], bool]:
     return frozenset(characters).__contains__
 
 
-def _date_step(state: tuple[int, int, str, str], character: str) -> tuple[int, int, str, str] | None:
+_DateState = tuple[tuple[int, ...], int, str, str]
+
+
+def _date_step(state: _DateState, character: str) -> _DateState | None:
     """Match day, month and year: the year first or last, in two or four digits, with the same separator twice.
 
-    A state consists of the index of the current number, the length of the first one, the digits of the current one, and
+    A state consists of the numbers before the current one, the length of the first, the digits of the current one, and
     the separator.
     """
-    field, first, digits, sign = state
+    numbers, first, digits, sign = state
     if character.isdigit():
         grown = digits + character
-        longest = 4 if field == 0 or (field == 2 and first < 4) else 2
+        longest = 4 if not numbers or (len(numbers) == 2 and first < 4) else 2
         if len(grown) > longest or (len(grown) == 2 and longest == 2 and not 1 <= int(grown) <= 31):
             return None
-        return field, first, grown, sign
-    if field == 2 or not digits or len(digits) == 3 or (sign and character != sign):
+        return numbers, first, grown, sign
+    if len(numbers) == 2 or not digits or len(digits) == 3 or (sign and character != sign):
         return None
     if len(digits) < 4 and not 1 <= int(digits) <= 31:
         return None
-    return field + 1, first or len(digits), "", character
+    numbers, first = (*numbers, int(digits)), first or len(digits)
+    # One of two is the month, which stands in the middle if the year is first.
+    if len(numbers) == 2 and (numbers[1] if first == 4 else min(numbers)) > 12:
+        return None
+    return numbers, first, "", character
 
 
-def _date_ends(state: tuple[int, int, str, str]) -> bool:
-    field, first, digits, _ = state
-    return field == 2 and len(digits) in ((1, 2) if first == 4 else (2, 4)) and int(digits) > 0
+def _date_ends(state: _DateState) -> bool:
+    numbers, first, digits, _ = state
+    if len(numbers) < 2 or len(digits) not in ((1, 2) if first == 4 else (2, 4)):
+        return False
+    last = int(digits)
+    if digits == "0000":
+        return False
+    if first == 4:
+        return _is_day(numbers[0], numbers[1], last)
+    return _is_day(last, numbers[1], numbers[0]) or _is_day(last, numbers[0], numbers[1])
+
+
+def _is_day(year: int, month: int, day: int) -> bool:
+    """Whether there is such a day; in the Julian calendar, each fourth year is a leap year."""
+    if not 1 <= month <= 12 or not 1 <= day <= _DAYS[month - 1]:
+        return False
+    return (month, day) != (2, 29) or year % 4 == 0
 
 
 def _amount_step(state: tuple[str, int, str], character: str) -> tuple[str, int, str] | None:
@@ -116,6 +147,9 @@ def _amount_step(state: tuple[str, int, str], character: str) -> tuple[str, int,
         if sign:
             return ("group", 0, sign) if character == sign else ("cents", 0, "")
         return "open", 0, character + "g" * (count <= 3)
+    if character == "-" and phase in ("open", "dash") and count == 0:
+        # No cents, as in 12,- or 12,--
+        return "dash", 0, ""
     if phase == "start":
         return state
     return ("end", 0, "") if character != "+" and _amount_ends(state) else None
@@ -125,7 +159,7 @@ def _amount_ends(state: tuple[str, int, str]) -> bool:
     phase, count, sign = state
     if phase == "whole":
         return not sign or count == 3
-    return phase == "end" or (phase in ("open", "cents") and count == 2)
+    return phase in ("end", "dash") or (phase in ("open", "cents") and count == 2)
 
 
 def _iban_step(state: tuple[str, int, int], character: str) -> tuple[str, int, int] | None:
@@ -168,7 +202,7 @@ def _iban_ends(state: tuple[str, int, int]) -> bool:
 CHARSETS: Mapping[str, Constraint] = {
     "digits": Constraint(_one_of(string.digits + " ")),
     "letters": Constraint(lambda character: character.isalpha() or character in " -'’."),
-    "date": Constraint(_one_of(string.digits + "./-"), (0, 0, "", ""), _date_step, _date_ends),
+    "date": Constraint(_one_of(string.digits + "./-"), ((), 0, "", ""), _date_step, _date_ends),
     "amount": Constraint(_one_of(string.digits + "., +-" + _CURRENCY), ("start", 0, ""), _amount_step, _amount_ends),
     "iban": Constraint(_one_of(string.digits + string.ascii_uppercase + " "), ("", 0, 0), _iban_step, _iban_ends),
 }
@@ -270,11 +304,75 @@ def decode_within(
     Returns
     -------
     list of Character
-        If no match of the pattern is in the beam, the most probable prefix of one.
+        Of a pattern, it is that of the longest part of the line with a match; empty if there is none.
     """
     constraint = CHARSETS[name]
     restricted = masked(log_probabilities, charset, blank, constraint)
     if constraint.step is None:
-        return greedy(restricted, charset, blank)
-    classes = beam_search(restricted, blank, _PatternModel(charset, constraint))  # type: ignore[arg-type]
-    return align(restricted, classes, charset, blank)
+        return _weighted(greedy(restricted, charset, blank), log_probabilities, charset, blank, constraint)
+    model = _PatternModel(charset, constraint)
+    best: list[Character] = []
+    fewest = inf
+    for left_out, first, last in _parts(log_probabilities, charset, blank):
+        if left_out >= fewest:
+            break
+        part = restricted[first:last]
+        classes = beam_search(part, blank, model)  # type: ignore[arg-type]
+        found = align(part, classes, charset, blank)
+        if not fits(name, _text(found)):
+            continue
+        # A match of more words that leaves out or changes characters may be one by chance.
+        changes = left_out + _changes(_text(found), _text(greedy(part, charset, blank)))
+        if changes < fewest:
+            fewest, best = changes, [replace(each, first=each.first + first, last=each.last + first) for each in found]
+    return _weighted(best, log_probabilities, charset, blank, constraint)
+
+
+def _text(characters: list[Character]) -> str:
+    return "".join(character.text for character in characters)
+
+
+def _changes(one: str, other: str) -> int:
+    """Number of characters, without spaces, that are in one of two texts only."""
+    one, other = one.replace(" ", ""), other.replace(" ", "")
+    same = sum(block.size for block in SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks())
+    return len(one) + len(other) - 2 * same
+
+
+def _parts(log_probabilities: NDArray[np.float32], charset: str, blank: int) -> list[tuple[int, int, int]]:
+    """Parts of a line of successive words, long ones first: words left out, first time step, and one after the last.
+
+    The first is the line itself; others have a digit, as values have, and many have.
+    """
+    read = greedy(log_probabilities, charset, blank)
+    spaces = [(each.first + each.last) // 2 for each in read if each.text == " "]
+    digits = [each.first for each in read if each.text.isdigit()]
+    edges = [0, *spaces, len(log_probabilities)]
+    most = len(edges) - 1
+    parts = [
+        (most - words, edges[at], edges[at + words])
+        for words in range(most, 0, -1)
+        for at in range(most - words + 1)
+        if words == most or any(edges[at] <= digit < edges[at + words] for digit in digits)
+    ]
+    return parts[:MAX_PARTS]
+
+
+def _weighted(
+    found: list[Character],
+    log_probabilities: NDArray[np.float32],
+    charset: str,
+    blank: int,
+    constraint: Constraint,
+) -> list[Character]:
+    """Lower the confidence of characters that look like one that is not allowed, such as a bracket read as a 1."""
+    offset = 1 if blank == 0 else 0
+    others = [at + offset for at, character in enumerate(charset) if not constraint.allows(character)]
+    own = [at + offset for at, character in enumerate(charset) if constraint.allows(character)]
+    weighted = []
+    for character in found:
+        steps = np.exp(log_probabilities[character.first : character.last + 1].astype(np.float64))
+        inside, outside = steps[:, own].sum(), steps[:, others].sum()
+        share = float(inside / max(inside + OTHER * outside, 1e-30))
+        weighted.append(replace(character, confidence=character.confidence * share))
+    return weighted

@@ -160,6 +160,8 @@ def _chains(dots: NDArray[np.int64], mask: NDArray[np.uint8], unit: float, fewes
         chain = chain[np.argsort(chain[:, 0] + chain[:, 2])]
         # Full stops and decimal points follow letters, and so do the dots that coarse printers make letters of.
         top, bottom = (np.maximum(chain[1:, 3] - round(free * unit), 0) for free in FREE[::-1])
+        # Large dots reach higher than what is free above small ones.
+        bottom = np.minimum(bottom, np.minimum(chain[:-1, 1], chain[1:, 1]))
         left, right = chain[:-1, 0], chain[1:, 2]
         between = inked[bottom, right] - inked[bottom, left] - inked[top, right] + inked[top, left] > 0
         chains += [part for part in np.split(chain, np.flatnonzero(between) + 1) if len(part) >= fewest]

@@ -203,7 +203,9 @@ def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
     above = overlaps & (height[:, None] < height)
     # Products of matrices ask for all pairs whether any third line stands to both of them in a certain way.
     spanned = above.astype(np.float32) @ above.astype(np.float32) > 0
-    reaches = overlaps.astype(np.float32) @ (beside & (height[:, None] < height + ascender / 2)).astype(np.float32) > 0
+    # A line that is above what spans both columns is of another pair of columns.
+    higher = beside & (height[:, None] < height + ascender / 2) & ~spanned
+    reaches = overlaps.astype(np.float32) @ higher.astype(np.float32) > 0
     before = above | (beside & reaches & ~spanned & ~spanned.T)
     waits = before.sum(axis=0)
     ordered: list[int] = []
