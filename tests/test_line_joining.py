@@ -142,6 +142,19 @@ def test_letters_above_each_other_are_lines_if_they_are_no_upright_text() -> Non
     assert sum(any(each is own for own in found) for each in instead) == 6
 
 
+def test_a_figure_that_was_found_in_part_is_taken_whole() -> None:
+    levels = (200, 260, 320)
+    page = drawn(*((60, level, TEXT) for level in levels), (700, 200, "8"), (800, 200, "e"))
+    body = [line(60, 60 + FONT.getlength(TEXT), level) for level in levels]
+    part = TextLine(np.array([[704, 196], [711, 196]], np.float32), 11, 4, 0.8)
+    small = TextLine(np.array([[801, 200], [813, 200]], np.float32), 15, 5, 0.8)
+    *_, letter, figure = complete_lines(np.asarray(page), [*body, small, part]).lines
+    assert figure.baseline[:, 1].mean() == pytest.approx(200, abs=2)
+    assert figure.ascender == pytest.approx(20, abs=2)
+    assert float(np.ptp(figure.baseline[:, 0])) > 11
+    assert letter is small
+
+
 def test_figures_between_the_rules_of_a_table_have_lines() -> None:
     page = drawn((60, 60, TEXT))
     draw = ImageDraw.Draw(page)

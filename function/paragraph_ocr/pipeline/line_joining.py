@@ -51,6 +51,9 @@ MIN_UPRIGHT_LETTERS, MIN_UPRIGHT_RATIO = 5, 4.0
 UPRIGHT_GAP, SINGLE_GAP, UPRIGHT_WORD_GAP, UPRIGHT_WORD = 0.8, 0.65, 3.0, 2
 # A page with more columns of letters is noisy: columns of one letter are left out of upright text.
 MAX_COLUMNS = 2000
+# A line of one letter with an ascender of at most this share of the page's, and of the letter, was found in part, if
+# the letter has so many times the height of the page's ascenders.
+PART_OF_LETTER, WHOLE_LETTER = 0.8, (0.75, 1.35)
 # A line of one letter is shorter than this many ascender heights.
 SINGLE = 1.5
 # Length in ascender heights from which straight ink is a rule, of a table or of paper.
@@ -96,6 +99,8 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     whole = [piece for piece in pieces if piece.alive]
     # Letters of a line turned by a quarter may have been found as lines of one letter.
     single = [piece for piece in whole if _length(piece.line.baseline) < SINGLE * ascender * ink.scale]
+    for piece in single:
+        _take_whole_letter(piece, ink, unassigned, ascender * ink.scale)
     free = unassigned.copy()
     upright = _upright_boxes(ink, unassigned, _cover(ink, single), ascender * ink.scale)
     taken = free & ~unassigned
@@ -393,6 +398,27 @@ def _take_mark(
         return
     unassigned[about[mark]] = False
     piece.reach(float(far[about[mark]]), side)
+
+
+def _take_whole_letter(piece: _Piece, ink: Ink, unassigned: NDArray[np.bool_], usual: float) -> None:
+    """Let a line of one letter that was found in part, as of a figure alone in its cell, become all of the letter."""
+    small, level = piece.line.ascender, float(piece.line.baseline[:, 1].mean())
+    if small > PART_OF_LETTER * usual:
+        return
+    middle, (low, high) = (piece.left + piece.right) / 2, (np.array(WHOLE_LETTER) * usual).tolist()
+    own = np.flatnonzero(
+        (ink.left <= middle) & (ink.right > middle) & (ink.top < level) & (ink.bottom > level - small)
+        & (ink.height >= max(low, small / PART_OF_LETTER)) & (ink.height <= high) & (ink.width <= ink.height)
+    )  # fmt: skip
+    if len(own) != 1:
+        return
+    left, top, right, bottom = _bounds(ink, own.tolist())
+    if piece.left < left - 0.3 * usual or piece.right > right + 0.3 * usual:
+        return
+    baseline = np.array([[left, bottom], [right, bottom]], np.float32)
+    piece.line = TextLine(baseline, bottom - top, DESCENDER * (bottom - top), piece.line.confidence)
+    piece.found = None
+    unassigned[own] = False
 
 
 def _next_piece(
