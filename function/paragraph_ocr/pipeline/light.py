@@ -34,8 +34,10 @@ BAR_FULL = 0.85
 # A bar is dark along its whole edge and in most of its area, and letters on it are narrower than this share of it;
 # the paper around dark letters in a cell with rules is as wide as the cell.
 BAR_EDGE, BAR_FILL, BAR_LETTER = 0.9, 0.6, 0.5
+# The one of these contrasts by which only bars are told that do not reach the edge of the page.
+INNER_CONTRAST = 70
 # Grey levels by which bars are darker than paper, and by which their background varies.
-BAR_CONTRASTS, BAR_SHADING = (160, 100, 70, PART_CONTRAST), 24
+BAR_CONTRASTS, BAR_SHADING = (160, 100, INNER_CONTRAST, PART_CONTRAST), 24
 # Of the way from a bar's background to the page's paper, the lightest tenth of the writing on it goes so much at least:
 # light that falls on a dark table around a sheet does not.
 BAR_BRIGHTNESS = 0.5
@@ -223,6 +225,8 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
             around = np.s_[top:bottom, left:right]
             if at_edge and own.mean() < EDGE_FILL:
                 around_sheet[around] |= own > 0
+                continue
+            if at_edge and contrast == INNER_CONTRAST:
                 continue
             _settle_bar(page[around], dark[around], own, paper, polarity[around], ground[around])
     return polarity, ground
