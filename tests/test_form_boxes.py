@@ -186,6 +186,61 @@ def test_words_and_marks_in_a_comb_are_one_line(reader: PageReader, label: str, 
     assert text in [line.text for line in page.lines]
 
 
+@pytest.mark.parametrize(("side", "size"), [(28, 30), (32, 38)])
+def test_letters_that_touch_the_walls_of_a_comb_do_not_part_it(side: int, size: int) -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 90, "Name and first name")]
+    for index, letter in enumerate("KUHLMANN"):
+        x = 300 + index * side
+        draw.rectangle((x, 100, x + side, 100 + side + 8), outline=60, width=2)
+        font = ImageFont.load_default(size)
+        draw.text((x + side / 2, 100 + side + 2), letter, 0, font, anchor="ms", stroke_width=1)
+    assert [len(each.cells) for each in find(image, lines).combs] == [8]
+
+
+def test_what_stands_above_the_lower_end_of_an_aslant_comb_stays() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 300, 150, "Telephone"), written(draw, 40, 400, "Signature of the owner")]
+    for index, letter in enumerate("0441273815"):
+        x, y = 300 + index * 48, 170 - 4 * index
+        draw.rectangle((x, y, x + 48, y + 48), outline=60, width=2)
+        draw.text((x + 24, y + 38), letter, 0, FONT, anchor="ms")
+    before = np.asarray(image).copy()
+    found = find(image, lines)
+    assert [len(each.cells) for each in found.combs] == [10]
+    assert found.page is not None
+    assert np.array_equal(found.page[100:152, 290:460], before[100:152, 290:460])
+
+
+def test_letters_of_a_comb_without_empty_cells_are_one_word() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 140, "Name")]
+    comb(draw, "GLEASO")
+    (found,) = find(image, lines).combs
+    polygon = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+    words = (Word("GLEAS", 0.9, polygon), Word("O", 0.9, polygon))
+    placed = found.placed(Line("GLEAS O", 0.9, polygon, polygon[:2], words))
+    assert (placed.text, len(placed.words)) == ("GLEASO", 1)
+    image, draw = sheet()
+    comb(draw, "GLEA SO")
+    (parted,) = find(image, lines).combs
+    assert parted.placed(Line("GLEAS O", 0.9, polygon, polygon[:2], words)).text == "GLEAS O"
+
+
+@pytest.mark.parametrize("gap", [12, 24])
+def test_round_letters_of_a_heading_over_small_text_are_no_boxes(gap: int) -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 300 + 50 * index, "of the society") for index in range(3)]
+    font = ImageFont.load_default(100)
+    draw.text((40, 200), "N", 0, font, anchor="ls")
+    left = 40 + draw.textlength("N", font) + gap - 6
+    draw.ellipse((left, 148, left + 52, 200), outline=0, width=8)
+    draw.text((left + 48 + gap, 200), "va", 0, font, anchor="ls")
+    right = left + 48 + gap + draw.textlength("va", font)
+    heading = TextLine(np.array([[40, 200], [right, 200]], np.float32), 73, 20, 0.9)
+    assert find(image, [*lines, heading]).check_boxes == []
+
+
 def test_an_empty_comb_says_nothing() -> None:
     image, draw = sheet()
     lines = [written(draw, 40, 138, "Surname")]

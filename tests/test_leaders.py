@@ -79,6 +79,35 @@ def test_leaders_of_large_dots_are_wiped(size: int) -> None:
     assert len(clear.lines) == 2
 
 
+def specked(image: Image.Image, share: float) -> None:
+    """Draw specks of a pixel, as rough paper and cameras make them."""
+    rng = np.random.default_rng(5)
+    width, height = image.size
+    for _ in range(round(share * width * height)):
+        image.putpixel((int(rng.integers(width)), int(rng.integers(height))), 60)
+
+
+def test_leaders_are_wiped_among_specks() -> None:
+    image = listed(*ROWS, pitch=6)
+    specked(image, 0.001)
+    _, clear = taken(image, line(40, 300, 120))
+    assert ends(clear.lines) == [(40, 226)]
+
+
+def test_dots_that_are_tall_for_small_letters_are_leaders() -> None:
+    image = Image.new("L", (900, 400), 255)
+    font = ImageFont.load_default(20)
+    draw = ImageDraw.Draw(image)
+    for y in ROWS:
+        draw.text((40, y), "Chapter one", fill=0, font=font, anchor="ls")
+        draw.text((700, y), "12.50", fill=0, font=font, anchor="ls")
+        for x in range(160, 690, 9):
+            draw.rectangle((x, y - 4, x + 1, y - 1), fill=0)
+    small = TextLine(np.array([[40, 120], [300, 120]], np.float32), 15, 5, 0.95)
+    clear = take_leaders_off(np.asarray(image), [small], find_ink(np.asarray(image)))
+    assert ends(clear.lines) == [(40, 160)]
+
+
 def test_a_line_across_a_leader_becomes_two() -> None:
     # The last dot is at 685.
     _, clear = taken(listed(*ROWS), line(40, 750, 120), line(40, 300, 300))
@@ -134,3 +163,14 @@ def test_other_dots_stay(draw: Callable[[Image.Image, int], None]) -> None:
 def test_one_row_of_dots_in_running_text_stays() -> None:
     page, clear = taken(listed(100), line(40, 750, 100))
     assert clear.page is page
+
+
+def test_dots_above_each_other_are_no_leader() -> None:
+    image = listed(*ROWS, pitch=6)
+    draw = ImageDraw.Draw(image)
+    for row in range(220, 300, 2):
+        draw.point([(500, row), (506, row + 1), (504, row + 2)], 0)
+    draw.rectangle((501, 300, 503, 303), fill=0)
+    _, clear = taken(image, line(40, 300, 120))
+    assert ends(clear.lines) == [(40, 226)]
+    assert clear.page[220:304, 495:510].min() == 0

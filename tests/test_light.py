@@ -46,6 +46,24 @@ def test_light_that_falls_on_a_dark_table_is_no_writing_on_it() -> None:
     assert np.array_equal(dark_on_light_everywhere(page), page)
 
 
+@pytest.mark.parametrize("table", [40, 80])
+def test_a_bar_at_the_edge_of_a_sheet_is_told_from_the_dark_table_around_it(table: int) -> None:
+    sheet = np.full((500, 900), 175, np.uint8)
+    sheet[:60] = 125
+    image = Image.fromarray(np.pad(sheet, ((120, 100), (150, 150)), constant_values=table))
+    draw = ImageDraw.Draw(image)
+    draw.text((180, 135), "File Edit View Search Help", fill=175, font=ImageFont.load_default(26))
+    for row in range(5):
+        draw.text((200, 220 + 60 * row), "The old stone bridge", fill=60, font=ImageFont.load_default(26))
+    page = np.asarray(image)
+    changed = dark_on_light_everywhere(page)
+    bar = np.s_[125:175, 170:700]
+    writing = page[bar] > 165
+    assert changed[bar][writing].mean() < 110
+    assert changed[bar][~writing].mean() > 150
+    assert np.array_equal(changed[200:], page[200:])
+
+
 def test_a_dark_wedge_at_the_edge_of_a_page_is_no_bar() -> None:
     image = Image.fromarray(np.pad(banner(255, 30), ((0, 300), (0, 300)), constant_values=235))
     draw = ImageDraw.Draw(image)

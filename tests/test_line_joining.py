@@ -124,6 +124,48 @@ def test_letters_of_an_upright_line_that_were_found_each_by_itself_are_one_line(
     assert (left > 55, right < 105, bottom - top > 300) == (True, True, True)
 
 
+def test_letters_above_each_other_are_lines_if_they_are_no_upright_text() -> None:
+    font = ImageFont.load_default(28)
+    page = Image.new("L", (900, 700), 255)
+    ImageDraw.Draw(page).text((200, 90), "The annual meeting of the society", 0, font, anchor="ls")
+    levels = [200 + 26 * index for index in range(12)]
+    for figure, level in zip("738526498503", levels, strict=True):
+        ImageDraw.Draw(page).text((700, level), figure, 0, font, anchor="ls")
+    body = TextLine(np.array([[200, 90], [620, 90]], np.float32), 21, 6, 0.9)
+    # Half of the figures have been found.
+    found = found_alone(page, (690, 740), 20.0)[::2]
+    complete = complete_lines(np.asarray(page), [body, *found])
+    assert len(complete.lines) == 1
+    assert len(complete.upright) == 1
+    (instead,) = complete.instead
+    assert sorted(round(float(each.baseline[0, 1])) for each in instead) == pytest.approx(levels, abs=2)
+    assert sum(any(each is own for own in found) for each in instead) == 6
+
+
+def test_a_figure_that_was_found_in_part_is_taken_whole() -> None:
+    levels = (200, 260, 320)
+    page = drawn(*((60, level, TEXT) for level in levels), (700, 200, "8"), (800, 200, "e"))
+    body = [line(60, 60 + FONT.getlength(TEXT), level) for level in levels]
+    part = TextLine(np.array([[704, 196], [711, 196]], np.float32), 11, 4, 0.8)
+    small = TextLine(np.array([[801, 200], [813, 200]], np.float32), 15, 5, 0.8)
+    *_, letter, figure = complete_lines(np.asarray(page), [*body, small, part]).lines
+    assert figure.baseline[:, 1].mean() == pytest.approx(200, abs=2)
+    assert figure.ascender == pytest.approx(20, abs=2)
+    assert float(np.ptp(figure.baseline[:, 0])) > 11
+    assert letter is small
+
+
+def test_figures_between_the_rules_of_a_table_have_lines() -> None:
+    page = drawn((60, 60, TEXT))
+    draw = ImageDraw.Draw(page)
+    levels = [150 + 32 * index for index in range(8)]
+    for figure, level in zip("73852649", levels, strict=True):
+        draw.text((700, level), figure, 0, FONT, anchor="ls")
+        draw.line((500, level + 4, 950, level + 4), 0, 5)
+    complete = complete_lines(np.asarray(page), [line(60, 60 + FONT.getlength(TEXT), 60)])
+    assert sorted(round(float(each.baseline[0, 1])) for each in complete.lines[1:]) == pytest.approx(levels, abs=2)
+
+
 def test_short_words_set_upright_in_one_pitch_are_one_box() -> None:
     page = Image.new("L", (900, 700), 255)
     ImageDraw.Draw(page).text((200, 90), "The annual meeting of the society", 0, FONT, anchor="ls")

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import pytest
 from pages import WORDS, draw_page
-from PIL import Image, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 from shapely.affinity import scale
 from shapely.geometry import Polygon, box
 
@@ -262,6 +262,18 @@ def test_words_begin_and_end_where_their_ink_does(reader: PageReader) -> None:
         assert edge == pytest.approx(side, abs=8)
     for edge in (max(first), min(second)):
         assert ink[gap] - 2 < edge < ink[gap + 1] + 2
+
+
+def test_figures_close_above_each_other_are_read(reader: PageReader) -> None:
+    image = Image.new("L", (800, 560), 255)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(26)
+    columns = {60: "7385264985463", 430: "2469357846925", 700: "5836947285364"}
+    for left, figures in columns.items():
+        draw.text((left, 60), "Items", 0, font, anchor="ms")
+        for row, figure in enumerate(figures):
+            draw.text((left, 100 + 26 * row), figure, 0, font, anchor="ms")
+    texts = [line.text for line in reader.read_image(np.asarray(image), "figures").lines]
+    assert sum(len(text) for text in texts if text.isdigit()) >= 37
 
 
 def test_confidence_is_what_the_card_makes_of_it(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,8 @@ MIN_WALL = 0.6
 # A page is searched only if straight strokes of this length meet.
 CORNER_WALL = 0.8
 CELL_WIDTH, CELL_HEIGHT = (0.6, 3.5), (0.6, 4.0)
-# Minimum share of a cell in its bounding box, and of each side that must be drawn.
-RECTANGULAR, DRAWN = 0.85, 0.9
+# Minimum share of a cell in its bounding box, and of each side that must be drawn, less if its place is known.
+RECTANGULAR, DRAWN, HIDDEN_DRAWN = 0.85, 0.9, 0.6
 CHECK_BOX_SIDE = (0.55, 2.4)
 # Width over height.
 SQUARE = (0.75, 1.34)
@@ -43,7 +43,10 @@ LABEL_GAP = 3.0
 TICKED, TICKED_STEP = 0.045, 0.012
 # Margins within a check box, square and round, that do not count for a tick, as shares of its height.
 INSET, ROUND_INSET = 0.12, 0.25
-MIN_CELLS = 3
+# How far a cell is from where it continues a row, if it surely does, and at most.
+SAME_CELL = (0.1, 0.25)
+# Cells of a comb, and those from which more are looked for beside them.
+MIN_CELLS, MIN_VISIBLE_CELLS = 3, 2
 # Width over height of the cells of a comb, and the maximum relative difference of their widths.
 COMB_CELL, COMB_WIDTHS = (0.4, 1.7), 0.3
 WALL = 0.4
@@ -92,12 +95,15 @@ class Comb:
         The line in `pixels`.
     columns : float (K, 2)
         Corresponding columns of `pixels` and of the page, both in ascending order.
+    parted : bool
+        Whether there are empty cells between the letters, which part words.
     """
 
     cells: tuple[Box, ...]
     pixels: Grey
     line: TextLine
     columns: NDArray[np.float64]
+    parted: bool
 
     @property
     def on_page(self) -> TextLine:
@@ -116,11 +122,16 @@ class Comb:
     def placed(self, line: Line) -> Line:
         """Return a line that was read from `pixels` in coordinates of the page."""
         found = self.on_page
+        polygon = _points(found.polygon)
+        words = tuple(replace(word, polygon=self._placed(word.polygon)) for word in line.words)
+        if len(words) > 1 and not self.parted:
+            words = (Word("".join(word.text for word in words), line.confidence, polygon),)
         return replace(
             line,
-            polygon=_points(found.polygon),
+            text=" ".join(word.text for word in words),
+            polygon=polygon,
             baseline=_points(found.baseline),
-            words=tuple(replace(word, polygon=self._placed(word.polygon)) for word in line.words),
+            words=words,
         )
 
     def _across(self, x: float) -> float:
@@ -167,7 +178,8 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
     small = resized(page, scale)
     mask = find_ink_mask(small).view(np.uint8)
     unit = ascender * scale
-    cells = _cells(mask, unit)
+    walls = _walls(mask, unit)
+    cells = _with_hidden_cells(_cells(walls, unit), walls, unit)
     open_combs = _open_combs(mask, unit)
     if not cells and not open_combs:
         return FormBoxes()
@@ -184,7 +196,11 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
         if not any(_labels(line, box, ascender) for line in lines):
             continue
         round_box = _is_round(mask, outer)
-        if round_box and not (_is_circle(mask, outer, unit) and any(_follows(line, box, ascender) for line in lines)):
+        # Around an O of a large heading less is free than around a box in its label.
+        if round_box and not any(
+            _follows(line, box, ascender) and _is_circle(mask, outer, max(unit, line.ascender * scale))
+            for line in lines
+        ):
             continue
         share = float(mask[_inner(cell, ROUND_INSET if round_box else INSET)].mean())
         ticked = 1.0 / (1.0 + np.exp(-(share - TICKED) / TICKED_STEP))
@@ -198,9 +214,9 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
     for left, top, right, bottom in [check_box.box for check_box in check_boxes]:
         _paint(clear, (left - margin, top - margin, right + margin, bottom + margin))
     for row in combs:
-        first, last = _scaled(row[0], to_page), _scaled(row[-1], to_page)
-        top, bottom = min(first[1], last[1]), max(first[3], last[3])
-        _paint(clear, (first[0] - margin, top - margin, last[2] + margin, bottom + margin))
+        # Cell by cell: on a page that lies aslant, what stands above the lower end is not above the other one.
+        for left, top, right, bottom in [_scaled(cell, to_page) for cell in row]:
+            _paint(clear, (left - margin, top - margin, right + margin, bottom + margin))
     return FormBoxes(check_boxes, found, clear)
 
 
@@ -250,9 +266,13 @@ def _has_corners(mask: Grey, unit: float) -> bool:
     return bool(cv2.connectedComponents(meeting)[0] > MIN_TICKS)
 
 
-def _cells(mask: Grey, unit: float) -> list[Box]:
+def _walls(mask: Grey, unit: float) -> Grey:
+    """Return the straight strokes of a page, wider by a pixel on each side."""
+    return np.asarray(cv2.dilate(cv2.bitwise_or(*_straight(mask, MIN_WALL * unit)), np.ones((3, 3), np.uint8)))
+
+
+def _cells(walls: Grey, unit: float) -> list[Box]:
     """Return the inner bounds of rectangles with straight walls on all sides."""
-    walls = cv2.dilate(cv2.bitwise_or(*_straight(mask, MIN_WALL * unit)), np.ones((3, 3), np.uint8))
     contours, hierarchy = cv2.findContours(walls, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     cells = []
     for contour, (_, _, _, parent) in zip(contours, hierarchy[0] if contours else (), strict=True):
@@ -280,6 +300,53 @@ def _cells(mask: Grey, unit: float) -> list[Box]:
     return cells
 
 
+def _with_hidden_cells(cells: Sequence[Box], walls: Grey, unit: float) -> list[Box]:
+    """Return cells with those that continue their rows, which straight strokes of letters close to the walls hide."""
+    found = list(cells)
+    for row in _rows(cells, unit):
+        if len(row) < MIN_VISIBLE_CELLS:
+            continue
+        step = np.subtract(row[-1], row[0]) / (len(row) - 1)
+        for end, towards in ((row[-1], step), (row[0], -step)):
+            cell = end
+            while True:
+                cell = tuple((np.array(cell) + towards).tolist())
+                within = [other for other in found if _overlap(cell, other)]
+                apart = [np.abs(np.subtract(other, cell)).max() / unit for other in within]
+                if within and min(apart) <= SAME_CELL[0]:
+                    cell = within[int(np.argmin(apart))]
+                elif _is_drawn(walls, cell):
+                    found = [other for other in found if other not in within] + [cell]
+                elif within and min(apart) <= SAME_CELL[1]:
+                    cell = within[int(np.argmin(apart))]
+                else:
+                    break
+    return found
+
+
+def _overlap(cell: Box, other: Box) -> bool:
+    """Return whether two cells share at least a third of the width and of the height of the smaller one."""
+    return all(
+        min(cell[end], other[end]) - max(cell[start], other[start])
+        >= min(cell[end] - cell[start], other[end] - other[start]) / 3
+        for start, end in ((0, 2), (1, 3))
+    )
+
+
+def _is_drawn(walls: Grey, cell: Box) -> bool:
+    """Return whether walls stand on all sides of a cell, give or take a few pixels."""
+    left, top, right, bottom = (round(value) for value in cell)
+    if min(left, top) < 3 or min(right - left, bottom - top) < 4:
+        return False
+    sides = (
+        walls[top:bottom, left - 3 : left + 3],
+        walls[top:bottom, right - 3 : right + 3],
+        walls[top - 3 : top + 3, left:right].T,
+        walls[bottom - 3 : bottom + 3, left:right].T,
+    )
+    return all(side.size and side.any(axis=1).mean() >= HIDDEN_DRAWN for side in sides)
+
+
 def _adjoin(cell: Box, other: Box, unit: float) -> bool:
     """Return whether two cells share a wall."""
     across = max(cell[0], other[0]) - min(cell[2], other[2])
@@ -295,7 +362,8 @@ def _rows(cells: Sequence[Box], unit: float) -> list[list[Box]]:
             last = row[-1]
             same = max(abs(cell[1] - last[1]), abs(cell[3] - last[3])) <= 0.2 * (last[3] - last[1])
             width, other = cell[2] - cell[0], last[2] - last[0]
-            if same and 0 <= cell[0] - last[2] <= WALL * unit and abs(width - other) <= COMB_WIDTHS * max(width, other):
+            close = -0.1 * unit <= cell[0] - last[2] <= WALL * unit
+            if same and close and abs(width - other) <= COMB_WIDTHS * max(width, other):
                 row.append(cell)
                 break
         else:
@@ -507,7 +575,7 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float])
     space = max(1, round(LETTER_SPACE * height))
     parts: list[Grey] = []
     columns: list[tuple[float, float]] = []
-    tops, bottoms, blank, at = [], [], 0, 0
+    tops, bottoms, blank, at, parted = [], [], 0, 0, False
     for cell in row:
         left, right = round(cell[0]) + 1, round(cell[2]) - 1
         bottom = round(cell[3]) - 1
@@ -520,7 +588,7 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float])
         if blank:
             parts.append(np.full((height, round(EMPTY_CELL * height)), PAPER, np.uint8))
             at += parts[-1].shape[1]
-            blank = 0
+            blank, parted = 0, True
         first, last = left + int(filled[0]), left + int(filled[-1]) + 1
         part = np.full((height, last - first + 2 * space), PAPER, np.uint8)
         part[: bottom - top, space:-space] = small[top:bottom, first:last]
@@ -547,6 +615,7 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float])
         np.asarray(padded, np.uint8),
         TextLine(ends, ascender, 0.3 * ascender, 1.0),
         across,
+        parted,
     )
 
 

@@ -30,6 +30,8 @@ UNEVEN = 1.6
 APART, STEEPEST = 0.07, 0.1
 # What is free above a leader.
 FREE = (0.2, 0.6)
+# Share of the gaps of a leader that have a speck above.
+SPECKS = 0.2
 # Share of the dots of a leader that are about as large as most, within half.
 ALIKE = 0.7
 # How far the letters beside a leader end above or below its dots.
@@ -50,12 +52,13 @@ class WithoutLeaders(NamedTuple):
 
 
 class _Leader(NamedTuple):
-    """A leader: left and right end of its dots, their level and its slope, in pixels of the page."""
+    """A leader: left and right end of its dots, their level and its slope, and their height, in pixels of the page."""
 
     left: float
     right: float
     level: float
     slope: float
+    dot: float
 
 
 def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -> WithoutLeaders:
@@ -95,7 +98,8 @@ def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -
     for chain, leader in found:
         for left, top, right, bottom, _ in chain.tolist():
             wiped[top:bottom, left:right] = 1
-        leaders.append(_Leader(leader.left / scale, leader.right / scale, leader.level / scale, leader.slope))
+        left, right, level, dot = (value / scale for value in (leader.left, leader.right, leader.level, leader.dot))
+        leaders.append(_Leader(left, right, level, leader.slope, dot))
     if not leaders:
         return WithoutLeaders(page, lines)
     clear = page.copy()
@@ -154,16 +158,27 @@ def _chains(dots: NDArray[np.int64], mask: NDArray[np.uint8], unit: float, fewes
     own = labels[middles]
     sizes = np.bincount(own, minlength=count)
     chains = []
-    inked = np.pad(mask.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32), ((1, 0), (1, 0)))
+    letters = mask.copy()
+    for left, top, right, bottom, _ in dots.tolist():
+        letters[top:bottom, left:right] = 0
+    of_letters, of_all = (
+        np.pad(part.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32), ((1, 0), (1, 0)))
+        for part in (letters, mask)
+    )
     for label in np.flatnonzero(sizes >= fewest):
         chain = dots[own == label]
         chain = chain[np.argsort(chain[:, 0] + chain[:, 2])]
         # Full stops and decimal points follow letters, and so do the dots that coarse printers make letters of.
         top, bottom = (np.maximum(chain[1:, 3] - round(free * unit), 0) for free in FREE[::-1])
-        # Large dots reach higher than what is free above small ones.
-        bottom = np.minimum(bottom, np.minimum(chain[:-1, 1], chain[1:, 1]))
+        # Tall dots of a small page reach up to where letters would be.
+        bottom = np.maximum(np.minimum(bottom, np.minimum(chain[:-1, 1], chain[1:, 1])), top)
         left, right = chain[:-1, 0], chain[1:, 2]
-        between = inked[bottom, right] - inked[bottom, left] - inked[top, right] + inked[top, left] > 0
+        above, small = (
+            inked[bottom, right] - inked[bottom, left] - inked[top, right] + inked[top, left] > 0
+            for inked in (of_letters, of_all)
+        )
+        # Specks of paper or of a camera are above few of the dots of a leader.
+        between = small if small.mean() > SPECKS else above
         chains += [part for part in np.split(chain, np.flatnonzero(between) + 1) if len(part) >= fewest]
     return [part for chain in chains if len(part := _without_full_stops(chain)) >= fewest]
 
@@ -177,6 +192,9 @@ def _without_full_stops(chain: NDArray[np.int64]) -> NDArray[np.int64]:
 def _leader(chain: NDArray[np.int64], unit: float) -> _Leader | None:
     """The leader that a chain of dots is, if it is one: straight, without gaps."""
     x, y = (chain[:, 0] + chain[:, 2]) / 2, (chain[:, 1] + chain[:, 3]) / 2
+    if x[-1] - x[0] < len(chain):
+        # Dots above each other.
+        return None
     steps = np.diff(x)
     if float(np.percentile(steps, 85)) > max(UNEVEN * float(np.median(steps)), 3.0):
         return None
@@ -187,7 +205,8 @@ def _leader(chain: NDArray[np.int64], unit: float) -> _Leader | None:
     far = np.abs(y - level - slope * (x - x.mean()))
     if abs(slope) > STEEPEST or float(np.percentile(far, 90)) > max(APART * unit, 1.0):
         return None
-    return _Leader(float(chain[0, 0]), float(chain[-1, 2]), float(level), float(slope))
+    dot = float(np.median(chain[:, 3] - chain[:, 1]))
+    return _Leader(float(chain[0, 0]), float(chain[-1, 2]), float(level), float(slope), dot)
 
 
 def _is_between(leader: _Leader, letters: NDArray[np.int64], unit: float) -> bool:
@@ -201,7 +220,9 @@ def _is_between(leader: _Leader, letters: NDArray[np.int64], unit: float) -> boo
         near = (gap > -0.3 * unit) & (gap <= TEXT_GAP * unit)
         near &= (letters[:, 1] < level - 0.2 * unit) & (letters[:, 3] > level - 0.5 * unit)
         # Of the letters nearby, some end on the baseline, above which an underline does not lie.
-        if not (near & (np.abs(letters[:, 3] - level) <= BASELINE * unit)).any():
+        beyond = (letters[:, 0] + letters[:, 2]) / 2 - end
+        below = letters[:, 3] - level - leader.dot / 2 - leader.slope * beyond
+        if not (near & (np.abs(below) <= BASELINE * unit)).any():
             return False
     return True
 

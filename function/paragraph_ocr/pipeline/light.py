@@ -34,8 +34,10 @@ BAR_FULL = 0.85
 # A bar is dark along its whole edge and in most of its area, and letters on it are narrower than this share of it;
 # the paper around dark letters in a cell with rules is as wide as the cell.
 BAR_EDGE, BAR_FILL, BAR_LETTER = 0.9, 0.6, 0.5
+# The one of these contrasts by which only bars are told that do not reach the edge of the page.
+INNER_CONTRAST = 70
 # Grey levels by which bars are darker than paper, and by which their background varies.
-BAR_CONTRASTS, BAR_SHADING = (160, 100, PART_CONTRAST), 24
+BAR_CONTRASTS, BAR_SHADING = (160, 100, INNER_CONTRAST, PART_CONTRAST), 24
 # Of the way from a bar's background to the page's paper, the lightest tenth of the writing on it goes so much at least:
 # light that falls on a dark table around a sheet does not.
 BAR_BRIGHTNESS = 0.5
@@ -213,15 +215,19 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
     if not cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((3, BAR_WIDTH), np.uint8)).any():
         return polarity, ground
     kernel = np.ones((BAR_HEIGHT, BAR_WIDTH), np.uint8)
-    # The darkest first: bars may touch others that are less dark.
+    # The darkest first: bars may touch others that are less dark, or a dark table around the sheet.
+    around_sheet = np.zeros(page.shape, np.bool_)
     for contrast in BAR_CONTRASTS:
-        dark = ((page < paper - contrast) & (polarity == 0)).view(np.uint8)
+        dark = ((page < paper - contrast) & (polarity == 0) & ~around_sheet).view(np.uint8)
         filled = np.asarray(cv2.morphologyEx(_with_letters(dark), cv2.MORPH_OPEN, kernel), np.uint8)
         for left, top, right, bottom, own in _filled_parts(filled, dark):
             at_edge = left == 0 or top == 0 or right == page.shape[1] or bottom == page.shape[0]
-            if at_edge and own.mean() < EDGE_FILL:
-                continue
             around = np.s_[top:bottom, left:right]
+            if at_edge and own.mean() < EDGE_FILL:
+                around_sheet[around] |= own > 0
+                continue
+            if at_edge and contrast == INNER_CONTRAST:
+                continue
             _settle_bar(page[around], dark[around], own, paper, polarity[around], ground[around])
     return polarity, ground
 

@@ -51,8 +51,13 @@ MIN_UPRIGHT_LETTERS, MIN_UPRIGHT_RATIO = 5, 4.0
 UPRIGHT_GAP, SINGLE_GAP, UPRIGHT_WORD_GAP, UPRIGHT_WORD = 0.8, 0.65, 3.0, 2
 # A page with more columns of letters is noisy: columns of one letter are left out of upright text.
 MAX_COLUMNS = 2000
+# A line of one letter with an ascender of at most this share of the page's, and of the letter, was found in part, if
+# the letter has so many times the height of the page's ascenders.
+PART_OF_LETTER, WHOLE_LETTER = 0.8, (0.75, 1.35)
 # A line of one letter is shorter than this many ascender heights.
 SINGLE = 1.5
+# Length in ascender heights from which straight ink is a rule, of a table or of paper.
+RULE = 4.0
 # Descenders in ascender heights, of lines that were not found by the detector.
 DESCENDER = 0.35
 
@@ -60,12 +65,14 @@ DESCENDER = 0.35
 class CompleteLines(NamedTuple):
     """Lines of a page in no order, boxes in which text may run up or down the page, and the page's ink.
 
-    Boxes are left, top, right and bottom, in pixels of the page.
+    Boxes are left, top, right and bottom, in pixels of the page. `instead` has the lines of each box for the case that
+    its letters are no turned line, as in a column of single digits; they are not among `lines`.
     """
 
     lines: list[TextLine]
     upright: list[Box]
     ink: Ink
+    instead: list[list[TextLine]]
 
 
 def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLines:
@@ -85,25 +92,42 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     ascender = float(np.median([line.ascender for line in lines])) if lines else None
     ink = find_ink(page, min(1.0, ASCENDER / ascender) if ascender else min(1.0, 1024 / min(page.shape)))
     if ascender is None and (ascender := letter_height(ink)) is None:
-        return CompleteLines(lines, [], ink)
+        return CompleteLines(lines, [], ink, [])
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
     unassigned = ~_cover(ink, pieces) & (ink.area >= SMALLEST)
     _join(pieces, ink, unassigned)
     whole = [piece for piece in pieces if piece.alive]
     # Letters of a line turned by a quarter may have been found as lines of one letter.
     single = [piece for piece in whole if _length(piece.line.baseline) < SINGLE * ascender * ink.scale]
+    for piece in single:
+        _take_whole_letter(piece, ink, unassigned, ascender * ink.scale)
+    free = unassigned.copy()
     upright = _upright_boxes(ink, unassigned, _cover(ink, single), ascender * ink.scale)
-    whole = [piece for piece in whole if piece not in single or not any(_is_within(piece, box) for box in upright)]
-    more = _unassigned_lines(ink, unassigned, whole, ascender * ink.scale)
+    taken = free & ~unassigned
+    instead: list[list[TextLine]] = []
+    for left, top, right, bottom in upright:
+        own = [piece for piece in whole if piece in single and _is_within(piece, (left, top, right, bottom))]
+        whole = [piece for piece in whole if piece not in own]
+        within = taken & (ink.left >= left) & (ink.right <= right) & (ink.top >= top) & (ink.bottom <= bottom)
+        taken &= ~within
+        letters = _unassigned_lines(ink, within, own or whole, ascender * ink.scale)
+        instead.append(_on_page(own, letters, ink))
     return CompleteLines(
-        [piece.found or piece.line.rescaled(1 / ink.scale) for piece in whole]
-        + [line.rescaled(1 / ink.scale) for line in more],
+        _on_page(whole, _unassigned_lines(ink, unassigned, whole, ascender * ink.scale), ink),
         [
             (left / ink.scale, top / ink.scale, right / ink.scale, bottom / ink.scale)
             for left, top, right, bottom in upright
         ],
         ink,
+        instead,
     )
+
+
+def _on_page(pieces: list[_Piece], lines: list[TextLine], ink: Ink) -> list[TextLine]:
+    """Pieces and lines of the reduced page as lines of the page; those that stayed as they were found, are that."""
+    return [piece.found or piece.line.rescaled(1 / ink.scale) for piece in pieces] + [
+        line.rescaled(1 / ink.scale) for line in lines
+    ]
 
 
 class _Piece:
@@ -376,6 +400,27 @@ def _take_mark(
     piece.reach(float(far[about[mark]]), side)
 
 
+def _take_whole_letter(piece: _Piece, ink: Ink, unassigned: NDArray[np.bool_], usual: float) -> None:
+    """Let a line of one letter that was found in part, as of a figure alone in its cell, become all of the letter."""
+    small, level = piece.line.ascender, float(piece.line.baseline[:, 1].mean())
+    if small > PART_OF_LETTER * usual:
+        return
+    middle, (low, high) = (piece.left + piece.right) / 2, (np.array(WHOLE_LETTER) * usual).tolist()
+    own = np.flatnonzero(
+        (ink.left <= middle) & (ink.right > middle) & (ink.top < level) & (ink.bottom > level - small)
+        & (ink.height >= max(low, small / PART_OF_LETTER)) & (ink.height <= high) & (ink.width <= ink.height)
+    )  # fmt: skip
+    if len(own) != 1:
+        return
+    left, top, right, bottom = _bounds(ink, own.tolist())
+    if piece.left < left - 0.3 * usual or piece.right > right + 0.3 * usual:
+        return
+    baseline = np.array([[left, bottom], [right, bottom]], np.float32)
+    piece.line = TextLine(baseline, bottom - top, DESCENDER * (bottom - top), piece.line.confidence)
+    piece.found = None
+    unassigned[own] = False
+
+
 def _next_piece(
     piece: _Piece, side: int, pieces: list[_Piece], ends: NDArray[np.float64], reach: float
 ) -> _Piece | None:
@@ -524,23 +569,37 @@ def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Pie
             rows.append([int(index)])
             near.append(rows[-1])
     lines = []
+    strokes = _without_rules(ink, ascender) if rows else None
     for row in rows:
         tall = float(np.max(height[row]))
         bottom = float(np.median(ink.bottom[row]))
         left, right = float(ink.left[row].min()), float(ink.right[row].max())
-        if not _stands_alone(ink, row, left, right, bottom - tall, bottom):
+        if strokes is not None and not _stands_alone(strokes, row, left, right, bottom - tall, bottom):
             continue
         baseline = np.array([[left, bottom], [right, bottom]], np.float32)
         lines.append(TextLine(baseline, tall, DESCENDER * tall, CONFIDENCE))
     return lines
 
 
-def _stands_alone(ink: Ink, row: list[int], left: float, right: float, top: float, bottom: float) -> bool:
+def _without_rules(ink: Ink, ascender: float) -> NDArray[np.int32]:
+    """The labels of the ink but for straight rules, which letters in the cells of tables stand close to."""
+    mask = (ink.labels > 0).view(np.uint8)
+    long = max(round(RULE * ascender), 3)
+    across, down = (
+        cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones(shape, np.uint8)) for shape in ((1, long), (long, 1))
+    )
+    # The edges of rules that lie a little askew are part of them.
+    rules = cv2.dilate(cv2.bitwise_or(across, down), np.ones((3, 3), np.uint8))
+    return np.asarray(np.where(rules > 0, 0, ink.labels), np.int32)
+
+
+def _stands_alone(
+    labels: NDArray[np.int32], row: list[int], left: float, right: float, top: float, bottom: float
+) -> bool:
     """Whether there is little other ink around what might be a line: parts of a picture or of a signature are none."""
     margin = 0.25 * (bottom - top)
-    area = np.s_[
+    area = labels[
         max(round(top - margin), 0) : round(bottom + margin), max(round(left - margin), 0) : round(right + margin)
     ]
-    labels = ink.labels[area]
-    own = np.isin(labels, np.array(row) + 1).sum()
-    return bool((labels > 0).sum() - own <= 0.25 * own)
+    own = np.isin(area, np.array(row) + 1).sum()
+    return bool((area > 0).sum() - own <= 0.25 * own)

@@ -35,7 +35,7 @@ from paragraph_ocr.pipeline.leaders import take_leaders_off
 from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text
 from paragraph_ocr.pipeline.letter_case import in_question, with_case
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
-from paragraph_ocr.pipeline.line_joining import complete_lines
+from paragraph_ocr.pipeline.line_joining import CompleteLines, complete_lines
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
 from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
 from paragraph_ocr.pipeline.reading_order import has_columns, order_between_rules
@@ -257,20 +257,21 @@ class PageReader:
         _check(deadline)
         upright = find_upright(pixels, self.detector, self.recognizer, partial(_check, deadline))
         page = np.rot90(pixels, upright.turn)
-        found, upright_boxes, ink = complete_lines(page, upright.lines)
-        clear = take_leaders_off(page, upright.lines, ink)
+        complete = complete_lines(page, upright.lines)
+        clear = take_leaders_off(page, upright.lines, complete.ink)
         if clear.page is not page:
             # Lines of which a leader was part are read anew, since they are new objects.
             page = clear.page
-            found, upright_boxes, ink = complete_lines(page, clear.lines)
-        boxes = find_form_boxes(page, found, ink)
+            complete = complete_lines(page, clear.lines)
+        boxes = find_form_boxes(page, complete.lines, complete.ink)
         if boxes.page is not None:
             # The walls of boxes and ticks may have been detected as letters.
             page = boxes.page
-            found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
+            complete = complete_lines(page, self.detector.find(page).lines)
         _check(deadline)
-        if len(found) > self.limits.max_lines:
-            raise TooLarge(f"Page {number} has {len(found):,} lines; the limit is {self.limits.max_lines:,}.")
+        if (count := len(complete.lines) + sum(map(len, complete.instead))) > self.limits.max_lines:
+            raise TooLarge(f"Page {number} has {count:,} lines; the limit is {self.limits.max_lines:,}.")
+        found, vertical = self._with_upright(page, complete, deadline, options)
         # Lines that were read to decide the orientation are not read again.
         places = {id(line): index for index, line in enumerate(upright.lines)}
         readings = {
@@ -288,12 +289,13 @@ class PageReader:
         if faintest:
             # Lines of both sides may be merged: detect again on the page without the show-through.
             page = wiped(page, faintest)
-            found, upright_boxes, _ = complete_lines(page, self.detector.find(page).lines)
+            complete = complete_lines(page, self.detector.find(page).lines)
+            found, vertical = self._with_upright(page, complete, deadline, options)
             again = self.read_lines(page, found, deadline, options=options)
             accepted, _ = self._accepted(page, found, again, combs)
         lines, rows = _in_order(page, accepted)
         lines = label(lines, boxes.check_boxes)
-        lines += self._read_upright(page, upright_boxes, deadline, options)
+        lines += vertical
         if not is_text(lines, mean_confidence(lines)):
             lines = []
         blocks = find_blocks(lines, page.shape[1], page.shape[0], rows)
@@ -355,33 +357,48 @@ class PageReader:
         text = [(found[index], lines[index]) for index in kept] + [each for each in more if each[1].text]
         return text, false.faintest
 
+    def _with_upright(
+        self, page: NDArray[np.uint8], complete: CompleteLines, deadline: float, options: ReadOptions
+    ) -> tuple[list[TextLine], list[Line]]:
+        """The lines to read on a page, and those of its vertical text, which have been read, from left to right.
+
+        What is read better as it stands, such as a column of digits, is no vertical text.
+        """
+        found, read = list(complete.lines), list[Line]()
+        for box, instead in sorted(zip(complete.upright, complete.instead, strict=True), key=lambda each: each[0]):
+            least = max(VERTICAL_TEXT_LEGIBILITY, weigh(page, instead, self.recognizer).upright)
+            lines = self._read_upright(page, box, least, deadline, options)
+            if lines:
+                # The margins of neighbouring boxes show the same lines.
+                read += [line for line in lines if not any(_is_within(line.box, own.box) for own in read)]
+            else:
+                found += instead
+        return found, read
+
     def _read_upright(
-        self, page: NDArray[np.uint8], boxes: Sequence[Box], deadline: float, options: ReadOptions
+        self, page: NDArray[np.uint8], box: Box, least: float, deadline: float, options: ReadOptions
     ) -> list[Line]:
-        """Read the vertical text in some boxes of a page, from left to right, as lines of the page."""
-        read: list[Line] = []
-        for left, top, right, bottom in sorted(boxes):
-            margin = (right - left) / 2
-            x, y = max(round(left - margin), 0), max(round(top - margin), 0)
-            part = page[y : round(bottom + margin), x : round(right + margin)]
-            upwards = np.rot90(part, 3)
-            found = self.detector.find(upwards).lines
-            evidence = weigh(upwards, found, self.recognizer)
-            turn = 3
-            if evidence.upside_down > evidence.upright or not found:
-                turn = 1
-                found = self.detector.find(np.rot90(part, turn)).lines
-                evidence = weigh(np.rot90(part, turn), found, self.recognizer)
-            if not found or evidence.upright < VERTICAL_TEXT_LEGIBILITY:
-                continue
-            turned = np.rot90(part, turn)
-            found = complete_lines(turned, found).lines
-            accepted, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline, options=options))
-            lines, _ = _in_order(turned, accepted)
-            place = _Placement(turn, (part.shape[1], part.shape[0]), (1.0, 1.0), (x, y))
-            # The margins of neighbouring boxes show the same lines.
-            read += [line for line in map(place.line, lines) if not any(_is_within(line.box, own.box) for own in read)]
-        return read
+        """Read the vertical text in a box of a page, as lines of the page; none if it is less legible than `least`."""
+        left, top, right, bottom = box
+        margin = (right - left) / 2
+        x, y = max(round(left - margin), 0), max(round(top - margin), 0)
+        part = page[y : round(bottom + margin), x : round(right + margin)]
+        upwards = np.rot90(part, 3)
+        found = self.detector.find(upwards).lines
+        evidence = weigh(upwards, found, self.recognizer)
+        turn = 3
+        if evidence.upside_down > evidence.upright or not found:
+            turn = 1
+            found = self.detector.find(np.rot90(part, turn)).lines
+            evidence = weigh(np.rot90(part, turn), found, self.recognizer)
+        if not found or evidence.upright < least:
+            return []
+        turned = np.rot90(part, turn)
+        found = complete_lines(turned, found).lines
+        accepted, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline, options=options))
+        lines, _ = _in_order(turned, accepted)
+        place = _Placement(turn, (part.shape[1], part.shape[0]), (1.0, 1.0), (x, y))
+        return [place.line(line) for line in lines]
 
     def _recognizer_for(self, pixels: NDArray[np.uint8], lines: Sequence[TextLine]) -> Recognizer:
         """Choose the adapted or the general recogniser for a page by its longest lines."""
