@@ -262,6 +262,8 @@ def test_fewer_entries_say_nearly_the_same() -> None:
             state = state_after(model, text)
             total = sum(np.exp(model.log_probability(state, at)) for at in range(len(CHARACTERS) + 1))
             assert total == pytest.approx(1, abs=0.06)
+        # Where nearly all that follows is known, the rest is no less probable than it was.
+        assert (smaller.backoff.astype(int) - table.backoff).max() < table.scale
     random = np.random.default_rng(0).permutation(len(table.costs)) < 0.6 * len(table.costs)
     random[: table.starts[1]] = True
     counts = np.add.reduceat(random, table.starts[:-1])

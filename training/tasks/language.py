@@ -360,15 +360,21 @@ def drop_entries(table: Table, share: float) -> Table:
         gain[entries] = probability * np.abs(below - costs[entries])
     kept = gain >= np.sort(gain)[int((1 - share) * len(gain))]
     for contexts, entries in spans:
-        chosen = kept[entries]
-        own = owner[entries][chosen]
-        below = look_up(kept, backoff, table.shorter[own], table.followers[entries][chosen])
-        size = contexts.stop - contexts.start
-        rest, rest_below = (
-            np.maximum(1 - np.bincount(own - contexts.start, np.exp(-each / table.scale), size), 1e-6)
-            for each in (costs[entries][chosen], below)
+        own, dropped = owner[entries], ~kept[entries]
+        place, size = own - contexts.start, contexts.stop - contexts.start
+        below, now_below = (
+            np.exp(-look_up(known, values, table.shorter[own], table.followers[entries]) / table.scale)
+            for known, values in ((everything, table.backoff.astype(np.int64)), (kept, backoff))
         )
+        # What was left and what is dropped, not the difference of one and what is kept: costs are rounded.
+        rest = np.exp(table.backoff[contexts] / -table.scale) * np.maximum(1 - np.bincount(place, below, size), 1e-3)
+        rest += np.bincount(place, np.exp(-costs[entries] / table.scale) * dropped, size)
+        rest_below = np.maximum(1 - np.bincount(place, now_below * ~dropped, size), 1e-3)
         backoff[contexts] = _cost(np.minimum(rest / rest_below, 1.0))
+        # Rounding leaves next to nothing of some rests, and what follows there would count as impossible.
+        backoff[contexts] = np.minimum(
+            backoff[contexts], table.backoff[contexts].astype(np.int64) + round(table.scale / 2)
+        )
     return replace(
         table,
         backoff=backoff.astype(np.uint8),
@@ -563,10 +569,12 @@ def main() -> None:
         charset = choose_charset(line for lines, _ in groups for line in lines)
         table = fit(groups, round(arguments.scale * CONTEXTS[language]), charset=charset)
         tables[language] = table if language in (OTHERS, RECORDS) else drop_entries(table, ENTRIES)
-        held_out = [line for line in transcribed["val"].get(language, []) if set(line) <= set(charset)]
+        print(f"{language}: {len(table.characters):,} contexts", flush=True)
+    for language, table in tables.items():
+        held_out = [line for line in transcribed["val"].get(language, []) if set(line) <= set(table.charset)]
         if held_out:
-            bits[language] = round(cross_entropy(LanguageModel(tables[language], SEARCH), held_out), 3)
-        print(f"{language}: {len(tables[language].characters):,} contexts, {bits.get(language)} bits", flush=True)
+            bits[language] = round(cross_entropy(LanguageModel(table, SEARCH), held_out), 3)
+            print(f"{language}: {bits[language]} bits a character of held-out lines", flush=True)
     settings = save(tables, arguments.out)
     for language in settings.keys() - {*PROSE, OTHERS, RECORDS}:
         settings[language]["group"] = OTHERS
