@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from paragraph_ocr.cli import main as command_line
 from paragraph_ocr.document import CONTENTS, NOTES, Document, Line, Page
 from paragraph_ocr.formats import render
-from paragraph_ocr.pipeline.legibility import ILLEGIBLE_CONFIDENCE, LEGIBLE_CONFIDENCE, is_legible
+from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.legibility import ILLEGIBLE_CONFIDENCE, LEGIBLE_CONFIDENCE, is_legible, length_per_character
 from paragraph_ocr.pipeline.reader import PageReader
 
 ROOT = Path(__file__).parents[1]
@@ -151,6 +152,23 @@ def test_confidence_and_words_decide_together(reader: PageReader) -> None:
     assert is_legible(unlikely, 0.8, None)
     assert is_legible([line("907.10 12/03 - 41")], 0.8, languages)
     assert is_legible([], 0.0, languages)
+
+
+def test_lines_of_which_hardly_anything_was_read_are_unreadable() -> None:
+    def found(confidence: float, length: float) -> TextLine:
+        return TextLine(np.array([[20, 80], [20 + length, 80]], np.float32), 20.0, 6.0, confidence)
+
+    page = [found(0.95, 700), found(0.95, 700)]
+    for lines, legible in (([], False), ([line("own")], False), ([line("All human beings")], True)):
+        assert is_legible(lines, 0.99, None, length_per_character(page, lines)) == legible
+    assert length_per_character([found(0.95, 100)], []) == 0, "a short line may be a drawing"
+    assert length_per_character([found(0.8, 700), found(0.85, 700)], []) == 0, "a photo"
+
+
+def test_improbable_text_with_gaps_needs_more_confidence(reader: PageReader) -> None:
+    unlikely, languages = [line("Caycka Guha pabajy ce Ha YBaxaemble")], reader.recognizer.languages
+    assert [is_legible(unlikely, 0.93, languages, length) for length in (0.7, 1.4)] == [True, False]
+    assert is_legible(unlikely, 0.96, languages, 1.4)
 
 
 def test_the_command_line_tells_on_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -197,10 +197,10 @@ class Page:
 
     @property
     def content(self) -> str:
-        """One of `CONTENTS`: "none" where no text was found, "unreadable" where what was read is probably wrong."""
-        if not self.lines:
-            return "none"
-        return "unreadable" if self.unreadable else "text"
+        """One of `CONTENTS`: "none" where no text was found, "unreadable" where it is not or probably wrongly read."""
+        if self.unreadable:
+            return "unreadable"
+        return "text" if self.lines else "none"
 
     @property
     def layout(self) -> tuple[Block, ...]:

@@ -32,7 +32,7 @@ from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import RECORDS, Languages
 from paragraph_ocr.pipeline.leaders import take_leaders_off
-from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text
+from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text, length_per_character
 from paragraph_ocr.pipeline.letter_case import in_question, with_case
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import CompleteLines, complete_lines
@@ -302,7 +302,8 @@ class PageReader:
         to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
         # Text in a restricted charset, such as digits, is improbable in every language.
         languages = None if options.charset else self.recognizer.languages
-        legible = is_legible(lines, mean_confidence(lines), languages)
+        length = 0.0 if options.charset else length_per_character(found, lines)
+        legible = is_legible(lines, mean_confidence(lines), languages, length)
         if not legible:
             lines = list(map(doubt, lines))
         end = perf_counter()
