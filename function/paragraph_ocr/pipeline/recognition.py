@@ -153,7 +153,10 @@ class Recognizer:
         """
         if self.general is None or not strips:
             return self
-        return self if self.certainty(strips) - self.general.certainty(strips) >= self.min_gain else self.general
+        own, general = self.certainty(strips), self.general.certainty(strips)
+        # Where neither reads anything, both are negative infinity.
+        gain = 0.0 if own == general else own - general
+        return self if gain >= self.min_gain else self.general
 
     def certainty(self, strips: Sequence[NDArray[np.uint8]]) -> float:
         """Return the mean log probability of the best class over the steps that are not blank, over all strips."""
