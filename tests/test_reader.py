@@ -6,6 +6,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import cast
 
+import matplotlib
 import numpy as np
 import pytest
 from pages import WORDS, draw_page
@@ -113,6 +114,20 @@ def test_a_line_longer_than_the_recognizers_input_is_read_whole(reader: PageRead
     lefts = [min(x for x, _ in word.polygon) for word in line.words]
     assert lefts == sorted(lefts)
     assert line.words[-1].polygon[1][0] == pytest.approx(2440, abs=60)
+
+
+def test_the_full_stop_of_a_line_as_wide_as_the_recognizers_input_is_read(reader: PageReader) -> None:
+    texts = [
+        "The municipality has built twenty-five new houses on the land there.",
+        "Dear madam, please find the invoice of last month enclosed herewith.",
+        "The meeting was put off until Monday the third of April of this year.",
+        "Please send us the documents that we asked for by next Wednesday.",
+    ]
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 32)
+    image = Image.new("L", (1400, 400), 255)
+    for row, text in enumerate(texts):
+        ImageDraw.Draw(image).text((50, 60 + 70 * row), text, fill=0, font=font)
+    assert reader.read_image(np.asarray(image), "print").text.split("\n") == texts
 
 
 def test_small_letters_are_read_larger_and_their_words_are_as_tall_as_found(reader: PageReader) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from paragraph_ocr.pipeline.light import dark_on_light, even_light
 from paragraph_ocr.pipeline.rectification import (
+    END_MARGIN,
     Geometry,
     Normalisation,
     cut,
@@ -147,11 +148,11 @@ def test_a_line_somewhat_too_long_is_squeezed_and_a_longer_one_makes_a_longer_st
         return len(frame(np.array([[0, 50], [length, 50]], np.float32), 30, 12, GEOMETRY, stretch).origins)
 
     assert columns(0.5) == pytest.approx(0.5 * GEOMETRY.width, rel=0.05)
-    assert columns(1.2) == GEOMETRY.width
+    assert columns(1.2) == columns(0.995) == GEOMETRY.width - END_MARGIN
     assert columns(2.5) == pytest.approx(2.5 * GEOMETRY.width, rel=0.05)
     assert columns(99) == 8 * GEOMETRY.width
     assert columns(0.5, 1.5) == pytest.approx(0.75 * GEOMETRY.width, rel=0.05)
-    assert columns(1.2, 1.5) == 1.5 * GEOMETRY.width
+    assert columns(1.2, 1.5) == 1.5 * (GEOMETRY.width - END_MARGIN)
     assert columns(99, 1.5) == 8 * GEOMETRY.width
 
 

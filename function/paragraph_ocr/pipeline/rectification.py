@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 # Pages are not enlarged beyond this many pixels on the longer side.
 MAX_ENLARGED_SIDE = 6000
 
+# Columns that stay free at the end of a strip of one width: without them, the recogniser misses a full stop there.
+END_MARGIN = 8
+
 Points = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
@@ -198,7 +201,8 @@ def frame(baseline: Points, ascender: float, descender: float, geometry: Geometr
         line[:, end] = inner[:, nearest] + beyond * reach
     length = float(_lengths(line).sum())
     natural = length * scale
-    most = geometry.width * (1.0 if natural <= geometry.squeeze * geometry.width else geometry.widths)
+    compressed = natural <= geometry.squeeze * geometry.width
+    most = geometry.width - END_MARGIN if compressed else geometry.width * geometry.widths
     columns = int(min(min(max(round(natural), 8), most) * stretch, geometry.width * geometry.widths))
     origins = _resample(line, length / (columns - 1))
     if origins.shape[1] != columns:
