@@ -540,7 +540,7 @@ def main() -> None:
     parser.add_argument(
         "--thin",
         action="store_true",
-        help=f"keep {ENTRIES:.0%} of the entries of the languages that are not fitted anew",
+        help=f"keep {100 * ENTRIES:.0f} percent of the entries of the languages that are not fitted anew",
     )
     parser.add_argument("--version", required=True, help="what the card calls this model")
     parser.add_argument("--out", type=Path, default=FOLDER / "language.npz")
