@@ -20,3 +20,4 @@ def test_invented_text_counts() -> None:
 
 def test_quotation_marks_and_spaces_are_compared_folded() -> None:
     assert normalise_text(" l’été  “vif” ") == 'l\'été "vif"'
+    assert normalise_text("et puis…") == normalise_text("et puis...")
