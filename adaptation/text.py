@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.pipeline.language import ARRAYS, EDGE, OWN, LanguageModel, Languages, Mixture
+from paragraph_ocr.pipeline.language import EDGE, OWN, LanguageModel, Languages, Mixture, stored
 from training.data.pages import TruePage
 from training.tasks.language import fit
 
@@ -66,7 +66,7 @@ def adapt_language(
     share = round(min(share, MAX_SHARE), 3)
     with np.load(base) as arrays:
         content = {name: arrays[name] for name in arrays.files}
-    content |= {f"{OWN}.{name}": getattr(table, name) for name in ARRAYS}
+    content |= {f"{OWN}.{name}": array for name, array in stored(table).items()}
     np.savez(out, **content)
     card = json.loads(base.with_suffix(".json").read_text(encoding="utf-8"))
     card["version"] = f"{card['version']}+{version}"

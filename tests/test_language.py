@@ -11,9 +11,12 @@ from pages import write_pages
 
 from paragraph_ocr.models import ModelError
 from paragraph_ocr.pipeline.language import (
+    ARRAYS,
+    COUNTED,
     EDGE,
     OTHERS,
     RECORDS,
+    SAMPLE_CHARACTERS,
     UNACCENTED_SHARE,
     LanguageModel,
     Languages,
@@ -23,7 +26,7 @@ from paragraph_ocr.pipeline.language import (
     save,
 )
 from training.synthesis.fonts import CHARSET, DECLARATIONS
-from training.tasks.language import Material, cross_entropy, drop_entries, fit, main
+from training.tasks.language import Material, cross_entropy, drop_entries, fit, load_tables, main
 
 SEARCH = Search(width=4, weight=0.5, bonus=1.0, floor=1e-3, sure=0.995)
 LINES = ["the cat sat on the mat", "the hat is on the cat", "that cat sat there"] * 5
@@ -301,6 +304,30 @@ def test_languages_of_the_common_model_are_compared_where_it_is_probable(tmp_pat
     again = Languages.load(path)
     assert again.identify(ENGLISH[:6])["nl"] == 0
     assert again.models["nl"].step.cache_info().misses == 0
+
+
+def test_members_that_part_of_a_page_rules_out_are_not_compared_on_all_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path, {"en": ENGLISH, "nl": DUTCH, "pl": POLISH, OTHERS: DUTCH + POLISH})
+    models = Languages.load(path).models
+    page = DUTCH * 3
+    found = Languages(models, members=("nl", "pl")).identify(page)
+    assert found["nl"] > 0.3
+    assert found["pl"] == 0
+    compared = {code: sum(models[code].step.cache_info()[:2]) for code in ("nl", "pl")}
+    characters = sum(map(len, page))
+    assert compared["nl"] > characters > 2 * SAMPLE_CHARACTERS
+    assert compared["pl"] < 1.5 * SAMPLE_CHARACTERS
+
+
+def test_a_table_is_the_same_after_it_was_stored(tmp_path: Path) -> None:
+    table = fit([(ENGLISH + FRENCH, 1.0)], 300, charset=CHARACTERS)
+    settings = save({"en": table}, tmp_path / "language.npz")
+    again = load_tables(tmp_path / "language.npz", settings)["en"]
+    for name in ARRAYS:
+        assert np.array_equal(getattr(again, name), getattr(table, name)), name
+        assert getattr(again, name).dtype == getattr(table, name).dtype
+    with np.load(tmp_path / "language.npz") as arrays:
+        assert {arrays[f"en.{name}"].dtype for name in COUNTED} == {np.dtype(np.uint8)}
 
 
 def test_no_model_is_fitted_on_texts_that_are_held_out(tmp_path: Path) -> None:

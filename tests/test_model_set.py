@@ -47,12 +47,12 @@ def test_the_package_has_the_manifest_of_its_models(tmp_path: Path) -> None:
 
 
 def test_a_set_of_another_schema_is_refused(folder: Path) -> None:
-    change(folder, schema=2)
-    with pytest.raises(ModelError, match=r"has schema 2; this version of paragraph-ocr needs schema 1\. "):
+    change(folder, schema=3)
+    with pytest.raises(ModelError, match=r"has schema 3; this version of paragraph-ocr needs schema 2\. "):
         load_manifest(folder)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": 1, "files": []}', '{"schema": 1, "files": {"a": 1}}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": 2, "files": []}', '{"schema": 2, "files": {"a": 1}}'])
 def test_a_broken_manifest_is_refused(folder: Path, content: str) -> None:
     (folder / MANIFEST).write_text(content)
     with pytest.raises(ModelError, match="is no manifest of a model set"):

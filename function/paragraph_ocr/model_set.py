@@ -17,7 +17,7 @@ from paragraph_ocr import __version__
 
 FOLDER = Path(__file__).parent / "models"
 MANIFEST = "manifest.json"
-SCHEMA = 1
+SCHEMA = 2
 # Files with a card, the JSON file of the same name, which has their SHA-256; they are hashed when they are loaded.
 _MODELS = ("detector.onnx", "recognizer.onnx", "general.onnx", "language.npz")
 _CARDS = ("detector.json", "recognizer.json", "general.json", "language.json", "kind.json")

@@ -24,7 +24,18 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.model_set import write_manifest
 from paragraph_ocr.models import FOLDER
-from paragraph_ocr.pipeline.language import ARRAYS, EDGE, OTHERS, RECORDS, LanguageModel, Search, Table, save
+from paragraph_ocr.pipeline.language import (
+    ARRAYS,
+    COUNTED,
+    EDGE,
+    OTHERS,
+    RECORDS,
+    LanguageModel,
+    Search,
+    Table,
+    accumulate,
+    save,
+)
 from training.data.credits import credits, text_credits
 from training.data.lines import PROSE, Texts
 from training.data.pages import load_pages
@@ -48,7 +59,9 @@ CONTEXTS = {
     "en": 600_000, "fr": 600_000, "de": 250_000, "es": 180_000, "it": 180_000, "pt": 180_000, OTHERS: 200_000,
     RECORDS: 180_000,
     "nl": 45_000, "da": 45_000, "ro": 45_000, "tr": 45_000, "lt": 45_000,
-    "nb": 15_000, "hr": 15_000, "lv": 15_000, "is": 15_000,
+    "pl": 45_000, "cs": 45_000, "hu": 45_000, "sv": 45_000, "sk": 45_000,
+    "nb": 15_000, "hr": 15_000, "lv": 15_000, "is": 15_000, "ca": 15_000, "et": 15_000, "sl": 15_000, "ga": 15_000,
+    "mt": 15_000, "gl": 15_000, "cy": 15_000,
 }  # fmt: skip
 # Share of the entries of a language's model that is kept: those that change its probabilities most. The models of the
 # others and of records keep all: their texts have less in common, and codes and names were read worse.
@@ -161,7 +174,7 @@ def fit(
     order : int
         Characters of the longest context, at most 7.
     charset : str
-        At most 255 characters; lines with other characters are ignored.
+        At most 254 characters; lines with other characters are ignored.
     """
     models = [_count(lines, order, charset) for lines, _ in groups]
     shares = np.log([share for _, share in groups])[:, None]
@@ -506,15 +519,13 @@ class Material:
 
 def load_tables(path: Path, settings: dict[str, Any]) -> dict[str, Table]:
     """Return the tables of a file that `save` wrote, with the entries of its card for each language."""
+    tables = {}
     with np.load(path) as arrays:
-        return {
-            language: Table(
-                charset=entry["charset"],
-                scale=entry["scale"],
-                **{name: arrays[f"{language}.{name}"] for name in ARRAYS},
-            )
-            for language, entry in settings.items()
-        }
+        for language, entry in settings.items():
+            stored: dict[str, Any] = {name: arrays[f"{language}.{name}"] for name in ARRAYS}
+            stored |= {name: accumulate(name, stored[name]) for name in COUNTED}
+            tables[language] = Table(charset=entry["charset"], scale=entry["scale"], **stored)
+    return tables
 
 
 def hash_of(text: str) -> int:

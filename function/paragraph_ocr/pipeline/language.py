@@ -8,7 +8,7 @@ import struct
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import exp, log
 from os import SEEK_CUR
 from pathlib import Path
@@ -37,12 +37,16 @@ UNKNOWN = -14.0
 MIN_LOG_PROBABILITY = -7.0
 # Weight of each character's evidence in identification, since neighbouring characters are not independent.
 EVIDENCE_WEIGHT = 0.35
+# Members of `OTHERS` are compared on so many characters of a page, and those at least so probable on all of it.
+SAMPLE_CHARACTERS, MIN_SAMPLE_PROBABILITY = 400, 1e-3
 # Maximum number of languages with which a page is read, and minimum probability of each.
 MAX_LANGUAGES, MIN_PROBABILITY = 2, 0.02
 # Texts often lack the accents of capitals, which the writing has: an accented capital has so much of the probability of
 # the one without, if the search counts other cases.
 UNACCENTED_SHARE = 0.6
 ARRAYS = ("characters", "longer", "shorter", "backoff", "starts", "followers", "costs")
+# Arrays of a table that the file has as numbers of children and of entries, a byte a context; and their first values.
+COUNTED = {"longer": 1, "starts": 0}
 BYTES = [bytes([value]) for value in range(256)]
 # The buffer of each array, its offset in the buffer, and its size in bytes, by the array's name.
 Arrays = dict[str, tuple[bytes | mmap.mmap, int, int]]
@@ -157,8 +161,8 @@ class LanguageModel:
         if isinstance(table, Table):
             charset, scale = table.charset, table.scale
             arrays: Arrays = {}
-            for name in ARRAYS:
-                content = np.ascontiguousarray(getattr(table, name)).tobytes()
+            for name, array in stored(table).items():
+                content = array.tobytes()
                 arrays[name] = (content, 0, len(content))
         else:
             arrays = table
@@ -168,7 +172,8 @@ class LanguageModel:
         self.search = search
         self._characters, self._first, _ = arrays["characters"]
         self._followers, self._entry, _ = arrays["followers"]
-        self._longer, self._shorter, self._starts = (_numbers(arrays[name]) for name in ("longer", "shorter", "starts"))
+        self._arrays = arrays
+        self._shorter = _view(arrays["shorter"]).cast("I")
         self._backoff, self._costs = (_view(arrays[name]) for name in ("backoff", "costs"))
         self._nats = 1 / scale
         edge = len(charset)
@@ -178,8 +183,20 @@ class LanguageModel:
         self._other_case = [indices.get(character.swapcase(), at) for at, character in enumerate(self.charset)]
         self._unaccented = [indices.get(_without_accent(character), at) for at, character in enumerate(self.charset)]
         self._begins_word = [not character.isalnum() for character in charset] + [True]
-        self.start = self.after(0, len(self.charset))
         self.step = lru_cache(CACHE_SIZE)(lambda state, at: (self._score(state, at), self.after(state, at)))
+
+    # Most pages need few of the languages: these are computed when a model is first used.
+    @cached_property
+    def _longer(self) -> memoryview:
+        return _indices(self._arrays, "longer")
+
+    @cached_property
+    def _starts(self) -> memoryview:
+        return _indices(self._arrays, "starts")
+
+    @cached_property
+    def start(self) -> int:
+        return self.after(0, len(self.charset))
 
     def _score(self, state: int, character: int) -> float:
         """Return `log_probability`, with the shares of the other case and of capitals without their accents."""
@@ -345,7 +362,10 @@ class Languages:
         probable = self._identify(texts, self._first)
         if self.members and probable.get(OTHERS, 0.0) >= MIN_PROBABILITY:
             likely = [language for language, share in probable.items() if share >= MIN_PROBABILITY]
-            probable = self._identify(texts, [*likely, *sorted(self.members)])
+            step = 1 + sum(map(len, texts)) // SAMPLE_CHARACTERS
+            sampled = self._identify(texts[::step], sorted(self.members))
+            close = [language for language, share in sampled.items() if share >= MIN_SAMPLE_PROBABILITY]
+            probable = self._identify(texts, [*likely, *close])
         return dict.fromkeys(self.models, 0.0) | probable
 
     def _identify(self, texts: Sequence[str], among: Iterable[str]) -> dict[str, float]:
@@ -417,9 +437,10 @@ def _without_accent(character: str) -> str:
 
 def save(tables: Mapping[str, Table], path: Path) -> dict[str, Any]:
     """Write tables to an uncompressed npz, and return the entries of its card for each language."""
-    np.savez(
-        path, **{f"{language}.{name}": getattr(table, name) for language, table in tables.items() for name in ARRAYS}
-    )
+    arrays: dict[str, Any] = {
+        f"{language}.{name}": array for language, table in tables.items() for name, array in stored(table).items()
+    }
+    np.savez(path, **arrays)
     return {
         language: {"charset": table.charset, "scale": table.scale, "contexts": len(table.characters)}
         for language, table in tables.items()
@@ -450,5 +471,19 @@ def _view(array: tuple[bytes | mmap.mmap, int, int]) -> memoryview:
     return memoryview(content)[offset : offset + size]
 
 
-def _numbers(array: tuple[bytes | mmap.mmap, int, int]) -> memoryview:
-    return _view(array).cast("I")
+def stored(table: Table) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a table as they are in a file."""
+    return {
+        name: np.diff(getattr(table, name)).astype(np.uint8) if name in COUNTED else getattr(table, name)
+        for name in ARRAYS
+    }
+
+
+def _indices(arrays: Arrays, name: str) -> memoryview:
+    """Return an array of `COUNTED` as it is in a table."""
+    return accumulate(name, np.frombuffer(_view(arrays[name]), np.uint8)).data
+
+
+def accumulate(name: str, counts: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Return an array of a table, `longer` or `starts`, from its counts in a file: uint32 (contexts + 1,)."""
+    return np.cumsum(np.concatenate([[COUNTED[name]], counts]), dtype=np.uint32)
