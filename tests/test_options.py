@@ -134,6 +134,16 @@ def test_the_search_is_constrained_to_characters() -> None:
     assert best(steps, "letters") == "OlS"
 
 
+def test_words_of_other_characters_are_left_out() -> None:
+    """An O in a word looks like a 0, but the word is no number."""
+    letter = {"O": 0.9, "0": 0.09}
+    word = [letter, {"X": 0.98}, {"A": 0.98}, {" ": 0.98}]
+    assert best(seen(*word, {"2": 0.98}, letter, {"l": 0.98}), "digits") == "20"
+    assert best(seen({"2": 0.98}, {" ": 0.98}, *word, {"4": 0.98}), "digits") == "2 4"
+    assert best(seen(*word), "digits") == ""
+    assert best(seen({"$": 0.98}, {"2": 0.98}), "digits") == "2"
+
+
 def test_the_search_is_constrained_to_a_pattern() -> None:
     # The likeliest digits of each place are no date; checking them afterwards would find none.
     steps = seen({"7": 0.6, "1": 0.3}, {"2": 0.9}, {".": 0.9}, {"0": 0.9}, {"7": 0.9}, {",": 0.6, ".": 0.3}, {"2": 0.9},

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import groupby
 from math import inf
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ MAX_PARTS = 30
 OTHER = 0.01
 # A time step shows none of the allowed characters if the sum of their probabilities is below this.
 MIN_ALLOWED = 1e-4
+# Minimum share of a word's characters that can be allowed ones.
+MIN_ALLOWED_SHARE = 0.5
 # Of amounts: signs, separators of groups, currencies, and the sides of an account (credit and debit, Haben and Soll).
 _SIGNS, _GROUPS, _CURRENCY_SIGNS = "+-–−", ".,'’ ", "€$£¥"
 _CURRENCIES = frozenset([
@@ -391,12 +394,14 @@ def decode_within(
     Returns
     -------
     list of Character
-        Of a pattern, it is that of the longest part of the line with a match; empty if there is none.
+        Of a set of characters, without words of others; of a pattern, it is that of the longest part of the line with a
+        match. Empty if there is none.
     """
     constraint = CHARSETS[name]
     restricted = masked(log_probabilities, charset, blank, constraint)
     if constraint.step is None:
-        return _weighted(greedy(restricted, charset, blank), log_probabilities, charset, blank, constraint)
+        found = _without_other_words(greedy(restricted, charset, blank), greedy(log_probabilities, charset, blank))
+        return _weighted(found, log_probabilities, charset, blank, constraint)
     model = _PatternModel(charset, constraint)
     best: list[Character] = []
     fewest = inf
@@ -413,6 +418,29 @@ def decode_within(
         if changes < fewest:
             fewest, best = changes, [replace(each, first=each.first + first, last=each.last + first) for each in found]
     return _weighted(best, log_probabilities, charset, blank, constraint)
+
+
+def _without_other_words(found: list[Character], read: list[Character]) -> list[Character]:
+    """Leave out characters of words of which few can be allowed ones, as an O that looks like a 0 in a name.
+
+    Parameters
+    ----------
+    found : list of Character
+        The characters with the restriction.
+    read : list of Character
+        Those without it, which tell the words.
+    """
+    kept: list[Character] = []
+    space: list[Character] = []
+    for is_space, characters in groupby(read, key=lambda each: each.text == " "):
+        word = list(characters)
+        if is_space:
+            space = word[:1] if kept else []
+            continue
+        inside = [each for each in found if word[0].first <= (each.first + each.last) / 2 <= word[-1].last]
+        if len([each for each in inside if each.text != " "]) >= MIN_ALLOWED_SHARE * len(word):
+            kept += space + inside
+    return kept
 
 
 def _text(characters: list[Character]) -> str:
