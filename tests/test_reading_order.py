@@ -53,6 +53,26 @@ TABLES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("lines", [1, 3])
+def test_what_stands_alone_at_the_right_is_read_where_it_stands(lines: int) -> None:
+    """As a date between an address and the salutation, and closing words above a postscript."""
+    address = [text_line(20, 250, 40 + 30 * row) for row in range(3)]
+    date = [text_line(500, 700, 160 + 30 * row) for row in range(lines)]
+    base = 160 + 30 * lines + 30
+    salutation = text_line(20, 250, base)
+    prose = [text_line(20, 780, base + 60 + 30 * row) for row in range(4)]
+    closing = [text_line(500, 720, base + 210 + 40 * row) for row in range(lines)]
+    postscript = [text_line(20, 300, base + 250 + 40 * lines + 30 * row) for row in range(2)]
+    expected = [*address, *date, salutation, *prose, *closing, *postscript]
+    assert ordered(expected[::-1]) == expected
+
+
+def test_the_first_line_of_a_column_does_not_stand_alone() -> None:
+    left = [text_line(20, 380, 100), *[text_line(20, 380, 180 + 30 * row) for row in range(5)]]
+    right = [text_line(420, 780, 140), *[text_line(420, 780, 195 + 30 * row) for row in range(5)]]
+    assert ordered([*right, *left]) == [*left, *right]
+
+
 def test_a_total_at_the_right_below_a_table_is_read_before_the_text_below_it() -> None:
     """As in a letter with an invoice, whose text is at the left above the table and below it."""
     above = [text_line(20, 560 - 60 * row, 20 + 30 * row) for row in range(3)]
