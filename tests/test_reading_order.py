@@ -73,6 +73,16 @@ def test_the_first_line_of_a_column_does_not_stand_alone() -> None:
     assert ordered([*right, *left]) == [*left, *right]
 
 
+def test_the_letter_of_an_item_is_read_with_it() -> None:
+    """Though few of the items have one, and it stands apart from them."""
+    items = [(text_line(120, 260 + 9 * (row % 4), 60 + 40 * row), f"Town {row}ab") for row in range(6)]
+    letters = [(text_line(20, 45, 60 + 40 * row), f"{chr(97 + row)})") for row in (1, 4)]
+    expected = [items[0], letters[0], *items[1:4], letters[1], *items[4:]]
+    mixed = [*items, *letters]
+    lines = [line for line, _ in mixed]
+    assert ordered(lines, [text for _, text in mixed]) == [line for line, _ in expected]
+
+
 def test_a_total_at_the_right_below_a_table_is_read_before_the_text_below_it() -> None:
     """As in a letter with an invoice, whose text is at the left above the table and below it."""
     above = [text_line(20, 560 - 60 * row, 20 + 30 * row) for row in range(3)]

@@ -16,6 +16,7 @@ from statistics import median
 from paragraph_ocr.document import Block, Box, Cell, Line
 from paragraph_ocr.pipeline.line_breaks import find_hard_breaks
 from paragraph_ocr.pipeline.placement import LEVEL_TOLERANCE, PlacedLine, on_same_level, place_lines
+from paragraph_ocr.pipeline.reading_order import MARKER
 
 # Distances are in heights of a line, from the ascenders to the descenders of its polygon, where nothing else is said.
 # Minimum gap between the cells of a table row, and maximum misalignment of the cells of a column.
@@ -304,6 +305,7 @@ def _is_aligned(placed: Sequence[PlacedLine], rows: Sequence[list[int]]) -> bool
 
 
 def _make_table(placed: Sequence[PlacedLine], rows: Sequence[list[int]]) -> Block:
+    placed = _with_markers(placed, rows)
     columns = _find_columns(placed, rows)
     grid: list[list[list[int]]] = []
     for row in rows:
@@ -317,6 +319,18 @@ def _make_table(placed: Sequence[PlacedLine], rows: Sequence[list[int]]) -> Bloc
             grid.append(cells)
     lines = tuple(index for row in rows for index in row)
     return Block("table", lines, rows=tuple(tuple(Cell(tuple(cell)) for cell in row) for row in grid))
+
+
+def _with_markers(placed: Sequence[PlacedLine], rows: Sequence[list[int]]) -> Sequence[PlacedLine]:
+    """Lines of which the numbers or letters of items are where the items are, unless each row has one."""
+    marked = [row for row in rows if len(row) > 1 and MARKER.fullmatch(placed[row[0]].text)]
+    if not marked or len(marked) == len(rows):
+        return placed
+    moved = list(placed)
+    for first, second, *_ in marked:
+        left, right = min(placed[first].left, placed[second].left), placed[second].right
+        moved[first], moved[second] = (replace(placed[index], left=left, right=right) for index in (first, second))
+    return moved
 
 
 def _find_columns(placed: Sequence[PlacedLine], rows: Sequence[list[int]]) -> list[tuple[float, float]]:
