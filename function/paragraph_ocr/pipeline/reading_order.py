@@ -32,7 +32,8 @@ MAX_PAPER_PITCH, MIN_FULL_ROWS = 2.8, 0.85
 MAX_ALONE, ALONE_GAP = 4, 4.0
 # The distance of a footer or a page number from the columns, in distances between their lines.
 FOOTER_GAP = 1.6
-# The number, letter or bullet of a list's item.
+# The number, letter or bullet of a list's item, and its maximum distance from the item in ascenders.
+MARKER_GAP = 5.0
 MARKER = re.compile(r"\s*(?:\(?(?:\d{1,3}|[a-zA-Z])[.)]|[-–—•·*▪◦‣●○□☐])\s*")
 
 
@@ -436,7 +437,8 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
             if one in columns[left] and (other in columns[right] or right in columns[other])
         ]
         first, second = columns[left], columns[right]
-        if right in amounts or MARKER.fullmatch(texts[left]):
+        near = starts[right, 0] - ends[left, 0] < MARKER_GAP * ascender
+        if right in amounts or (near and MARKER.fullmatch(texts[left])):
             links[left] = right
         elif prose[first] and prose[second]:
             continue
