@@ -83,6 +83,13 @@ def test_the_letter_of_an_item_is_read_with_it() -> None:
     assert ordered(lines, [text for _, text in mixed]) == [line for line, _ in expected]
 
 
+def test_rows_of_boxes_are_read_after_their_labels() -> None:
+    labels = [text_line(20, 200, 60 + 40 * row) for row in range(3)]
+    fields = [replace(text_line(300, 400 + 70 * row, 60 + 40 * row), boxed=True) for row in range(3)]
+    texts = ["Place of birth", "Town", "Account number", "JURUPA", "BURBANK", "GB38318898"]
+    assert ordered([*labels, *fields], texts) == [line for pair in zip(labels, fields, strict=True) for line in pair]
+
+
 def test_a_total_at_the_right_below_a_table_is_read_before_the_text_below_it() -> None:
     """As in a letter with an invoice, whose text is at the left above the table and below it."""
     above = [text_line(20, 560 - 60 * row, 20 + 30 * row) for row in range(3)]

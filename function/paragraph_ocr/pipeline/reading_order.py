@@ -49,7 +49,7 @@ def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]
 
     Of lines one above the other the upper comes first. Of lines beside each other the left one does, with all that
     stands above and below it, up to a line that spans both; but not before what is above all of that. Tables, which
-    columns of numbers or of short answers tell, are read row by row.
+    columns of numbers or of short answers tell, are read row by row, and a row of boxes for letters after its label.
 
     Parameters
     ----------
@@ -438,7 +438,11 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
         ]
         first, second = columns[left], columns[right]
         near = starts[right, 0] - ends[left, 0] < MARKER_GAP * ascender
-        if right in amounts or (near and MARKER.fullmatch(texts[left])):
+        if (
+            right in amounts
+            or (lines[right].boxed and not lines[left].boxed)
+            or (near and MARKER.fullmatch(texts[left]))
+        ):
             links[left] = right
         elif prose[first] and prose[second]:
             continue
