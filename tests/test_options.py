@@ -181,6 +181,20 @@ def test_a_line_without_a_match_is_empty(name: str) -> None:
     assert best(seen(*({character: 0.98} for character in "DE8937")), name) == {"amount": "8937"}.get(name, "")
 
 
+def test_a_value_is_not_made_of_other_words_or_of_what_is_not_there() -> None:
+    words = [{"D": 0.9}, {"E": 0.9}, {"A": 0.9}, {"O": 0.9, "0": 0.05}, {" ": 0.98}]
+    assert best(seen(*words, {"1": 0.98}, {"4": 0.98}), "amount").strip() == "14"
+    assert best(seen(*words), "amount") == ""
+    assert best(seen(*({character: 0.98} for character in "1951")), "date") == ""
+    assert best(seen({"1": 0.9}, {".": 0.02}, {"9": 0.9}, {".": 0.02}, {"5": 0.9}, {"1": 0.9}), "date") == "1.9.51"
+
+
+def test_a_line_of_the_sample_is_no_date() -> None:
+    """Its date has a month in letters."""
+    page = Reader().read(Path(__file__).parents[1] / "samples" / "letter.jpg", charset="date").pages[0]
+    assert [line.text for line in page.lines] == []
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [

@@ -29,6 +29,8 @@ MAX_PARTS = 30
 OTHER = 0.01
 # A time step shows none of the allowed characters if the sum of their probabilities is below this.
 MIN_ALLOWED = 1e-4
+# Minimum probability of each character of a match, so that it is none of characters that are not there.
+MIN_SHOWN = 0.005
 # Minimum share of a word's characters that can be allowed ones.
 MIN_ALLOWED_SHARE = 0.5
 # Of amounts: signs, separators of groups, currencies, and the sides of an account (credit and debit, Haben and Soll).
@@ -403,6 +405,7 @@ def decode_within(
         found = _without_other_words(greedy(restricted, charset, blank), greedy(log_probabilities, charset, blank))
         return _weighted(found, log_probabilities, charset, blank, constraint)
     model = _PatternModel(charset, constraint)
+    read = greedy(log_probabilities, charset, blank)
     best: list[Character] = []
     fewest = inf
     for left_out, first, last in _parts(log_probabilities, charset, blank):
@@ -411,12 +414,16 @@ def decode_within(
         part = restricted[first:last]
         classes = beam_search(part, blank, model)  # type: ignore[arg-type]
         found = align(part, classes, charset, blank)
-        if not fits(name, _text(found)):
+        if not fits(name, _text(found)) or min((each.confidence for each in found), default=0.0) < MIN_SHOWN:
+            continue
+        found = [replace(each, first=each.first + first, last=each.last + first) for each in found]
+        if len(_without_spaces(_without_other_words(found, read))) < len(_without_spaces(found)):
+            # Made up of letters of other words.
             continue
         # A match of more words that leaves out or changes characters may be one by chance.
         changes = left_out + _changes(_text(found), _text(greedy(part, charset, blank)))
         if changes < fewest:
-            fewest, best = changes, [replace(each, first=each.first + first, last=each.last + first) for each in found]
+            fewest, best = changes, found
     return _weighted(best, log_probabilities, charset, blank, constraint)
 
 
@@ -438,9 +445,13 @@ def _without_other_words(found: list[Character], read: list[Character]) -> list[
             space = word[:1] if kept else []
             continue
         inside = [each for each in found if word[0].first <= (each.first + each.last) / 2 <= word[-1].last]
-        if len([each for each in inside if each.text != " "]) >= MIN_ALLOWED_SHARE * len(word):
+        if len(_without_spaces(inside)) >= MIN_ALLOWED_SHARE * len(word):
             kept += space + inside
     return kept
+
+
+def _without_spaces(characters: list[Character]) -> list[Character]:
+    return [each for each in characters if each.text != " "]
 
 
 def _text(characters: list[Character]) -> str:
