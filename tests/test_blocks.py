@@ -221,6 +221,17 @@ def test_an_empty_cell_and_a_cell_of_two_lines_keep_their_places() -> None:
     assert cells == [rows[0], rows[1], ("Karl", "", "Graz in Styria"), rows[3]]
 
 
+def test_the_letter_of_an_item_is_in_its_cell() -> None:
+    rows = [("Aix", "", "11.13"), ("c)", "Colombes", "23.57"), ("Pau", "", "7.37"), ("g)", "Nanterre", "18.16")]
+    lines = []
+    for row, texts in enumerate(rows):
+        lines += [line(text, left, 300 + 60 * row) for left, text in zip((100, 160, 700), texts, strict=True) if text]
+    (block,) = find_blocks(lines, 1240, 1754)
+    assert block.kind == "table"
+    cells = [[" ".join(lines[index].text for index in cell.lines) for cell in row] for row in block.rows]
+    assert cells == [["Aix", "11.13"], ["c) Colombes", "23.57"], ["Pau", "7.37"], ["g) Nanterre", "18.16"]]
+
+
 def test_pieces_of_lines_make_no_table() -> None:
     lines = []
     for row, cut in enumerate([12, 31, 20, 40]):

@@ -251,6 +251,9 @@ def test_options_of_the_text_hold() -> None:
     content["lines"][1]["words"][1]["confidence"] = 0.3
     assert post(json.dumps(content), "text", lines="joined")[1] == b"a long sentence here\n"
     assert post(json.dumps(content), "text", mark="true")[1].endswith(b"here[?]\n")
+    verse = page("I wandered", "lonely")
+    verse["blocks"] = [{"type": "paragraph", "lines": [0, 1], "hard_breaks": [0]}]
+    assert post(json.dumps(verse), "text", lines="joined")[1] == b"I wandered\nlonely\n"
     status, _, _ = post(json.dumps(content), "text", lang="de")
     assert status == 400
 
@@ -354,6 +357,7 @@ BROKEN = {
     "block of a line that is not there": (changed("blocks", 0, "lines", to=[0, 2]), "from 0 to 1"),
     "block of no kind": (changed("blocks", 0, "type", to="poem"), "must be one of heading"),
     "kind a list": (changed("blocks", 0, "type", to=[]), "must be one of heading"),
+    "breaks of other lines": (changed("blocks", 0, "hard_breaks", to=[7]), "hard_breaks of block 1"),
     "items of other lines": (changed("blocks", 0, "items", to=[[0]]), "items or rows"),
     "rows of other lengths": (changed("blocks", 0, "rows", to=[[[0], [1]], [[]]]), "as many cells"),
     "no pages": ({"pages": []}, "one page at least"),

@@ -138,6 +138,18 @@ def test_joined_lines_run_on() -> None:
     assert "1. One meets\n2. Two\n\na|b\t1\nc\t\n=2+3\t-4.50\n\n# not a heading" in table
 
 
+def test_hard_breaks_stay_where_lines_are_joined() -> None:
+    texts = ["Rose Hill", "12 Mill-", "brook Lane", "+44 20 1450", "I sing-", "ing go"]
+    blocks = Block("paragraph", (0, 1, 2, 3), hard_breaks=(0, 2)), Block("margin", (4, 5), hard_breaks=(4,))
+    joined = laid_out(texts, *blocks, joined=True, hyphens=(1,))
+    assert joined.text == "Rose Hill\n12 Millbrook Lane\n+44 20 1450\n\nI sing-\ning go"
+    written = render(joined, "markdown", b"").decode()
+    assert written == "Rose Hill\\\n12 Millbrook Lane\\\n\\+44 20 1450\n\n> I sing-\\\n> ing go\n"
+    html = MarkdownIt("commonmark").render(written)
+    assert html.startswith("<p>Rose Hill<br />\n12 Millbrook Lane<br />\n+44 20 1450</p>\n<blockquote>")
+    assert Page.from_dict(joined.pages[0].to_dict(), joined.pages[0].style) == joined.pages[0]
+
+
 def test_doubtful_words_are_marked() -> None:
     words = (Word("sure", 0.85, BOX), Word("doubt-", 0.849, BOX))
     lines = (Line("sure doubt-", 0.8, BOX, BOX[2:], words), Line("ful", 0.9, BOX, BOX[2:], (Word("ful", 0.9, BOX),)))

@@ -236,6 +236,20 @@ def test_refuses_other_formats(data: bytes) -> None:
         decode(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\xef\xbb\xbf\r\n<!DOCTYPE html><html><body>404", "an HTML page"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"PK\x03\x04" + bytes(30), "a ZIP archive or an Office document"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
+    ],
+)
+def test_says_what_other_files_are(data: bytes, what: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=f"The file is {what}.* Send a JPEG"):
+        decode(data)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("kept", [0.5, 0.1])
 def test_refuses_truncated_files(form: str, kept: float) -> None:

@@ -228,7 +228,11 @@ def test_says_that_base64_was_sent_as_an_image(form: str, prefix: str) -> None:
 
 def test_says_that_line_ends_were_changed() -> None:
     data = encoded("PNG")
-    for changed in (data.replace(b"\r", b"").replace(b"\n", b""), data.replace(b"\r\n", b"\n")):
+    for changed in (
+        data.replace(b"\r", b"").replace(b"\n", b""),
+        data.replace(b"\r\n", b"\n"),
+        data.replace(b"\n", b"\r\n"),
+    ):
         with pytest.raises(BrokenImage, match="--data-binary"):
             take(URL_ENCODED, changed)
 

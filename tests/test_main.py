@@ -150,7 +150,9 @@ def test_runs_as_a_module(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--pages", "5-2"], "--pages must go upwards"), (["--lang", "qq"], "--lang must be one or more of .*en"),
+    [(["--pages", "5-2"], "--pages must go upwards"),
+     (["--lang", "qq"], "--lang must be one or more of .*en.*xx is the model of all other"),
+     (["--lang", "zxx"], "--lang must be one or more of"),
      (["--charset", "hex"], "--charset must be one of digits, letters"),
      (["--text", "ocr"], "--text must be one of auto, read"),
      (["--langs", "en"], "unrecognized arguments")],

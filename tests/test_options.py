@@ -26,7 +26,7 @@ from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import Languages
 from paragraph_ocr.pipeline.options import ReadOptions, parse_charset, parse_languages
 
-LETTERS = "0123456789.,-/ $ABDEOSXZl"
+LETTERS = "0123456789.,-/ $ABDEOSXZl()"
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,16 @@ def test_the_search_is_constrained_to_characters() -> None:
     assert best(steps, "letters") == "OlS"
 
 
+def test_words_of_other_characters_are_left_out() -> None:
+    """An O in a word looks like a 0, but the word is no number."""
+    letter = {"O": 0.9, "0": 0.09}
+    word = [letter, {"X": 0.98}, {"A": 0.98}, {" ": 0.98}]
+    assert best(seen(*word, {"2": 0.98}, letter, {"l": 0.98}), "digits") == "20"
+    assert best(seen({"2": 0.98}, {" ": 0.98}, *word, {"4": 0.98}), "digits") == "2 4"
+    assert best(seen(*word), "digits") == ""
+    assert best(seen({"$": 0.98}, {"2": 0.98}), "digits") == "2"
+
+
 def test_the_search_is_constrained_to_a_pattern() -> None:
     # The likeliest digits of each place are no date; checking them afterwards would find none.
     steps = seen({"7": 0.6, "1": 0.3}, {"2": 0.9}, {".": 0.9}, {"0": 0.9}, {"7": 0.9}, {",": 0.6, ".": 0.3}, {"2": 0.9},
@@ -171,11 +181,25 @@ def test_a_line_without_a_match_is_empty(name: str) -> None:
     assert best(seen(*({character: 0.98} for character in "DE8937")), name) == {"amount": "8937"}.get(name, "")
 
 
+def test_a_value_is_not_made_of_other_words_or_of_what_is_not_there() -> None:
+    words = [{"D": 0.9}, {"E": 0.9}, {"A": 0.9}, {"O": 0.9, "0": 0.05}, {" ": 0.98}]
+    assert best(seen(*words, {"1": 0.98}, {"4": 0.98}), "amount").strip() == "14"
+    assert best(seen(*words), "amount") == ""
+    assert best(seen(*({character: 0.98} for character in "1951")), "date") == ""
+    assert best(seen({"1": 0.9}, {".": 0.02}, {"9": 0.9}, {".": 0.02}, {"5": 0.9}, {"1": 0.9}), "date") == "1.9.51"
+
+
+def test_a_line_of_the_sample_is_no_date() -> None:
+    """Its date has a month in letters."""
+    page = Reader().read(Path(__file__).parents[1] / "samples" / "letter.jpg", charset="date").pages[0]
+    assert [line.text for line in page.lines] == []
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
         ("iban", f"BAD {VALID}", VALID), ("iban", f"{VALID} SEE", VALID), ("date", "OlD 12.07.24", "12.07.24"),
-        ("amount", "SO 12,50 l", "12,50"), ("date", "12.07.24 S.O", "12.07.24"),
+        ("amount", "SO 12,50 l", "12,50"), ("amount", "SO (45.00)", "(45.00)"), ("date", "12.07.24 S.O", "12.07.24"),
     ],
 )  # fmt: skip
 def test_the_label_of_a_value_is_left_out(name: str, text: str, value: str) -> None:
@@ -197,8 +221,13 @@ def test_a_line_without_an_iban_is_not_in_the_answer() -> None:
         ("date", ["29.02.2024", "29.2.1700", "2/28/23", "28/2/23", "12.12.12", "1.1.00"],
          ["13.19.51", "13/13/2020", "31.04.2020", "29.02.2023", "1999-13-01", "2023-02-30", "30/2/99"]),
         ("amount", ["5", "1234", "1,234.50", "1.234.567,00", "-12.50", "$ 3.99", "3,99 €", "1234.50", "1,234", "12,-",
-                    "12,-- €"],
-         ["1,23,4", "1.2", "1,234.5", "1234,567", ".50", "1..2", "12,34,567.00", "1,234,56", "5 5"]),
+                    "12,-- €", "(45.00)", "($45.00)", "$(45.00)", "-$45.00", "$-45.00", "45.00-", "45,00 -",
+                    "45.00 CR", "45.00DR", "1.234,50 S", "7,00 H", "1'234.50", "CHF 1’234’567.50", "1 234,50",
+                    "12 345 678", "EUR 5", "5 EUR", "–45,00 €", "1 234,50 zł", "99 kr.", "Fr. 12.-", "USD (1,234.50)",
+                    "45 €"],
+         ["1,23,4", "1.2", "1,234.5", "1234,567", ".50", "1..2", "12,34,567.00", "1,234,56", "5 5",
+          "(45.00", "45.00)", "-45.00-", "(-45.00)", "(45.00)-", "-45.00 CR", "$5 €", "EUR 5 USD", "EU 5", "5 EURO",
+          "1 23,45", "1 2345", "12345 678", "1'234,567", "1'2", "CR 5", ")5(", "()", "-", "€", "5 (", "1234'567"]),
         ("iban", [VALID, "GB29 NWBK 6016 1331 9268 19", "NL91ABNA0417164300", "XK051212012345678906",
                   "SA03 8000 0000 6080 1016 7519", "IL62 0108 0000 0009 9999 999", "BR1800360305000010009795493C1"],
          [VALID[:-1], VALID[:-1] + "1", "XX89370400440532013000", VALID + "0", "DE8937 0400440532013000"]),

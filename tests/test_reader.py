@@ -22,6 +22,7 @@ from paragraph_ocr.pipeline.acceptance import MIN_READING_WEIGHT
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.language import LanguageModel
+from paragraph_ocr.pipeline.options import ReadOptions
 from paragraph_ocr.pipeline.reader import PageReader
 from paragraph_ocr.pipeline.recognition import Recognizer, StripScaling
 from training.evaluation.metrics import ErrorRate
@@ -56,6 +57,18 @@ def test_every_line_of_the_sample_is_read_in_order(letter: Page) -> None:
     assert error(truth, letter) < 0.2
     heights = [np.mean([y for _, y in line.baseline]) for line in letter.lines]
     assert heights == sorted(heights)
+
+
+@pytest.mark.parametrize("charset", ["digits", "amount"])
+def test_the_value_that_a_charset_leaves_of_a_line_is_where_it_stands(
+    reader: PageReader, letter: Page, charset: str
+) -> None:
+    (word,) = [word for line in letter.lines for word in line.words if "£14" in word.text]
+    page = reader.read(LETTER.read_bytes(), "letter.jpg", options=ReadOptions(charset=charset)).pages[0]
+    (value,) = [word for line in page.lines for word in line.words if "14" in word.text]
+    inner, outer = ([x for x, _ in each.polygon] for each in (value, word))
+    assert min(outer) - 10 < min(inner) < max(inner) < max(outer) + 10
+    assert max(inner) - min(inner) > 0.4 * (max(outer) - min(outer))
 
 
 @pytest.mark.parametrize("squeeze", [0.35, 0.4])

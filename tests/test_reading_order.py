@@ -53,6 +53,43 @@ TABLES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("lines", [1, 3])
+def test_what_stands_alone_at_the_right_is_read_where_it_stands(lines: int) -> None:
+    """As a date between an address and the salutation, and closing words above a postscript."""
+    address = [text_line(20, 250, 40 + 30 * row) for row in range(3)]
+    date = [text_line(500, 700, 160 + 30 * row) for row in range(lines)]
+    base = 160 + 30 * lines + 30
+    salutation = text_line(20, 250, base)
+    prose = [text_line(20, 780, base + 60 + 30 * row) for row in range(4)]
+    closing = [text_line(500, 720, base + 210 + 40 * row) for row in range(lines)]
+    postscript = [text_line(20, 300, base + 250 + 40 * lines + 30 * row) for row in range(2)]
+    expected = [*address, *date, salutation, *prose, *closing, *postscript]
+    assert ordered(expected[::-1]) == expected
+
+
+def test_the_first_line_of_a_column_does_not_stand_alone() -> None:
+    left = [text_line(20, 380, 100), *[text_line(20, 380, 180 + 30 * row) for row in range(5)]]
+    right = [text_line(420, 780, 140), *[text_line(420, 780, 195 + 30 * row) for row in range(5)]]
+    assert ordered([*right, *left]) == [*left, *right]
+
+
+def test_the_letter_of_an_item_is_read_with_it() -> None:
+    """Though few of the items have one, and it stands apart from them."""
+    items = [(text_line(120, 260 + 9 * (row % 4), 60 + 40 * row), f"Town {row}ab") for row in range(6)]
+    letters = [(text_line(20, 45, 60 + 40 * row), f"{chr(97 + row)})") for row in (1, 4)]
+    expected = [items[0], letters[0], *items[1:4], letters[1], *items[4:]]
+    mixed = [*items, *letters]
+    lines = [line for line, _ in mixed]
+    assert ordered(lines, [text for _, text in mixed]) == [line for line, _ in expected]
+
+
+def test_rows_of_boxes_are_read_after_their_labels() -> None:
+    labels = [text_line(20, 200, 60 + 40 * row) for row in range(3)]
+    fields = [replace(text_line(300, 400 + 70 * row, 60 + 40 * row), boxed=True) for row in range(3)]
+    texts = ["Place of birth", "Town", "Account number", "JURUPA", "BURBANK", "GB38318898"]
+    assert ordered([*labels, *fields], texts) == [line for pair in zip(labels, fields, strict=True) for line in pair]
+
+
 def test_a_total_at_the_right_below_a_table_is_read_before_the_text_below_it() -> None:
     """As in a letter with an invoice, whose text is at the left above the table and below it."""
     above = [text_line(20, 560 - 60 * row, 20 + 30 * row) for row in range(3)]

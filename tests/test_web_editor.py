@@ -71,6 +71,7 @@ PAGE = read_page(
     read_line("a second one", 100, 0.4, 0.99, 0.8),
     read_line(f"and {HOSTILE}", 180),
 )
+PAGE["blocks"][0]["hard_breaks"] = [0, 1]
 
 
 def replies(*pages: dict[str, Any]) -> Callable[[Event], Answer]:
@@ -280,7 +281,7 @@ def test_lines_are_deleted(shown: Page) -> None:
     tool(shown, "Delete").click()
     content = saved(shown)
     assert [each["text"] for each in content["lines"]] == [f"and {HOSTILE}"]
-    assert content["blocks"] == [{"type": "paragraph", "lines": [0], "box": [50, 180, 550, 220]}]
+    assert content["blocks"] == [{"type": "paragraph", "lines": [0], "box": [50, 180, 550, 220], "hard_breaks": []}]
     assert content["reading"].startswith("the first line\na second one\n")
     assert convert(content, 600, 400)[2].deleted == 2
     tool(shown, "Delete").click()
@@ -355,6 +356,7 @@ def test_a_line_is_drawn_where_it_belongs(shown: Page) -> None:
     assert [each["text"] for each in content["lines"][:3]] == ["the first line", "in between", "a second one"]
     assert content["lines"][1]["box"] == pytest.approx([100, 65, 500, 95], abs=1.5)
     assert content["blocks"][0]["lines"] == [0, 1, 2, 3]
+    assert content["blocks"][0]["hard_breaks"] == [0, 1, 2]
 
 
 def test_a_line_is_redrawn_by_its_corners_and_moved(shown: Page) -> None:

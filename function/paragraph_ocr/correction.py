@@ -23,7 +23,7 @@ PAGE_FIELDS = ("image", "page", "width", "height", "rotation", "text", "confiden
 LINE_FIELDS = ("text", "confidence", "polygon", "baseline", "box", "words", "source", "corrected",
                "reading", "unreadable")  # fmt: skip
 WORD_FIELDS = ("text", "confidence", "polygon")
-BLOCK_FIELDS = ("type", "lines", "box", "level", "items", "rows")
+BLOCK_FIELDS = ("type", "lines", "box", "level", "items", "rows", "hard_breaks")
 
 MAX_SIDE = 65_535
 MAX_PAGE_NUMBER = 1_000_000
@@ -209,9 +209,11 @@ def _blocks(content: object, where: str, lines: int) -> tuple[Block, ...]:
             raise BrokenDocument(f"{name} must have lines, and its items or rows each of them once.")
         if rows and (not rows[0] or len({len(row) for row in rows}) > 1):
             raise BrokenDocument(f"rows of {name} must have as many cells as each other.")
-        blocks.append(
-            Block(block["type"], indices, _integer(block.get("level", 0), f"level of {name}", 0, 6), items, rows)
-        )
+        breaks = _indices(block.get("hard_breaks", []), f"hard_breaks of {name}", lines)
+        if not set(breaks) <= set(indices):
+            raise BrokenDocument(f"hard_breaks of {name} must be some of its lines.")
+        level = _integer(block.get("level", 0), f"level of {name}", 0, 6)
+        blocks.append(Block(block["type"], indices, level, items, rows, breaks))
     if sorted(index for block in blocks for index in block.lines) != list(range(lines)):
         raise BrokenDocument(
             f"blocks of {where} must have each of its {lines} lines once. Change them with the lines, or leave blocks "

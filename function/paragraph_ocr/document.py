@@ -106,6 +106,8 @@ class Block:
         The lines of each item of a list.
     rows : tuple of tuple of Cell
         A table's, each with as many cells as the table has columns.
+    hard_breaks : tuple of int
+        Those of `lines` at whose ends the text breaks also where lines are joined, as in verse and addresses.
     """
 
     kind: str
@@ -113,6 +115,7 @@ class Block:
     level: int = 0
     items: tuple[tuple[int, ...], ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
+    hard_breaks: tuple[int, ...] = ()
 
 
 BLOCK_KINDS = ("heading", "paragraph", "list", "table", "margin", "page_number", "signature")
@@ -134,7 +137,7 @@ class TextStyle:
     Attributes
     ----------
     joined : bool
-        Whether the lines of a paragraph run on, rather than each being a line.
+        Whether the lines of a paragraph run on between its hard breaks, rather than each being a line.
     marked : bool
         Whether doubtful words are marked.
     hyphens : tuple of int
@@ -230,7 +233,16 @@ class Page:
             return "\n".join(map(self.text_of_line, block.lines))
         if block.rows:
             return "\n".join("\t".join(self.flow(cell.lines) for cell in row) for row in block.rows)
-        return "\n".join(map(self.flow, block.items)) if block.items else self.flow(block.lines)
+        return "\n".join(map(self.flow, block.items)) if block.items else "\n".join(self.passages(block))
+
+    def passages(self, block: Block) -> list[str]:
+        """The text of a block without items and rows, joined between its hard breaks."""
+        passages: list[list[int]] = [[]]
+        for index in block.lines:
+            passages[-1].append(index)
+            if index in block.hard_breaks:
+                passages.append([])
+        return [self.flow(indices) for indices in passages if indices]
 
     def flow(self, indices: Sequence[int]) -> str:
         """The text of lines that run on, without the hyphens that only ends of lines had."""
@@ -346,6 +358,7 @@ class Page:
                     level=_typed(block.get("level", 0), int),
                     items=tuple(map(_places, block.get("items", ()))),
                     rows=tuple(tuple(Cell(_places(cell)) for cell in row) for row in block.get("rows", ())),
+                    hard_breaks=_places(block.get("hard_breaks", ())),
                 )
                 for block in found["blocks"]
             ),
@@ -364,6 +377,8 @@ class Page:
             found["items"] = [list(item) for item in block.items]
         if block.rows:
             found["rows"] = [[list(cell.lines) for cell in row] for row in block.rows]
+        if block.hard_breaks:
+            found["hard_breaks"] = list(block.hard_breaks)
         return found
 
 

@@ -354,9 +354,12 @@ def _checked(data: bytes) -> bytes:
             "with content types that its BinaryMediaTypes lack, or where there is none: send the image with its own "
             f"type, such as {IMAGE_TYPES[0]}, or as image_base64 in JSON; a client must send bytes, not a string."
         )
-    if data.startswith((b"\x89PNG\x1a", b"\x89PNG\n\x1a", b"\x89PNG\r\n\x1a\r")) or _lacks_line_ends(data):
+    if data.startswith(
+        (b"\x89PNG\x1a", b"\x89PNG\n\x1a", b"\x89PNG\r\n\x1a\r", b"\x89PNG\r\r\n\x1a")
+    ) or _lacks_line_ends(data):
         raise BrokenImage(
-            "The line ends of the file were changed on its way, as curl -d does: send it with --data-binary @FILE."
+            "The line ends of the file were changed on its way, as curl -d and transfers of text do: send it with "
+            "--data-binary @FILE."
         )
     if _is_ascii_of_bytes(data):
         raise BrokenImage(

@@ -64,7 +64,7 @@ SCHEMAS = {
     ),
     "Block": _object(
         "Lines that belong together.",
-        optional=("level", "items", "rows"),
+        optional=("level", "items", "rows", "hard_breaks"),
         type={"enum": list(BLOCK_KINDS)},
         lines={**_PLACES, "description": "Places in the page's lines, from 0."},
         box={"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
@@ -74,6 +74,10 @@ SCHEMAS = {
             "type": "array",
             "items": {"type": "array", "items": _PLACES},
             "description": "Of a table: the lines of each cell of each row; all rows have as many cells.",
+        },
+        hard_breaks={
+            **_PLACES,
+            "description": "The lines at whose ends the text breaks also where lines are joined, as in verse.",
         },
     ),
     "Page": _object(

@@ -134,11 +134,13 @@ def _asked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Read
         return None
     # Which loads what --help should not wait for.
     from paragraph_ocr.io.page_ranges import parse_pages
+    from paragraph_ocr.pipeline.language import OWN, RECORDS
     from paragraph_ocr.pipeline.options import TEXTS, ReadOptions, parse_charset, parse_languages, parse_text
 
     try:
         card = options.models / "language.json"
-        known = json.loads(card.read_text(encoding="utf-8"))["languages"] if card.exists() else ()
+        models = json.loads(card.read_text(encoding="utf-8"))["languages"] if card.exists() else {}
+        known = models.keys() - {OWN, RECORDS}
         return ReadOptions(
             languages=parse_languages(options.lang, known) if options.lang else (),
             pages=parse_pages(options.pages) if options.pages else (),

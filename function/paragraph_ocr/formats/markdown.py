@@ -1,6 +1,7 @@
 """Markdown, as CommonMark 0.31 and the tables of GitHub's have it: headings, paragraphs, lists and tables.
 
-Lines of a paragraph run on, since Markdown would join them anyway; pages are parted by a thematic break.
+Lines of a paragraph run on between its hard breaks, since Markdown would join them anyway; pages are parted by a
+thematic break.
 """
 
 import re
@@ -13,7 +14,7 @@ from paragraph_ocr.pipeline.blocks import BULLET
 _START = re.compile(r"^(\s*)([-+>#=~:|]|\d{1,9}(?=[.)](?:\s|$)))")
 _INLINE = re.compile(r"([\\`*_\[\]<>|~]|&(?=#?\w+;))")
 _CHECK_BOX = re.compile(r"^\s*(\[[ x]\])\s")
-_NUMBER = re.compile(r"^\s*\(?(\d{1,3})[.)]\s+")
+_NUMBER = re.compile(r"^\s*\(?(\d{1,3})(?:[.)]|[°º][.)]?)\s+")
 
 
 def write(document: Document, *_: object) -> Iterator[bytes]:
@@ -30,15 +31,12 @@ def _block(page: Page, block: Block) -> str:
         return _table(page, block)
     if block.items:
         return "\n".join(_item(page.flow(item)) for item in block.items)
-    text = page.flow(block.lines)
     if block.kind == "heading":
-        return f"{'#' * max(block.level, 1)} {_inline(text)}"
-    if block.kind in ("margin", "page_number"):
-        return f"> {escaped(text)}"
-    if block.kind == "signature":
-        # A line each: a name and what its bearer is.
-        return "\\\n".join(escaped(page.text_of_line(index)) for index in block.lines)
-    return escaped(text)
+        return f"{'#' * max(block.level, 1)} {_inline(page.flow(block.lines))}"
+    quoted = "> " if block.kind in ("margin", "page_number") else ""
+    # A backslash at the end of a line is a hard break, which an empty passage could not have.
+    passages = [escaped(passage) for passage in page.passages(block) if passage.strip()]
+    return quoted + f"\\\n{quoted}".join(passages)
 
 
 def _item(text: str) -> str:

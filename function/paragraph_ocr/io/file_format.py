@@ -23,6 +23,21 @@ _MAGIC = {
 # Brands in the first box of the file (ISO/IEC 14496-12, 4.3; ISO/IEC 23008-12, 10; AVIF 1.1, 6).
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
+# Starts of other files that people send, in small letters.
+_OTHERS = {
+    b"<!doctype html": "an HTML page, perhaps of an error or a login",
+    b"<html": "an HTML page, perhaps of an error or a login",
+    b"<svg": "an SVG drawing",
+    b"<?xml": "an XML file",
+    b"pk\x03\x04": "a ZIP archive or an Office document",
+    b"\xd0\xcf\x11\xe0": "an Office document",
+    b"%!ps": "a PostScript file",
+    b"{\\rtf": "an RTF document",
+    b"at&tform": "a DjVu file",
+    b"8bps": "a Photoshop file",
+    b"\xff\x0a": "a JPEG XL image",
+    b"\0\0\0\x0cjxl ": "a JPEG XL image",
+}
 # Other bytes may precede a PDF's header, up to here (Adobe's PDF Reference 1.7, implementation note 13).
 _PDF_HEADER_WITHIN = 1024
 SUFFIXES = frozenset(
@@ -74,7 +89,11 @@ def format_of(data: bytes) -> str:
     if name is None and b"%PDF-" in data[:_PDF_HEADER_WITHIN]:
         name = "PDF"
     if name is None:
-        raise UnsupportedFormat("Send a JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF or JPEG 2000 image, or a PDF.")
+        start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").lower()
+        what = next((f"The file is {what}. " for magic, what in _OTHERS.items() if start.startswith(magic)), "")
+        raise UnsupportedFormat(
+            f"{what}Send a JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF or JPEG 2000 image, or a PDF."
+        )
     return name
 
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import atan2, cos, hypot, sin, sqrt
+from math import sqrt
 from statistics import median
 
 from paragraph_ocr.document import Block, Box, Cell, Line
+from paragraph_ocr.pipeline.line_breaks import find_hard_breaks
+from paragraph_ocr.pipeline.placement import LEVEL_TOLERANCE, PlacedLine, on_same_level, place_lines
+from paragraph_ocr.pipeline.reading_order import MARKER
 
 # Distances are in heights of a line, from the ascenders to the descenders of its polygon, where nothing else is said.
-# Lines are on the same level if their baselines differ by less than this share of the smaller height.
-LEVEL_TOLERANCE = 0.4
 # Minimum gap between the cells of a table row, and maximum misalignment of the cells of a column.
 MIN_CELL_GAP, ALIGNMENT_TOLERANCE = 0.6, 0.8
 # Minimum share of a table's cells that are aligned with a cell in another row; the first cell of a row does not count.
@@ -46,7 +47,7 @@ MAX_MARGIN_WIDTH, MIN_BODY_LINES = 0.25, 3
 # Maximum lines of a signature, and words in its first line.
 MAX_SIGNATURE_LINES, MAX_SIGNATURE_WORDS = 2, 5
 
-BULLET = re.compile(r"^\s*(?:\[[ x]\]|[-–—•·*▪◦‣●○□☐☑☒+»>]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+(?=\S)")
+BULLET = re.compile(r"^\s*(?:\[[ x]\]|[-–—•·*▪◦‣●○□☐☑☒+»>]|\(?\d{1,3}(?:[.)]|[°º][.)]?)|\(?[a-zA-Z][.)])\s+(?=\S)")
 _NUMBERED = re.compile(r"^\s*(?:§\s*)?\d{1,2}(?:\.\d{1,2})*\.?\s+[^\W\d_]")
 _PAGE_NUMBER = re.compile(
     r"^\W*(?:(?:page|seite|blatt|s|p|pp|pag|página|pagina|pág|fol|f|str|strona|trang|стр|с)\b\.?\s*)?"
@@ -62,39 +63,6 @@ _CLOSING = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = (".", "!", "?", ":", "…", '."', ".”", "?”", "!”", ".»", ".)")
-
-
-@dataclass(frozen=True)
-class _PlacedLine:
-    """A line on the deskewed page.
-
-    Attributes
-    ----------
-    left, right : float
-        x coordinates of the ends of the baseline.
-    baseline_y : float
-        Mean y coordinate of the baseline.
-    height : float
-        From ascenders to descenders.
-    letter_width : float
-        Width of a lower-case letter of medium width, by the line's width and its characters.
-    text : str
-    is_vertical : bool
-        Whether the text runs up or down the page.
-    """
-
-    left: float
-    right: float
-    baseline_y: float
-    height: float
-    letter_width: float
-    text: str
-    is_vertical: bool
-
-    @property
-    def center(self) -> float:
-        """x coordinate of the middle."""
-        return (self.left + self.right) / 2
 
 
 def find_blocks(lines: Sequence[Line], width: float, height: float, rows: Sequence[Box] = ()) -> tuple[Block, ...]:
@@ -114,7 +82,7 @@ def find_blocks(lines: Sequence[Line], width: float, height: float, rows: Sequen
     tuple of Block
         Their `lines` are indices into `lines`.
     """
-    placed = _place(lines)
+    placed = place_lines(lines)
     blocks: list[Block] = []
     rest: list[int] = []
     text = [each for each in placed if not each.is_vertical]
@@ -127,7 +95,20 @@ def find_blocks(lines: Sequence[Line], width: float, height: float, rows: Sequen
         else:
             rest.append(part)
     blocks += _split(placed, rest, page)
-    return tuple(_merge_list_items(placed, _mark_signatures(placed, blocks)))
+    return tuple(_with_breaks(placed, _merge_list_items(placed, _mark_signatures(placed, blocks))))
+
+
+def _with_breaks(placed: Sequence[PlacedLine], blocks: Sequence[Block]) -> list[Block]:
+    """Blocks with the line breaks that belong to their text; a signature has a name, and what its bearer is."""
+    found = []
+    for block in blocks:
+        breaks: tuple[int, ...] = ()
+        if block.kind == "signature":
+            breaks = block.lines[:-1]
+        elif block.kind in ("paragraph", "margin"):
+            breaks = find_hard_breaks(placed, block.lines)
+        found.append(replace(block, hard_breaks=breaks))
+    return found
 
 
 @dataclass(frozen=True)
@@ -160,7 +141,7 @@ class _PageStatistics:
     height: float
 
     @classmethod
-    def of(cls, text: Sequence[_PlacedLine], width: float, height: float) -> _PageStatistics:
+    def of(cls, text: Sequence[PlacedLine], width: float, height: float) -> _PageStatistics:
         """Measure the horizontal lines of a page."""
         if not text:
             return cls(1.0, 1.0, 1.0, 1.0, 0.0, width, width, height)
@@ -181,7 +162,7 @@ class _PageStatistics:
         left, right = min(each.left for each in text), max(each.right for each in text)
         return cls(line_height, letter_width, tight or loose, loose, left, right, width, height)
 
-    def size_of(self, lines: Sequence[_PlacedLine]) -> float:
+    def size_of(self, lines: Sequence[PlacedLine]) -> float:
         """Return the size of lines relative to the page's usual one.
 
         The height of the polygons understates that of large letters, whose widths tell it better.
@@ -200,7 +181,7 @@ def _weighted_median(weighted: Sequence[tuple[float, int]]) -> float:
     return max(weighted)[0]
 
 
-def _size(line: _PlacedLine, line_height: float, letter_width: float) -> float:
+def _size(line: PlacedLine, line_height: float, letter_width: float) -> float:
     """Geometric mean of a line's relative height and of the relative width of its letters."""
     return sqrt(line.height / line_height * line.letter_width / letter_width)
 
@@ -222,52 +203,8 @@ def _tight_spacing(spacings: Sequence[float], least: float) -> float | None:
     return None
 
 
-def _place(lines: Sequence[Line]) -> list[_PlacedLine]:
-    """Rotate the lines by their common slope, so that lines on the same level of a skewed page have the same y."""
-    directions = [
-        (line.baseline[-1][0] - line.baseline[0][0], line.baseline[-1][1] - line.baseline[0][1])
-        for line in lines
-        if len(line.baseline) > 1
-    ]
-    horizontal = [(x, y) for x, y in directions if x > abs(y)]
-    angle = atan2(sum(y for _, y in horizontal), sum(x for x, _ in horizontal)) if horizontal else 0.0
-    turn_x, turn_y = cos(angle), sin(angle)
-    placed = []
-    for line in lines:
-        baseline = line.baseline or line.polygon[len(line.polygon) // 2 :][::-1]
-        (x0, y0), (x1, y1) = baseline[0], baseline[-1]
-        turned = [(x * turn_x + y * turn_y, y * turn_x - x * turn_y) for x, y in baseline]
-        baseline_y = sum(y for _, y in turned) / len(turned)
-        is_vertical = abs(y1 - y0) > 2 * abs(x1 - x0)
-        left, right = turned[0][0], turned[-1][0]
-        letter_width = max(right - left, 1.0) / max(sum(map(_relative_width, line.text)), 1.0)
-        height = _line_height(line)
-        placed.append(_PlacedLine(left, right, baseline_y, height, letter_width, line.text, is_vertical))
-    return placed
-
-
-def _relative_width(character: str) -> float:
-    """Width of a character in usual fonts, relative to that of most small letters."""
-    if character in "iljtfrI.,:;'|!()[] ":
-        return 0.6
-    if character in "mwMW%@":
-        return 1.5
-    return 1.25 if character.isupper() else 1.0
-
-
-def _line_height(line: Line) -> float:
-    """Median distance between the upper and the lower edge of a line's polygon, at least 1."""
-    half = len(line.polygon) // 2
-    upper, lower = line.polygon[:half], line.polygon[half:][::-1]
-    return max(median(hypot(x1 - x0, y1 - y0) for (x0, y0), (x1, y1) in zip(upper, lower, strict=False)), 1.0)
-
-
-def _horizontal_overlap(one: _PlacedLine, other: _PlacedLine) -> float:
+def _horizontal_overlap(one: PlacedLine, other: PlacedLine) -> float:
     return min(one.right, other.right) - max(one.left, other.left)
-
-
-def _on_same_level(one: _PlacedLine, other: _PlacedLine) -> bool:
-    return abs(one.baseline_y - other.baseline_y) < LEVEL_TOLERANCE * min(one.height, other.height)
 
 
 # ---- Tables
@@ -287,7 +224,7 @@ def _lines_of_rows(lines: Sequence[Line], rows: Sequence[Box]) -> dict[int, int]
     return row_of
 
 
-def _find_tables(placed: Sequence[_PlacedLine], row_of: Mapping[int, int]) -> list[Block | int]:
+def _find_tables(placed: Sequence[PlacedLine], row_of: Mapping[int, int]) -> list[Block | int]:
     """Find the tables; returns blocks of kind table, and the indices of the lines between them, in reading order."""
     rows = _group_rows(placed, row_of)
     parts: list[Block | int] = []
@@ -302,7 +239,7 @@ def _find_tables(placed: Sequence[_PlacedLine], row_of: Mapping[int, int]) -> li
     return parts
 
 
-def _group_rows(placed: Sequence[_PlacedLine], row_of: Mapping[int, int]) -> list[list[int]]:
+def _group_rows(placed: Sequence[PlacedLine], row_of: Mapping[int, int]) -> list[list[int]]:
     """Group consecutive lines into rows: on the same level, each to the right of the one before with a gap between.
 
     The lines of a row that is known, by its number, may also be one above the other.
@@ -316,14 +253,14 @@ def _group_rows(placed: Sequence[_PlacedLine], row_of: Mapping[int, int]) -> lis
         if rows and not line.is_vertical and known is None and rows[-1][-1] not in row_of:
             before = placed[rows[-1][-1]]
             gap = MIN_CELL_GAP * min(line.height, before.height)
-            if not before.is_vertical and _on_same_level(before, line) and line.left - before.right >= gap:
+            if not before.is_vertical and on_same_level(before, line) and line.left - before.right >= gap:
                 rows[-1].append(index)
                 continue
         rows.append([index])
     return rows
 
 
-def _table_end(placed: Sequence[_PlacedLine], rows: Sequence[list[int]], at: int, row_of: Mapping[int, int]) -> int:
+def _table_end(placed: Sequence[PlacedLine], rows: Sequence[list[int]], at: int, row_of: Mapping[int, int]) -> int:
     """Index of the row after the last of the table that begins at row `at`; `at` if no table begins there.
 
     Between rows of several cells there may be one with a single cell: the second line of a cell, or a row with empty
@@ -348,7 +285,7 @@ def _table_end(placed: Sequence[_PlacedLine], rows: Sequence[list[int]], at: int
     return last + 1 if known or _is_aligned(placed, several) else at
 
 
-def _is_aligned(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> bool:
+def _is_aligned(placed: Sequence[PlacedLine], rows: Sequence[list[int]]) -> bool:
     """Whether most cells, without the first of each row, are aligned with a cell in another row."""
     cells = [[placed[index] for index in row[1:]] for row in rows]
     total = aligned = 0
@@ -367,7 +304,8 @@ def _is_aligned(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> boo
     return aligned >= MIN_ALIGNED_SHARE * total
 
 
-def _make_table(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> Block:
+def _make_table(placed: Sequence[PlacedLine], rows: Sequence[list[int]]) -> Block:
+    placed = _with_markers(placed, rows)
     columns = _find_columns(placed, rows)
     grid: list[list[list[int]]] = []
     for row in rows:
@@ -383,7 +321,19 @@ def _make_table(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> Blo
     return Block("table", lines, rows=tuple(tuple(Cell(tuple(cell)) for cell in row) for row in grid))
 
 
-def _find_columns(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> list[tuple[float, float]]:
+def _with_markers(placed: Sequence[PlacedLine], rows: Sequence[list[int]]) -> Sequence[PlacedLine]:
+    """Lines of which the numbers or letters of items are where the items are, unless each row has one."""
+    marked = [row for row in rows if len(row) > 1 and MARKER.fullmatch(placed[row[0]].text)]
+    if not marked or len(marked) == len(rows):
+        return placed
+    moved = list(placed)
+    for first, second, *_ in marked:
+        left, right = min(placed[first].left, placed[second].left), placed[second].right
+        moved[first], moved[second] = (replace(placed[index], left=left, right=right) for index in (first, second))
+    return moved
+
+
+def _find_columns(placed: Sequence[PlacedLine], rows: Sequence[list[int]]) -> list[tuple[float, float]]:
     """Left and right edges of the columns.
 
     The columns are those of the row with the most cells, and of cells in other rows that are beside all of them.
@@ -401,7 +351,7 @@ def _find_columns(placed: Sequence[_PlacedLine], rows: Sequence[list[int]]) -> l
     return columns
 
 
-def _spans(cells: Sequence[_PlacedLine]) -> list[tuple[float, float]]:
+def _spans(cells: Sequence[PlacedLine]) -> list[tuple[float, float]]:
     """Left and right edges of the cells of a row, each with all its lines."""
     spans: list[tuple[float, float]] = []
     for cell in sorted(cells, key=lambda cell: cell.left):
@@ -412,12 +362,12 @@ def _spans(cells: Sequence[_PlacedLine]) -> list[tuple[float, float]]:
     return spans
 
 
-def _is_near_column(cell: _PlacedLine, columns: Sequence[tuple[float, float]]) -> bool:
+def _is_near_column(cell: PlacedLine, columns: Sequence[tuple[float, float]]) -> bool:
     edges = cell.left, cell.right
     return any(abs(own - edge) < cell.height for column in columns for edge in column for own in edges)
 
 
-def _column_of(cell: _PlacedLine, columns: Sequence[tuple[float, float]]) -> int:
+def _column_of(cell: PlacedLine, columns: Sequence[tuple[float, float]]) -> int:
     def shared(column: tuple[float, float]) -> tuple[float, float]:
         left, right = column
         return min(cell.right, right) - max(cell.left, left), -abs(cell.left - left)
@@ -426,7 +376,7 @@ def _column_of(cell: _PlacedLine, columns: Sequence[tuple[float, float]]) -> int
 
 
 def _continues_cell(
-    placed: Sequence[_PlacedLine],
+    placed: Sequence[PlacedLine],
     grid: Sequence[Sequence[list[int]]],
     cells: Sequence[list[int]],
     rows: Sequence[list[int]],
@@ -445,7 +395,7 @@ def _continues_cell(
 # ---- Other blocks
 
 
-def _split(placed: Sequence[_PlacedLine], indices: Sequence[int], page: _PageStatistics) -> list[Block]:
+def _split(placed: Sequence[PlacedLine], indices: Sequence[int], page: _PageStatistics) -> list[Block]:
     """Split consecutive lines that belong to no table into blocks, each with its kind."""
     groups: list[list[int]] = []
     for place, index in enumerate(indices):
@@ -457,16 +407,16 @@ def _split(placed: Sequence[_PlacedLine], indices: Sequence[int], page: _PageSta
 
 
 def _starts_block(
-    placed: Sequence[_PlacedLine], group: Sequence[int], indices: Sequence[int], place: int, page: _PageStatistics
+    placed: Sequence[PlacedLine], group: Sequence[int], indices: Sequence[int], place: int, page: _PageStatistics
 ) -> bool:
     """Whether the line at `place` begins a new block after the lines of `group`."""
     line, before = placed[indices[place]], placed[group[-1]]
     if line.is_vertical or before.is_vertical:
         return True
-    if _on_same_level(before, line) and line.left >= before.right - before.height:
+    if on_same_level(before, line) and line.left >= before.right - before.height:
         # Both are pieces of the same line of text, unless the gap is wide.
         return line.left - before.right > 6 * line.height
-    pieces = [placed[index] for index in group[-4:] if _on_same_level(placed[index], before)]
+    pieces = [placed[index] for index in group[-4:] if on_same_level(placed[index], before)]
     if line.baseline_y < before.baseline_y or all(_horizontal_overlap(piece, line) <= 0 for piece in pieces):
         return True
     if max(line.height, before.height) > MAX_HEIGHT_RATIO * min(line.height, before.height) and (
@@ -477,7 +427,7 @@ def _starts_block(
     spacings = [
         placed[below].baseline_y - placed[above].baseline_y
         for above, below in pairwise(group)
-        if not _on_same_level(placed[above], placed[below])
+        if not on_same_level(placed[above], placed[below])
     ]
     usual = min(median(spacings) if len(spacings) > 1 else page.line_spacing, 1.5 * page.line_spacing)
     spacing = line.baseline_y - before.baseline_y
@@ -490,7 +440,7 @@ def _starts_block(
     return _begins_paragraph(placed, group, indices, place)
 
 
-def _begins_paragraph(placed: Sequence[_PlacedLine], group: Sequence[int], indices: Sequence[int], place: int) -> bool:
+def _begins_paragraph(placed: Sequence[PlacedLine], group: Sequence[int], indices: Sequence[int], place: int) -> bool:
     """Whether a line begins a paragraph, by its indent or after a short last line, or begins or ends a list."""
     line, before = placed[indices[place]], placed[group[-1]]
     if bool(BULLET.match(line.text)) != bool(BULLET.match(placed[group[0]].text)):
@@ -520,17 +470,17 @@ def _begins_paragraph(placed: Sequence[_PlacedLine], group: Sequence[int], indic
     return ended and is_short and len(own) > 2 and len(full) >= 0.6 * (len(own) - 1) and line.text[:1].isupper()
 
 
-def _continues_item(line: _PlacedLine, group: Sequence[_PlacedLine]) -> bool:
+def _continues_item(line: PlacedLine, group: Sequence[PlacedLine]) -> bool:
     """Whether a line that does not hang goes on with the list item above it, which fills its line."""
     fills = group[-1].right > max(each.right for each in group) - MIN_SHORTFALL * line.height
     return fills and line.text[:1].islower() and not _ends_sentence(group[-1])
 
 
-def _ends_sentence(line: _PlacedLine) -> bool:
+def _ends_sentence(line: PlacedLine) -> bool:
     return line.text.rstrip().endswith(_SENTENCE_END)
 
 
-def _starts_list(placed: Sequence[_PlacedLine], indices: Sequence[int]) -> bool:
+def _starts_list(placed: Sequence[PlacedLine], indices: Sequence[int]) -> bool:
     """Whether at least two list items begin in the first lines."""
     first = placed[indices[0]]
     for index in indices[1:6]:
@@ -543,7 +493,7 @@ def _starts_list(placed: Sequence[_PlacedLine], indices: Sequence[int]) -> bool:
 
 
 def _classify(
-    placed: Sequence[_PlacedLine], groups: Sequence[Sequence[int]], number: int, page: _PageStatistics
+    placed: Sequence[PlacedLine], groups: Sequence[Sequence[int]], number: int, page: _PageStatistics
 ) -> Block:
     """Make the block of a group of lines, as a margin note, page number, heading or paragraph."""
     group = groups[number]
@@ -557,7 +507,7 @@ def _classify(
     return Block("heading", lines, level=level) if level else Block("paragraph", lines)
 
 
-def _is_page_number(own: Sequence[_PlacedLine], placed: Sequence[_PlacedLine], page: _PageStatistics) -> bool:
+def _is_page_number(own: Sequence[PlacedLine], placed: Sequence[PlacedLine], page: _PageStatistics) -> bool:
     line = own[0]
     if len(own) > 1 or len(line.text) > 20 or not _PAGE_NUMBER.match(line.text):
         return False
@@ -567,7 +517,7 @@ def _is_page_number(own: Sequence[_PlacedLine], placed: Sequence[_PlacedLine], p
     return at_top or at_bottom
 
 
-def _is_margin_note(own: Sequence[_PlacedLine], placed: Sequence[_PlacedLine], page: _PageStatistics) -> bool:
+def _is_margin_note(own: Sequence[PlacedLine], placed: Sequence[PlacedLine], page: _PageStatistics) -> bool:
     """Whether a block is a margin note: narrow, and beside the body text instead of in a column of it."""
     left, right = min(each.left for each in own), max(each.right for each in own)
     top = min(each.baseline_y - each.height for each in own)
@@ -589,7 +539,7 @@ def _is_margin_note(own: Sequence[_PlacedLine], placed: Sequence[_PlacedLine], p
 
 
 def _heading_level(
-    placed: Sequence[_PlacedLine], groups: Sequence[Sequence[int]], number: int, page: _PageStatistics
+    placed: Sequence[PlacedLine], groups: Sequence[Sequence[int]], number: int, page: _PageStatistics
 ) -> int:
     """Level of a block as a heading: 1 for a title, 2 for another heading, 0 if it is no heading."""
     own = [placed[index] for index in groups[number]]
@@ -619,7 +569,7 @@ def _heading_level(
     return 2 if is_centred or is_capital or _NUMBERED.match(text) else 0
 
 
-def _mark_signatures(placed: Sequence[_PlacedLine], blocks: Sequence[Block]) -> list[Block]:
+def _mark_signatures(placed: Sequence[PlacedLine], blocks: Sequence[Block]) -> list[Block]:
     """Split the lines after the closing words of a letter into a signature of its own."""
     marked: list[Block] = []
     for block in blocks:
@@ -635,7 +585,7 @@ def _mark_signatures(placed: Sequence[_PlacedLine], blocks: Sequence[Block]) -> 
     return marked
 
 
-def _signature_start(placed: Sequence[_PlacedLine], block: Block, before: Block | None) -> int:
+def _signature_start(placed: Sequence[PlacedLine], block: Block, before: Block | None) -> int:
     """Position in a block's lines of the first one after closing words; the number of its lines if there is none."""
     text = ("paragraph", "heading")
     if block.kind not in text:
@@ -647,7 +597,7 @@ def _signature_start(placed: Sequence[_PlacedLine], block: Block, before: Block 
     return 0 if closes_before else len(block.lines)
 
 
-def _merge_list_items(placed: Sequence[_PlacedLine], blocks: Sequence[Block]) -> list[Block]:
+def _merge_list_items(placed: Sequence[PlacedLine], blocks: Sequence[Block]) -> list[Block]:
     """Merge consecutive blocks that begin with a list item into lists of at least two items."""
     found: list[Block] = []
     at = 0
@@ -674,7 +624,7 @@ def _merge_list_items(placed: Sequence[_PlacedLine], blocks: Sequence[Block]) ->
     return found
 
 
-def _starts_with_item(placed: Sequence[_PlacedLine], block: Block) -> bool:
+def _starts_with_item(placed: Sequence[PlacedLine], block: Block) -> bool:
     return BULLET.match(placed[block.lines[0]].text) is not None and (
         block.kind == "paragraph" or len(block.lines) > 1 or not _NUMBERED.match(placed[block.lines[0]].text)
     )

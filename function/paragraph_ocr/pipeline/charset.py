@@ -11,8 +11,9 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import groupby
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,18 @@ MAX_PARTS = 30
 OTHER = 0.01
 # A time step shows none of the allowed characters if the sum of their probabilities is below this.
 MIN_ALLOWED = 1e-4
-_CURRENCY = "€$£"
+# Minimum probability of each character of a match, so that it is none of characters that are not there.
+MIN_SHOWN = 0.005
+# Minimum share of a word's characters that can be allowed ones.
+MIN_ALLOWED_SHARE = 0.5
+# Of amounts: signs, separators of groups, currencies, and the sides of an account (credit and debit, Haben and Soll).
+_SIGNS, _GROUPS, _CURRENCY_SIGNS = "+-–−", ".,'’ ", "€$£¥"
+_CURRENCIES = frozenset([
+    "AUD", "BGN", "CAD", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "ISK", "JPY", "NOK", "NZD", "PLN", "RON", "SEK",
+    "TRY", "USD", "DM", "F", "Fr", "Fr.", "Ft", "Kč", "Mk", "f", "fr", "fr.", "kr", "kr.", "lei", "pts", "pts.", "zł",
+])  # fmt: skip
+_SIDES = frozenset(["CR", "Cr", "DR", "Dr", "H", "S"])
+_WORDS = _CURRENCIES | _SIDES
 # Length of an IBAN by its country (ISO 13616, SWIFT's IBAN registry).
 _IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BI": 27, "BR": 29,
@@ -118,48 +130,123 @@ def _is_day(year: int, month: int, day: int) -> bool:
     return (month, day) != (2, 29) or year % 4 == 0
 
 
-def _amount_step(state: tuple[str, int, str], character: str) -> tuple[str, int, str] | None:
-    """Match a sign or currency, digits with or without grouping by three, two decimals or none, and a currency.
+class _Amount(NamedTuple):
+    """State of the automaton of amounts.
 
-    A state consists of the phase, the number of digits in it, and the group separator. Digits after the first point or
-    comma are a group or decimals, depending on their number; they can be a group only (``g``) after at most three
-    digits.
+    Attributes
+    ----------
+    phase : str
+        ``start`` before the digits, ``whole`` in those before the decimals, ``open`` after a point or comma that groups
+        or begins decimals, ``group`` in a group of three, ``space`` after a space that groups or ends the digits,
+        ``cents`` in the decimals, ``dash`` in dashes for decimals, and ``end`` after the number.
+    digits : int
+        Digits in the phase, at most 4.
+    group : str
+        The separator of groups; while it is open, followed by ``g`` if it can be one.
+    sign : str
+        What stands for the sign: one of `_SIGNS`, ``(``, ``)`` after both brackets, or a letter of `_SIDES`.
+    currency : bool
+        Whether there is a currency.
+    word : str
+        The letters of a currency or side so far.
     """
-    phase, count, sign = state
-    if character.isdigit():
-        match phase:
-            case "start":
-                return "whole", 1, ""
-            case "whole" if not (sign and count == 3):
-                return "whole", min(count + 1, 4), sign
-            case "open" if count < 2:
-                return "open", count + 1, sign
-            case "open" if sign.endswith("g"):
-                return "whole", 3, sign[0]
-            case "group":
-                return ("group", count + 1, sign) if count < 2 else ("whole", 3, sign)
-            case "cents" if count < 2:
-                return "cents", count + 1, ""
-        return None
-    if character in ".,":
-        if phase != "whole" or (sign and count != 3):
+
+    phase: str = "start"
+    digits: int = 0
+    group: str = ""
+    sign: str = ""
+    currency: bool = False
+    word: str = ""
+
+
+def _amount_step(state: _Amount, character: str) -> _Amount | None:
+    """Match a number with a currency and a sign before or after it, or in brackets, as in accounts.
+
+    The whole part may be grouped by three; there are two decimals, dashes for them, or none.
+    """
+    if state.word:
+        grown = state.word + character
+        if any(word.startswith(grown) for word in _WORDS):
+            return state._replace(word=grown)
+        if (closed := _word_end(state)) is None or character.isalpha():
             return None
-        if sign:
-            return ("group", 0, sign) if character == sign else ("cents", 0, "")
-        return "open", 0, character + "g" * (count <= 3)
-    if character == "-" and phase in ("open", "dash") and count == 0:
+        state = closed
+    phase, digits, group = state[:3]
+    if character.isdigit():
+        return _digit(state)
+    if (
+        phase == "whole"
+        and character in _GROUPS
+        and (character == group if group else digits <= 3 or character in ".,")
+    ):
+        if character == " ":
+            return state._replace(phase="space", digits=0, group=" ")
+        if group or character not in ".,":
+            return state._replace(phase="group", digits=0, group=character)
+        # The number of digits that follow tells whether they are a group or decimals.
+        return state._replace(phase="open", digits=0, group=character + "g" * (digits <= 3))
+    if phase == "whole" and character in ".,":
+        return state._replace(phase="cents", digits=0, group="")
+    if character == "-" and phase in ("open", "dash") and digits == 0:
         # No cents, as in 12,- or 12,--
-        return "dash", 0, ""
+        return state._replace(phase="dash")
     if phase == "start":
+        return _beside(state, character)
+    return _beside(state._replace(phase="end", digits=0, group=""), character) if _is_number(state) else None
+
+
+def _digit(state: _Amount) -> _Amount | None:
+    phase, digits, group = state[:3]
+    match phase:
+        case "start":
+            return state._replace(phase="whole", digits=1)
+        case "whole" if not group:
+            return state._replace(digits=min(digits + 1, 4))
+        case "open" if digits < 2:
+            return state._replace(digits=digits + 1)
+        case "open" if group.endswith("g"):
+            return state._replace(phase="whole", digits=3, group=group[0])
+        case "space" if group:
+            return state._replace(phase="group", digits=1)
+        case "group":
+            return state._replace(digits=digits + 1) if digits < 2 else state._replace(phase="whole", digits=3)
+        case "cents" if digits < 2:
+            return state._replace(digits=digits + 1)
+    return None
+
+
+def _beside(state: _Amount, character: str) -> _Amount | None:
+    """Match a space, sign, bracket or currency before or after the number."""
+    if character == " ":
         return state
-    return ("end", 0, "") if character != "+" and _amount_ends(state) else None
+    if character in _SIGNS or character == "(":
+        can_follow = not state.sign and (character != "(" or state.phase == "start")
+        return state._replace(sign=character) if can_follow else None
+    if character == ")":
+        return state._replace(sign=")") if state.sign == "(" and state.phase == "end" else None
+    if character in _CURRENCY_SIGNS:
+        return None if state.currency else state._replace(currency=True)
+    return state._replace(word=character) if any(word.startswith(character) for word in _WORDS) else None
 
 
-def _amount_ends(state: tuple[str, int, str]) -> bool:
-    phase, count, sign = state
-    if phase == "whole":
-        return not sign or count == 3
-    return phase in ("end", "dash") or (phase in ("open", "cents") and count == 2)
+def _word_end(state: _Amount) -> _Amount | None:
+    """Return the state after a complete word; None if it is none, or not where it can stand."""
+    if state.word in _CURRENCIES and not state.currency:
+        return state._replace(word="", currency=True)
+    if state.word in _SIDES and not state.sign and state.phase == "end":
+        return state._replace(word="", sign=state.word[0])
+    return None
+
+
+def _is_number(state: _Amount) -> bool:
+    return state.phase in ("whole", "space", "end", "dash") or (state.phase in ("open", "cents") and state.digits == 2)
+
+
+def _amount_ends(state: _Amount) -> bool:
+    if state.word:
+        closed = _word_end(state)
+        return closed is not None and _amount_ends(closed)
+    return _is_number(state) and state.sign != "("
 
 
 def _iban_step(state: tuple[str, int, int], character: str) -> tuple[str, int, int] | None:
@@ -203,7 +290,12 @@ CHARSETS: Mapping[str, Constraint] = {
     "digits": Constraint(_one_of(string.digits + " ")),
     "letters": Constraint(lambda character: character.isalpha() or character in " -'’."),
     "date": Constraint(_one_of(string.digits + "./-"), ((), 0, "", ""), _date_step, _date_ends),
-    "amount": Constraint(_one_of(string.digits + "., +-" + _CURRENCY), ("start", 0, ""), _amount_step, _amount_ends),
+    "amount": Constraint(
+        _one_of(string.digits + _GROUPS + _SIGNS + "()" + _CURRENCY_SIGNS + "".join(_WORDS)),
+        _Amount(),
+        _amount_step,
+        _amount_ends,
+    ),
     "iban": Constraint(_one_of(string.digits + string.ascii_uppercase + " "), ("", 0, 0), _iban_step, _iban_ends),
 }
 
@@ -304,13 +396,16 @@ def decode_within(
     Returns
     -------
     list of Character
-        Of a pattern, it is that of the longest part of the line with a match; empty if there is none.
+        Of a set of characters, without words of others; of a pattern, it is that of the longest part of the line with a
+        match. Empty if there is none.
     """
     constraint = CHARSETS[name]
     restricted = masked(log_probabilities, charset, blank, constraint)
     if constraint.step is None:
-        return _weighted(greedy(restricted, charset, blank), log_probabilities, charset, blank, constraint)
+        found = _without_other_words(greedy(restricted, charset, blank), greedy(log_probabilities, charset, blank))
+        return _weighted(found, log_probabilities, charset, blank, constraint)
     model = _PatternModel(charset, constraint)
+    read = greedy(log_probabilities, charset, blank)
     best: list[Character] = []
     fewest = inf
     for left_out, first, last in _parts(log_probabilities, charset, blank):
@@ -319,13 +414,44 @@ def decode_within(
         part = restricted[first:last]
         classes = beam_search(part, blank, model)  # type: ignore[arg-type]
         found = align(part, classes, charset, blank)
-        if not fits(name, _text(found)):
+        if not fits(name, _text(found)) or min((each.confidence for each in found), default=0.0) < MIN_SHOWN:
+            continue
+        found = [replace(each, first=each.first + first, last=each.last + first) for each in found]
+        if len(_without_spaces(_without_other_words(found, read))) < len(_without_spaces(found)):
+            # Made up of letters of other words.
             continue
         # A match of more words that leaves out or changes characters may be one by chance.
         changes = left_out + _changes(_text(found), _text(greedy(part, charset, blank)))
         if changes < fewest:
-            fewest, best = changes, [replace(each, first=each.first + first, last=each.last + first) for each in found]
+            fewest, best = changes, found
     return _weighted(best, log_probabilities, charset, blank, constraint)
+
+
+def _without_other_words(found: list[Character], read: list[Character]) -> list[Character]:
+    """Leave out characters of words of which few can be allowed ones, as an O that looks like a 0 in a name.
+
+    Parameters
+    ----------
+    found : list of Character
+        The characters with the restriction.
+    read : list of Character
+        Those without it, which tell the words.
+    """
+    kept: list[Character] = []
+    space: list[Character] = []
+    for is_space, characters in groupby(read, key=lambda each: each.text == " "):
+        word = list(characters)
+        if is_space:
+            space = word[:1] if kept else []
+            continue
+        inside = [each for each in found if word[0].first <= (each.first + each.last) / 2 <= word[-1].last]
+        if len(_without_spaces(inside)) >= MIN_ALLOWED_SHARE * len(word):
+            kept += space + inside
+    return kept
+
+
+def _without_spaces(characters: list[Character]) -> list[Character]:
+    return [each for each in characters if each.text != " "]
 
 
 def _text(characters: list[Character]) -> str:

@@ -30,13 +30,14 @@ REDUCTION, REDUCTION_WITHOUT_LINES = 2**0.5, 4
 class TextLine:
     """A text line: baseline float32 (K, 2) left to right, ascender and descender height, in pixels of the page.
 
-    The confidence is between 0 and 1.
+    The confidence is between 0 and 1. `boxed` says whether the line stands in a row of boxes for a letter each.
     """
 
     baseline: Points
     ascender: float
     descender: float
     confidence: float
+    boxed: bool = False
 
     @property
     def polygon(self) -> Points:

@@ -117,6 +117,7 @@ class Comb:
             self.line.ascender * scale,
             self.line.descender * scale,
             self.line.confidence,
+            boxed=True,
         )
 
     def placed(self, line: Line) -> Line:

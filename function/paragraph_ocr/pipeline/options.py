@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 from paragraph_ocr.errors import MalformedRequest
 from paragraph_ocr.io.page_ranges import PageRange, parse_pages
 from paragraph_ocr.pipeline.charset import CHARSETS
+from paragraph_ocr.pipeline.language import OTHERS
 
 TEXTS = ("auto", "read")
 LINES = ("kept", "joined")
@@ -102,7 +103,8 @@ def _known_codes(given: Sequence[str], known: Collection[str]) -> tuple[str, ...
         named = (
             f"one or more of {', '.join(sorted(known))}" if known else "left out, since there are no language models"
         )
-        raise MalformedRequest(f"lang must be {named}, parted by commas; {unknown[0][:20]!r} is none of them.")
+        hint = f" {OTHERS} is the model of all other languages." if OTHERS in known else ""
+        raise MalformedRequest(f"lang must be {named}, parted by commas; {unknown[0][:20]!r} is none of them.{hint}")
     return codes
 
 

@@ -518,7 +518,7 @@ class PageReader:
                 progress(len(decoded), len(lines))
         sure = recognizer.confidences(decoded)
         return [
-            _line(line, within, characters, own, step)
+            _line(line, within, characters, own, step, in_part=options.charset is not None)
             for line, within, (characters, _), own in zip(lines, frames, decoded, sure, strict=True)
         ]
 
@@ -547,7 +547,16 @@ def _check(deadline: float) -> None:
         raise DeadlineExceeded("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
 
 
-def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDArray[np.float64], step: float) -> Line:
+def _line(
+    found: TextLine,
+    within: Frame,
+    characters: list[Character],
+    sure: NDArray[np.float64],
+    step: float,
+    *,
+    in_part: bool = False,
+) -> Line:
+    """Make a line of its characters; `in_part` says whether other text of the line may have been left out."""
     spaces = [index for index, character in enumerate(characters) if character.text == " "]
     edges = [-1, *spaces, len(characters)]
     spans = [(before + 1, end) for before, end in pairwise(edges) if end > before + 1]
@@ -557,7 +566,7 @@ def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDA
             confidence=float(sure[start:end].mean()),
             polygon=polygon,
         )
-        for (start, end), polygon in zip(spans, _polygons(found, within, characters, spans, step), strict=True)
+        for (start, end), polygon in zip(spans, _polygons(found, within, characters, spans, step, in_part), strict=True)
     )
     return Line(
         text=" ".join(word.text for word in words),
@@ -569,12 +578,18 @@ def _line(found: TextLine, within: Frame, characters: list[Character], sure: NDA
 
 
 def _polygons(
-    found: TextLine, within: Frame, characters: list[Character], spans: list[tuple[int, int]], step: float
+    found: TextLine,
+    within: Frame,
+    characters: list[Character],
+    spans: list[tuple[int, int]],
+    step: float,
+    in_part: bool,
 ) -> list[DocumentPoints]:
     """The polygons of words, given as spans of characters.
 
     The recogniser emits a character at its middle and a space at its end. A word therefore begins at the space before
     it and ends half-way to the space after it; the first and the last word extend to the ends of the line.
+    Where other text of the line may have been left out, a word ends half a character beyond its first and last one.
     """
     if not spans:
         return []
@@ -584,6 +599,11 @@ def _polygons(
         first, last = characters[start].first, characters[end - 1].last + 1
         before = characters[start - 1].last + 1 if start else min(first - 1, line_start)
         after = (characters[end].first + last) / 2 if end < len(characters) else max(last + 1, line_end)
+        if in_part:
+            wide = (
+                (characters[end - 1].first - first) / (end - 1 - start) if end - start > 1 else within.height / 2 / step
+            )
+            before, after = max(before, first - wide / 2), min(after, last + wide / 2)
         edges.append((before, after))
         counts.append(max(2, round((after - before) * step / within.height) + 1))
     ends = np.cumsum(counts).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -27,8 +28,13 @@ ROW_GAP, ROW_ASCENDERS, MIN_ROWS = 1.4, 2.8, 3
 # Rules at most so many ascenders apart are those of ruled paper, unless this share of what is between two of them has
 # several cells, and these are shorter than prose.
 MAX_PAPER_PITCH, MIN_FULL_ROWS = 2.8, 0.85
+# So many rows at most stand alone at the right, so many ascenders or more from what is at the left.
+MAX_ALONE, ALONE_GAP = 4, 4.0
 # The distance of a footer or a page number from the columns, in distances between their lines.
 FOOTER_GAP = 1.6
+# The number, letter or bullet of a list's item, and its maximum distance from the item in ascenders.
+MARKER_GAP = 5.0
+MARKER = re.compile(r"\s*(?:\(?(?:\d{1,3}|[a-zA-Z])[.)]|[-–—•·*▪◦‣●○□☐])\s*")
 
 
 class Order(NamedTuple):
@@ -43,7 +49,7 @@ def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]
 
     Of lines one above the other the upper comes first. Of lines beside each other the left one does, with all that
     stands above and below it, up to a line that spans both; but not before what is above all of that. Tables, which
-    columns of numbers or of short answers tell, are read row by row.
+    columns of numbers or of short answers tell, are read row by row, and a row of boxes for letters after its label.
 
     Parameters
     ----------
@@ -207,6 +213,11 @@ def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
     higher = beside & (height[:, None] < height + ascender / 2) & ~spanned
     reaches = overlaps.astype(np.float32) @ higher.astype(np.float32) > 0
     before = above | (beside & reaches & ~spanned & ~spanned.T)
+    far = right[:, None] + ALONE_GAP * ascender <= left
+    for part in _standing_alone(height, overlaps, far, ascender):
+        below = beside[:, part].all(axis=1) & (height > height[part].max())
+        before[np.ix_(below, part)] = False
+        before[np.ix_(part, below)] = True
     waits = before.sum(axis=0)
     ordered: list[int] = []
     for _ in rows:
@@ -217,6 +228,51 @@ def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
         waits -= before[first]
         waits[first] = -len(rows)
     return ordered
+
+
+def _standing_alone(
+    heights: NDArray[np.float64], overlaps: NDArray[np.bool_], far: NDArray[np.bool_], ascender: float
+) -> list[list[int]]:
+    """Rows at the right without any beside them, above one at the left: a date, closing words, a signature.
+
+    What goes on below them in a column of its own does not stand alone.
+
+    Parameters
+    ----------
+    heights : float (N,)
+        Of the rows on the page.
+    overlaps, far : bool (N, N)
+        Whether a row stands above or below another one, and whether it ends far to the left of it.
+    ascender : float
+
+    Returns
+    -------
+    list of list of int
+        Places of the rows of each such part, from the top.
+    """
+    by_height = np.argsort(heights, kind="stable")
+    steps = np.diff(heights[by_height])
+    found: list[list[int]] = []
+    at = 0
+    while at < len(by_height) - 1:
+        part = [int(by_height[at])]
+        while at + len(part) < len(by_height) and overlaps[part[-1], by_height[at + len(part)]]:
+            part.append(int(by_height[at + len(part)]))
+        end = at + len(part)
+        # From the last that stands at the right of the next one, upwards.
+        if end < len(by_height):
+            following = int(by_height[end])
+            own = list(part)
+            while own and not far[following, own].all():
+                own.pop(0)
+            first = end - len(own)
+            is_apart = steps[end - 1] > ascender and (first == 0 or steps[first - 1] > ascender)
+            if 0 < len(own) <= MAX_ALONE and is_apart:
+                under = by_height[end + 1 :][overlaps[by_height[end + 1 :]][:, own].any(axis=1)]
+                if not len(under) or overlaps[under[0], following]:
+                    found.append(own)
+        at = end
+    return found
 
 
 def _blocks(lines: list[TextLine], texts: Sequence[str], indices: list[int]) -> list[list[int]]:
@@ -381,7 +437,12 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
             if one in columns[left] and (other in columns[right] or right in columns[other])
         ]
         first, second = columns[left], columns[right]
-        if right in amounts:
+        near = starts[right, 0] - ends[left, 0] < MARKER_GAP * ascender
+        if (
+            right in amounts
+            or (lines[right].boxed and not lines[left].boxed)
+            or (near and MARKER.fullmatch(texts[left]))
+        ):
             links[left] = right
         elif prose[first] and prose[second]:
             continue

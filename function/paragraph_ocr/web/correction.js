@@ -374,6 +374,7 @@ export function removed(page, index) {
       lines: without(block.lines),
       ...(block.items ? { items: block.items.map(without).filter((item) => item.length) } : {}),
       ...(block.rows ? { rows: block.rows.map((row) => row.map(without)) } : {}),
+      ...(block.hard_breaks ? { hard_breaks: without(block.hard_breaks) } : {}),
     }))
     .filter((block) => block.lines.length);
   return { ...page, lines, ...withBlocks(blocks, lines) };
@@ -393,6 +394,7 @@ export function inserted(page, index, line) {
     lines: grown(block.lines),
     ...(block.items ? { items: block.items.map(grown) } : {}),
     ...(block.rows ? { rows: block.rows.map((row) => row.map(grown)) } : {}),
+    ...(block.hard_breaks ? { hard_breaks: grown(block.hard_breaks) } : {}),
   }));
   if (blocks && lines.length === 1) blocks = [{ type: "paragraph", lines: [0] }];
   return { ...page, lines, ...withBlocks(blocks, lines) };
