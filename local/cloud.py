@@ -8,11 +8,14 @@ from functools import cache
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 REGION = "eu-west-1"
 # Settings of the queue in template.yaml.
 VISIBILITY_SECONDS = 1860
 MAX_RECEIVES = 5
+# For each page of a list of versions, moto copies all objects of the bucket, which takes minutes after a long run.
+READ_SECONDS = 900
 
 Event = dict[str, Any]
 
@@ -20,7 +23,7 @@ Event = dict[str, Any]
 @cache
 def client(service: str) -> Any:
     """Return the client of a service, configured by the environment."""
-    return boto3.client(service)
+    return boto3.client(service, config=Config(read_timeout=READ_SECONDS))
 
 
 def environment(url: str) -> dict[str, str]:

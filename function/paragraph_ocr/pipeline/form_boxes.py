@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -56,6 +56,8 @@ TICK, UNEVEN_TICKS, UNEVEN_CELLS = (0.3, 1.4), 0.35, 0.15
 MIN_TICKS = 5
 # Straight parts of such a rule, which are longer than those of letters.
 RULE = 1.2
+# A page with more cells, or more rules on which ticks may stand, is a pattern and no form.
+MAX_CELLS, MAX_RULES = 4000, 2000
 # How far above the rule letters of an open comb may begin, and their least height.
 OPEN_CELL, LETTER = 3.2, 0.4
 # Least area of a full stop or a hyphen that is alone in a cell of a comb, in squares of the cell's height.
@@ -180,12 +182,14 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
     mask = find_ink_mask(small).view(np.uint8)
     unit = ascender * scale
     walls = _walls(mask, unit)
-    cells = _with_hidden_cells(_cells(walls, unit), walls, unit)
+    drawn = _cells(walls, unit)
+    cells = _with_hidden_cells(drawn, walls, unit) if len(drawn) <= MAX_CELLS else []
     open_combs = _open_combs(mask, unit)
     if not cells and not open_combs:
         return FormBoxes()
-    neighbours = [[other for other in cells if other is not cell and _adjoin(cell, other, unit)] for cell in cells]
-    combs = [row for row in _rows(cells, unit) if _is_comb(row, cells, neighbours)]
+    neighbours = _neighbours(cells, unit)
+    beside_of = dict(zip(cells, neighbours, strict=True))
+    combs = [row for row in _rows(cells, unit) if _is_comb(row, beside_of)]
     to_page = (np.array([page.shape[1], page.shape[0]]) / small.shape[::-1]).tolist()
     check_boxes = []
     for cell, beside in zip(cells, neighbours, strict=True):
@@ -230,10 +234,9 @@ def label(lines: Sequence[Line], check_boxes: Sequence[CheckBox]) -> list[Line]:
     check_boxes : sequence of CheckBox
     """
     own: dict[int, list[CheckBox]] = {}
-    for check_box in check_boxes:
-        best = min(range(len(lines)), key=lambda index: _distance(lines[index], check_box), default=None)
-        if best is not None:
-            own.setdefault(best, []).append(check_box)
+    boxes = np.array([line.box for line in lines])
+    for check_box in check_boxes if len(boxes) else ():
+        own.setdefault(int(np.argmin(_distances(boxes, check_box))), []).append(check_box)
     labelled = []
     for index, line in enumerate(lines):
         words = sorted(
@@ -303,7 +306,8 @@ def _cells(walls: Grey, unit: float) -> list[Box]:
 
 def _with_hidden_cells(cells: Sequence[Box], walls: Grey, unit: float) -> list[Box]:
     """Return cells with those that continue their rows, which straight strokes of letters close to the walls hide."""
-    found = list(cells)
+    # Cells that were replaced are no number.
+    found = np.array(cells, np.float64).reshape(-1, 4)
     for row in _rows(cells, unit):
         if len(row) < MIN_VISIBLE_CELLS:
             continue
@@ -312,26 +316,26 @@ def _with_hidden_cells(cells: Sequence[Box], walls: Grey, unit: float) -> list[B
             cell = end
             while True:
                 cell = tuple((np.array(cell) + towards).tolist())
-                within = [other for other in found if _overlap(cell, other)]
-                apart = [np.abs(np.subtract(other, cell)).max() / unit for other in within]
-                if within and min(apart) <= SAME_CELL[0]:
-                    cell = within[int(np.argmin(apart))]
-                elif _is_drawn(walls, cell):
-                    found = [other for other in found if other not in within] + [cell]
-                elif within and min(apart) <= SAME_CELL[1]:
-                    cell = within[int(np.argmin(apart))]
+                within = np.flatnonzero(_overlap(cell, found))
+                apart = np.abs(found[within] - cell).max(axis=1) / unit
+                nearest = float(apart.min(initial=np.inf))
+                if nearest > SAME_CELL[0] and _is_drawn(walls, cell):
+                    found[within] = np.nan
+                    found = np.concatenate([found, [cell]])
+                elif nearest <= SAME_CELL[1]:
+                    cell = tuple(found[within[np.argmin(apart)]].tolist())
                 else:
                     break
-    return found
+    return [(left, top, right, bottom) for left, top, right, bottom in found.tolist() if left == left]
 
 
-def _overlap(cell: Box, other: Box) -> bool:
-    """Return whether two cells share at least a third of the width and of the height of the smaller one."""
-    return all(
-        min(cell[end], other[end]) - max(cell[start], other[start])
-        >= min(cell[end] - cell[start], other[end] - other[start]) / 3
-        for start, end in ((0, 2), (1, 3))
-    )
+def _overlap(cell: Box, others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which cells share at least a third of the width and of the height of the smaller one with a cell."""
+    shared = np.ones(len(others), bool)
+    for start, end in ((0, 2), (1, 3)):
+        both = np.minimum(cell[end], others[:, end]) - np.maximum(cell[start], others[:, start])
+        shared &= both >= np.minimum(cell[end] - cell[start], others[:, end] - others[:, start]) / 3
+    return shared
 
 
 def _is_drawn(walls: Grey, cell: Box) -> bool:
@@ -348,18 +352,27 @@ def _is_drawn(walls: Grey, cell: Box) -> bool:
     return all(side.size and side.any(axis=1).mean() >= HIDDEN_DRAWN for side in sides)
 
 
-def _adjoin(cell: Box, other: Box, unit: float) -> bool:
-    """Return whether two cells share a wall."""
-    across = max(cell[0], other[0]) - min(cell[2], other[2])
-    down = max(cell[1], other[1]) - min(cell[3], other[3])
-    return max(across, down) <= WALL * unit and min(across, down) < 0
+def _neighbours(cells: Sequence[Box], unit: float) -> list[list[Box]]:
+    """Return the cells that share a wall with each cell."""
+    left, top, right, bottom = np.array(cells, np.float64).reshape(-1, 4).T
+    found = []
+    for index, cell in enumerate(cells):
+        across = np.maximum(cell[0], left) - np.minimum(cell[2], right)
+        down = np.maximum(cell[1], top) - np.minimum(cell[3], bottom)
+        adjoin = (np.maximum(across, down) <= WALL * unit) & (np.minimum(across, down) < 0)
+        adjoin[index] = False
+        found.append([cells[other] for other in np.flatnonzero(adjoin).tolist()])
+    return found
 
 
 def _rows(cells: Sequence[Box], unit: float) -> list[list[Box]]:
     """Group cells of equal size that are separated only by a wall into rows, from left to right."""
     rows: list[list[Box]] = []
+    # Cells come from the left: a row that ends too far from one of them ends too far from all that follow.
+    near: list[list[Box]] = []
     for cell in sorted(cells):
-        for row in rows:
+        near = [row for row in near if cell[0] - row[-1][2] <= WALL * unit]
+        for row in near:
             last = row[-1]
             same = max(abs(cell[1] - last[1]), abs(cell[3] - last[3])) <= 0.2 * (last[3] - last[1])
             width, other = cell[2] - cell[0], last[2] - last[0]
@@ -369,16 +382,16 @@ def _rows(cells: Sequence[Box], unit: float) -> list[list[Box]]:
                 break
         else:
             rows.append([cell])
+            near.append(rows[-1])
     return rows
 
 
-def _is_comb(row: Sequence[Box], cells: Sequence[Box], neighbours: Sequence[Sequence[Box]]) -> bool:
+def _is_comb(row: Sequence[Box], beside_of: Mapping[Box, Sequence[Box]]) -> bool:
     if len(row) < MIN_CELLS:
         return False
     shape = float(np.median([(cell[2] - cell[0]) / (cell[3] - cell[1]) for cell in row]))
     # Tables have rows above and below.
-    beside = [neighbours[cells.index(cell)] for cell in row]
-    return COMB_CELL[0] <= shape <= COMB_CELL[1] and all(other in row for others in beside for other in others)
+    return COMB_CELL[0] <= shape <= COMB_CELL[1] and all(other in row for cell in row for other in beside_of[cell])
 
 
 def _open_combs(mask: Grey, unit: float) -> list[list[Box]]:
@@ -389,9 +402,12 @@ def _open_combs(mask: Grey, unit: float) -> list[list[Box]]:
     near = np.ones((3, 2 * round(0.2 * unit) + 1), np.uint8)
     rules, labels, boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(across, near), connectivity=8)
     long = [label for label in range(1, rules) if boxes[label][2] >= MIN_TICKS * CELL_WIDTH[0] * unit]
-    if not long:
+    if not long or len(long) > MAX_RULES:
         return []
     count, _, strokes, centres = cv2.connectedComponentsWithStats(down, connectivity=8)
+    places, (ys, wides, talls) = np.round(centres[:count, 0]).astype(int), strokes[:count, 1:4].T
+    may_be = (talls >= TICK[0] * unit) & (talls <= TICK[1] * unit) & (wides <= 0.3 * unit)
+    may_be[0] = False
     combs = []
     for label in long:
         left, top, width, height, _ = boxes[label]
@@ -402,11 +418,11 @@ def _open_combs(mask: Grey, unit: float) -> list[list[Box]]:
         filled = own.any(axis=0)
         level[filled] = top + own.argmax(axis=0)[filled] + 1
         ticks = []
-        for stroke in range(1, count):
-            _, y, wide, tall, _ = strokes[stroke]
-            at = round(centres[stroke][0]) - left
-            if not (0 <= at < width and TICK[0] * unit <= tall <= TICK[1] * unit and wide <= 0.3 * unit):
-                continue
+        on_rule = may_be & (places >= left) & (places < left + width)
+        # A tick that ends above the box of the rule, or begins below it, does not stand on it.
+        on_rule &= (ys + talls >= top - 3) & (ys <= top + height + 3)
+        for stroke in np.flatnonzero(on_rule).tolist():
+            y, wide, tall, at = ys[stroke], wides[stroke], talls[stroke], places[stroke] - left
             # A tick ends at the upper or the lower edge of the rule, and begins above it.
             under = y + tall - level[at]
             if -3 <= under <= own[:, at].sum() + 3 and level[at] - y >= TICK[0] * unit - 3:
@@ -550,23 +566,21 @@ def _rounding(part: Grey) -> float:
 def _labels(line: TextLine, box: Box, ascender: float) -> bool:
     """Return whether a line is beside a check box or around it."""
     left, right = float(line.baseline[0, 0]), float(line.baseline[-1, 0])
+    if left - LABEL_GAP * ascender > box[2] or right + LABEL_GAP * ascender < box[0]:
+        return False
     middle = (box[0] + box[2]) / 2
     level = float(np.interp(middle, line.baseline[:, 0], line.baseline[:, 1]))
-    near = left - LABEL_GAP * ascender <= box[2] and right + LABEL_GAP * ascender >= box[0]
-    return near and box[1] - 0.5 * ascender <= level - 0.4 * line.ascender <= box[3] + 0.5 * ascender
+    return box[1] - 0.5 * ascender <= level - 0.4 * line.ascender <= box[3] + 0.5 * ascender
 
 
-def _distance(line: Line, check_box: CheckBox) -> float:
-    """Return the distance of a line from a check box as its label; lines to the right are preferred."""
+def _distances(boxes: NDArray[np.float64], check_box: CheckBox) -> NDArray[np.float64]:
+    """Return the distances of lines, by their boxes (N, 4), from a check box; lines to its right are preferred."""
     left, top, right, bottom = check_box.box
     side = bottom - top
-    xs, ys = zip(*line.polygon, strict=True)
-    beside = max(0.0, min(ys) - bottom, top - max(ys)) / side
-    if min(xs) <= right and max(xs) >= left:
-        across = 0.0
-    else:
-        across = (min(xs) - right) / side if min(xs) > right else 3.0 + (left - max(xs)) / side
-    return float(across + 20.0 * beside + abs((min(ys) + max(ys)) / 2 - (top + bottom) / 2) / side)
+    starts, uppers, ends, lowers = boxes.T
+    beside = np.maximum(np.maximum(uppers - bottom, top - lowers), 0.0) / side
+    across = np.where(ends < left, 3.0 + (left - ends) / side, np.maximum(starts - right, 0.0) / side)
+    return np.asarray(across + 20.0 * beside + np.abs((uppers + lowers) / 2 - (top + bottom) / 2) / side)
 
 
 def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float]) -> Comb | None:
