@@ -11,6 +11,7 @@ from typing import Any
 from paragraph_ocr.document import Page
 from paragraph_ocr.errors import OcrError
 from paragraph_ocr.io.imaging import DecodedPage
+from paragraph_ocr.io.limits import DEFAULT_LIMITS
 from training.data import corrections
 from training.data.corrections import normalise
 from training.data.pages import DatasetError
@@ -159,7 +160,11 @@ def find_texts(folder: Folder, report: Report, read: Read) -> Iterator[Candidate
             # Programs that read documents put a form feed between pages.
             sheets = content.split("\f") if pages_of(image) > 1 else [content]
             for number, sheet in enumerate(sheets, 1):
-                if rows := _rows(sheet):
+                rows = _rows(sheet)
+                if len(rows) > DEFAULT_LIMITS.max_lines:
+                    problem = f"it has {len(rows):,} lines; those of a page are at most {DEFAULT_LIMITS.max_lines:,}"
+                    report.leave_out(file, f"page {number}", problem)
+                elif rows:
                     load = partial(_aligned, rows, read, partial(report.leave_out, file))
                     yield Candidate("text", file, image, number, len(rows), load)
 

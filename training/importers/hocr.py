@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -25,10 +26,16 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 class _Line:
     title: str
     name: str
-    text: str = ""
+    parts: list[str] = field(default_factory=list)
+    length: int = 0
     struck: list[tuple[int, int]] = field(default_factory=list)
     word_spans: list[tuple[int, int]] = field(default_factory=list)
     has_lines: bool = False
+
+    @property
+    def text(self) -> str:
+        """All that was added."""
+        return "".join(self.parts)
 
 
 @dataclass
@@ -45,6 +52,8 @@ class _Parser(HTMLParser):
         self.pages: list[_Page] = []
         self.own = False
         self._stack: list[tuple[str, _Line | None, int]] = []
+        # How many elements of each name are open.
+        self._open: Counter[str] = Counter()
         self._lines: list[_Line] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
@@ -59,35 +68,38 @@ class _Parser(HTMLParser):
             self.pages.append(_Page(given.get("title", "")))
         elif classes & _LINES and self.pages:
             # This project marks areas that are headings as such, too: what has lines in it is no line.
-            for outer in self._lines:
-                outer.has_lines = True
+            if self._lines:
+                self._lines[-1].has_lines = True
             line = _Line(given.get("title", ""), given.get("id", ""))
             self._lines.append(line)
             self.pages[-1].lines.append(line)
-        start = len(self._lines[-1].text) if self._lines else 0
+        start = self._lines[-1].length if self._lines else 0
         kind = "ocrx_word" if classes & {"ocrx_word", "ocr_word"} else tag
         self._stack.append((f"{tag} {kind}", line, start))
+        self._open[tag] += 1
 
     def handle_endtag(self, tag: str) -> None:
-        if not any(name.split()[0] == tag for name, _, _ in self._stack):
+        if not self._open[tag]:
             return
         while self._stack:
             name, line, start = self._stack.pop()
             opened, kind = name.split()
+            self._open[opened] -= 1
             if self._lines and line is None:
                 current = self._lines[-1]
                 if kind in _STRUCK:
-                    current.struck.append((start, len(current.text)))
+                    current.struck.append((start, current.length))
                 elif kind == "ocrx_word":
-                    current.word_spans.append((start, len(current.text)))
+                    current.word_spans.append((start, current.length))
             if line is not None:
-                self._lines.remove(line)
+                self._lines.pop()
             if opened == tag:
                 return
 
     def handle_data(self, data: str) -> None:
         if self._lines:
-            self._lines[-1].text += data
+            self._lines[-1].parts.append(data)
+            self._lines[-1].length += len(data)
 
 
 def read(path: Path) -> Iterator[DescribedPage]:

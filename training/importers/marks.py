@@ -14,7 +14,7 @@ STRUCK = re.compile(
 )
 # Marks of a passage that could not be read, or not for certain.
 UNCLEAR = re.compile(
-    r"\[\s*[.…?\s-]*\s*\]|\[[^\[\]]*\?\s*\]|\?{3,}|⟦[\s.…?]*⟧|\ufffd|</?unclear\b|<gap\b"
+    r"\[[.…?\s-]*\]|\[[^\[\]]*\?\s*\]|\?{3,}|⟦[\s.…?]*⟧|\ufffd|</?unclear\b|<gap\b"
     r"|\[[^\[\]]*\b(?:illegible|unclear|unreadable|undeciphered|indecipherable|unleserlich|unlesbar|illisible|"
     r"ilegible|ilegível|illeggibile|onleesbaar|gap)\b[^\[\]]*\]",
     re.IGNORECASE,
@@ -23,6 +23,8 @@ UNCLEAR = re.compile(
 # within a line, too, and the soft hyphen.
 HYPHENS = re.compile(r"[¬\u00ad\u2010\u2011](?=\s*$)|(?<=\w)¬")
 NO_HYPHENS = re.compile("\u00ad")
+# Characters of a line of text, which has a hundred; searching longer ones for marks takes the square of their length.
+LONGEST = 2000
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Marked:
     @property
     def doubt(self) -> str:
         """Why a line with this text is to be ignored; empty where it is not."""
+        if len(self.text) > LONGEST:
+            return f"it has more than {LONGEST:,} characters"
         return "a passage could not be read" if self.unclear else ""
 
 
@@ -66,6 +70,9 @@ def resolve(
         not all(gone[max(start, 0) : max(end, 0)]) or (start >= end and not hidden) for start, end in unclear
     )
     kept = "".join(each for each, without in zip(text, gone, strict=True) if not without)
+    if len(" ".join(kept.split())) > LONGEST:
+        return Marked(" ".join(kept.split()), hidden, True)
+    kept = re.sub(r"\s+", " ", kept)
     for pattern in filter(None, (STRUCK, struck_mark)):
         without = pattern.sub(" ", kept)
         hidden = hidden or without != kept

@@ -40,6 +40,8 @@ HIGH_OUTLINES = 1.4
 ASCENDER = 0.71
 # Share of a polygon below which its baseline lies where nothing else tells.
 DESCENDER = 0.24
+# Lines of a page, and points of an outline or a baseline: those that cross or overlap take the square of their number.
+MAX_LINES, MAX_POINTS = 2000, 2000
 
 Array = NDArray[np.float32]
 Grey = NDArray[np.uint8]
@@ -91,8 +93,10 @@ def place(found: FoundPage, page: DecodedPage, candidate: Candidate, report: Rep
     Raises
     ------
     ImportRefused
-        The description is of an image of another shape.
+        The description is of an image of another shape, or has too many lines.
     """
+    if len(found.lines) > MAX_LINES:
+        raise ImportRefused(f"it has {len(found.lines):,} lines; those of a page are at most {MAX_LINES:,}")
     height, width = page.pixels.shape
     transform = _to_image(found, page.pixels, candidate, report)
     pixels = with_square_pixels(page.pixels, page.pixel_aspect)
@@ -102,6 +106,8 @@ def place(found: FoundPage, page: DecodedPage, candidate: Candidate, report: Rep
         polygon, baseline = (transform(points) * square for points in (line.polygon, line.baseline))
         if not len(polygon) and not len(baseline):
             report.leave_out(candidate.file, line.name, "it has no outline and no baseline")
+        elif max(len(polygon), len(baseline)) > MAX_POINTS:
+            report.leave_out(candidate.file, line.name, f"it is drawn with more than {MAX_POINTS:,} points")
         else:
             lines.append(_Line(line, polygon, baseline))
     ignored = [transform(points) * square for points in found.ignore]

@@ -30,7 +30,7 @@ _WRITER_COLUMNS = ("writer", "hand", "author", "scribe")
 _DELIMITERS = ",;\t|"
 # The name of an image, a delimiter or space, and a text.
 _LISTED = re.compile(
-    r"\s*[\"']?(?P<name>[^\t|]*?(?:{}))[\"']?(?:\s*[\t|;,]\s?|\s+)(?P<text>.*)".format(
+    r"[\"']?(?P<name>[^\t|]*?(?:{}))[\"']?(?:\s*[\t|;,]\s?|\s+)(?P<text>.*)".format(
         "|".join(sorted(map(re.escape, SUFFIXES), key=len, reverse=True))
     ),
     re.IGNORECASE,
@@ -96,9 +96,11 @@ def is_table(file: Path) -> bool:
     if not plain:
         return False
     first = plain[0].split(max(_DELIMITERS, key=plain[0].count))
-    if _columns(first) or ("\t" in plain[0] and _LISTED.match(plain[0])):
+    if _columns(first) or ("\t" in plain[0] and _LISTED.match(plain[0].lstrip())):
         return True
-    return any(sum(bool(form.match(row)) for row in plain) > len(plain) / 2 for form in (_LISTED, _IAM))
+    return any(
+        sum(bool(form.match(row)) for row in map(str.lstrip, plain)) > len(plain) / 2 for form in (_LISTED, _IAM)
+    )
 
 
 def _columns(names: Sequence[str]) -> tuple[int, int, int | None] | None:
@@ -159,7 +161,7 @@ def _listed(text: str) -> list[_Row]:
     for place, row in enumerate(text.split("\n"), 1):
         if not row.strip() or row.startswith("#"):
             continue
-        if match := _LISTED.match(row):
+        if match := _LISTED.match(row.lstrip()):
             found.append(_Row(f"row {place}", match["name"], match["text"]))
         elif match := _IAM.match(row):
             found.append(_Row(f"row {place}", match["name"], match["text"].replace("|", " ")))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from training.importers.records import ImportRefused
+from training.importers.safe_xml import LARGEST
 
 # Byte order marks; that of UTF-32 begins with that of UTF-16.
 _MARKS = {
@@ -40,6 +41,8 @@ def read_text(path: Path, say: Callable[[str], None]) -> str:
         The file cannot be read, or is no text.
     """
     try:
+        if path.stat().st_size > LARGEST:
+            raise ImportRefused(f"it has more than {LARGEST // 2**20} MiB")
         data = path.read_bytes()
     except OSError as error:
         raise ImportRefused(f"it cannot be read: {error.strerror}") from error
