@@ -24,7 +24,7 @@ from training.tasks.recognition import stack
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("detector", "recognizer")
-EMULATOR = shutil.which("qemu-x86_64")
+EMULATOR = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")
 # Where x86 would saturate, onnxruntime then multiplies without, in twice as many instructions.
 EXACT = {"session.x64quantprecision": "1"}
 ALONE = """
@@ -142,7 +142,7 @@ def test_eight_bits_see_what_float_does(name: str, batches: dict[str, list[NDArr
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(EMULATOR is None, reason="qemu-x86_64 (Debian's qemu-user) emulates other processors")
+@pytest.mark.skipif(EMULATOR is None, reason="qemu-x86_64 (Debian's qemu-user or qemu-user-static) emulates")
 @pytest.mark.parametrize("processor", ["Nehalem", "Haswell"])
 def test_a_line_is_read_alike_on_another_processor(
     processor: str, batches: dict[str, list[NDArray[np.float32]]], tmp_path: Path

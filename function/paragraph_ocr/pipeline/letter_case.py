@@ -116,8 +116,8 @@ def _heights(characters: Sequence[Character], strip: NDArray[np.uint8], step: fl
     row = round(baseline * len(strip))
     middle = labels[max(row - len(strip) // 3, 0) : row + 1]
     heights = []
-    centres = [(character.first + character.last + 1) / 2 * step for character in characters]
-    for character, centre in zip(characters, centres, strict=True):
+    centres = np.array([(character.first + character.last + 1) / 2 * step for character in characters])
+    for character, centre in zip(characters, centres.tolist(), strict=True):
         around = middle[:, max(round(centre - step), 0) : round(centre + step) + 1]
         found = np.bincount(around.ravel(), minlength=1)
         found[0] = 0
@@ -127,6 +127,6 @@ def _heights(characters: Sequence[Character], strip: NDArray[np.uint8], step: fl
             continue
         left, top, width, _, _ = stats[component]
         # Letters that touch share their ink.
-        shared = sum(left <= other < left + width for other in centres) > 1
+        shared = np.count_nonzero((left <= centres) & (centres < left + width)) > 1
         heights.append(float(row - top) if not shared and width <= WIDEST * max(row - top, 1) else np.nan)
     return heights
