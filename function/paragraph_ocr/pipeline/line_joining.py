@@ -60,7 +60,8 @@ SINGLE = 1.5
 # Length in ascender heights from which straight ink is a rule, of a table or of paper.
 RULE = 4.0
 # In ascender heights, where a line crosses an upright rule between two cells: the least width that is clear of letters,
-# on each side and on both with the rule; how far a rule reaches beyond its ends, as in a dark head; and there, the width.
+# on each side and on both with the rule; how far a rule may reach beyond its ends, as in a dark head; and there, the
+# least clear width.
 CELL_CLEAR, CELL_GAP, BEYOND_RULE, BEYOND_GAP = 0.15, 0.35, 3.0, 0.6
 # Cells that end or begin at a rule are no farther from it than this.
 NEAR_RULE = 6.0
@@ -229,7 +230,7 @@ class _Piece:
         self._measure()
 
     def part(self, end: float, start: float) -> list[_Piece]:
-        """End at a column, and return what begins at another column to the right of it; either may be left of nothing."""
+        """End at a column, and return what begins at another one to the right of it; either may be nothing."""
         baseline, line = self.line.baseline, self.line
         rest: list[_Piece] = []
         if start < self.right:
@@ -432,7 +433,8 @@ def _take_mark(
 def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
     """Pieces, parted where they cross an upright rule between the cells of a table.
 
-    Handwriting crosses the rule of a margin with some of its letters: a rule is one of a table if it mostly stands clear.
+    Handwriting crosses the rule of a margin with some of its letters: a rule is one of a table if it mostly stands
+    clear of them.
     """
     rules = find_upright_rules(ink, usual)
     if not rules:
