@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import ImageFont
@@ -50,6 +52,16 @@ def test_spaces_between_words_and_numbers_stay() -> None:
 @pytest.mark.parametrize("number", ["1 234 567", "12 - 3"])
 def test_narrow_spaces_of_other_typefaces_stay(number: str) -> None:
     assert texts([*map(proportional, PROSE), proportional(number)]) == [*PROSE, number]
+
+
+def test_amounts_in_tabular_figures_keep_the_space_before_the_currency() -> None:
+    amounts = ["25,67 €", "107,03 €", "5982,99 €", "1203,18 €", "9592,54 €", "849,69 €", "20,83 €", "8573,28 €"]
+    lines = [proportional(amount) for amount in amounts]
+    coarse = [
+        ReadLine([replace(each, first=each.first // 2, last=each.last // 2) for each in line.characters], 4.0, 17)
+        for line in lines
+    ]
+    assert texts(coarse) == amounts
 
 
 def test_a_page_without_lines_has_none() -> None:

@@ -468,7 +468,7 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
                 else:
                     touched += along
                     touched_beyond += not along
-        if len(crossing) > touched and (len(crossing) >= PARTED or min(before, after) >= PARTED):
+        if len(crossing) > 2 * touched and (len(crossing) >= PARTED or min(before, after) >= PARTED):
             for piece, edges in crossing + (beyond if len(beyond) > touched_beyond else []):
                 pieces += piece.part(*edges)
             pieces = [piece for piece in pieces if piece.alive]

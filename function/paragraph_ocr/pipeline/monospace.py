@@ -18,14 +18,14 @@ from paragraph_ocr.pipeline.ctc import Character
 NARROW = frozenset("iljtfrI.,:;'!|()[]-/")
 # After these a word begins.
 STOPS = frozenset(".,:;!?")
-# Number of pairs with a narrow character by which text is known to be monospaced, and their least and greatest median
-# distance in pitches: about 1 in monospaced text, and 0.75 in other.
-MIN_PAIRS, DISTANCE = 12, (0.92, 1.1)
+# Number of pairs with a narrow character by which text is known to be monospaced, and their least and greatest mean
+# distance in pitches: about 1 in monospaced text, and 0.7 to 0.95 in other.
+MIN_PAIRS, DISTANCE = 12, (0.97, 1.12)
 # Number of pairs that give the pitch of a line; a shorter one has the page's, by its ascender.
 MIN_LINE_PAIRS = 4
 # The pitch of a line is even if this share of its pairs differs from it by at most this share of it. On
 # monospaced pages so many pairs of all lines do; in handwriting, fewer.
-EVEN_SHARE, EVEN, PAGE_EVEN_SHARE = 0.75, 0.25, 0.6
+EVEN_SHARE, EVEN, PAGE_EVEN_SHARE = 0.75, 0.25, 0.7
 # Across a space, characters are two pitches apart; less than this is none, between words and where a figure or a sign
 # is beside it.
 MIN_WORD_SPACE, MIN_SPACE = 1.2, 1.5
@@ -47,13 +47,10 @@ def without_false_spaces(lines: Sequence[ReadLine]) -> list[list[Character]]:
     lines : sequence of ReadLine
     """
     pairs = [_pairs(line) for line in lines]
-    pitches = [
-        float(np.median(each.distances[~each.narrow])) if (~each.narrow).sum() >= MIN_LINE_PAIRS else np.nan
-        for each in pairs
-    ]
+    pitches = [_pitch(each.distances[~each.narrow]) for each in pairs]
     known = [(each.distances / pitch, each.narrow) for each, pitch in zip(pairs, pitches, strict=True) if pitch > 0]
     narrow = np.concatenate([*(distances[slim] for distances, slim in known), []])
-    if len(narrow) < MIN_PAIRS or not DISTANCE[0] <= float(np.median(narrow)) <= DISTANCE[1]:
+    if len(narrow) < MIN_PAIRS or not DISTANCE[0] <= float(narrow.clip(0, 2).mean()) <= DISTANCE[1]:
         return [list(line.characters) for line in lines]
     if float((np.abs(np.concatenate([distances for distances, _ in known]) - 1) <= EVEN).mean()) < PAGE_EVEN_SHARE:
         return [list(line.characters) for line in lines]
@@ -81,6 +78,14 @@ def _pairs(line: ReadLine) -> _Pairs:
     slim = np.array([each.text in NARROW for each in line.characters], bool)
     within = beside[:-1] & beside[1:]
     return _Pairs(np.diff(middles)[within] * line.step, (slim[:-1] | slim[1:])[within])
+
+
+def _pitch(distances: NDArray[np.float64]) -> float:
+    """The usual distance of some letters, finer than their time steps; not a number for too few."""
+    if len(distances) < MIN_LINE_PAIRS:
+        return np.nan
+    usual = float(np.median(distances))
+    return float(distances[np.abs(distances - usual) <= usual / 2].mean())
 
 
 def _with_true_spaces(line: ReadLine, pitch: float) -> list[Character]:
