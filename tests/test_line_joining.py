@@ -3,7 +3,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.line_joining import CONFIDENCE, complete_lines
@@ -34,6 +34,16 @@ def test_a_line_that_ends_in_the_middle_of_a_word_goes_on_to_its_end() -> None:
         ((start, end),) = ends(complete_lines(np.asarray(drawn((60, 200, TEXT))), [found]).lines)
         assert start == pytest.approx(60, abs=4)
         assert end == pytest.approx(right, abs=4)
+
+
+def test_a_line_of_faint_writing_on_a_dark_table_goes_on_to_its_end() -> None:
+    right = 60 + FONT.getlength(TEXT)
+    ink = 1 - np.asarray(drawn((60, 200, TEXT)).filter(ImageFilter.GaussianBlur(1.2))) / 255
+    page = 190 - 50 * ink + np.random.default_rng(0).normal(0, 2, ink.shape)
+    page[:30] = page[-60:] = page[:, -40:] = 20
+    ((start, end),) = ends(complete_lines(page.astype(np.uint8), [line(60, 300, 200)]).lines)
+    assert start == pytest.approx(60, abs=4)
+    assert end == pytest.approx(right, abs=4)
 
 
 def test_pieces_of_a_line_become_one_over_the_letters_between_them() -> None:

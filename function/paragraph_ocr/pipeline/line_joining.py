@@ -45,6 +45,8 @@ SHORTEST_LETTER, TALLEST_LETTER = 0.3, 2.0
 COVERED = 0.5
 # The detector's confidence that is given to lines that it did not find: they are kept only if they are read well.
 CONFIDENCE = 0.61
+# Number of a page's longest lines that show how dark its writing is.
+CONTRAST_LINES = 12
 # Letters of a line turned by a quarter, and how many times as tall as wide it is.
 MIN_UPRIGHT_LETTERS, MIN_UPRIGHT_RATIO = 5, 4.0
 # Gaps between its letters in widths of the column: of letters that no line has, and of those found as lines of one; and
@@ -99,7 +101,8 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     CompleteLines
     """
     ascender = float(np.median([line.ascender for line in lines])) if lines else None
-    ink = find_ink(page, min(1.0, ASCENDER / ascender) if ascender else min(1.0, 1024 / min(page.shape)))
+    scale = min(1.0, ASCENDER / ascender) if ascender else min(1.0, 1024 / min(page.shape))
+    ink = find_ink(page, scale, _contrast(page, lines))
     if ascender is None and (ascender := letter_height(ink)) is None:
         return CompleteLines(lines, [], ink, [])
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
@@ -130,6 +133,23 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
         ink,
         instead,
     )
+
+
+def _contrast(page: NDArray[np.uint8], lines: list[TextLine]) -> float | None:
+    """Grey levels between the paper and the ink of most of a page's longest lines; None without lines."""
+    longest = sorted(lines, key=lambda line: -_length(line.baseline))[:CONTRAST_LINES]
+    contrasts = []
+    for line in longest:
+        (left, y), (right, _) = line.baseline[len(line.baseline) // 2 - 1 : len(line.baseline) // 2 + 1]
+        middle, reach = (left + right) / 2, max(4 * line.ascender, 8)
+        part = page[
+            max(round(y - line.ascender), 0) : max(round(y), 1),
+            max(round(middle - reach), 0) : max(round(middle + reach), 1),
+        ]
+        if part.size:
+            dark, paper = np.percentile(part, (4, 75))
+            contrasts.append(float(paper - dark))
+    return float(np.median(contrasts)) if contrasts else None
 
 
 def _on_page(pieces: list[_Piece], lines: list[TextLine], ink: Ink) -> list[TextLine]:
