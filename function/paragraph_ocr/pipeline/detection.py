@@ -287,7 +287,8 @@ class Detector:
         if closer < CLOSER[0]:
             return lines
         found = self.detect(part, round(closer * side)).lines
-        return [replace(line, baseline=line.baseline + np.float32((left, top))) for line in found] or lines
+        corner = np.array([left, top], np.float32)
+        return [replace(line, baseline=line.baseline + corner) for line in found] or lines
 
     def accepts(self, line: TextLine, read: float) -> bool:
         """Whether a detected line is kept, given the mean confidence of its reading, 0 to 1."""
