@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from paragraph_ocr.models import Card, ModelError
+from paragraph_ocr.pipeline import detection
 from paragraph_ocr.pipeline.detection import (
     DISTANCE_UNIT,
     Detection,
@@ -157,6 +158,27 @@ def test_few_or_large_lines_are_looked_at_once(rows: int, ascender: float) -> No
     assert (len(found), model.sides, sideways) == (2 * rows, [256], False)
 
 
+def note(rows: int, pitch: int) -> np.ndarray:
+    """A page of 1000 x 800 with bars of 10 pixels in its upper left corner, which lie so close to each other."""
+    page = np.full((1000, 800), 255, np.uint8)
+    for row in range(rows):
+        page[30 + row * pitch : 40 + row * pitch, 40:280] = 0
+    return page
+
+
+def test_a_few_small_lines_in_a_part_of_a_page_are_looked_at_closer() -> None:
+    # At the scale of the whole page, bars so close to each other are one.
+    page = note(5, 14)
+    model = InkModel(ascender=5)
+    found, _ = Detector(model).find(page)
+    assert len(model.sides) == 2
+    assert sorted(round(float(line.baseline[:, 1].mean())) for line in found) == pytest.approx(
+        [55 + row * 14 for row in range(5)], abs=14
+    )
+    assert {round(float(line.baseline[0, 0]), -1) for line in found} == {40}
+    assert {round(float(line.baseline[-1, 0]), -1) for line in found} == {280}
+
+
 def test_a_page_of_letters_that_fill_the_input_is_looked_at_smaller_until_they_do_not() -> None:
     page = np.full((256, 256), 255, np.uint8)
     page[100:140, 20:230] = 0
@@ -245,7 +267,11 @@ def test_a_page_of_any_shape_is_turned_straight_and_leads_back(shape: tuple[int,
 
 
 @pytest.mark.parametrize("degrees", [0.0, 9.0])
-def test_lines_of_a_page_larger_than_opencv_turns_stand_where_they_are(degrees: float) -> None:
+def test_lines_of_a_page_larger_than_opencv_turns_stand_where_they_are(
+    degrees: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The model's heights are those of one scale: looked at closer, the line would have others.
+    monkeypatch.setattr(detection, "FEW_LINES", 0)
     rise = 4500 * np.tan(np.radians(degrees))
     page = np.full((2000, 40_000), 255, np.uint8)
     cv2.line(page, (15_500, round(1000 - rise)), (24_500, round(1000 + rise)), 0, 400)

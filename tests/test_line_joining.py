@@ -3,7 +3,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.line_joining import CONFIDENCE, complete_lines
@@ -34,6 +34,16 @@ def test_a_line_that_ends_in_the_middle_of_a_word_goes_on_to_its_end() -> None:
         ((start, end),) = ends(complete_lines(np.asarray(drawn((60, 200, TEXT))), [found]).lines)
         assert start == pytest.approx(60, abs=4)
         assert end == pytest.approx(right, abs=4)
+
+
+def test_a_line_of_faint_writing_on_a_dark_table_goes_on_to_its_end() -> None:
+    right = 60 + FONT.getlength(TEXT)
+    ink = 1 - np.asarray(drawn((60, 200, TEXT)).filter(ImageFilter.GaussianBlur(1.2))) / 255
+    page = 190 - 50 * ink + np.random.default_rng(0).normal(0, 2, ink.shape)
+    page[:30] = page[-60:] = page[:, -40:] = 20
+    ((start, end),) = ends(complete_lines(page.astype(np.uint8), [line(60, 300, 200)]).lines)
+    assert start == pytest.approx(60, abs=4)
+    assert end == pytest.approx(right, abs=4)
 
 
 def test_pieces_of_a_line_become_one_over_the_letters_between_them() -> None:
@@ -238,3 +248,31 @@ def test_noise_takes_seconds() -> None:
     start = time.process_time()
     assert len(complete_lines(noise, [line(100, 400, 500)]).ink.area) > 20_000
     assert time.process_time() - start < 15
+
+
+def ruled(*texts: tuple[int, int, str], thickness: int = 3) -> Image.Image:
+    """A page with texts that begin at (x, baseline), and a rough upright rule at 400 from 60 to 460."""
+    image = drawn(*texts)
+    ImageDraw.Draw(image).line((400, 60, 402, 460), fill=90, width=thickness)
+    pixels = np.asarray(image).astype(np.float32) + np.random.default_rng(0).normal(0, 12, (500, 1000))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("thickness", [1, 3, 6])
+def test_cells_on_both_sides_of_an_upright_rule_are_lines_of_their_own(thickness: int) -> None:
+    numbers = ("139", "7", "2342.15", "46")
+    rows = [(90 + 90 * row, number) for row, number in enumerate(numbers)]
+    texts = [(round(390 - FONT.getlength(number)), y, number) for y, number in rows]
+    page = np.asarray(ruled(*texts, *((412, y, "Oak shelf") for y, _ in rows), thickness=thickness))
+    found = [line(left, 412 + FONT.getlength("Oak shelf"), y) for left, y, _ in texts]
+    cells = ends(complete_lines(page, found).lines)
+    assert len(cells) == 8
+    assert all(end == pytest.approx(390, abs=5) for _, end in cells[:4])
+    assert all(start == pytest.approx(412, abs=5) for start, _ in cells[4:])
+
+
+def test_lines_that_cross_the_rule_of_a_margin_stay_whole() -> None:
+    # At the rule some have a space, others a letter.
+    texts = [(60 + 7 * row, 90 + 70 * row, TEXT) for row in range(6)]
+    found = [line(left, left + FONT.getlength(TEXT), y) for left, y, _ in texts]
+    assert ends(complete_lines(np.asarray(ruled(*texts)), found).lines) == ends(found)

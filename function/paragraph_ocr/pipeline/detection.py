@@ -24,6 +24,9 @@ MAX_ROTATED_SIDE = 32_000
 MAX_ROTATED_PIXELS = 2 * MAX_LONGER_SIDE**2
 # Factors by which a page is reduced before it is searched again: if its lines are too tall, and if it has none.
 REDUCTION, REDUCTION_WITHOUT_LINES = 2**0.5, 4
+# A page of few small lines in a part of it is searched again there, enlarged to ascenders of so many input pixels, if
+# that is at least and at most by these factors, and the part with this margin, in ascenders, fits the input.
+FEW_LINES, CLOSE_ASCENDER, CLOSER, CLOSE_MARGIN = 15, 14.0, (1.4, 2.5), 4.0
 
 
 @dataclass(frozen=True)
@@ -262,9 +265,30 @@ class Detector:
         heights = [line.ascender * usual / max(page.shape) for line in found]
         if len(found) >= settings.dense_lines and float(np.median(heights)) < settings.dense_ascender:
             found = self.detect(page, round(settings.enlargement * usual)).lines
+        elif 0 < len(found) <= FEW_LINES:
+            found = self._look_closer(page, found, usual / max(page.shape))
         if back is not None:
             found = [replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]) for line in found]
         return Detection([line.rescaled(1 / downscaling) for line in found], sideways)
+
+    def _look_closer(self, page: NDArray[np.uint8], lines: list[TextLine], scale: float) -> list[TextLine]:
+        """Detect the lines of a page again in the part that has them, if they are small and the part is, too.
+
+        `lines` were detected on the page at a scale from its pixels to input pixels.
+        """
+        ascender = float(np.median([line.ascender for line in lines]))
+        outline = np.concatenate([line.polygon for line in lines])
+        margin = CLOSE_MARGIN * ascender
+        left, top = np.maximum(outline.min(axis=0) - margin, 0).astype(int).tolist()
+        right, bottom = np.ceil(outline.max(axis=0) + margin).astype(int).tolist()
+        part = page[top:bottom, left:right]
+        side = max(part.shape) * scale
+        closer = min(CLOSE_ASCENDER / (ascender * scale), self.size / side, 1 / scale, CLOSER[1])
+        if closer < CLOSER[0]:
+            return lines
+        found = self.detect(part, round(closer * side)).lines
+        corner = np.array([left, top], np.float32)
+        return [replace(line, baseline=line.baseline + corner) for line in found] or lines
 
     def accepts(self, line: TextLine, read: float) -> bool:
         """Whether a detected line is kept, given the mean confidence of its reading, 0 to 1."""

@@ -18,6 +18,8 @@ FAINT = 0.6
 # Show-through of fewer letters than are as wide as this many heights of a strip may be an accident, and so may that of
 # a line of fewer where there is no other.
 MIN_SHOW_THROUGH_HEIGHTS, MIN_LINE_HEIGHTS = 8, 4
+# Minimum confidence gain by which a line is read better mirrored from top to bottom.
+UPSIDE_DOWN_GAIN = 0.05
 # Bars of a bar code, and the share of its dark columns that are dark from top to bottom.
 MIN_BARS, SOLID = 12, 0.85
 
@@ -88,12 +90,17 @@ def _smaller(page: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _is_mirrored(strip: NDArray[np.uint8], recognizer: Recognizer) -> bool:
-    """Whether a strip is read more surely mirrored than as it is."""
+    """Whether a strip is read more surely mirrored than as it is.
+
+    The back of a sheet that is turned over its short edge shows through upside down: mirrored from top to bottom.
+    """
     means = []
-    for output in recognizer.log_probabilities([strip, np.ascontiguousarray(strip[:, ::-1])]):
+    for output in recognizer.log_probabilities([strip, *map(np.ascontiguousarray, (strip[:, ::-1], strip[::-1]))]):
         read = [character.confidence for character in recognizer.best_path(output) if character.text != " "]
         means.append(float(np.mean(read)) if read else 0.0)
-    return means[1] > means[0]
+    as_it_is, mirrored, upside_down = means
+    # Many figures and capitals are symmetrical.
+    return mirrored > as_it_is or upside_down > as_it_is + UPSIDE_DOWN_GAIN
 
 
 def is_bar_code(strip: NDArray[np.uint8]) -> bool:

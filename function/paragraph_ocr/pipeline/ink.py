@@ -16,8 +16,9 @@ Grey = NDArray[np.uint8]
 
 # Ink is darker than the paper by this share of the span from the paper to the darkest strokes.
 GLOBAL_SHARE = 0.45
-# Ink is darker than the mean of what surrounds it by at least so many grey levels.
-LOCAL_CONTRAST = 28
+# Ink is darker than the mean of what surrounds it by at least so many grey levels; on pages of faint writing by at
+# least this share of the writing's contrast, but not less than noise.
+LOCAL_CONTRAST, FAINT_SHARE, FAINTEST_CONTRAST = 28, 0.35, 12
 # Components of fewer pixels are noise.
 SMALLEST = 6
 
@@ -63,24 +64,29 @@ def resized(page: Grey, scale: float) -> Grey:
     return np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def find_ink_mask(page: Grey) -> NDArray[np.bool_]:
+def find_ink_mask(page: Grey, contrast: float | None = None) -> NDArray[np.bool_]:
     """Which pixels of a page are ink.
 
     Parameters
     ----------
     page : uint8 (H, W)
         Dark strokes on light paper, evenly lit.
+    contrast : float, optional
+        Grey levels between paper and writing, where they are known.
     """
+    least = LOCAL_CONTRAST
+    if contrast is not None:
+        least = round(min(max(FAINT_SHARE * contrast, FAINTEST_CONTRAST), LOCAL_CONTRAST))
     dark, paper = percentiles(page[::2, ::2], (1, 70)).tolist()
     limit = paper - max(GLOBAL_SHARE * (paper - dark), LOCAL_CONTRAST)
     # As bytes, which are compared faster than as floats.
     mask = page < np.uint8(max(math.ceil(limit), 0))
     around = cv2.blur(page, (41, 41), borderType=cv2.BORDER_REPLICATE)
-    mask |= cv2.subtract(around, page) > LOCAL_CONTRAST
+    mask |= cv2.subtract(around, page) > least
     return np.asarray(mask)
 
 
-def find_ink(page: Grey, scale: float = 1.0) -> Ink:
+def find_ink(page: Grey, scale: float = 1.0, contrast: float | None = None) -> Ink:
     """The ink of a page.
 
     Parameters
@@ -89,9 +95,11 @@ def find_ink(page: Grey, scale: float = 1.0) -> Ink:
         Dark strokes on light paper, evenly lit.
     scale : float
         At most 1: the page is shrunk so much first.
+    contrast : float, optional
+        Grey levels between paper and writing, where they are known.
     """
     scale = min(scale, 1.0)
-    mask = find_ink_mask(resized(page, scale))
+    mask = find_ink_mask(resized(page, scale), contrast)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     left, top, width, height, area = (boxes[1:count, column].astype(np.int64) for column in range(5))
     return Ink(np.asarray(labels, np.int32), left, top, left + width, top + height, area, scale)

@@ -18,6 +18,7 @@ from paragraph_ocr.document import Box
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import SMALLEST, Ink, find_ink, letter_height
 from paragraph_ocr.pipeline.rectification import Points
+from paragraph_ocr.pipeline.ruling import UprightRule, find_upright_rules
 
 # Ascenders have about so many pixels where the ink is analysed.
 ASCENDER = 16.0
@@ -44,6 +45,8 @@ SHORTEST_LETTER, TALLEST_LETTER = 0.3, 2.0
 COVERED = 0.5
 # The detector's confidence that is given to lines that it did not find: they are kept only if they are read well.
 CONFIDENCE = 0.61
+# Number of a page's longest lines that show how dark its writing is.
+CONTRAST_LINES = 12
 # Letters of a line turned by a quarter, and how many times as tall as wide it is.
 MIN_UPRIGHT_LETTERS, MIN_UPRIGHT_RATIO = 5, 4.0
 # Gaps between its letters in widths of the column: of letters that no line has, and of those found as lines of one; and
@@ -58,6 +61,14 @@ PART_OF_LETTER, WHOLE_LETTER = 0.8, (0.75, 1.35)
 SINGLE = 1.5
 # Length in ascender heights from which straight ink is a rule, of a table or of paper.
 RULE = 4.0
+# In ascender heights, where a line crosses an upright rule between two cells: the least width that is clear of letters,
+# on each side and on both with the rule; how far a rule may reach beyond its ends, as in a dark head; and there, the
+# least clear width.
+CELL_CLEAR, CELL_GAP, BEYOND_RULE, BEYOND_GAP = 0.15, 0.35, 3.0, 0.6
+# Cells that end or begin at a rule are no farther from it than this.
+NEAR_RULE = 6.0
+# A rule parts cells if so many lines that cross it are clear of it, or so many lines end and begin on its sides.
+PARTED = 2
 # Descenders in ascender heights, of lines that were not found by the detector.
 DESCENDER = 0.35
 
@@ -90,13 +101,14 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     CompleteLines
     """
     ascender = float(np.median([line.ascender for line in lines])) if lines else None
-    ink = find_ink(page, min(1.0, ASCENDER / ascender) if ascender else min(1.0, 1024 / min(page.shape)))
+    scale = min(1.0, ASCENDER / ascender) if ascender else min(1.0, 1024 / min(page.shape))
+    ink = find_ink(page, scale, _contrast(page, lines))
     if ascender is None and (ascender := letter_height(ink)) is None:
         return CompleteLines(lines, [], ink, [])
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
     unassigned = ~_cover(ink, pieces) & (ink.area >= SMALLEST)
     _join(pieces, ink, unassigned)
-    whole = [piece for piece in pieces if piece.alive]
+    whole = _part_cells([piece for piece in pieces if piece.alive], ink, ascender * ink.scale)
     # Letters of a line turned by a quarter may have been found as lines of one letter.
     single = [piece for piece in whole if _length(piece.line.baseline) < SINGLE * ascender * ink.scale]
     for piece in single:
@@ -121,6 +133,23 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
         ink,
         instead,
     )
+
+
+def _contrast(page: NDArray[np.uint8], lines: list[TextLine]) -> float | None:
+    """Grey levels between the paper and the ink of most of a page's longest lines; None without lines."""
+    longest = sorted(lines, key=lambda line: -_length(line.baseline))[:CONTRAST_LINES]
+    contrasts = []
+    for line in longest:
+        (left, y), (right, _) = line.baseline[len(line.baseline) // 2 - 1 : len(line.baseline) // 2 + 1]
+        middle, reach = (left + right) / 2, max(4 * line.ascender, 8)
+        part = page[
+            max(round(y - line.ascender), 0) : max(round(y), 1),
+            max(round(middle - reach), 0) : max(round(middle + reach), 1),
+        ]
+        if part.size:
+            dark, paper = np.percentile(part, (4, 75))
+            contrasts.append(float(paper - dark))
+    return float(np.median(contrasts)) if contrasts else None
 
 
 def _on_page(pieces: list[_Piece], lines: list[TextLine], ink: Ink) -> list[TextLine]:
@@ -219,6 +248,27 @@ class _Piece:
         self.found = None
         other.alive = False
         self._measure()
+
+    def part(self, end: float, start: float) -> list[_Piece]:
+        """End at a column, and return what begins at another one to the right of it; either may be nothing."""
+        baseline, line = self.line.baseline, self.line
+        rest: list[_Piece] = []
+        if start < self.right:
+            after = baseline[baseline[:, 0] > start + 1]
+            points = np.concatenate([[[start, self.level(start)]], after]).astype(np.float32)
+            if len(points) > 1:
+                other = _Piece(replace(line, baseline=points), line)
+                other.found = None
+                rest.append(other)
+        before = baseline[baseline[:, 0] < end - 1]
+        if len(before):
+            points = np.concatenate([before, [[end, self.level(end)]]]).astype(np.float32)
+            self.line = replace(line, baseline=points)
+            self.found = None
+            self._measure()
+        else:
+            self.alive = False
+        return rest
 
     def join_left(self, other: _Piece) -> None:
         """Become one line with another that stands to the left."""
@@ -398,6 +448,72 @@ def _take_mark(
         return
     unassigned[about[mark]] = False
     piece.reach(float(far[about[mark]]), side)
+
+
+def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
+    """Pieces, parted where they cross an upright rule between the cells of a table.
+
+    Handwriting crosses the rule of a margin with some of its letters: a rule is one of a table if it mostly stands
+    clear of them.
+    """
+    rules = find_upright_rules(ink, usual)
+    if not rules:
+        return pieces
+    letters = _without_rules(ink, usual) > 0
+    for rule in rules:
+        # In places a rule may not be seen, as in a dark head: a table ends where the last of its rules does.
+        beside = [each for each in rules if each.top < rule.bottom and each.bottom > rule.top]
+        top = min(each.top for each in beside) - BEYOND_RULE * usual
+        bottom = max(each.bottom for each in beside) + BEYOND_RULE * usual
+        crossing: list[tuple[_Piece, tuple[float, float]]] = []
+        beyond: list[tuple[_Piece, tuple[float, float]]] = []
+        touched = touched_beyond = before = after = 0
+        for piece in pieces:
+            ascender = piece.line.ascender
+            x = rule.across(piece.level((piece.left + piece.right) / 2) - 0.4 * ascender)
+            level = piece.level(x)
+            y = level - 0.4 * ascender
+            along = rule.top <= y <= rule.bottom
+            if piece.right <= x + 0.3 * ascender or piece.left >= x - 0.3 * ascender:
+                before += along and x - NEAR_RULE * ascender <= piece.right <= x + 0.3 * ascender
+                after += along and x - 0.3 * ascender <= piece.left <= x + NEAR_RULE * ascender
+            elif top <= y <= bottom:
+                # A horizontal rule that is rough is left in part, and is thin.
+                (left, right), edges = (_clear_edges(letters, rule, level, ascender, least) for least in (3, 1))
+                clear, width = min(x - left, right - x) - rule.thickness / 2, right - left
+                if along and clear >= CELL_CLEAR * ascender and width >= CELL_GAP * ascender:
+                    crossing.append((piece, edges))
+                elif not along and clear > 0 and width >= BEYOND_GAP * ascender:
+                    beyond.append((piece, edges))
+                else:
+                    touched += along
+                    touched_beyond += not along
+        if len(crossing) > 2 * touched and (len(crossing) >= PARTED or min(before, after) >= PARTED):
+            for piece, edges in crossing + (beyond if len(beyond) > touched_beyond else []):
+                pieces += piece.part(*edges)
+            pieces = [piece for piece in pieces if piece.alive]
+    return pieces
+
+
+def _clear_edges(
+    letters: NDArray[np.bool_], rule: UprightRule, level: float, ascender: float, least: int
+) -> tuple[float, float]:
+    """Where the letters of a line end before a rule that it crosses, and where they begin behind it.
+
+    Columns of `letters`, bool (h, w), with at least so many pixels within the line count as letters.
+    """
+    top, bottom = max(round(level - 0.9 * ascender), 0), max(round(level), 1)
+    centre, reach = rule.across(level - 0.4 * ascender), round(2 * ascender)
+    start = max(round(centre) - reach, 0)
+    inked = letters[top:bottom, start : round(centre) + reach + 1].sum(axis=0) >= least
+    columns = np.flatnonzero(inked) + start
+    # What is left of the rule itself is no letter.
+    half = rule.thickness / 2 + 2 + abs(rule.slope) * ascender / 2
+    left, right = columns[columns + 0.5 < centre - half], columns[columns + 0.5 > centre + half]
+    return (
+        float(left[-1] + 1) if len(left) else centre - reach,
+        float(right[0]) if len(right) else centre + reach,
+    )
 
 
 def _take_whole_letter(piece: _Piece, ink: Ink, unassigned: NDArray[np.bool_], usual: float) -> None:

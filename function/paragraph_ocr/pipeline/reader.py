@@ -36,6 +36,7 @@ from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text, length
 from paragraph_ocr.pipeline.letter_case import in_question, with_case
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import CompleteLines, complete_lines
+from paragraph_ocr.pipeline.monospace import ReadLine, without_false_spaces
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
 from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
 from paragraph_ocr.pipeline.reading_order import has_columns, order_between_rules
@@ -503,8 +504,9 @@ class PageReader:
         )
         first = list(islice(outputs, LANGUAGE_LINES))
         language = recognizer.language_of([output for _, output in first], options.languages or self.languages)
-        decoded: list[tuple[list[Character], NDArray[np.float64]]] = []
+        read: list[list[Character]] = []
         frames: list[Frame] = []
+        probabilities: list[NDArray[np.float32]] = []
         for within, output in chain(first, outputs):
             _check(deadline)
             characters = recognizer.read(output, language, options.charset)
@@ -512,10 +514,21 @@ class PageReader:
             if not options.charset and (places := in_question(characters, output, card.charset, card.blank)):
                 strip = strip_dark_on_light(cut(pixels, within))
                 characters = with_case(characters, places, strip, step, recognizer.geometry.baseline)
-            decoded.append((characters, line_features(characters, output)))
+            read.append(characters)
             frames.append(within)
+            probabilities.append(output)
             if progress:
-                progress(len(decoded), len(lines))
+                progress(len(read), len(lines))
+        read = without_false_spaces(
+            [
+                ReadLine(characters, step * within.column_width, line.ascender)
+                for line, within, characters in zip(lines, frames, read, strict=True)
+            ]
+        )
+        decoded = [
+            (characters, line_features(characters, output))
+            for characters, output in zip(read, probabilities, strict=True)
+        ]
         sure = recognizer.confidences(decoded)
         return [
             _line(line, within, characters, own, step, in_part=options.charset is not None)

@@ -86,6 +86,12 @@ class Frame:
     baseline_row: float
     height: int
 
+    @property
+    def column_width(self) -> float:
+        """Page pixels of a column of the strip."""
+        first, last = self.origins[0], self.origins[-1]
+        return float(np.hypot(*(last - first))) / max(len(self.origins) - 1, 1)
+
     def to_page(self, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Points:
         """Map strip positions to page positions.
 

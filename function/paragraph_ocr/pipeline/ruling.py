@@ -1,4 +1,4 @@
-"""Find the horizontal rules of a page, and the rows of tables between them."""
+"""Find the rules of a page, the rows of tables between horizontal ones, and upright ones between columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.pipeline.ink import Grey, resized
+from paragraph_ocr.pipeline.ink import Grey, Ink, resized
 
 # Ascenders have at most so many pixels where rules are searched.
 ASCENDER = 18.0
@@ -28,6 +28,8 @@ MAX_STROKES = 400
 MIN_RULES = 3
 # Rules are evenly spaced if this share of their distances differs from the median by at most this share of it.
 MIN_EVEN_SHARE, EVEN = 0.6, 0.2
+# In ascenders, of upright rules: shortest straight stroke, widest break, shortest rule, and maximum thickness.
+MIN_UPRIGHT_STROKE, MAX_UPRIGHT_BREAK, MIN_UPRIGHT_RULE, MAX_UPRIGHT_THICKNESS = 3.5, 2.5, 5.0, 0.4
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,69 @@ def find_rules(page: Grey, ascender: float) -> list[Rule]:
         ]
         rules.append(Rule(*ends[0], *ends[1]))
     return sorted(rules, key=lambda rule: rule.left_y + rule.right_y)
+
+
+@dataclass(frozen=True)
+class UprightRule:
+    """An upright rule: its ends from above, its column at the upper end and by row, and its thickness, pixels."""
+
+    top: float
+    bottom: float
+    column: float
+    slope: float
+    thickness: float
+
+    def across(self, y: float) -> float:
+        """The column of the rule, or of its continuation, at a row."""
+        return self.column + self.slope * (y - self.top)
+
+
+def find_upright_rules(ink: Ink, ascender: float) -> list[UprightRule]:
+    """Find the upright rules among the ink of a page.
+
+    Parameters
+    ----------
+    ink : Ink
+    ascender : float
+        Height of the page's letters with ascenders, pixels of the ink.
+
+    Returns
+    -------
+    list of UprightRule
+        In pixels of the ink, in no order.
+    """
+    if not (ink.height >= MIN_UPRIGHT_STROKE * ascender).any():
+        return []
+    # A rule that is not quite upright remains connected along its columns.
+    mask = cv2.dilate((ink.labels > 0).view(np.uint8), np.ones((1, 3), np.uint8))
+    stroke = np.ones((max(8, round(MIN_UPRIGHT_STROKE * ascender)), 1), np.uint8)
+    strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, stroke)
+    if not strokes.any():
+        return []
+    joined = cv2.dilate(strokes, np.ones((max(3, round(MAX_UPRIGHT_BREAK * ascender)), 3), np.uint8))
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    rules = []
+    for number in range(1, min(count, MAX_STROKES)):
+        left, top, width, height = (int(value) for value in boxes[number, :4])
+        if height < MIN_UPRIGHT_RULE * ascender or width > MAX_UPRIGHT_THICKNESS * ascender + 4 + MAX_SLOPE * height:
+            continue
+        inside = strokes[top : top + height, left : left + width].astype(bool)
+        rows, columns = np.nonzero(inside & (labels[top : top + height, left : left + width] == number))
+        first, last = int(rows.min()), int(rows.max())
+        thickness = len(rows) / max(len(np.unique(rows)), 1) - 2.0
+        if last - first < MIN_UPRIGHT_RULE * ascender or thickness > MAX_UPRIGHT_THICKNESS * ascender:
+            continue
+        slope, column = np.polyfit(rows - first, columns, 1)
+        rules.append(
+            UprightRule(
+                float(top + first),
+                float(top + last + 1),
+                float(left + column + 0.5),
+                float(slope),
+                max(float(thickness), 1.0),
+            )
+        )
+    return rules
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,112 @@
+"""Take out spaces that were read between the letters of monospaced text, as of typewriters and receipts.
+
+A monospaced letter stands in the middle of a cell of its own, so that much is free beside a narrow one; the recogniser
+takes that for a space where no word of a language goes on, as in numbers and codes. But all cells have one width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.pipeline.ctc import Character
+
+# Characters that are narrower than a digit in typefaces that are not monospaced.
+NARROW = frozenset("iljtfrI.,:;'!|()[]-/")
+# After these a word begins.
+STOPS = frozenset(".,:;!?")
+# Number of pairs with a narrow character by which text is known to be monospaced, and their least and greatest mean
+# distance in pitches: about 1 in monospaced text, and 0.7 to 0.95 in other.
+MIN_PAIRS, DISTANCE = 12, (0.97, 1.12)
+# Number of pairs that give the pitch of a line; a shorter one has the page's, by its ascender.
+MIN_LINE_PAIRS = 4
+# The pitch of a line is even if this share of its pairs differs from it by at most this share of it. On
+# monospaced pages so many pairs of all lines do; in handwriting, fewer.
+EVEN_SHARE, EVEN, PAGE_EVEN_SHARE = 0.75, 0.25, 0.7
+# Across a space, characters are two pitches apart; less than this is none, between words and where a figure or a sign
+# is beside it.
+MIN_WORD_SPACE, MIN_SPACE = 1.2, 1.5
+
+
+class ReadLine(NamedTuple):
+    """The characters of a line, the page pixels of a time step, and the ascender height in page pixels."""
+
+    characters: Sequence[Character]
+    step: float
+    ascender: float
+
+
+def without_false_spaces(lines: Sequence[ReadLine]) -> list[list[Character]]:
+    """Return the characters of the lines of a page, if it is monospaced without the spaces that are none.
+
+    Parameters
+    ----------
+    lines : sequence of ReadLine
+    """
+    pairs = [_pairs(line) for line in lines]
+    pitches = [_pitch(each.distances[~each.narrow]) for each in pairs]
+    known = [(each.distances / pitch, each.narrow) for each, pitch in zip(pairs, pitches, strict=True) if pitch > 0]
+    narrow = np.concatenate([*(distances[slim] for distances, slim in known), []])
+    if len(narrow) < MIN_PAIRS or not DISTANCE[0] <= float(narrow.clip(0, 2).mean()) <= DISTANCE[1]:
+        return [list(line.characters) for line in lines]
+    if float((np.abs(np.concatenate([distances for distances, _ in known]) - 1) <= EVEN).mean()) < PAGE_EVEN_SHARE:
+        return [list(line.characters) for line in lines]
+    relative = float(np.nanmedian([pitch / line.ascender for pitch, line in zip(pitches, lines, strict=True)]))
+    result = []
+    for line, each, pitch in zip(lines, pairs, pitches, strict=True):
+        own = pitch if pitch > 0 else relative * line.ascender
+        even = len(each.distances) < MIN_LINE_PAIRS or (
+            float((np.abs(each.distances / own - 1) <= EVEN).mean()) >= EVEN_SHARE
+        )
+        result.append(_with_true_spaces(line, own) if even else list(line.characters))
+    return result
+
+
+class _Pairs(NamedTuple):
+    """Distances between letters of a word, page pixels, float (N,), and whether one of either is narrow, bool (N,)."""
+
+    distances: NDArray[np.float64]
+    narrow: NDArray[np.bool_]
+
+
+def _pairs(line: ReadLine) -> _Pairs:
+    middles = np.array([(each.first + each.last) / 2 for each in line.characters])
+    beside = np.array([each.text != " " for each in line.characters], bool)
+    slim = np.array([each.text in NARROW for each in line.characters], bool)
+    within = beside[:-1] & beside[1:]
+    return _Pairs(np.diff(middles)[within] * line.step, (slim[:-1] | slim[1:])[within])
+
+
+def _pitch(distances: NDArray[np.float64]) -> float:
+    """The usual distance of some letters, finer than their time steps; not a number for too few."""
+    if len(distances) < MIN_LINE_PAIRS:
+        return np.nan
+    usual = float(np.median(distances))
+    return float(distances[np.abs(distances - usual) <= usual / 2].mean())
+
+
+def _with_true_spaces(line: ReadLine, pitch: float) -> list[Character]:
+    middles = [(each.first + each.last) / 2 * line.step for each in line.characters]
+    texts = [each.text for each in line.characters]
+
+    def is_space(index: int) -> bool:
+        """Whether the letters around a space are farther apart than neighbours are.
+
+        A mark may be read a little early or late, so that the letters beyond it count, too.
+        """
+        first, last = index - 1, index + 1
+        apart = [middles[last] - middles[first]]
+        if first > 0 and texts[first - 1] != " ":
+            apart.append(middles[last] - middles[first - 1] - pitch)
+        if last + 1 < len(texts) and texts[last + 1] != " ":
+            apart.append(middles[last + 1] - middles[first] - pitch)
+        words = texts[last].isalpha() and (texts[first].isalpha() or texts[first] in STOPS)
+        return max(apart) >= (MIN_WORD_SPACE if words else MIN_SPACE) * pitch
+
+    inner = range(1, len(texts) - 1)
+    return [
+        each for index, each in enumerate(line.characters) if each.text != " " or index not in inner or is_space(index)
+    ]

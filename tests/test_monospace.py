@@ -1,0 +1,69 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import ImageFont
+
+from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.monospace import ReadLine, without_false_spaces
+
+PROSE = ("little things of all kinds", "filling the jars, lilies.", "it will fill a till, fully")
+
+
+def monospaced(text: str, spaces: tuple[int, ...] = (), pitch: float = 6.0) -> ReadLine:
+    """A line whose characters stand a pitch apart, with spaces read before some of them that are none."""
+    characters = []
+    random = np.random.default_rng(len(text))
+    for index, letter in enumerate(text):
+        at = round((index + 0.5) * pitch + random.uniform(-0.5, 0.5))
+        if index in spaces:
+            characters.append(Character(" ", 0.6, at - 2, at - 2))
+        characters.append(Character(letter, 0.9, at, at))
+    return ReadLine(characters, 4.0, 30.0)
+
+
+def proportional(text: str) -> ReadLine:
+    font = ImageFont.load_default(24)
+    places = [font.getlength(text[:index]) + font.getlength(letter) / 2 for index, letter in enumerate(text)]
+    return ReadLine(
+        [Character(letter, 0.9, round(at / 2), round(at / 2)) for letter, at in zip(text, places, strict=True)], 2.0, 17
+    )
+
+
+def texts(lines: list[ReadLine]) -> list[str]:
+    return ["".join(character.text for character in line) for line in without_false_spaces(lines)]
+
+
+def test_spaces_within_the_cells_of_monospaced_numbers_and_codes_are_taken_out() -> None:
+    lines = [
+        *map(monospaced, PROSE),
+        monospaced("16-03-2019", (2, 3)),
+        monospaced("4,42", (2,)),
+        monospaced("#83", (1,)),
+    ]
+    assert texts(lines) == [*PROSE, "16-03-2019", "4,42", "#83"]
+
+
+def test_spaces_between_words_and_numbers_stay() -> None:
+    rows = ("Rue 5 a, 12 - 14", "1 234,50 EUR", "the end, a 3")
+    assert texts([*map(monospaced, (*PROSE, *rows))]) == [*PROSE, *rows]
+
+
+@pytest.mark.parametrize("number", ["1 234 567", "12 - 3"])
+def test_narrow_spaces_of_other_typefaces_stay(number: str) -> None:
+    assert texts([*map(proportional, PROSE), proportional(number)]) == [*PROSE, number]
+
+
+def test_amounts_in_tabular_figures_keep_the_space_before_the_currency() -> None:
+    amounts = ["25,67 €", "107,03 €", "5982,99 €", "1203,18 €", "9592,54 €", "849,69 €", "20,83 €", "8573,28 €"]
+    lines = [proportional(amount) for amount in amounts]
+    coarse = [
+        ReadLine([replace(each, first=each.first // 2, last=each.last // 2) for each in line.characters], 4.0, 17)
+        for line in lines
+    ]
+    assert texts(coarse) == amounts
+
+
+def test_a_page_without_lines_has_none() -> None:
+    assert without_false_spaces([]) == []
+    assert without_false_spaces([ReadLine([], 4.0, 30.0)]) == [[]]
