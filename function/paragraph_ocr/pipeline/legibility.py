@@ -35,8 +35,9 @@ WRITING_CONFIDENCE = 0.9
 # Such lines count if they are together at least so many ascender heights long; they are unread where they are longer
 # than UNREAD_LENGTH for each character that was read from them. Most Latin print is at 0.7.
 MIN_WRITING, UNREAD_LENGTH = 12.0, 8.0
-# From so many on, letters in between were not read, and text is legible at a higher confidence only.
-SPARSE_LENGTH, SPARSE_CONFIDENCE = 1.2, 0.95
+# From so many on, letters in between were not read, and text is legible at a higher confidence only, whatever it says
+# from MOSTLY_UNREAD_LENGTH on.
+SPARSE_LENGTH, SPARSE_CONFIDENCE, MOSTLY_UNREAD_LENGTH = 1.2, 0.95, 2.0
 # Factor of the confidence of what is read from a page that counts as illegible: hardly any of it is right.
 ILLEGIBLE_FACTOR = 0.5
 # Maximum number of lines whose probability is computed.
@@ -65,7 +66,7 @@ def is_legible(lines: Sequence[Line], confidence: float, languages: Languages | 
         return False
     if not lines or confidence >= (LEGIBLE_CONFIDENCE if length < SPARSE_LENGTH else SPARSE_CONFIDENCE):
         return True
-    if confidence < ILLEGIBLE_CONFIDENCE:
+    if confidence < ILLEGIBLE_CONFIDENCE or length >= MOSTLY_UNREAD_LENGTH:
         return False
     texts = [line.text for line in lines[:: -(-len(lines) // MAX_SAMPLED_LINES)]]
     known = sum(character.isalnum() for text in texts for character in text)

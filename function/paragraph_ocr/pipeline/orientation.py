@@ -30,6 +30,12 @@ MIN_CHARACTERS = 10
 # Pseudo-observations in the mean confidence: this many characters of this confidence.
 PRIOR_CHARACTERS, PRIOR_CONFIDENCE = 3.0, 0.4
 
+# Letters that upside down are digits or letters, too. Of a text, two of three are others.
+TURNABLE = frozenset("BEGHILNOSTXZbdghilnopqstuxz")
+# Added to the confidence of a reading that consists of at least so many digits, of which hardly any is a letter, if the
+# other reading has letters: digits upside down are letters and digits, and letters are seldom all digits.
+DIGITS_GAIN, MIN_DIGITS, MAX_LETTERS, MIN_LETTERS = 0.1, 5, 0.05, 0.25
+
 # Log probabilities of lines, float32 (T, C), by their index in a list of lines.
 Readings = dict[int, NDArray[np.float32]]
 
@@ -60,7 +66,7 @@ class Evidence:
     Attributes
     ----------
     upright, upside_down : float
-        Confidence, 0 to 1, with a prior for few characters.
+        Confidence, 0 to 1, with a prior for few characters; more for digits alone.
     characters : int
         Number of characters read, in the orientation with more.
     readings : dict
@@ -155,7 +161,7 @@ def weigh(
     """Read the longest lines of a page as they are and upside down.
 
     The second reading is skipped, and its confidence 0, if the first is above the recogniser's `upright_threshold` and
-    consists mostly of letters; many digits are also digits upside down.
+    enough of it are letters that are none upside down.
 
     Parameters
     ----------
@@ -178,13 +184,30 @@ def weigh(
     read = _characters(outputs, recognizer)
     readings = dict(zip(longest, outputs, strict=True))
     confidence = float(np.mean([character.confidence for character in read])) if read else 0.0
-    letters = sum(character.text.isalpha() for character in read)
-    if not strips or (confidence > recognizer.upright_threshold and 2 * letters > len(read)):
+    letters = sum(character.text.isalpha() and character.text not in TURNABLE for character in read)
+    if not strips or (confidence > recognizer.upright_threshold and 3 * letters > len(read)):
         return Evidence(_mean_confidence(read), 0.0, len(read), readings)
     turned = _characters(
         recognizer.log_probabilities([strip[::-1, ::-1][:, :PROBE_COLUMNS] for strip in strips]), recognizer
     )
-    return Evidence(_mean_confidence(read), _mean_confidence(turned), max(len(read), len(turned)), readings)
+    return Evidence(
+        _mean_confidence(read) + _digits_gain(read, turned),
+        _mean_confidence(turned) + _digits_gain(turned, read),
+        max(len(read), len(turned)),
+        readings,
+    )
+
+
+def _digits_gain(read: Sequence[Character], other: Sequence[Character]) -> float:
+    """Return what the digits of a reading add to its confidence."""
+    digits, letters = _digits_and_letters(read)
+    other_digits, other_letters = _digits_and_letters(other)
+    known = digits >= MIN_DIGITS and letters <= MAX_LETTERS * digits
+    return DIGITS_GAIN if known and other_letters >= MIN_LETTERS * (other_digits + other_letters) > 0 else 0.0
+
+
+def _digits_and_letters(read: Sequence[Character]) -> tuple[int, int]:
+    return sum(each.text.isdigit() for each in read), sum(each.text.isalpha() for each in read)
 
 
 def _characters(outputs: Sequence[NDArray[np.float32]], recognizer: Recognizer) -> list[Character]:
