@@ -24,6 +24,15 @@ MAX_ROTATED_SIDE = 32_000
 MAX_ROTATED_PIXELS = 2 * MAX_LONGER_SIDE**2
 # Factors by which a page is reduced before it is searched again: if its lines are too tall, and if it has none.
 REDUCTION, REDUCTION_WITHOUT_LINES = 2**0.5, 4
+# Factor by which a page is enlarged before it is searched again, if no line covers at least half of its marks of the
+# size of letters: so many at least, and at most, since a texture has more. They are told where the longer side has so
+# many pixels, by being darker than a square around them by so many grey levels, and by their width and height.
+MAGNIFICATION, MIN_UNCOVERED, MAX_UNCOVERED, UNCOVERED_SHARE = 2.0, 60, 6000, 0.5
+MARK_SIDE, MARK_WINDOW, MARK_CONTRAST, MARK_WIDTHS, MARK_HEIGHTS = 1024, 7, 40, (2, 44), (3, 32)
+# Ascender of a line whose letters such a mark may be one of, in heights of the mark.
+LARGEST_ASCENDER = 4.0
+# The lines of that search are taken if they leave less than this share of the marks uncovered.
+STILL_UNCOVERED_SHARE = 0.6
 # A page of few small lines in a part of it is searched again there, enlarged to ascenders of so many input pixels, if
 # that is at least and at most by these factors, and the part with this margin, in ascenders, fits the input.
 FEW_LINES, CLOSE_ASCENDER, CLOSER, CLOSE_MARGIN = 15, 14.0, (1.4, 2.5), 4.0
@@ -63,6 +72,29 @@ class Detection(NamedTuple):
 
     lines: list[TextLine]
     sideways: bool
+
+
+class _Marks:
+    """The marks of a page, uint8 (H, W), that have the size of letters."""
+
+    def __init__(self, page: NDArray[np.uint8]) -> None:
+        small, self.scale = downscale(page, MARK_SIDE)
+        window = np.ones((MARK_WINDOW, MARK_WINDOW), np.uint8)
+        dark = cv2.morphologyEx(small, cv2.MORPH_CLOSE, window) - small > MARK_CONTRAST
+        _, _, bounds, centers = cv2.connectedComponentsWithStats(dark.astype(np.uint8))
+        width, height = bounds[:, cv2.CC_STAT_WIDTH], bounds[:, cv2.CC_STAT_HEIGHT]
+        fits = (width >= MARK_WIDTHS[0]) & (width <= MARK_WIDTHS[1])
+        fits &= (height >= MARK_HEIGHTS[0]) & (height <= MARK_HEIGHTS[1])
+        self.centers, self.heights = np.rint(centers[fits]).astype(np.intp), height[fits]
+        self.shape = small.shape
+
+    def uncovered(self, lines: list[TextLine]) -> int:
+        """Return the number of marks outside of all lines that have letters of their size."""
+        ascenders = np.zeros(self.shape, np.float32)
+        for line in lines:
+            cv2.fillPoly(ascenders, [np.rint(line.polygon * self.scale).astype(np.int32)], line.ascender * self.scale)
+        around = ascenders[self.centers[:, 1], self.centers[:, 0]]
+        return int(((around == 0) | (around > LARGEST_ASCENDER * self.heights)).sum())
 
 
 def letterbox(
@@ -257,19 +289,35 @@ class Detector:
             smaller_side = round(smaller_side / (REDUCTION if found else REDUCTION_WITHOUT_LINES))
             if smaller := self.detect(near, smaller_side).lines:
                 found, side = [line.rescaled(1 / scale) for line in smaller], smaller_side
+        larger = min(round(MAGNIFICATION * usual), max(page.shape))
+        if side <= usual < larger and (again := self._search_uncovered(page, found, larger)):
+            found, side = again, larger
         slope = slope_of(found)
         back: NDArray[np.float32] | None = None
         if abs(slope) > settings.max_skew and _rotated_area(page.shape, slope) < MAX_ROTATED_PIXELS:
             page, back = deskew(page, slope)
             found = self.detect(page, side).lines
         heights = [line.ascender * usual / max(page.shape) for line in found]
-        if len(found) >= settings.dense_lines and float(np.median(heights)) < settings.dense_ascender:
+        if side <= usual and len(found) >= settings.dense_lines and float(np.median(heights)) < settings.dense_ascender:
             found = self.detect(page, round(settings.enlargement * usual)).lines
         elif 0 < len(found) <= FEW_LINES:
             found = self._look_closer(page, found, usual / max(page.shape))
         if back is not None:
             found = [replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]) for line in found]
         return Detection([line.rescaled(1 / downscaling) for line in found], sideways)
+
+    def _search_uncovered(self, page: NDArray[np.uint8], lines: list[TextLine], side: int) -> list[TextLine]:
+        """Detect the lines of a page again at a larger scale, if most of its letters are in none of its lines.
+
+        Text may be too small for the usual scale, as in a table on a sheet that was photographed from afar.
+        Returns nothing if there is no need, or if most letters are uncovered still.
+        """
+        marks = _Marks(page)
+        uncovered = marks.uncovered(lines)
+        if not max(MIN_UNCOVERED, UNCOVERED_SHARE * len(marks.centers)) <= uncovered <= MAX_UNCOVERED:
+            return []
+        again = self.detect(page, side).lines
+        return again if marks.uncovered(again) < STILL_UNCOVERED_SHARE * uncovered else []
 
     def _look_closer(self, page: NDArray[np.uint8], lines: list[TextLine], scale: float) -> list[TextLine]:
         """Detect the lines of a page again in the part that has them, if they are small and the part is, too.

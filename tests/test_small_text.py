@@ -1,0 +1,62 @@
+"""Text that is too small for the usual scale of detection is searched for at a larger one."""
+
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from paragraph_ocr.pipeline.detection import MAGNIFICATION, Detector
+from paragraph_ocr.pipeline.reader import PageReader
+
+FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+LETTER = Path(__file__).parent.parent / "samples" / "letter.jpg"
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return PageReader.load().detector
+
+
+@pytest.mark.parametrize(("size", "row", "rule", "ground"), [(14, 24, 5, 110), (12, 20, 4, None), (11, 18, 3, None)])
+def test_small_cells_of_a_table_are_found(
+    detector: Detector, size: int, row: int, rule: int, ground: int | None
+) -> None:
+    """At the usual scale their letters are too small beside thick rules: hardly a tenth of the cells was found."""
+    page = np.full((1969, 1534), 255, np.uint8)
+    if ground is not None:
+        texture = cv2.GaussianBlur(np.random.default_rng(1).normal(0, 1, page.shape).astype(np.float32), (0, 0), 6)
+        page = np.clip(ground + 40 * texture / texture.std(), 0, 255).astype(np.uint8)
+    page[40:1900, 150:1450] = 225
+    image = Image.fromarray(page)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.truetype(FONTS / "DejaVuSans.ttf", size)
+    rows, edges = 20, [230, 400, 730, 900, 1060, 1230, 1390]
+    for number in range(rows + 1):
+        draw.line((edges[0], 90 + number * row, edges[-1], 90 + number * row), fill=30, width=rule)
+    for edge in edges:
+        draw.line((edge, 90, edge, 90 + rows * row), fill=30, width=rule)
+    for number in range(rows):
+        for column, edge in enumerate(edges[:-1]):
+            text = f"{(number * 7919 + column * 104729) % 99991:,}"
+            draw.text((edge + 10, 94 + number * row), text, font=font, fill=60)
+    cells = {
+        (int((x - edges[0]) // 170 if x < 400 else np.searchsorted(edges, x) - 1), int((y - 90) // row))
+        for x, y in (line.baseline.mean(axis=0) for line in detector.find(np.array(image)).lines)
+    }
+    assert len(cells) >= 0.95 * rows * (len(edges) - 1)
+
+
+def test_drawings_are_not_searched_again_for_small_letters(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text of the usual size covers its marks, and a texture has more of them than a page has letters."""
+    sides = []
+    detect = Detector.detect
+    monkeypatch.setattr(Detector, "detect", lambda self, page, side: sides.append(side) or detect(self, page, side))
+    letter = np.array(Image.open(LETTER).convert("L"))
+    detector.find(letter)
+    texture = np.where(np.random.default_rng(2).random((384, 288)) < 0.1, 90, 230).astype(np.uint8)
+    detector.find(cv2.resize(texture, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST))
+    assert sides
+    assert round(MAGNIFICATION * detector.size) not in sides
