@@ -430,6 +430,7 @@ def _page(kept: dict[str, Any]) -> Page:
             block["level"],
             tuple(map(tuple, block["items"])),
             tuple(tuple(Cell(tuple(cell["lines"])) for cell in row) for row in block["rows"]),
+            tuple(block.get("hard_breaks", ())),
         )
         # Workers of earlier versions kept none.
         for block in kept.get("blocks", ())

@@ -36,6 +36,8 @@ _SPARE_SECONDS = 60.0
 # Existing text of a page is looked up in PDFium's list of characters, whose time grows with the square of the number of
 # text objects: 0.1 seconds for this many. If there are more, the boxes of the objects are compared.
 MAX_LISTED_OBJECTS = 2_000
+# Points around a word's middle, which may be between two letters, in which it is looked up.
+GAP = 4.0
 # Annotations of a page among which one with text is looked for.
 MAX_ANNOTATIONS = 1_000
 
@@ -329,7 +331,7 @@ def _are_text(page: pypdfium2.PdfPage, places: list[tuple[float, float]]) -> lis
     if objects <= MAX_LISTED_OBJECTS:
         text = page.get_textpage()
         found = [
-            (index := text.get_index(*place, 1, 1)) is not None and character(text, index) != "" for place in places
+            (index := text.get_index(*place, GAP, GAP)) is not None and character(text, index) != "" for place in places
         ]
         text.close()
         return found

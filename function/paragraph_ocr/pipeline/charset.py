@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from math import inf
 from typing import Any, NamedTuple
 
@@ -408,7 +408,7 @@ def decode_within(
     read = greedy(log_probabilities, charset, blank)
     best: list[Character] = []
     fewest = inf
-    for left_out, first, last in _parts(log_probabilities, charset, blank):
+    for left_out, first, last in _parts(read, len(restricted), constraint):
         if left_out >= fewest:
             break
         part = restricted[first:last]
@@ -465,21 +465,26 @@ def _changes(one: str, other: str) -> int:
     return len(one) + len(other) - 2 * same
 
 
-def _parts(log_probabilities: NDArray[np.float32], charset: str, blank: int) -> list[tuple[int, int, int]]:
+def _parts(read: list[Character], steps: int, constraint: Constraint) -> list[tuple[int, int, int]]:
     """Parts of a line of successive words, long ones first: words left out, first time step, and one after the last.
 
-    The first is the line itself; others have a digit, as values have, and many have.
+    The first is the line itself; others have a digit, as values have. Their first and last word can be of the value:
+    they have a digit, or enough characters that the constraint allows.
     """
-    read = greedy(log_probabilities, charset, blank)
     spaces = [(each.first + each.last) // 2 for each in read if each.text == " "]
-    digits = [each.first for each in read if each.text.isdigit()]
-    edges = [0, *spaces, len(log_probabilities)]
-    most = len(edges) - 1
+    edges = [0, *spaces, steps]
+    words = [[each for each in read if low <= each.first < high and each.text != " "] for low, high in pairwise(edges)]
+    digits = [any(each.text.isdigit() for each in word) for word in words]
+    possible = [
+        has_digit or sum(constraint.allows(each.text) for each in word) >= MIN_ALLOWED_SHARE * len(word) > 0
+        for word, has_digit in zip(words, digits, strict=True)
+    ]
+    most = len(words)
     parts = [
-        (most - words, edges[at], edges[at + words])
-        for words in range(most, 0, -1)
-        for at in range(most - words + 1)
-        if words == most or any(edges[at] <= digit < edges[at + words] for digit in digits)
+        (most - count, edges[at], edges[at + count])
+        for count in range(most, 0, -1)
+        for at in range(most - count + 1)
+        if count == most or (possible[at] and possible[at + count - 1] and any(digits[at : at + count]))
     ]
     return parts[:MAX_PARTS]
 
