@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from html.parser import HTMLParser
@@ -88,6 +89,12 @@ def test_the_page_offers_every_format() -> None:
     (formats,) = re.findall(r"const FORMATS = \{\n(.*?)\n\};", script, re.DOTALL)
     offered = dict(re.findall(r'^  (\w+): \{.*suffix: "([^"]+)"', formats, re.MULTILINE))
     assert offered == {name: form.suffix for name, form in FORMATS.items()}
+
+
+@pytest.mark.parametrize("path", ["benchmarks/hostile.py", "benchmarks/memory.py", "function/image/smoke.py"])
+def test_what_tries_every_format_knows_them(path: str) -> None:
+    (known,) = re.findall(r"^FORMS = (\(.*\))$", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(ast.literal_eval(known)) == sorted(FORMATS)
 
 
 def run(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:

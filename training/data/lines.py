@@ -142,7 +142,7 @@ class Composer:
         return text[start : end if end > start else start + length]
 
     def prose(self, length: int) -> str:
-        """Return prose of one of six languages, sometimes with a word divided at the end."""
+        """Return prose of one of `PROSE`, sometimes with a word divided at the end."""
         text = self.stretch(self.texts.prose[self.pick(list(self.texts.prose))], length)
         if self.rng.random() < 0.08 and len(text) > 8:
             text = text[: -int(self.rng.integers(1, 4))].rstrip(" -.,") + "-"

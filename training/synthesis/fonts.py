@@ -159,7 +159,7 @@ def fetch(assets: Path) -> None:
 
 
 def write_languages(unpacked: Path, texts: Path) -> None:
-    """Write the word lists, words_xx.txt, and the Declaration of Human Rights in each language, declaration_xx.txt."""
+    """Write the word lists, list_xx.txt, and the Declaration of Human Rights in each language, declaration_xx.txt."""
     for folder in sorted(unpacked.glob("dictionary-*")):
         language = folder.name.removeprefix("dictionary-").rpartition("-")[0]
         rows = (folder / "package" / "index.dic").read_text(encoding="utf-8-sig").splitlines()[1:]

@@ -1,6 +1,6 @@
 """Train the character n-gram model that the decoder uses.
 
-python -m training.tasks.language --data PAGES --version 1
+python -m training.tasks.language --data PAGES --prose TEXTS --version 1
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ MAX_ORDER = 7
 # Characters of composed text.
 CHARACTERS = {"en": 2_000_000, "fr": 1_000_000}
 # Maximum number of contexts of each language; a context takes about 20 bytes.
-# The languages of `PROSE` are fitted on a text in the folder of `Material.prose`. All others have word lists and the
-# Declaration of Human Rights; the model of the others is fitted on them, too. Those with a model of their own are read
-# better with it; Catalan, Czech, Estonian, Finnish, Hungarian, Polish, Slovak, Slovenian and Swedish are not.
+# The languages of `PROSE` are fitted on a text in the folder of `Material.prose`; the others on the Declaration of
+# Human Rights and, where `LISTS` has them, on word lists, as is the common model of the others. Those not here,
+# such as Finnish, Basque and Albanian, are read well with that.
 CONTEXTS = {
     "en": 600_000, "fr": 600_000, "de": 250_000, "es": 180_000, "it": 180_000, "pt": 180_000, OTHERS: 200_000,
     RECORDS: 180_000,
