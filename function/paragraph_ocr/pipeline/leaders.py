@@ -158,14 +158,14 @@ def _chains(dots: NDArray[np.int64], mask: NDArray[np.uint8], unit: float, fewes
     own = labels[middles]
     sizes = np.bincount(own, minlength=count)
     chains = []
+    rows = np.flatnonzero(sizes >= fewest)
+    if not len(rows):
+        return []
     letters = mask.copy()
     for left, top, right, bottom, _ in dots.tolist():
         letters[top:bottom, left:right] = 0
-    of_letters, of_all = (
-        np.pad(part.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32), ((1, 0), (1, 0)))
-        for part in (letters, mask)
-    )
-    for label in np.flatnonzero(sizes >= fewest):
+    of_letters, of_all = cv2.integral(letters), cv2.integral(mask)
+    for label in rows:
         chain = dots[own == label]
         chain = chain[np.argsort(chain[:, 0] + chain[:, 2])]
         # Full stops and decimal points follow letters, and so do the dots that coarse printers make letters of.
