@@ -108,6 +108,12 @@ def main() -> None:
         boxes.paste(255, (x + 2, y + 2, x + 44, y + 44))
         boxes.paste(0, (x + 20, y + 10, x + 24, y + 36))
     answer(event("POST", "/ocr", "image/png", encode(boxes, "PNG")))
+    dotted = Image.new("L", (image.width, image.height + 80), 255)
+    dotted.paste(image, (0, 0))
+    for x in range(100, image.width - 100, 16):
+        # The dots of a leader.
+        dotted.paste(0, (x, image.height + 40, x + 5, image.height + 45))
+    answer(event("POST", "/ocr", "image/png", encode(dotted, "PNG")))
     boundary = b'--b\r\nContent-Disposition: form-data; name="image"; filename="letter.jpg"\r\n\r\n'
     form = boundary + letter + b"\r\n--b--\r\n"
     expect_letter(answer(event("POST", "/ocr", "multipart/form-data; boundary=b", form)).decode(), "The form")
