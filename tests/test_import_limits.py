@@ -1,5 +1,8 @@
 """Files that were made to take an import hours are answered in a second of a processor."""
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -95,3 +98,16 @@ def test_outlines_of_too_many_points_and_pages_of_too_many_lines(tmp_path: Path)
     line = FoundLine("line", "a", "a", [(9, 9), (99, 9), (99, 40), (9, 40)], [(9, 35), (99, 35)])
     with pytest.raises(ImportRefused, match=r"2,001 lines"):
         place(FoundPage((line,) * (MAX_LINES + 1), 500, 500), page, candidate, report)
+
+
+def test_pipes_are_passed_over_and_named(tmp_path: Path) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("a.xml", "b.png", "c.txt", "d.json", "e.csv", "f.hocr"):
+        os.mkfifo(folder / name)
+    (folder / "g.txt").symlink_to("missing.txt")
+    command = [sys.executable, "-m", "paragraph_ocr.cli.train", "import", str(folder), "--out", str(tmp_path / "out")]
+    # Opening a pipe into which nobody writes waits for ever.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("passed over: it is no regular file") == 7

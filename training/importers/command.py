@@ -110,6 +110,8 @@ def run(arguments: argparse.Namespace) -> int:
     origin = Origin(source, arguments.writer, arguments.split, arguments.partial)
     report = Report(root)
     folder = Folder(root, out)
+    for path in folder.others:
+        report.say(path, "passed over: it is no regular file")
     reader = cache(partial(PageReader.load, arguments.models, warm=False))
     try:
         chosen = _choose(_find(folder, report, reader, arguments), report)

@@ -31,6 +31,13 @@ class Folder:
     root : Path
     without : Path
         A folder whose files are left out: that which is written.
+
+    Attributes
+    ----------
+    files, images : list of Path
+        Regular files, or links to such.
+    others : list of Path
+        Pipes, devices and broken links: reading one could wait for ever.
     """
 
     def __init__(self, root: Path, without: Path) -> None:
@@ -46,6 +53,8 @@ class Folder:
                 if not name.startswith(".") and os.path.realpath(os.path.join(place, name)) != written
             )
             self.files += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+        self.others = [path for path in self.files if not path.is_file()]
+        self.files = [path for path in self.files if path.is_file()]
         self.images = [path for path in self.files if path.suffix.lower() in SUFFIXES]
         for path in self.images:
             name = _key(path.name)
