@@ -373,7 +373,14 @@ def test_it_waits_as_long_as_the_server_asks(named: str) -> None:
         assert time.monotonic() - start >= (1.0 if named == "seconds" else 0.9)
 
 
-@pytest.mark.parametrize("wait", ["-1", "soon", "nan", "1e9999", "", "Mon, 99 Foo 2026 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "wait",
+    [
+        *("-1", "soon", "nan", "1e9999", "", "Mon, 99 Foo 2026 00:00:00 GMT"),
+        f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT",
+        f"Mon, 01 Jan 2026 00:00:00 +{'9' * 20}",
+    ],
+)
 def test_a_wait_that_is_none_is_ignored(wait: str) -> None:
     with lying(problem(503, Retry_After=wait), GOOD) as server, quick(server) as client:
         client.read(b"image")
@@ -440,6 +447,11 @@ LIES: dict[str, Reply] = {
     "points of three": changed(lines=[{**PAGE.to_dict()["lines"][0], "polygon": [[1, 2, 3]]}]),
     "not a number": (200, {"Content-Type": "application/json"}, GOOD[2].replace(b"0.99", b"NaN")),
     "size of a page": changed(width="wide"),
+    "size without end": changed(width=float("inf")),
+    "place without end": changed(
+        lines=[{**PAGE.to_dict()["lines"][0], "polygon": [[float("inf"), 1], [2, 3], [4, 5]]}]
+    ),
+    "page without end": changed(page=float("inf")),
     "place of a line": changed(blocks=[{"type": "paragraph", "lines": [None]}]),
     "cut off": (200, {"Content-Type": "application/json", "Content-Length": "100000"}, b"{"),
     "broken compression": (200, {"Content-Type": "application/json", "Content-Encoding": "gzip"}, b"no gzip"),
@@ -479,6 +491,13 @@ def test_errors_of_a_proxy_are_told_without_its_page(reply: Reply, told: str) ->
     with lying(reply) as server, quick(server) as client, pytest.raises(ApiError) as refused:
         client.read(b"image")
     assert str(refused.value) == told
+
+
+def test_endless_counts_of_a_job_are_an_error_of_the_client() -> None:
+    counts = {"pages": float("inf"), "lines": 0}
+    job = {"id": "a1", "image": "a.png", "state": "running", "expires": "", "done": counts, "total": counts}
+    with lying(as_json(job)) as server, quick(server) as client, pytest.raises(UnexpectedAnswer):
+        client.job("a1")
 
 
 @pytest.mark.parametrize(

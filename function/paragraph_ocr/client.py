@@ -635,7 +635,7 @@ def _described() -> Iterator[None]:
     """Raise UnexpectedAnswer where an answer has not the entries that the API describes."""
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
         raise UnexpectedAnswer(
             f"The answer is not one of this API, or of another version ({type(error).__name__}: "
             f"{printable(str(error)[:100])})."
@@ -709,7 +709,7 @@ def _retry_after(value: str) -> float:
         return float(value)
     try:
         until = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if until.tzinfo is None:
         return 0.0
