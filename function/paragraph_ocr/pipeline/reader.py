@@ -43,6 +43,7 @@ from paragraph_ocr.pipeline.reading_order import has_columns, order_between_rule
 from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with_square_pixels
 from paragraph_ocr.pipeline.ruling import find_rules
+from paragraph_ocr.pipeline.slant import find_slant
 from paragraph_ocr.pipeline.text_layer import read_page
 
 # A line is recognised again if its best width differs from the width of its strip by more than these factors.
@@ -409,8 +410,9 @@ class PageReader:
         longest = sorted(lines, key=lambda line: -float(np.ptp(line.baseline[:, 0])))[:CHOICE_LINES]
         return self.recognizer.for_page([strip_dark_on_light(cut(pixels, self._frame(line))) for line in longest])
 
-    def _frame(self, line: TextLine, zoom: float = 1.0, stretch: float = 1.0) -> Frame:
-        return frame(line.baseline, line.ascender / zoom, line.descender / zoom, self.recognizer.geometry, stretch)
+    def _frame(self, line: TextLine, zoom: float = 1.0, stretch: float = 1.0, slant: float = 0.0) -> Frame:
+        above, below = line.ascender / zoom, line.descender / zoom
+        return frame(line.baseline, above, below, self.recognizer.geometry, stretch, slant)
 
     def _log_probabilities(
         self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame], recognizer: Recognizer
@@ -434,7 +436,8 @@ class PageReader:
         Parameters and errors are those of `read_lines`.
         """
         recognizer = recognizer or self.recognizer
-        known = known or {}
+        slant = find_slant(pixels, lines, recognizer)
+        known = {} if slant or not known else known
         size = recognizer.model.input_shape[0]
         # In ascending order.
         densities: list[float] = []
@@ -449,7 +452,7 @@ class PageReader:
                 else (1.0, 1.0)
             )
             used = {index: (1.0, 1.0) if index in known else usual for index in batch}
-            frames = {index: self._frame(lines[index], *used[index]) for index in batch}
+            frames = {index: self._frame(lines[index], *used[index], slant) for index in batch}
             outputs = {index: known[index] for index in batch if index in known}
             outputs |= self._log_probabilities(
                 pixels, {index: frames[index] for index in batch if index not in known}, recognizer
@@ -461,7 +464,7 @@ class PageReader:
                 insort(densities, density)
                 wanted = recognizer.scaling.factors(density)
                 if not SIZE_TOLERANCE[0] <= math.prod(wanted) / wider <= SIZE_TOLERANCE[1]:
-                    again[index] = self._frame(lines[index], *wanted)
+                    again[index] = self._frame(lines[index], *wanted, slant)
             frames |= again
             outputs |= self._log_probabilities(pixels, again, recognizer)
             yield from ((frames[index], outputs[index]) for index in batch)
