@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, Runnable
+from paragraph_ocr.pipeline.ink import components
 from paragraph_ocr.pipeline.rectification import Normalisation, Points, resample, smooth, to_ink
 from paragraph_ocr.pipeline.windows import input_side, windows
 
@@ -81,7 +82,7 @@ class _Marks:
         small, self.scale = downscale(page, MARK_SIDE)
         window = np.ones((MARK_WINDOW, MARK_WINDOW), np.uint8)
         dark = cv2.morphologyEx(small, cv2.MORPH_CLOSE, window) - small > MARK_CONTRAST
-        _, _, bounds, centers = cv2.connectedComponentsWithStats(dark.astype(np.uint8))
+        _, _, bounds, centers = components(dark)
         width, height = bounds[:, cv2.CC_STAT_WIDTH], bounds[:, cv2.CC_STAT_HEIGHT]
         fits = (width >= MARK_WIDTHS[0]) & (width <= MARK_WIDTHS[1])
         fits &= (height >= MARK_HEIGHTS[0]) & (height <= MARK_HEIGHTS[1])

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from paragraph_ocr.pipeline.ink import components
 from paragraph_ocr.pipeline.rectification import percentiles
 
 # Light is even where the darkest tenth of a page has this share of the light of the brightest tenth.
@@ -171,7 +172,7 @@ def _dark_parts(small: Grey, background: Grey, paper: int, polarity: Grey, groun
     known = cv2.resize(polarity, small.shape[::-1], interpolation=cv2.INTER_NEAREST)
     near = np.asarray(cv2.dilate(known, np.ones((5, 5), np.uint8)) > 0)
     dark = ((background < paper - PART_CONTRAST) & ~near).view(np.uint8)
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(dark, connectivity=4)
+    count, labels, boxes, _ = components(dark, 4)
     inner = cv2.erode(dark, np.ones((3, 3), np.uint8)) > 0
     inverted = np.zeros(count, np.uint8)
     for part in range(1, count):
@@ -242,7 +243,7 @@ def _settle_bar(page: Grey, dark: Grey, own: Grey, paper: int, polarity: Grey, g
         return
     if dark[(own > 0) & (inner == 0)].mean() < BAR_EDGE:
         return
-    letters = cv2.connectedComponentsWithStats(own & (1 - dark), connectivity=4)[2][1:]
+    letters = components(own & (1 - dark), 4).boxes[1:]
     if len(letters) and letters[:, cv2.CC_STAT_WIDTH].max() > BAR_LETTER * own.shape[1]:
         return
     level = int(np.median(page[(own > 0) & (dark > 0)]))
@@ -262,7 +263,7 @@ def _settle_bar(page: Grey, dark: Grey, own: Grey, paper: int, polarity: Grey, g
 
 def _with_letters(dark: Grey) -> Grey:
     """The dark pixels of a page and what is light, enclosed by them and no larger than letters."""
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats(1 - dark, connectivity=4)
+    _, labels, boxes, _ = components(1 - dark, 4)
     _, _, width, height, area = boxes.T
     # Cells between rules fill their bounds; so do only slim letters.
     letters = (np.maximum(width, height) <= BAR_LETTERS) & (
@@ -274,7 +275,7 @@ def _with_letters(dark: Grey) -> Grey:
 
 def _filled_parts(filled: Grey, dark: Grey) -> Iterator[tuple[int, int, int, int, Grey]]:
     """Bounds and mask of each component of an image, parted where rows or columns of it are light from end to end."""
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(filled, connectivity=4)
+    count, labels, boxes, _ = components(filled, 4)
     for part in range(1, count):
         left, top, width, height, _ = boxes[part].tolist()
         own = (labels[top : top + height, left : left + width] == part).view(np.uint8)
