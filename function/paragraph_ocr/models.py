@@ -23,8 +23,28 @@ from paragraph_ocr.model_set import FOLDER as FOLDER
 from paragraph_ocr.model_set import ModelError as ModelError
 
 UNCALIBRATED = ((0.0, 1.0), (0.0, 1.0))
-# Value of `perf_counter` at which runs of models in this thread end.
-_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+
+
+class _Limit:
+    """The end of the time of some runs: a value of `perf_counter`, and options of the runs by which a timer ends them.
+
+    One timer serves all runs, since starting a thread for each takes 10 ms a page.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.options = onnxruntime.RunOptions()
+        left = min(max(deadline - perf_counter(), 0.0), TIMEOUT_MAX)
+        self.timer = Timer(left, self._end)
+        self.timer.daemon = True
+
+    def _end(self) -> None:
+        # ONNX Runtime checks it before each operation.
+        self.options.terminate = True
+
+
+# The limit of runs of models in this thread.
+_limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 
 @contextmanager
@@ -38,11 +58,18 @@ def limited(seconds: float) -> Iterator[None]:
     seconds : float
         After them, a run ends and raises DeadlineExceeded.
     """
-    token = _deadline.set(perf_counter() + seconds)
+    if seconds == math.inf:
+        limit = None
+    else:
+        limit = _Limit(perf_counter() + seconds)
+        limit.timer.start()
+    token = _limit.set(limit)
     try:
         yield
     finally:
-        _deadline.reset(token)
+        _limit.reset(token)
+        if limit is not None:
+            limit.timer.cancel()
 
 
 @dataclass(frozen=True)
@@ -211,26 +238,15 @@ class Model:
 
     def run(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         """Return the float32 outputs for an input that the card allows; raises DeadlineExceeded within `limited`."""
-        left = _deadline.get() - perf_counter()
-        if left == math.inf:
+        limit = _limit.get()
+        if limit is None:
             return tuple(self._session.run(None, {self._input: values}))
         late = DeadlineExceeded("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
-        if left <= 0:
+        if limit.deadline <= perf_counter():
             raise late
-        options = onnxruntime.RunOptions()
-
-        def end() -> None:
-            # ONNX Runtime checks it before each operation.
-            options.terminate = True
-
-        watch = Timer(min(left, TIMEOUT_MAX), end)
-        watch.daemon = True
-        watch.start()
         try:
-            return tuple(self._session.run(None, {self._input: values}, options))
+            return tuple(self._session.run(None, {self._input: values}, limit.options))
         except Exception as error:
-            if options.terminate:
+            if limit.options.terminate:
                 raise late from error
             raise
-        finally:
-            watch.cancel()

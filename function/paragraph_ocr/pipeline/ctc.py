@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import exp, log
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from paragraph_ocr.pipeline.language import LanguageModel, Mixture, Search
 
 # A new prefix below this share of the search's floor is dropped before the prefixes are ranked.
 NEW_PREFIX_FLOOR = 0.1
+_total = attrgetter("total")
 
 
 @dataclass(frozen=True)
@@ -86,22 +87,21 @@ def join(left: NDArray[np.float32], right: NDArray[np.float32], start: int, blan
 class _Prefix:
     """A prefix of the text, with its probabilities of ending in a blank and in a character.
 
-    They include the language model's probabilities and the bonus of `Search`. `children` has the prefixes that are one
-    character longer, by the class of this character, with the language model's factor.
+    They include the language model's probabilities and the bonus of `Search`. `total` is what prefixes are ranked by.
+    `factor` is the language model's for the last character. `children` has the prefixes that are one character longer,
+    by the class of this character.
     """
 
     before: _Prefix | None
     last: int
     state: Any
+    factor: float = 1.0
     in_blank: float = 0.0
     in_character: float = 0.0
     next_blank: float = 0.0
     next_character: float = 0.0
-    children: dict[int, tuple[_Prefix, float]] = field(default_factory=dict)
-
-
-def _next_total(prefix: _Prefix) -> float:
-    return prefix.next_blank + prefix.next_character
+    total: float = 0.0
+    children: dict[int, _Prefix] = field(default_factory=dict)
 
 
 def _uncertain_steps(
@@ -113,45 +113,51 @@ def _uncertain_steps(
     """
     uncertain = np.flatnonzero(log_probabilities[:, blank] <= log(search.sure))
     probabilities = np.exp(log_probabilities[uncertain])
-    frames, classes = np.nonzero(probabilities > search.floor)
-    pairs = list(zip(classes.tolist(), probabilities[frames, classes].tolist(), strict=True))
+    candidate = probabilities > search.floor
+    candidate[:, blank] = False
+    frames, classes = np.nonzero(candidate)
+    values = probabilities[frames, classes]
+    order = np.lexsort((-values, frames))
+    pairs = list(zip(classes[order].tolist(), values[order].tolist(), strict=True))
     bounds = np.searchsorted(frames, np.arange(len(uncertain) + 1)).tolist()
     for time, row, (start, end) in zip(uncertain.tolist(), probabilities, pairwise(bounds), strict=True):
-        candidates = [pair for pair in pairs[start:end] if pair[0] != blank]
-        candidates.sort(key=itemgetter(1), reverse=True)
         # If the image is ambiguous, hundreds of classes exceed the floor; trying them all takes seconds per line.
-        yield time, row, candidates[: search.width]
+        yield time, row, pairs[start : min(end, start + search.width)]
 
 
-def _prune(next_beam: Iterable[_Prefix], search: Search) -> list[_Prefix]:
+def _prune(next_beam: Collection[_Prefix], search: Search) -> list[_Prefix]:
     """Return the prefixes for the next time step in descending order of probability, the best one scaled to 1.
 
     How a prefix continues depends only on its last character and the language model's state. If two prefixes agree in
     both, and one is less probable with either ending, it cannot become the best text, and is dropped unless its parent
     or a child of it is also among the prefixes.
     """
-    ranked = sorted(next_beam, key=_next_total, reverse=True)
-    scale = 1.0 / max(_next_total(ranked[0]), 1e-300)
-    for prefix in ranked:
+    for prefix in next_beam:
+        prefix.total = prefix.next_blank + prefix.next_character
+    best = max(next_beam, key=_total)
+    scale, floor = 1.0 / max(best.total, 1e-300), search.floor
+    likely = []
+    for prefix in next_beam:
         prefix.in_blank, prefix.in_character = prefix.next_blank * scale, prefix.next_character * scale
         prefix.next_blank = prefix.next_character = 0.0
-    likely = ranked[:1] + [prefix for prefix in ranked[1:] if prefix.in_blank + prefix.in_character > search.floor]
+        if prefix.in_blank + prefix.in_character > floor or prefix is best:
+            likely.append(prefix)
     if len(likely) == 1:
         return likely
-    all_likely = set(likely)
-    shorter = {prefix.before for prefix in likely}
+    likely.sort(key=_total, reverse=True)
+    among: set[_Prefix] | None = None
     leaders: dict[tuple[Any, int], _Prefix] = {}
     kept: list[_Prefix] = []
     for prefix in likely:
         leader = leaders.setdefault((prefix.state, prefix.last), prefix)
-        if (
-            leader is prefix
-            or leader.in_blank < prefix.in_blank
-            or leader.in_character < prefix.in_character
-            or prefix in shorter
-            or prefix.before in all_likely
-        ):
-            kept.append(prefix)
+        if leader is not prefix and leader.in_blank >= prefix.in_blank and leader.in_character >= prefix.in_character:
+            if among is None:
+                # Few prefixes agree, so that these are seldom needed.
+                among = set(likely)
+                shorter = {each.before for each in likely}
+            if prefix not in shorter and prefix.before not in among:
+                continue
+        kept.append(prefix)
     return kept[: search.width]
 
 
@@ -174,9 +180,11 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
     """
     offset = 1 if blank == 0 else 0
     search, step = language.search, language.step
-    new_prefix_floor = NEW_PREFIX_FLOOR * search.floor
+    floor, weight, bonus = search.floor, search.weight, search.bonus
+    new_prefix_floor = NEW_PREFIX_FLOOR * floor
     beam = [_Prefix(None, blank, language.start, in_blank=1.0)]
     before = -1
+    parents: list[_Prefix] = []
     for time, row, candidates in _uncertain_steps(log_probabilities, blank, search):
         if time > before + 1:
             for prefix in beam:
@@ -194,20 +202,19 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
                 prefix.next_character += in_character * (float(row[last]) if repeated is None else repeated)
             children = prefix.children
             for at, probability in candidates:
-                if total * probability < search.floor:
+                if total * probability < floor:
                     break
                 # A repeated class begins a new character only after a blank.
                 gain = (in_blank if at == last else total) * probability
-                if at in children:
-                    longer, factor = children[at]
-                else:
+                longer = children.get(at)
+                if longer is None:
                     log_probability, state = step(prefix.state, at - offset)
-                    factor = exp(search.weight * log_probability + search.bonus)
+                    factor = exp(weight * log_probability + bonus)
                     if gain * factor < new_prefix_floor:
                         continue
-                    longer = _Prefix(prefix, at, state)
-                    children[at] = longer, factor
-                longer.next_character += gain * factor
+                    longer = children[at] = _Prefix(prefix, at, state, factor)
+                    parents.append(prefix)
+                longer.next_character += gain * longer.factor
                 next_beam[longer] = None
         beam = _prune(next_beam, search)
     edge = len(language.charset)
@@ -218,6 +225,9 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
     while best is not None and best.before is not None:
         classes.append(best.last)
         best = best.before
+    for prefix in parents:
+        # Without cycles, prefixes are freed at once, and not by the garbage collector, which looks at all objects.
+        prefix.children.clear()
     return classes[::-1]
 
 

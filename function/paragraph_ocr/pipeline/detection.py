@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, Runnable
+from paragraph_ocr.pipeline.ink import components
 from paragraph_ocr.pipeline.rectification import Normalisation, Points, resample, smooth, to_ink
 from paragraph_ocr.pipeline.windows import input_side, windows
 
@@ -81,7 +82,7 @@ class _Marks:
         small, self.scale = downscale(page, MARK_SIDE)
         window = np.ones((MARK_WINDOW, MARK_WINDOW), np.uint8)
         dark = cv2.morphologyEx(small, cv2.MORPH_CLOSE, window) - small > MARK_CONTRAST
-        _, _, bounds, centers = cv2.connectedComponentsWithStats(dark.astype(np.uint8))
+        _, _, bounds, centers = components(dark)
         width, height = bounds[:, cv2.CC_STAT_WIDTH], bounds[:, cv2.CC_STAT_HEIGHT]
         fits = (width >= MARK_WIDTHS[0]) & (width <= MARK_WIDTHS[1])
         fits &= (height >= MARK_HEIGHTS[0]) & (height <= MARK_HEIGHTS[1])
@@ -188,7 +189,9 @@ def _baseline(
     if vx < 0:
         vx, vy = -vx, -vy
     direction, normal = np.array([vx, vy], np.float32), np.array([-vy, vx], np.float32)
-    along, across = points @ direction, points @ normal + distance
+    # No matrix product: its last bits are other ones on each kind of processor.
+    x, y = points.T
+    along, across = x * direction[0] + y * direction[1], x * normal[0] + y * normal[1] + distance
     least = along.min()
     start = least - 0.5
     length = float(along.max() - least) + 1.0
@@ -303,7 +306,7 @@ class Detector:
         elif 0 < len(found) <= FEW_LINES:
             found = self._look_closer(page, found, usual / max(page.shape))
         if back is not None:
-            found = [replace(line, baseline=line.baseline @ back[:, :2].T + back[:, 2]) for line in found]
+            found = [replace(line, baseline=_moved(line.baseline, back)) for line in found]
         return Detection([line.rescaled(1 / downscaling) for line in found], sideways)
 
     def _search_uncovered(self, page: NDArray[np.uint8], lines: list[TextLine], side: int) -> list[TextLine]:
@@ -375,6 +378,12 @@ class Detector:
             if line.confidence >= self.settings.min_confidence
         ]
         return Detection(lines, sideways > 0)
+
+
+def _moved(points: Points, matrix: NDArray[np.float32]) -> Points:
+    """Points (N, 2) after an affine transformation (2, 3), without a matrix product, as in `_baseline`."""
+    x, y = points.T
+    return np.stack([x * across + y * down + offset for across, down, offset in matrix], axis=1)
 
 
 def _rotated_area(shape: tuple[int, ...], degrees: float) -> float:

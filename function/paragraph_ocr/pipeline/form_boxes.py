@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from paragraph_ocr.document import Box, Line, Word
 from paragraph_ocr.document import Points as DocumentPoints
 from paragraph_ocr.pipeline.detection import TextLine
-from paragraph_ocr.pipeline.ink import SMALLEST, Ink, find_ink_mask, resized
+from paragraph_ocr.pipeline.ink import SMALLEST, Ink, components, find_ink_mask, resized
 
 Grey = NDArray[np.uint8]
 
@@ -400,11 +400,11 @@ def _open_combs(mask: Grey, unit: float) -> list[list[Box]]:
     down = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((max(4, round(TICK[0] * unit)), 1), np.uint8))
     # Faint rules have gaps.
     near = np.ones((3, 2 * round(0.2 * unit) + 1), np.uint8)
-    rules, labels, boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(across, near), connectivity=8)
+    rules, labels, boxes, _ = components(np.asarray(cv2.dilate(across, near), np.uint8))
     long = [label for label in range(1, rules) if boxes[label][2] >= MIN_TICKS * CELL_WIDTH[0] * unit]
     if not long or len(long) > MAX_RULES:
         return []
-    count, _, strokes, centres = cv2.connectedComponentsWithStats(down, connectivity=8)
+    count, _, strokes, centres = components(np.asarray(down, np.uint8))
     places, (ys, wides, talls) = np.round(centres[:count, 0]).astype(int), strokes[:count, 1:4].T
     may_be = (talls >= TICK[0] * unit) & (talls <= TICK[1] * unit) & (wides <= 0.3 * unit)
     may_be[0] = False
@@ -636,7 +636,7 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float])
 
 def _is_mark(ink: Grey, height: int) -> bool:
     """Return whether the ink in a cell is a hyphen or a full stop: one mark that does not touch the walls."""
-    count, _, boxes, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    count, _, boxes, _ = components(ink)
     if count < 2:
         return False
     left, top, width, tall, area = boxes[1 + int(boxes[1:, 4].argmax())]

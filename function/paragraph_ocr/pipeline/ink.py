@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -100,9 +101,70 @@ def find_ink(page: Grey, scale: float = 1.0, contrast: float | None = None) -> I
     """
     scale = min(scale, 1.0)
     mask = find_ink_mask(resized(page, scale), contrast)
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    left, top, width, height, area = (boxes[1:count, column].astype(np.int64) for column in range(5))
-    return Ink(np.asarray(labels, np.int32), left, top, left + width, top + height, area, scale)
+    _, labels, boxes, _ = components(mask)
+    left, top, width, height, area = (np.ascontiguousarray(column) for column in boxes[1:].T)
+    return Ink(labels, left, top, left + width, top + height, area, scale)
+
+
+class Components(NamedTuple):
+    """The connected components of a mask, in the order of their labels; the first is the background, of zeros.
+
+    Attributes
+    ----------
+    number : int
+        Of components and the background.
+    labels : int32 (H, W)
+        Which component each pixel belongs to, from 1; 0 is the background.
+    boxes : int64 (N, 5)
+        Left, top, width, height and area of each.
+    centres : float64 (N, 2)
+        Mean column and row of the pixels of each.
+    """
+
+    number: int
+    labels: NDArray[np.int32]
+    boxes: NDArray[np.int64]
+    centres: NDArray[np.float64]
+
+
+def components(mask: NDArray[np.uint8] | NDArray[np.bool_], connectivity: int = 8) -> Components:
+    """Find the connected components of a mask.
+
+    The same as OpenCV's `connectedComponentsWithStats`, which takes three times as long, since it adds up all pixels of
+    the background, too: here, only the runs of the rows are added up.
+
+    Parameters
+    ----------
+    mask : uint8 or bool (H, W)
+        Zero is the background.
+    connectivity : int
+        4 or 8.
+    """
+    count, found = cv2.connectedComponents(mask.view(np.uint8), connectivity=connectivity)
+    labels = np.asarray(found, np.int32)
+    height, width = mask.shape
+    boxes, centres = np.zeros((count, 5), np.int64), np.zeros((count, 2))
+    if count == 1:
+        return Components(count, labels, boxes, centres)
+    inside = np.zeros((height, width + 2), np.bool_)
+    np.not_equal(mask, 0, out=inside[:, 1:-1])
+    flat = inside.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    y, start = np.divmod(edges[::2], width + 2)
+    length = edges[1::2] - edges[::2]
+    own = labels[y, start]
+    # The runs of each component next to each other, from above.
+    order = np.argsort(own, kind="stable")
+    y, start, length = y[order], start[order], length[order]
+    firsts = np.searchsorted(own[order], np.arange(1, count))
+    area = np.add.reduceat(length, firsts)
+    left, right = np.minimum.reduceat(start, firsts), np.maximum.reduceat(start + length, firsts)
+    top, bottom = y[firsts], np.maximum.reduceat(y, firsts) + 1
+    boxes[1:] = np.column_stack([left, top, right - left, bottom - top, area])
+    # Twice the sum of the columns of a run is its length times the sum of its first and its last.
+    centres[1:, 0] = np.add.reduceat(length * (2 * start + length - 1), firsts) / (2 * area)
+    centres[1:, 1] = np.add.reduceat(length * y, firsts) / area
+    return Components(count, labels, boxes, centres)
 
 
 def letter_height(ink: Ink) -> float | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.document import Line
 from paragraph_ocr.models import FOLDER, ModelError
+from paragraph_ocr.pipeline.ink import components
 from paragraph_ocr.pipeline.light import dark_on_light
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, cut, frame, to_ink
 
@@ -62,7 +63,7 @@ def features(strip: NDArray[np.uint8]) -> NDArray[np.float32]:
     pitch = correlation[_PITCHES].max() if len(columns) > _PITCHES.stop else 0.0
 
     mask = (ink > 0.5).astype(np.uint8)
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    _, _, boxes, _ = components(mask)
     _, tops, widths, heights, areas = boxes[1:][boxes[1:, cv2.CC_STAT_AREA] >= 6].T.astype(np.float32).reshape(5, -1)
     if len(areas):
         bottoms = tops + heights

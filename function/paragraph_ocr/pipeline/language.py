@@ -180,10 +180,15 @@ class LanguageModel:
         places = {character: at for at, character in enumerate(charset)}
         self._places = [places.get(character, -1) for character in self.charset] + [edge]
         indices = {character: at for at, character in enumerate(self.charset)}
-        self._other_case = [indices.get(character.swapcase(), at) for at, character in enumerate(self.charset)]
-        self._unaccented = [indices.get(_without_accent(character), at) for at, character in enumerate(self.charset)]
+        # For each character the same one without its accent, and in the other case; -1 if there is none.
+        self._unaccented, self._other_case = [-1] * (len(self.charset) + 1), [-1] * (len(self.charset) + 1)
+        for at, character in enumerate(self.charset):
+            unaccented = indices.get(_without_accent(character), at)
+            other = indices.get(character.swapcase(), at)
+            self._unaccented[at] = unaccented if unaccented != at else -1
+            self._other_case[at] = other if other not in (at, unaccented) else -1
         self._begins_word = [not character.isalnum() for character in charset] + [True]
-        self.step = lru_cache(CACHE_SIZE)(lambda state, at: (self._score(state, at), self.after(state, at)))
+        self.step = lru_cache(CACHE_SIZE)(self._step)
 
     # Most pages need few of the languages: these are computed when a model is first used.
     @cached_property
@@ -198,19 +203,32 @@ class LanguageModel:
     def start(self) -> int:
         return self.after(0, len(self.charset))
 
-    def _score(self, state: int, character: int) -> float:
-        """Return `log_probability`, with the shares of the other case and of capitals without their accents."""
-        own = self.log_probability(state, character)
+    def _step(self, state: int, character: int) -> tuple[float, int]:
+        """Return the log probability of a character, with the shares of other letters, and the next state."""
+        place, own = self._places[character], UNKNOWN
+        after, content = 0, self._followers
+        if place >= 0:
+            # What `log_probability` and `after` return; in one, since most of the time of the search is spent here.
+            wanted, cost, at_state = BYTES[place], 0, state
+            entry, starts = self._entry, self._starts
+            while (at := content.find(wanted, entry + starts[at_state], entry + starts[at_state + 1])) < 0:
+                cost += self._backoff[at_state]
+                at_state = self._shorter[at_state]
+            own = -(cost + self._costs[at - entry]) * self._nats
+            content, first, longer, at_state = self._characters, self._first, self._longer, state
+            while (at := content.find(wanted, first + longer[at_state], first + longer[at_state + 1])) < 0 and at_state:
+                at_state = self._shorter[at_state]
+            after = max(at - first, 0)
         share = self.search.other_case
-        if not share or character >= len(self._other_case):
-            return own
+        if not share:
+            return own, after
+        unaccented, other = self._unaccented[character], self._other_case[character]
         more = 0.0
-        if (unaccented := self._unaccented[character]) != character:
+        if unaccented >= 0:
             more += max(share, UNACCENTED_SHARE) * exp(self.log_probability(state, unaccented))
-        other = self._other_case[character]
-        if other not in (character, unaccented) and self._begins_word[self._characters[self._first + state]]:
+        if other >= 0 and self._begins_word[self._characters[self._first + state]]:
             more += share * exp(self.log_probability(state, other))
-        return log(exp(own) + more) if more else own
+        return log(exp(own) + more) if more else own, after
 
     def log_probability(self, state: int, character: int) -> float:
         """Natural logarithm of the probability of a character, by its index, in a state."""

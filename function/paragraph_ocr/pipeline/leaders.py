@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.detection import TextLine
-from paragraph_ocr.pipeline.ink import Ink, find_ink_mask, resized
+from paragraph_ocr.pipeline.ink import Ink, components, find_ink_mask, resized
 
 # Lengths are in ascender heights of the page's lines, unless stated otherwise.
 # The page is resized to ascenders of this many pixels for the search.
@@ -121,7 +121,7 @@ def _has_rows_of_marks(ink: Ink, unit: float) -> bool:
 
 def _components(mask: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Left, top, right, bottom and area of the components that may be dots, and of those that may be letters."""
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, _, stats, _ = components(mask)
     left, top, width, height, area = (stats[1:count, column].astype(np.int64) for column in range(5))
     boxes = np.column_stack([left, top, left + width, top + height, area])
     dots = (height <= max(DOT * unit, 2)) & (width <= max(DOT * unit, 2))

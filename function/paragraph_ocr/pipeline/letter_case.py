@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.ink import components
 from paragraph_ocr.pipeline.rectification import percentiles
 
 # Small letters without ascenders, many of which have capitals of the same shape.
@@ -112,7 +112,7 @@ def _heights(characters: Sequence[Character], strip: NDArray[np.uint8], step: fl
     """Height above the baseline of each character's ink, rows of the strip; not a number where it is not apart."""
     dark, paper = percentiles(strip, (2, 70))
     mask = (strip < (dark + paper) / 2).view(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    _, labels, stats, _ = components(mask)
     row = round(baseline * len(strip))
     middle = labels[max(row - len(strip) // 3, 0) : row + 1]
     heights = []

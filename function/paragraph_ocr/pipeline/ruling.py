@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.pipeline.ink import Grey, Ink, resized
+from paragraph_ocr.pipeline.ink import Grey, Ink, components, resized
 
 # Ascenders have at most so many pixels where rules are searched.
 ASCENDER = 18.0
@@ -74,7 +74,7 @@ def find_rules(page: Grey, ascender: float) -> list[Rule]:
     mask = cv2.dilate(dark, np.ones((3, 1), np.uint8))
     strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, stroke), np.uint8))
     joined = cv2.dilate(strokes, np.ones((3, max(3, round(MAX_BREAK * unit))), np.uint8))
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    count, labels, boxes, _ = components(np.asarray(joined, np.uint8))
     if count - 1 > MAX_STROKES:
         return []
     rules = []
@@ -135,7 +135,7 @@ def find_upright_rules(ink: Ink, ascender: float) -> list[UprightRule]:
     if not strokes.any():
         return []
     joined = cv2.dilate(strokes, np.ones((max(3, round(MAX_UPRIGHT_BREAK * ascender)), 3), np.uint8))
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    count, labels, boxes, _ = components(np.asarray(joined, np.uint8))
     rules = []
     for number in range(1, min(count, MAX_STROKES)):
         left, top, width, height = (int(value) for value in boxes[number, :4])

@@ -24,6 +24,7 @@ from paragraph_ocr.errors import TooLarge
 from paragraph_ocr.io.pdf_text import ASCENDER, DESCENDER, LayerLine, LayerWord
 from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.ink import components
 from paragraph_ocr.pipeline.reading_order import reading_order
 
 if TYPE_CHECKING:
@@ -328,7 +329,7 @@ def _has_marks(pixels: NDArray[np.uint8]) -> bool:
     half = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     ground = int(np.median(half[::4, ::4]))
     ink = (cv2.absdiff(half, np.full_like(half, ground)) > INK).astype(np.uint8)
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(ink)
+    _, _, boxes, _ = components(ink)
     millimetre = max(half.shape) / _MILLIMETRES_PER_PAGE
     wide, high, area = boxes[1:, cv2.CC_STAT_WIDTH], boxes[1:, cv2.CC_STAT_HEIGHT], boxes[1:, cv2.CC_STAT_AREA]
     small, large = MIN_MILLIMETRES * millimetre, MAX_MILLIMETRES * millimetre
