@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from math import exp, log
 from operator import itemgetter
@@ -100,6 +101,12 @@ class _Prefix:
     children: dict[int, tuple[_Prefix, float]] = field(default_factory=dict)
 
 
+@lru_cache
+def _least(charset: str, least: float) -> tuple[float, ...]:
+    """What is added to the language model's probability of each character: of letters nothing."""
+    return tuple(0.0 if character.isalpha() else least for character in charset)
+
+
 def _next_total(prefix: _Prefix) -> float:
     return prefix.next_blank + prefix.next_character
 
@@ -174,6 +181,7 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
     """
     offset = 1 if blank == 0 else 0
     search, step = language.search, language.step
+    bonus, least = exp(search.bonus), _least(language.charset, search.least)
     new_prefix_floor = NEW_PREFIX_FLOOR * search.floor
     beam = [_Prefix(None, blank, language.start, in_blank=1.0)]
     before = -1
@@ -202,7 +210,7 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
                     longer, factor = children[at]
                 else:
                     log_probability, state = step(prefix.state, at - offset)
-                    factor = exp(search.weight * log_probability + search.bonus)
+                    factor = (exp(log_probability) + least[at - offset]) ** search.weight * bonus
                     if gain * factor < new_prefix_floor:
                         continue
                     longer = _Prefix(prefix, at, state)
