@@ -103,8 +103,8 @@ class _Prefix:
 
 @lru_cache
 def _least(charset: str, least: float) -> tuple[float, ...]:
-    """What is added to the language model's probability of each character: of letters nothing."""
-    return tuple(0.0 if character.isalpha() else least for character in charset)
+    """What is added to the language model's probability of each character: of letters and the space nothing."""
+    return tuple(0.0 if character.isalpha() or character == " " else least for character in charset)
 
 
 def _next_total(prefix: _Prefix) -> float:

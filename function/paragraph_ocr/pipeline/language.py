@@ -45,7 +45,7 @@ MAX_LANGUAGES, MIN_PROBABILITY = 2, 0.02
 # the one without, if the search counts other cases.
 UNACCENTED_SHARE = 0.6
 # `Search.least` of a model whose card does not say it.
-LEAST = 1e-3
+LEAST = 5e-4
 ARRAYS = ("characters", "longer", "shorter", "backoff", "starts", "followers", "costs")
 # Arrays of a table that the file has as numbers of children and of entries, a byte a context; and their first values.
 COUNTED = {"longer": 1, "starts": 0}
@@ -114,8 +114,8 @@ class Search:
         prose has fewer capitals than forms, lists and tables; and of the letter without its accent that is added to an
         accented capital, since print often leaves such accents out.
     least : float
-        Added to the language model's probability of every character that is no letter: the texts that it was fitted on
-        have few of some signs and no codes, so that it does not know how improbable signs and digits are.
+        Added to the language model's probability of every digit and sign: the texts that it was fitted on have few of
+        some signs and no codes, so that it does not know how improbable these are.
     """
 
     width: int
