@@ -35,6 +35,13 @@ def test_a_digit_in_a_column_of_numbers_is_accepted_though_its_reading_is_doubtf
     assert accepted(column[0], ("1", 114.0, 180.0, 0.5, 20.0)) == ["12"]
 
 
+def test_a_dash_is_accepted_in_a_column_of_entries_only() -> None:
+    name, column = ("Anna Weber", 20.0, 180.0, 0.99, 20.0), [("12", 200.0, y, 0.99, 20.0) for y in (100.0, 140.0)]
+    assert "-" in accepted(name, *column, ("-", 207.0, 180.0, 0.5, 20.0))
+    assert "-" not in accepted(name, *column, ("-", 280.0, 180.0, 0.7, 20.0))
+    assert "'" not in accepted(name, *column, ("'", 207.0, 180.0, 0.5, 20.0))
+
+
 @pytest.mark.parametrize(("text", "kept"), [("p", True), ("1", True), ("+", True), ("-", False), ('"', False)])
 def test_a_letter_beside_text_is_accepted_but_a_mark_is_not(text: str, kept: bool) -> None:
     item = ("the old stone bridge", 160.0, 100.0, 0.99, 20.0)

@@ -86,6 +86,20 @@ def test_the_language_model_settles_what_the_picture_leaves_open() -> None:
     assert beam_search(scores([1], 3, 0.98), 0, uniform("ab", weight=1.0, a=2)) == [1]
 
 
+def test_a_sign_that_the_language_model_hardly_knows_is_read_where_the_picture_is_sure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, doubtful = uniform("a¿b ", **dict.fromkeys("¿b ", 14)), np.log(np.array([[0.03, 0.02, 0.95]], np.float32))
+    for least, read in ((0.0, [1]), (1e-3, [2])):
+        monkeypatch.setattr(model, "search", Search(16, 0.6, 1.8, 0.0, 1.0, least=least))
+        assert beam_search(np.pad(doubtful, ((0, 0), (0, 2)), constant_values=-20), 0, model) == read
+        # Of letters and spaces it knows enough.
+        for place in (3, 4):
+            known = np.full((1, 5), -20, np.float32)
+            known[0, [0, 1, place]] = doubtful
+            assert beam_search(known, 0, model) == [1]
+
+
 def test_the_bonus_is_for_longer_texts() -> None:
     values = np.log(np.array([[0.55, 0.45]], np.float32))
     assert beam_search(values, 0, uniform("a")) == []

@@ -144,7 +144,7 @@ def open_comb(
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.04])
-@pytest.mark.parametrize("tick", [12, 20])
+@pytest.mark.parametrize("tick", [12, 20, 48])
 def test_a_comb_that_is_open_above_is_read_without_its_ticks(reader: PageReader, tick: int, slope: float) -> None:
     image, draw = sheet()
     written(draw, 40, 138, "Surname")
@@ -155,14 +155,27 @@ def test_a_comb_that_is_open_above_is_read_without_its_ticks(reader: PageReader,
     assert len(page.lines) == 3
 
 
-def test_an_open_comb_without_letters_is_wiped() -> None:
+@pytest.mark.parametrize("tick", [16, 60])
+def test_an_open_comb_without_letters_is_wiped(tick: int) -> None:
     image, draw = sheet()
     lines = [written(draw, 40, 138, "Surname")]
-    open_comb(draw, "          ")
+    open_comb(draw, "          ", tick=tick)
     found = find(image, lines)
     assert found.combs == []
     assert found.page is not None
-    assert found.page[100:200, 290:].min() > 200
+    assert found.page[70:200, 290:].min() > 200
+
+
+def test_the_walls_of_closed_boxes_are_no_open_comb() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 138, "Surname")]
+    comb(draw, "MARTINEZ")
+    # Its boxes are found once, up to the upper rule.
+    (found,) = find(image, lines).combs
+    assert found.cells[0][1] == pytest.approx(100, abs=4)
+    # In two rows they are a table.
+    comb(draw, "HOLLOWAY", top=148)
+    assert find(image, lines).page is None
 
 
 def test_underlined_text_and_axes_are_no_combs() -> None:

@@ -108,6 +108,62 @@ def test_dots_that_are_tall_for_small_letters_are_leaders() -> None:
     assert ends(clear.lines) == [(40, 160)]
 
 
+def test_leaders_of_a_bent_page_are_wiped() -> None:
+    image = sheet(*((40, y, "Chapter one") for y in ROWS), *((700, y, "12.50") for y in ROWS))
+    before = np.asarray(image).copy()
+    for y in ROWS:
+        for x in range(206, 690, 9):
+            sag = round(5 * (1 - ((x - 448) / 242) ** 2))
+            ImageDraw.Draw(image).rectangle((x, y - 3 + sag, x + 1, y - 2 + sag), fill=0)
+    _, clear = taken(image, line(40, 300, 120))
+    assert np.abs(clear.page.astype(int) - before).max() < 40
+    assert ends(clear.lines) == [(40, 206)]
+
+
+def small_list() -> tuple[np.ndarray, np.ndarray]:
+    """A list in letters of nine pixels, with leaders whose dots are three pixels tall and close to letters; and
+    the same without them."""
+    image = Image.new("L", (400, 200), 255)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(12)
+    for y in ROWS:
+        draw.text((20, y), "Chapter one", fill=0, font=font, anchor="ls")
+        draw.text((300, y), "12.50", fill=0, font=font, anchor="ls")
+    before = np.asarray(image).copy()
+    first = int(np.flatnonzero(before[:, :200].min(axis=0) < 128)[-1]) + 2
+    for y in ROWS:
+        for index, x in enumerate(range(first, 296, 5)):
+            draw.rectangle((x, y - 2 - index % 2, x + 1, y - 1), fill=0)
+    return np.asarray(image), before
+
+
+def test_leaders_of_a_small_page_are_wiped_and_no_letter_beside_them() -> None:
+    page, before = small_list()
+    found = TextLine(np.array([[20, 120], [300, 120]], np.float32), 9, 3, 0.95)
+    clear = take_leaders_off(page, [found], find_ink(page))
+    assert clear.page is not page
+    assert np.abs(clear.page.astype(int) - before).max() < 40
+
+
+def test_what_is_wiped_is_as_light_as_the_paper_of_a_sharpened_page() -> None:
+    image = listed(*ROWS)
+    page = np.asarray(image).astype(int) * 200 // 255
+    # Dark dots with light edges.
+    edge = (page < 100) | (np.roll(page, 1, 0) < 100) | (np.roll(page, -1, 0) < 100)
+    page = np.where(edge & (page >= 100), 240, page).astype(np.uint8)
+    clear = take_leaders_off(page, [line(40, 300, 120)], find_ink(page, 16 / ASCENDER)).page
+    dots = (np.asarray(image) < 100) & (np.arange(900) > 226) & (np.arange(900) < 690)
+    assert dots.any()
+    assert np.unique(clear[dots]).tolist() == [200]
+
+
+def test_a_line_beside_a_leader_is_a_new_object_and_one_elsewhere_is_not() -> None:
+    beside, elsewhere = line(40, 220, 120), line(40, 300, 300)
+    _, clear = taken(listed(*ROWS), beside, elsewhere)
+    # What was read of the first showed dots.
+    assert ends(clear.lines) == ends([beside, elsewhere])
+    assert [any(each is own for each in clear.lines) for own in (beside, elsewhere)] == [False, True]
+
+
 def test_a_line_across_a_leader_becomes_two() -> None:
     # The last dot is at 685.
     _, clear = taken(listed(*ROWS), line(40, 750, 120), line(40, 300, 300))

@@ -71,6 +71,51 @@ def test_columns_and_cells_beside_each_other_stay_apart() -> None:
     assert len(complete_lines(page, found).lines) == 3
 
 
+def entries(*rows: tuple[str, str]) -> tuple[Image.Image, list[TextLine]]:
+    """A table of names and marks, of which dashes have no line."""
+    texts, found = [], []
+    for number, row in enumerate(rows):
+        for left, text in zip((60, 500), row, strict=True):
+            texts.append((left, 100 + 50 * number, text))
+            if text not in ("-", ""):
+                found.append(line(left, left + FONT.getlength(text), 100 + 50 * number))
+    return drawn(*texts), found
+
+
+def dashes(image: Image.Image, found: list[TextLine]) -> list[tuple[int, int]]:
+    """Where the lines begin, and on which level, that stand in the column of the marks and were not found."""
+    lines = complete_lines(np.asarray(image), found).lines
+    firsts = [each.baseline[0].tolist() for each in lines if not any(each is own for own in found)]
+    return sorted((round(x), round(y)) for x, y in firsts if x > 400)
+
+
+def test_a_dash_alone_in_a_cell_of_a_table_is_a_line() -> None:
+    image, found = entries(("Anna Weber", "17"), ("Robert Moreau", "-"), ("Louis Krause", "25"), ("Maria Duval", "-"))
+    draw = ImageDraw.Draw(image)
+    for number in range(5):
+        draw.line((40, 64 + 50 * number, 640, 64 + 50 * number), fill=0, width=2)
+    for x in (40, 480, 640):
+        draw.line((x, 64, x, 264), fill=0, width=2)
+    (left, second), (_, fourth) = dashes(image, found)
+    assert left == pytest.approx(502, abs=3)
+    # On the level of the name beside it.
+    assert (second, fourth) == (pytest.approx(150, abs=2), pytest.approx(250, abs=2))
+
+
+def test_dashes_elsewhere_are_no_lines() -> None:
+    rows = (("Anna Weber", "17"), ("Robert Moreau", "-"), ("Louis Krause", "25"), ("Maria Duval", "31"))
+    image, found = entries(*rows)
+    assert len(dashes(image, found)) == 1
+    # Nothing stands above or below it, and nothing beside it.
+    assert dashes(*entries(*((name, "-" if mark == "-" else "") for name, mark in rows))) == []
+    assert dashes(*entries(*(("" if mark == "-" else name, mark) for name, mark in rows))) == []
+    # One of a row of dashes, and one of two above each other.
+    for mark in ((518, 140, 526, 142), (502, 134, 510, 136)):
+        crowded = image.copy()
+        ImageDraw.Draw(crowded).rectangle(mark, fill=0)
+        assert dashes(crowded, found) == []
+
+
 def test_whole_lines_stay_the_same_objects() -> None:
     found = [line(60, 60 + FONT.getlength(TEXT), 200)]
     assert complete_lines(np.asarray(drawn((60, 200, TEXT))), found).lines[0] is found[0]

@@ -19,6 +19,8 @@ from paragraph_ocr.pipeline.detection import TextLine
 MIN_READING_WEIGHT = 0.25
 # Signs besides letters and digits that stand alone in the cells of tables.
 SIGNS = "+×"
+# Signs that do so in a column of entries only: elsewhere a rule or a stroke of the pen looks the same.
+DASHES = "-–—"
 # Least confidence of a single character that stands on a line with other text, and of one in a column of entries.
 ON_A_LINE, IN_A_COLUMN = 0.6, 0.4
 # Entries of a column are so many characters long at most, and the character that stands with them needs so many.
@@ -53,7 +55,7 @@ def accepted_lines(
         for index, line in enumerate(lines)
         if index not in kept
         and len(line.text) == 1
-        and (line.text.isalnum() or line.text in SIGNS)
+        and (line.text.isalnum() or line.text in SIGNS + DASHES)
         and line.confidence >= min(ON_A_LINE, IN_A_COLUMN)
     ]
     if not doubtful or not kept:
@@ -63,6 +65,7 @@ def accepted_lines(
     entries = np.array([len(lines[index].text) <= ENTRY for index in sure])
     for index in doubtful:
         on_a_line, in_a_column = _stands_with(_place(found[index]), places, entries)
+        on_a_line &= lines[index].text not in DASHES
         needed = IN_A_COLUMN if in_a_column else ON_A_LINE if on_a_line else np.inf
         if lines[index].confidence >= needed:
             kept.add(index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from math import exp, log
 from operator import attrgetter
@@ -104,6 +105,12 @@ class _Prefix:
     children: dict[int, _Prefix] = field(default_factory=dict)
 
 
+@lru_cache
+def _least(charset: str, least: float) -> tuple[float, ...]:
+    """What is added to the language model's probability of each character: of letters and the space nothing."""
+    return tuple(0.0 if character.isalpha() or character == " " else least for character in charset)
+
+
 def _uncertain_steps(
     log_probabilities: NDArray[np.float32], blank: int, search: Search
 ) -> Iterator[tuple[int, NDArray[np.float32], list[tuple[int, float]]]]:
@@ -180,7 +187,8 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
     """
     offset = 1 if blank == 0 else 0
     search, step = language.search, language.step
-    floor, weight, bonus = search.floor, search.weight, search.bonus
+    floor, weight, bonus = search.floor, search.weight, exp(search.bonus)
+    least = _least(language.charset, search.least)
     new_prefix_floor = NEW_PREFIX_FLOOR * floor
     beam = [_Prefix(None, blank, language.start, in_blank=1.0)]
     before = -1
@@ -209,7 +217,7 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
                 longer = children.get(at)
                 if longer is None:
                     log_probability, state = step(prefix.state, at - offset)
-                    factor = exp(weight * log_probability + bonus)
+                    factor = (exp(log_probability) + least[at - offset]) ** weight * bonus
                     if gain * factor < new_prefix_floor:
                         continue
                     longer = children[at] = _Prefix(prefix, at, state, factor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -51,8 +52,10 @@ MIN_CELLS, MIN_VISIBLE_CELLS = 3, 2
 COMB_CELL, COMB_WIDTHS = (0.4, 1.7), 0.3
 WALL = 0.4
 # Of combs that are open above, which are rules with upright ticks on them: least and greatest height of the ticks, and
-# how far heights and distances differ from their medians.
-TICK, UNEVEN_TICKS, UNEVEN_CELLS = (0.3, 1.4), 0.35, 0.15
+# how far heights and distances differ from their medians. Higher than letters, they may be the walls of closed boxes:
+# of the width between their upper ends at most so much is inked.
+TICK, UNEVEN_TICKS, UNEVEN_CELLS = (0.3, 3.6), 0.35, 0.15
+LOW_TICK, CLOSED = 1.4, 0.3
 MIN_TICKS = 5
 # Straight parts of such a rule, which are longer than those of letters.
 RULE = 1.2
@@ -443,6 +446,8 @@ def _open_cells(ticks: Sequence[tuple[float, float, float, float]], mask: Grey, 
     across, levels = across[even], levels[even]
     if len(across) < MIN_TICKS:
         return []
+    if usual > LOW_TICK * unit and _is_closed(ticks, mask):
+        return []
     pitch = float(np.median(np.diff(across)))
     # A letter may hide a tick.
     steps = np.round(np.diff(across) / pitch)
@@ -455,12 +460,24 @@ def _open_cells(ticks: Sequence[tuple[float, float, float, float]], mask: Grey, 
     ]
     places = np.concatenate([*parts, across[-1:]])
     below = np.interp(places, across, levels)
-    tall = _letters_above(places, below, usual, mask, unit)
+    # All of the ticks is wiped with the cells.
+    tall = max(_letters_above(places, below, usual, mask, unit), usual)
     inset = float(np.median(widths)) / 2
     return [
         (float(one) + inset, float(level) - tall, float(other) - inset, float(level) - 1)
         for one, other, level in zip(places[:-1], places[1:], (below[:-1] + below[1:]) / 2, strict=True)
     ]
+
+
+def _is_closed(ticks: Sequence[tuple[float, float, float, float]], mask: Grey) -> bool:
+    """Return whether a rule lies on the upper ends of most ticks, as it does over a row of boxes."""
+    inked = []
+    for (one, top, _, wide), (other, end, _, _) in pairwise(ticks):
+        upper = round(min(top, end))
+        left, right = round(one + wide), round(other - wide)
+        part = mask[max(upper - 3, 0) : round(max(top, end)) + 3, max(left, 0) : max(right, left)]
+        inked.append(float(part.any(axis=0).mean()) if part.size else 0.0)
+    return float(np.median(inked)) > CLOSED
 
 
 def _letters_above(

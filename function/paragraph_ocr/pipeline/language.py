@@ -44,6 +44,8 @@ MAX_LANGUAGES, MIN_PROBABILITY = 2, 0.02
 # Texts often lack the accents of capitals, which the writing has: an accented capital has so much of the probability of
 # the one without, if the search counts other cases.
 UNACCENTED_SHARE = 0.6
+# `Search.least` of a model whose card does not say it.
+LEAST = 5e-4
 ARRAYS = ("characters", "longer", "shorter", "backoff", "starts", "followers", "costs")
 # Arrays of a table that the file has as numbers of children and of entries, a byte a context; and their first values.
 COUNTED = {"longer": 1, "starts": 0}
@@ -111,6 +113,9 @@ class Search:
         Share of the probability of the same letter in the other case that is added at the beginning of a word, since
         prose has fewer capitals than forms, lists and tables; and of the letter without its accent that is added to an
         accented capital, since print often leaves such accents out.
+    least : float
+        Added to the language model's probability of every digit and sign: the texts that it was fitted on have few of
+        some signs and no codes, so that it does not know how improbable these are.
     """
 
     width: int
@@ -119,6 +124,7 @@ class Search:
     floor: float
     sure: float
     other_case: float = 0.0
+    least: float = 0.0
 
 
 class LanguageModel:
@@ -337,7 +343,7 @@ class Languages:
         """
         try:
             card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            sha256, search = card["sha256"], Search(**card["search"])
+            sha256, search = card["sha256"], Search(**{"least": LEAST, **card["search"]})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path.with_suffix('.json')} is no card of a language model: {error!r}") from error
         read_verified(path, sha256)

@@ -21,13 +21,15 @@ from paragraph_ocr.pipeline.ink import Ink, components, find_ink_mask, resized
 ASCENDER = 32.0
 # Greatest height and width of a dot, and the greatest distance between the middles of two of a leader.
 DOT, PITCH = 0.3, 1.3
+# Pixels that the height and the width of a dot may have on a small page, too: its edges fall between pixels.
+SMALL_DOT = 3
 # Dots of a leader, fewer are an ellipsis, and its length; and the dots of one on a page that has so many long ones.
 # Running text may have a few rows of dots by accident, as where an underline is broken; lists have many.
 MIN_DOTS, MIN_LEADER, MIN_DOTS_BESIDE, LEADERS = 8, 3.5, 4, 3
 # Most of the distances between neighbours are at most so many times the leader's median; a dot may be in two pieces.
 UNEVEN = 1.6
-# How far the dots are from a straight line, which falls or rises at most so much.
-APART, STEEPEST = 0.07, 0.1
+# How far the dots are from a line, which falls or rises at most so much, and on a photo may bend at most so much.
+APART, STEEPEST, BENT = 0.07, 0.1, 0.3
 # What is free above a leader.
 FREE = (0.2, 0.6)
 # Share of the gaps of a leader that have a speck above.
@@ -42,6 +44,8 @@ FULL_STOP = 1.6
 TEXT_GAP = 3.0
 # What is left of a line beside a leader is a line if it is so long.
 SHORTEST = 0.3
+# The strip of a line shows what is beside its ends, up to so far.
+BESIDE = 1.0
 
 
 class WithoutLeaders(NamedTuple):
@@ -69,8 +73,8 @@ def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -
     page : uint8 (H, W)
         Dark strokes on light paper, upright and evenly lit.
     lines : list of TextLine
-        As the detector found them; those that reach into a leader are cut there, and those that are leaders are left
-        out.
+        As the detector found them; those that reach into a leader are cut there, those beside one are copied, since
+        they look different without it, and those that are leaders are left out.
     ink : Ink
         Ink of the page; without a row of small marks in it, the page is not searched.
 
@@ -102,9 +106,9 @@ def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -
         leaders.append(_Leader(left, right, level, leader.slope, dot))
     if not leaders:
         return WithoutLeaders(page, lines)
-    clear = page.copy()
+    clear, others = page.copy(), mask > wiped
     for leader in leaders:
-        _wipe(clear, wiped, leader, scale, ascender)
+        _wipe(clear, wiped, others, leader, scale, ascender)
     return WithoutLeaders(clear, [part for line in lines for part in _without(line, leaders)])
 
 
@@ -124,7 +128,7 @@ def _components(mask: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.int64]
     count, _, stats, _ = components(mask)
     left, top, width, height, area = (stats[1:count, column].astype(np.int64) for column in range(5))
     boxes = np.column_stack([left, top, left + width, top + height, area])
-    dots = (height <= max(DOT * unit, 2)) & (width <= max(DOT * unit, 2))
+    dots = (height <= max(DOT * unit, SMALL_DOT)) & (width <= max(DOT * unit, SMALL_DOT))
     letters = (height >= 0.4 * unit) & (height <= 3 * unit) & (width <= 12 * unit)
     return boxes[dots], boxes[letters]
 
@@ -190,7 +194,7 @@ def _without_full_stops(chain: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _leader(chain: NDArray[np.int64], unit: float) -> _Leader | None:
-    """The leader that a chain of dots is, if it is one: straight, without gaps."""
+    """The leader that a chain of dots is, if it is one: on a line, without gaps."""
     x, y = (chain[:, 0] + chain[:, 2]) / 2, (chain[:, 1] + chain[:, 3]) / 2
     if x[-1] - x[0] < len(chain):
         # Dots above each other.
@@ -202,8 +206,11 @@ def _leader(chain: NDArray[np.int64], unit: float) -> _Leader | None:
     if (np.abs(chain[:, 4] - area) <= max(0.5 * area, 2)).mean() < ALIKE:
         return None
     slope, level = np.polyfit(x - x.mean(), y, 1)
-    far = np.abs(y - level - slope * (x - x.mean()))
-    if abs(slope) > STEEPEST or float(np.percentile(far, 90)) > max(APART * unit, 1.0):
+    bent = np.abs(y - level - slope * (x - x.mean()))
+    far = np.abs(y - np.polyval(np.polyfit(x - x.mean(), y, 2), x - x.mean()))
+    if abs(slope) > STEEPEST or float(np.percentile(bent, 90)) > max(BENT * unit, 2.0):
+        return None
+    if float(np.percentile(far, 90)) > max(APART * unit, 1.0):
         return None
     dot = float(np.median(chain[:, 3] - chain[:, 1]))
     return _Leader(float(chain[0, 0]), float(chain[-1, 2]), float(level), float(slope), dot)
@@ -228,13 +235,16 @@ def _is_between(leader: _Leader, letters: NDArray[np.int64], unit: float) -> boo
 
 
 def _without(line: TextLine, leaders: Sequence[_Leader]) -> list[TextLine]:
-    """The parts of a line that are no leaders, the line itself if there are none in it."""
+    """The parts of a line that are no leaders: the line itself if there are none in it, a copy if one is beside it."""
     first, last = float(line.baseline[0, 0]), float(line.baseline[-1, 0])
     spans = [(first, last)]
+    beside = False
     for leader in leaders:
         middle = min(max((leader.left + leader.right) / 2, first), last)
         level = leader.level + leader.slope * (middle - (leader.left + leader.right) / 2)
         on_line = abs(float(np.interp(middle, *line.baseline.T)) - level) <= 0.5 * line.ascender
+        reach = BESIDE * line.ascender
+        beside |= on_line and leader.left < last + reach and leader.right > first - reach
         if on_line and leader.left < last and leader.right > first:
             spans = [
                 span
@@ -247,7 +257,7 @@ def _without(line: TextLine, leaders: Sequence[_Leader]) -> list[TextLine]:
                 if span[1] - span[0] > SHORTEST * line.ascender
             ]
     if spans == [(first, last)]:
-        return [line]
+        return [replace(line)] if beside else [line]
     parts = []
     for start, end in spans:
         within = line.baseline[(line.baseline[:, 0] > start) & (line.baseline[:, 0] < end)]
@@ -257,16 +267,25 @@ def _without(line: TextLine, leaders: Sequence[_Leader]) -> list[TextLine]:
     return parts
 
 
-def _wipe(page: NDArray[np.uint8], dots: NDArray[np.uint8], leader: _Leader, scale: float, ascender: float) -> None:
-    """Give the dots of a leader, which are marked on the reduced page, the grey of the paper around them."""
+def _wipe(
+    page: NDArray[np.uint8],
+    dots: NDArray[np.uint8],
+    others: NDArray[np.bool_],
+    leader: _Leader,
+    scale: float,
+    ascender: float,
+) -> None:
+    """Give the dots of a leader the grey of the paper around them; the reduced page marks them, and all other ink."""
     rise = abs(leader.slope) * (leader.right - leader.left) / 2 + DOT * ascender + 2
     top, bottom = max(int(leader.level - rise), 0), int(leader.level + rise) + 1
     left, right = max(int(leader.left) - 2, 0), int(leader.right) + 3
     part = page[top:bottom, left:right]
     rows = np.minimum(((np.arange(top, top + part.shape[0]) + 0.5) * scale).astype(int), dots.shape[0] - 1)
     columns = np.minimum(((np.arange(left, left + part.shape[1]) + 0.5) * scale).astype(int), dots.shape[1] - 1)
-    # The blur of a dot is wiped with it.
-    marked = cv2.dilate(dots[np.ix_(rows, columns)], np.ones((5, 5), np.uint8)) > 0
+    # The blur of a dot is wiped with it, but no letter that stands close to it.
+    near = np.ix_(rows, columns)
+    marked = (cv2.dilate(dots[near], np.ones((5, 5), np.uint8)) > 0) & ~others[near]
     reach = 2 * int(DOT * ascender / 2 + 3) + 1
-    paper = cv2.dilate(part, np.ones((reach, 1), np.uint8))
+    # The brightest is the edge of a dot on a page that was sharpened.
+    paper = cv2.medianBlur(part.copy(), reach)
     part[marked] = paper[marked]

@@ -39,6 +39,12 @@ LONGEST_MARK = 3.0
 DASH, DASH_HEIGHT, BULLET, BULLET_FILL = (0.2, 1.1), 0.25, (0.2, 0.6), 0.65
 # How far above the baseline the middle of a mark is, in ascender heights.
 MARK_LEVEL = (0.15, 0.65)
+# In ascender heights, of a dash alone in a cell of a table: how far away text on its line is at most, how far its edges
+# or its middle lie from those of the entries of its column at most, and how long these are; of entries and dashes in a
+# column so many are needed, of which one is no dash. Nothing else lies so near, beside it, and above or below it.
+CELL_TEXT, CELL_EDGE, CELL_ENTRY, CELLS, CELL_FREE = 25.0, 0.4, 6.0, 3, (0.9, 0.35)
+# A page with more marks in the shape of dashes is noisy.
+MAX_DASHES = 1000
 # Heights of letters in ascenders: a part of a line, and one that begins a line of its own.
 SHORTEST_LETTER, TALLEST_LETTER = 0.3, 2.0
 # A component belongs to a line if so much of it lies within.
@@ -124,8 +130,9 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
         taken &= ~within
         letters = _unassigned_lines(ink, within, own or whole, ascender * ink.scale)
         instead.append(_on_page(own, letters, ink))
+    alone = _unassigned_lines(ink, unassigned, whole, ascender * ink.scale)
     return CompleteLines(
-        _on_page(whole, _unassigned_lines(ink, unassigned, whole, ascender * ink.scale), ink),
+        _on_page(whole, alone + _dashes_alone(ink, unassigned, whole), ink),
         [
             (left / ink.scale, top / ink.scale, right / ink.scale, bottom / ink.scale)
             for left, top, right, bottom in upright
@@ -694,6 +701,51 @@ def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Pie
             continue
         baseline = np.array([[left, bottom], [right, bottom]], np.float32)
         lines.append(TextLine(baseline, tall, DESCENDER * tall, CONFIDENCE))
+    return lines
+
+
+def _dashes_alone(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Piece]) -> list[TextLine]:
+    """Lines of the dashes that stand alone in the cells of a table: beside other text, in a column of entries."""
+    if len(pieces) < CELLS:
+        return []
+    usual = float(np.median([piece.line.ascender for piece in pieces]))
+    width, height = ink.width, ink.height
+    marks = unassigned & (height <= DASH_HEIGHT * usual) & (width >= 1.5 * height)
+    about = np.flatnonzero(marks & (width >= DASH[0] * usual) & (width <= DASH[1] * usual))
+    if not 0 < len(about) <= MAX_DASHES:
+        return []
+    left, right = ink.left[about].astype(float), ink.right[about].astype(float)
+    middle = (ink.top[about] + ink.bottom[about]) / 2
+    first, last, first_level, last_level, ascender = np.array([piece.ends[:5] for piece in pieces]).T
+    # The piece on either side that is nearest on the same line, dashes by pieces.
+    gap = np.maximum(first - right[:, None], left[:, None] - last)
+    level = np.where(first > left[:, None], first_level, last_level)
+    above = (level - middle[:, None]) / ascender
+    beside = (gap > 0) & (gap <= CELL_TEXT * ascender) & (above >= MARK_LEVEL[0]) & (above <= MARK_LEVEL[1])
+    on_line = np.flatnonzero(beside.any(axis=1))
+    if not len(on_line):
+        return []
+    nearest = np.where(beside, gap, np.inf).argmin(axis=1)
+    entry = last - first <= CELL_ENTRY * ascender
+    edges = np.stack([first, last, (first + last) / 2]), np.stack([left, right, (left + right) / 2])
+    strokes: NDArray[np.int32] | None = None
+    lines = []
+    for dash in on_line.tolist():
+        other, reach = pieces[nearest[dash]], CELL_EDGE * usual
+        apart = [np.abs(own - edges[1][:, dash, None]).min(axis=0) <= reach for own in edges]
+        entries = int((apart[0] & entry & (np.abs(last_level - middle[dash]) > usual)).sum())
+        dashes = int((apart[1][on_line] & (np.abs(middle[on_line] - middle[dash]) > usual)).sum()) + 1
+        if not entries or entries + dashes < CELLS:
+            continue
+        strokes = _without_rules(ink, usual) if strokes is None else strokes
+        across, down = (round(free * usual) for free in CELL_FREE)
+        box = tuple(int(side[about[dash]]) for side in (ink.left, ink.top, ink.right, ink.bottom))
+        around = strokes[max(box[1] - down, 0) : box[3] + down, max(box[0] - across, 0) : box[2] + across]
+        if ((around > 0) & (around != about[dash] + 1)).sum() > 0.25 * ink.area[about[dash]]:
+            continue
+        baseline = np.array([[box[0], 0], [box[2], 0]], np.float32)
+        baseline[:, 1] = level[dash, nearest[dash]]
+        lines.append(TextLine(baseline, other.line.ascender, other.line.descender, CONFIDENCE))
     return lines
 
 

@@ -262,7 +262,7 @@ class PageReader:
         complete = complete_lines(page, upright.lines)
         clear = take_leaders_off(page, upright.lines, complete.ink)
         if clear.page is not page:
-            # Lines of which a leader was part are read anew, since they are new objects.
+            # Lines that a leader was part of or beside are read anew, since they are new objects.
             page = clear.page
             complete = complete_lines(page, clear.lines)
         boxes = find_form_boxes(page, complete.lines, complete.ink)
