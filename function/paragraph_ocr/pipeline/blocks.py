@@ -14,7 +14,7 @@ from math import sqrt
 from statistics import median
 
 from paragraph_ocr.document import Block, Box, Cell, Line
-from paragraph_ocr.pipeline.line_breaks import find_hard_breaks
+from paragraph_ocr.pipeline.line_breaks import find_entries, find_hard_breaks, find_verse
 from paragraph_ocr.pipeline.placement import LEVEL_TOLERANCE, PlacedLine, on_same_level, place_lines
 from paragraph_ocr.pipeline.reading_order import MARKER
 
@@ -100,13 +100,16 @@ def find_blocks(lines: Sequence[Line], width: float, height: float, rows: Sequen
 
 def _with_breaks(placed: Sequence[PlacedLine], blocks: Sequence[Block]) -> list[Block]:
     """Blocks with the line breaks that belong to their text; a signature has a name, and what its bearer is."""
+    texts = ("paragraph", "margin")
+    own = [block.lines if block.kind in texts else () for block in blocks]
+    entries = find_entries(placed, own)
     found = []
-    for block in blocks:
+    for block, is_stanza in zip(blocks, find_verse(placed, own), strict=True):
         breaks: tuple[int, ...] = ()
         if block.kind == "signature":
             breaks = block.lines[:-1]
-        elif block.kind in ("paragraph", "margin"):
-            breaks = find_hard_breaks(placed, block.lines)
+        elif block.kind in texts:
+            breaks = find_hard_breaks(placed, block.lines, entries, is_stanza)
         found.append(replace(block, hard_breaks=breaks))
     return found
 
