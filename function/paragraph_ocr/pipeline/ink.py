@@ -35,6 +35,8 @@ class Ink:
         Bounds of the components, right and bottom exclusive, and their pixels; component ``i`` has the label ``i + 1``.
     scale : float
         Pixels of `labels` for a pixel of the page.
+    page : uint8 (h, w)
+        The page at this scale.
     """
 
     labels: NDArray[np.int32]
@@ -44,6 +46,7 @@ class Ink:
     bottom: NDArray[np.int64]
     area: NDArray[np.int64]
     scale: float
+    page: Grey
 
     @cached_property
     def height(self) -> NDArray[np.int64]:
@@ -99,10 +102,11 @@ def find_ink(page: Grey, scale: float = 1.0, contrast: float | None = None) -> I
         Grey levels between paper and writing, where they are known.
     """
     scale = min(scale, 1.0)
-    mask = find_ink_mask(resized(page, scale), contrast)
+    small = resized(page, scale)
+    mask = find_ink_mask(small, contrast)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     left, top, width, height, area = (boxes[1:count, column].astype(np.int64) for column in range(5))
-    return Ink(np.asarray(labels, np.int32), left, top, left + width, top + height, area, scale)
+    return Ink(np.asarray(labels, np.int32), left, top, left + width, top + height, area, scale, small)
 
 
 def letter_height(ink: Ink) -> float | None:
