@@ -38,8 +38,8 @@ MIN_STANZA_BREAKS, MIN_STANZA_SHARE = 5, 0.75
 # of the level of a number from that of its entry; maximum length of a number.
 MIN_ENTRIES, MIN_ENTRY_SHARE, ENTRY_ROOM, MIN_ENTRY_ROOM_SHARE, ENTRY_LEVEL = 3, 0.75, 1.5, 0.5, 0.5
 MAX_NUMBER_CHARACTERS = 16
-# Maximum distance of the column's next line, in heights, and of its right edge.
-NEXT_LINE, SAME_EDGE = 2.5, 2.0
+# Maximum distance of the column's next line, in heights, and of its right edge, and ratio of the heights.
+NEXT_LINE, SAME_EDGE, SAME_HEIGHT = 2.5, 2.0, 1.35
 # Maximum width of the end of a line of verse that goes on below, relative to that of the block.
 MAX_RUNOVER_WIDTH = 0.5
 # Of so many lines, one may reach beyond the others' right edge.
@@ -313,7 +313,8 @@ def _space_beside(placed: Sequence[PlacedLine], indices: frozenset[int]) -> floa
         if line.baseline_y <= top or line.baseline_y - line.height >= bottom:
             edges = abs(line.left - left) < height, abs(line.right - right) < SAME_EDGE * height
             gap = max(top - line.baseline_y, line.baseline_y - line.height - bottom)
-            if all(edges) and gap < (NEXT_LINE - 1) * height:
+            is_alike = max(line.height, height) < SAME_HEIGHT * min(line.height, height)
+            if all(edges) and is_alike and gap < (NEXT_LINE - 1) * height:
                 # The column goes on, and is no wider.
                 return 0.0
             continue
