@@ -15,7 +15,15 @@ from paragraph_ocr.document import Points as DocumentPoints
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import SMALLEST, Ink, find_ink_mask, resized
 from paragraph_ocr.pipeline.rectification import percentiles
-from paragraph_ocr.pipeline.round_boxes import Circle, alike, find_circles, find_crossed, is_free, stands_free
+from paragraph_ocr.pipeline.round_boxes import (
+    Circle,
+    alike,
+    find_circles,
+    find_crossed,
+    is_free,
+    may_be_circles,
+    stands_free,
+)
 
 Grey = NDArray[np.uint8]
 
@@ -43,6 +51,8 @@ CIRCLE_LABEL_GAP = 1.5
 FAINT_CONTRAST, MIN_FORM_SHARE = 10, 0.5
 # Such walls are searched if they have so many corners, and up to so many cells.
 MIN_FAINT_CORNERS, MAX_FAINT_CELLS = 4, 600
+# Least length of such walls, or of circles, on a page.
+MIN_FAINT = 3.0
 # Strokes are narrower than so many pixels.
 STROKE = 13
 # A ticked box may be solid, but for the tick: the share of it that is ink, if a box without a tick has its size, but
@@ -195,10 +205,14 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
     ascender = float(np.median([line.ascender for line in lines]))
     dark = (ink.labels > 0).view(np.uint8)
     faint = _with_faint(ink.page, dark)
-    circles = find_circles(faint, ascender * ink.scale)
-    has_corners = _has_corners(dark, ascender * ink.scale)
-    has_faint = has_corners or _has_corners(faint, ascender * ink.scale, MIN_FAINT_CORNERS)
-    if not circles and not has_faint:
+    unit = ascender * ink.scale
+    only_faint = np.asarray(cv2.subtract(faint, cv2.dilate(dark, np.ones((5, 5), np.uint8))), np.uint8)
+    is_faint = cv2.countNonZero(only_faint) >= MIN_FAINT * unit
+    may_be_round = is_faint or bool(may_be_circles(ink.width, ink.height, ink.area, unit).any())
+    circles = find_circles(faint, unit) if may_be_round else []
+    has_corners = _has_corners(dark, unit)
+    has_faint = is_faint and _has_corners(only_faint, unit, MIN_FAINT_CORNERS)
+    if not circles and not has_corners and not has_faint:
         return FormBoxes()
     small = resized(page, min(1.0, ASCENDER / ascender))
     mask = find_ink_mask(small).view(np.uint8)

@@ -59,12 +59,8 @@ def find_circles(mask: Grey, unit: float) -> list[Circle]:
     """
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     left, top, width, height, area = boxes[1:count].T
-    sides = (SIDE[0] * unit <= height) & (height <= SIDE[1] * unit)
-    shapes = (width >= SHAPE[0] * height - 1) & (width <= SHAPE[1] * height + 1)
-    # A line that is thicker, or a disc, covers more, and one with gaps less.
-    hollow = (area <= (1 - HOLLOW) * np.pi / 4 * width * height) & (area >= 2.5 * np.maximum(width, height))
     found = []
-    for index in np.flatnonzero(sides & shapes & hollow).tolist():
+    for index in np.flatnonzero(may_be_circles(width, height, area, unit)).tolist():
         bounds = int(left[index]), int(top[index]), int(left[index] + width[index]), int(top[index] + height[index])
         if not is_free(mask, bounds, round(MARGIN_ALIKE * unit), OVERFLOW):
             continue
@@ -72,6 +68,17 @@ def find_circles(mask: Grey, unit: float) -> list[Circle]:
         if (circle := _circle((labels[y0:y1, x0:x1] == index + 1).view(np.uint8))) is not None:
             found.append(Circle(circle.x + x0, circle.y + y0, circle.radius, circle.line))
     return [circle for circle in found if alike(found, circle) or stands_free(mask, circle, unit)]
+
+
+def may_be_circles(
+    width: NDArray[np.integer], height: NDArray[np.integer], area: NDArray[np.integer], unit: float
+) -> NDArray[np.bool_]:
+    """Whether components have the size and the shape of circles, by their bounds and numbers of pixels, bool (N,)."""
+    sides = (SIDE[0] * unit <= height) & (height <= SIDE[1] * unit)
+    shapes = (width >= SHAPE[0] * height - 1) & (width <= SHAPE[1] * height + 1)
+    # A line that is thicker, or a disc, covers more, and one with gaps less.
+    hollow = (area <= (1 - HOLLOW) * np.pi / 4 * width * height) & (area >= 2.5 * np.maximum(width, height))
+    return np.asarray(sides & shapes & hollow)
 
 
 def find_crossed(mask: Grey, circles: Sequence[Circle], unit: float) -> list[Circle]:
