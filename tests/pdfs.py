@@ -1,5 +1,7 @@
 """Small PDFs for the tests."""
 
+import hashlib
+import re
 import zlib
 
 from PIL import Image
@@ -123,3 +125,42 @@ def form_pdf(appearance: bool) -> bytes:
         ),
         catalogue=fields % (HELVETICA, b"" if appearance else b"/NeedAppearances true"),
     )
+
+
+# Algorithm 2 of ISO 32000-1, 7.6.3.3: a password is filled up with these bytes, and an empty one is all of them.
+PADDING = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
+
+
+def rc4(key: bytes, data: bytes) -> bytes:
+    """Data encrypted, or decrypted, by the cipher of PDF 1.1."""
+    state = list(range(256))
+    j = 0
+    for i in range(256):
+        j = (j + state[i] + key[i % len(key)]) % 256
+        state[i], state[j] = state[j], state[i]
+    out, i, j = bytearray(), 0, 0
+    for byte in data:
+        i = (i + 1) % 256
+        j = (j + state[i]) % 256
+        state[i], state[j] = state[j], state[i]
+        out.append(byte ^ state[(state[i] + state[j]) % 256])
+    return bytes(out)
+
+
+def encrypted(data: bytes) -> bytes:
+    """A file whose only strings are in its streams, encrypted so that an empty password opens it."""
+    owner, permissions, name = rc4(hashlib.md5(PADDING).digest()[:5], PADDING), -4, bytes(16)
+    key = hashlib.md5(PADDING + owner + permissions.to_bytes(4, "little", signed=True) + name).digest()[:5]
+
+    def with_cipher(match: re.Match[bytes]) -> bytes:
+        own = key + int(match[2]).to_bytes(3, "little") + bytes(2)
+        return match[1] + rc4(hashlib.md5(own).digest()[:10], match[3]) + match[4]
+
+    data = re.sub(rb"((\d+) 0 obj\n<<[^\n]*>>stream\n)(.*?)(\nendstream\nendobj)", with_cipher, data, flags=re.DOTALL)
+    entries = b"/Filter/Standard/V 1/R 2/P %d/O<%s>/U<%s>" % (
+        permissions,
+        owner.hex().encode(),
+        rc4(key, PADDING).hex().encode(),
+    )
+    # After the last object, so that all stay where they are.
+    return data.replace(b"trailer<<", b"trailer<</Encrypt<<%s>>/ID[<%s><%s>]" % (entries, *[name.hex().encode()] * 2))

@@ -144,6 +144,26 @@ def test_a_heading_is_told_by_the_width_of_its_letters_too() -> None:
         assert kinds([heading("Education", 220, wider, taller), *rest])[0][0] == "paragraph"
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("What it costs", "heading"), ("what it costs", "paragraph"), ("It costs much.", "paragraph"),
+     ("Dear Mrs Farrow,", "paragraph"), ("Present:", "paragraph")],
+)  # fmt: skip
+def test_a_line_of_words_between_paragraphs_is_a_heading(text: str, kind: str) -> None:
+    lines = [*paragraph(FIRST, 300), line(text, 100, 480), *paragraph(["P" + SECOND[0][1:], *SECOND[1:]], 570)]
+    assert [found for found, _ in kinds(lines)] == ["paragraph", kind, "paragraph"]
+    # Closer to the paragraph above, it belongs to that.
+    lower = [*lines[:4], *(line(each.text, 100, each.baseline[0][1] + 120) for each in lines[4:])]
+    assert "heading" not in [found for found, _ in kinds(lower)]
+
+
+def test_what_nothing_follows_is_no_heading() -> None:
+    """Such as a name in large letters under a text."""
+    lines = [*paragraph(FIRST, 300), line("Robert Quinn", 700, 560, 2 * SIZE)]
+    assert [kind for kind, _ in kinds(lines)] == ["paragraph", "paragraph"]
+    assert kinds([line("The river", 100, 200, 2 * SIZE), *paragraph(FIRST, 400)])[0][0] == "heading"
+
+
 def test_a_heading_may_stand_above_a_table() -> None:
     title = line("Results of the year", 100, 100, size=44)
     cells = table([("North", "$1.00"), ("South", "$2.00"), ("West", "$13.00")], 200)

@@ -103,6 +103,100 @@ def test_round_boxes_are_found() -> None:
     assert [each.ticked for each in found] == [False, True]
 
 
+def circle(draw: ImageDraw.ImageDraw, x: int, y: int, mark: str, grey: int = 0, width: int = 2) -> None:
+    """A round box with its middle at a point."""
+    draw.ellipse((x - 15, y - 15, x + 15, y + 15), outline=grey, width=width)
+    if mark == "dot":
+        draw.ellipse((x - 6, y - 6, x + 6, y + 6), fill=0)
+    if mark == "x":
+        draw.line((x - 19, y - 17, x + 18, y + 20), 0, 4)
+        draw.line((x - 17, y + 18, x + 20, y - 18), 0, 4)
+    if mark == "v":
+        draw.line([(x - 8, y), (x - 1, y + 9), (x + 20, y - 20)], 0, 4)
+
+
+@pytest.mark.parametrize(("grey", "width"), [(0, 1), (0, 4), (120, 2), (190, 2), (220, 2)])
+@pytest.mark.parametrize("mark", ["dot", "x", "v"])
+def test_round_boxes_of_any_line_are_ticked_or_not(grey: int, width: int, mark: str) -> None:
+    """Also where a tick goes beyond the circle, and where the label is at its left."""
+    image, draw = sheet()
+    lines = [written(draw, 40, 80, "Do you smoke?"), written(draw, 40, 180, "Any allergies?")]
+    for row, ticked in enumerate(("Yes", "No")):
+        for column, text in enumerate(("Yes", "No")):
+            circle(draw, 330 + 200 * column, 70 + 100 * row, mark if text == ticked else "", grey, width)
+            lines.append(written(draw, 360 + 200 * column, 80 + 100 * row, text))
+    lines.append(written(draw, 700, 280, "Other"))
+    circle(draw, 830, 270, "", grey, width)
+    found = sorted(find(image, lines).check_boxes, key=lambda each: (each.box[1] // 50, each.box[0]))
+    assert [each.ticked for each in found] == [True, False, False, True, False]
+    assert np.abs(np.array(found[0].box) - [315, 55, 346, 86]).max() < 5
+
+
+def test_hollow_bullets_are_no_boxes() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 80 + 60 * row, f"o  item number {row}") for row in range(4)]
+    assert find(image, lines).check_boxes == []
+
+
+def test_a_box_may_be_solid_but_for_its_tick() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 80, "Do you smoke?"), written(draw, 350, 80, "Yes"), written(draw, 550, 80, "No")]
+    draw.rectangle((300, 54, 329, 83), fill=90)
+    draw.line([(306, 68), (312, 76), (323, 60)], 255, 4)
+    # Without another box of its size, it is a picture.
+    assert find(image, lines).check_boxes == []
+    check_box(draw, 500, 82, "")
+    found = sorted(find(image, lines).check_boxes, key=lambda each: each.box)
+    assert [each.ticked for each in found] == [True, False]
+
+
+@pytest.mark.parametrize("grey", [130, 190, 221])
+def test_combs_and_boxes_of_faint_lines_are_found(grey: int) -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 140, "Surname"), written(draw, 40, 280, "Are you over 18?")]
+    for index, letter in enumerate("MARTINEZ    "):
+        x = 300 + 42 * index
+        draw.rectangle((x, 100, x + 42, 148), outline=grey, width=2)
+        draw.text((x + 21, 138), letter, 0, FONT, anchor="ms")
+    for x, text in ((400, "Yes"), (600, "No")):
+        draw.rectangle((x, 254, x + 28, 282), outline=grey, width=2)
+        lines.append(written(draw, x + 40, 280, text))
+    draw.line((604, 258, 624, 278), 0, 3)
+    draw.line((604, 278, 624, 258), 0, 3)
+    found = find(image, lines)
+    assert [len(each.cells) for each in found.combs] == [12]
+    assert [each.ticked for each in sorted(found.check_boxes, key=lambda each: each.box)] == [False, True]
+
+
+@pytest.mark.parametrize("grey", [150, 215])
+def test_squared_paper_has_no_boxes(grey: int) -> None:
+    """Writing interrupts its lines, so that some squares stand alone."""
+    image, draw = sheet()
+    for at in range(0, 1100, 36):
+        draw.line((at, 0, at, 500), fill=grey, width=1)
+        draw.line((0, at, 1100, at), fill=grey, width=1)
+    lines = [written(draw, 40, 80 + 72 * row, "We walked to the old mill and DOBRO 0 OPEL B8") for row in range(5)]
+    found = find(image, lines)
+    assert (found.check_boxes, found.combs) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("groups", "gap", "text"),
+    [(["7", "5", "0", "1", "1"], 10, "75011"), (["04", "07", "1986"], 30, "04 07 1986")],
+    ids=["cells apart", "groups apart"],
+)
+def test_cells_of_a_comb_may_stand_apart(reader: PageReader, groups: list[str], gap: int, text: str) -> None:
+    image, draw = sheet()
+    written(draw, 40, 138, "Date")
+    written(draw, 40, 338, "Remarks of the office that issued this form")
+    left = 300
+    for group in groups:
+        comb(draw, group, left, side=42)
+        left += 42 * len(group) + gap
+    page = reader.read_image(np.asarray(image), "form.png")
+    assert text in [line.text for line in page.lines]
+
+
 def test_the_corners_of_a_qr_code_are_no_boxes() -> None:
     image, draw = sheet()
     lines = [written(draw, 350, 80, "Scan me")]

@@ -95,7 +95,8 @@ def test_markdown_has_headings_lists_tables_and_paragraphs() -> None:
 @pytest.mark.parametrize(
     "text",
     ["- he said", "+ 1", "1. a", "12) b", "> x", "# y", "---", "=== z", "*a* _b_ `c` [d](e) <f> ~g~ |h|", "\\",
-     "&amp; &", "a  b", "| a |", "***", "    code", "~~~", "```"],
+     "&amp; &", "a  b", "| a |", "***", "    code", "~~~", "```", "[x] Yes [ ] No", "[x]: a", "[x](a)", "word[?] [?]",
+     "a[?]: b", "a[?](b)", "[a][?]", "[?]: a"],
 )  # fmt: skip
 def test_text_means_nothing_in_markdown(text: str) -> None:
     written = render(laid_out([text]), "markdown", b"").decode()
@@ -114,6 +115,11 @@ def test_boxes_to_tick_are_a_task_list() -> None:
     texts = ["[x] Call the bank", "[ ] Order *boxes*"]
     written = render(laid_out(texts, Block("list", (0, 1), items=((0,), (1,)))), "markdown", b"").decode()
     assert written == "- [x] Call the bank\n- [ ] Order \\*boxes\\*\n"
+
+
+def test_boxes_and_marks_of_doubtful_words_are_written_as_they_are_in_markdown() -> None:
+    written = render(laid_out(["Smoker? [x] Yes [ ] Noo[?]"]), "markdown", b"").decode()
+    assert written == "Smoker? [x] Yes [ ] Noo[?]\n"
 
 
 def test_csv_has_the_rows_of_tables_and_nothing_that_computes() -> None:

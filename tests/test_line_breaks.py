@@ -6,7 +6,7 @@ import pytest
 
 from paragraph_ocr.document import Line
 from paragraph_ocr.pipeline.blocks import find_blocks
-from paragraph_ocr.pipeline.line_breaks import find_hard_breaks
+from paragraph_ocr.pipeline.line_breaks import find_entries, find_hard_breaks, find_verse
 from paragraph_ocr.pipeline.placement import place_lines, width_of_text
 
 SIZE, STEP, LETTER = 30.0, 45.0, 14.0
@@ -114,6 +114,95 @@ SONNET = [
 
 def test_verse_of_even_lines_keeps_them_and_its_runovers_flow() -> None:
     assert broken(SONNET) == "\n".join(SONNET).replace("of\nday", "of day")
+
+
+STANZAS = [
+    ["A lamp is lit behind the lowest pane,", "And someone counts the buttons on a coat,"],
+    ["The gutters speak of nothing else but rain,", "Of rope, of oars, of one upturned boat,"],
+    ["No letter comes, and none was ever sent,", "Yet every day the postman climbs the hill,"],
+    ["To ask the empty house about its rent,", "as though its walls were listening to him"],
+    ["Between the clocks the evening comes and goes,", "And leaves a little dust upon the sill,"],
+    ["The cat has found the only chair it knows,", "And what was moving in the room is still,"],
+]
+
+
+def stanzas(texts: list[list[str]]) -> list[bool]:
+    lines = [
+        line(text, 300 + 180 * number + STEP * row) for number, own in enumerate(texts) for row, text in enumerate(own)
+    ]
+    ends = [len(own) for own in texts]
+    blocks = [range(sum(ends[:number]), sum(ends[: number + 1])) for number in range(len(ends))]
+    return find_verse(place_lines(lines), blocks)
+
+
+def test_stanzas_are_told_together() -> None:
+    """Two lines have too few breaks to tell; one that begins with a small letter is none of them."""
+    assert stanzas(STANZAS) == [False] * 6
+    assert stanzas([one + other for one, other in zip(STANZAS[::2], STANZAS[1::2], strict=True)]) == [True] * 3
+    prose = textwrap.wrap(PROSE, 50)
+    assert not any(stanzas([prose[start : start + 2] for start in range(0, len(prose), 2)]))
+
+
+def test_a_stanza_keeps_its_lines_but_for_runovers() -> None:
+    """Also where the first letter of a long line was read as a small one."""
+    texts = [*STANZAS[0], *STANZAS[3], "soon,", *STANZAS[2]]
+    lines = [line(text, 300 + STEP * row) for row, text in enumerate(texts)]
+    assert find_hard_breaks(place_lines(lines), range(7), is_stanza=True) == (0, 1, 2, 4, 5)
+
+
+ENTRIES = [
+    ["Sauret (Auguste René) à Paris 38 rue Lacroix à", "Mme Marie Madeleine Churcier son épouse"],
+    [
+        "Philippe (Barthélemy Charles) et Mme Marie",
+        "Rehouf à Paris, rue des Chartreux 14, pour M. de",
+        "Charles François",
+    ],
+    ["Gros p. Armand à Paris R. St Placide"],
+    ["Jenner (Édouard Adolphe) et Mme Marie Cardis à", "Nice, Av. Aubert 12, à M. Eugène Vigneron, rue", "Nationale"],
+]
+
+
+def register(entries: list[list[str]], numbered: int = 1) -> tuple[list[Line], range]:
+    """A column of entries, and numbers beside the first lines of them, or beside every few lines."""
+    texts = [text for entry in entries for text in entry]
+    firsts = {sum(map(len, entries[:number])) for number in range(len(entries))}
+    lines = [line(text, 300 + STEP * row, 300) for row, text in enumerate(texts)]
+    marked = firsts if numbered == 1 else set(range(0, len(texts), numbered))
+    numbers = [line(str(1344 + row), 300 + STEP * row + 4) for row in sorted(marked)]
+    return [*lines, *numbers], range(len(texts))
+
+
+def test_a_register_breaks_between_its_entries() -> None:
+    lines, block = register(ENTRIES)
+    placed = place_lines(lines)
+    entries = find_entries(placed, [block])
+    assert entries == {2, 5, 6}
+    assert find_hard_breaks(placed, block, entries) == (1, 4, 5)
+
+
+def test_names_at_the_start_of_lines_break_none() -> None:
+    """In a register without numbers, many words have capitals, so that those of the lines tell nothing."""
+    texts = ENTRIES[0] + ENTRIES[1] + ENTRIES[3]
+    lines = [line(text, 300 + STEP * row) for row, text in enumerate(texts)]
+    breaks = find_hard_breaks(place_lines(lines), range(len(texts)))
+    assert set(breaks) <= {1, 4}
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_numbers_of_lines_are_no_entries(step: int) -> None:
+    """As of legal paper, or in the margin of every fifth line."""
+    texts = textwrap.wrap(PROSE * 3, 40)
+    lines = [line(text, 300 + STEP * row, 300) for row, text in enumerate(texts)]
+    numbers = [line(str(row + 1), 300 + STEP * row) for row in range(0, len(texts), step)]
+    placed = place_lines([*lines, *numbers])
+    assert find_entries(placed, [range(len(texts))]) == frozenset()
+
+
+def test_the_column_of_a_block_is_as_wide_as_its_next_line() -> None:
+    """Two lines of a register with a free column at their right, and the next entry below them."""
+    texts = ["47 Insc. hyp. c. Thoury Louis Manuel et", "Maria Pauline Lupin son ép. à Antony"]
+    below = line("Bruller p. Denise Berthe Marie ép. de", 300 + 2 * STEP)
+    assert broken(texts, None, below, line(WIDE, 1500)) == " ".join(texts)
 
 
 def test_a_list_of_short_lines_keeps_them() -> None:

@@ -67,3 +67,10 @@ def test_amounts_in_tabular_figures_keep_the_space_before_the_currency() -> None
 def test_a_page_without_lines_has_none() -> None:
     assert without_false_spaces([]) == []
     assert without_false_spaces([ReadLine([], 4.0, 30.0)]) == [[]]
+
+
+def test_a_line_of_narrow_and_wide_distances_has_no_pitch() -> None:
+    """With as many of each, the median is the distance of none."""
+    at = np.cumsum([0, *[2] * 12, *[20] * 12])
+    line = ReadLine([Character("n", 0.9, int(place), int(place)) for place in at], 4.0, 30.0)
+    assert texts([*map(monospaced, PROSE), line])[-1] == "n" * 25

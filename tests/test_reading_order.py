@@ -316,3 +316,22 @@ def test_columns_of_notes_on_ruled_paper_stay_columns() -> None:
     texts = [text for _, text in notes]
     assert order_between_rules(lines, texts, rules).lines == reading_order(lines, texts)
     assert order_between_rules(lines, texts, rules).rows == []
+
+
+FIELDS = (("Surname", "Farrow"), ("First name", "Margaret"), ("Address", "7 Mill Lane, Exeter"), ("Town", "Leeds"))
+
+
+@pytest.mark.parametrize("end", [900.0, None], ids=["fields", "underlined"])
+def test_the_value_of_a_field_follows_its_label(end: float | None) -> None:
+    """A rule begins with the value and goes on beyond it, unlike an underline."""
+    lines, texts, rules = [], [], []
+    for row, pair in enumerate(FIELDS):
+        for left, text in zip((20.0, 300.0), pair, strict=True):
+            lines.append(text_line(left, left + 10 * len(text), 100 + 50 * row))
+            texts.append(text)
+        right = lines[-1].baseline[-1, 0] if end is None else end
+        rules.append(Rule(300.0, 106 + 50 * row, float(right), 106 + 50 * row))
+    read = [texts[index] for index in order_between_rules(lines, texts, rules).lines]
+    by_row = [text for pair in FIELDS for text in pair]
+    by_column = [text for column in zip(*FIELDS, strict=True) for text in column]
+    assert read == (by_row if end else by_column)

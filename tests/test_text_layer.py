@@ -11,7 +11,7 @@ import numpy as np
 import pypdfium2
 import pytest
 from pages import draw_page
-from pdfs import form_pdf, text_pdf
+from pdfs import encrypted, form_pdf, text_pdf
 from PIL import Image
 
 from paragraph_ocr.document import Document, Page
@@ -323,3 +323,15 @@ def test_only_the_page_of_the_pdf_is_turned(reader: PageReader) -> None:
     for page in pages:
         del page["timings_ms"]
     assert pages[0] == pages[1]
+
+
+@pytest.mark.slow
+def test_text_of_a_file_that_an_empty_password_opens_is_given_and_what_is_read_is_added(reader: PageReader) -> None:
+    data = encrypted(text_pdf(SHOW + written("The annual meeting", "of the society", y=300), image=sheet()))
+    document = reader.read(data, "page.pdf")
+    expected = [("pdf", "The annual meeting"), ("pdf", "of the society")]
+    (page,) = document.pages
+    assert sorted(told(page)) == sorted(expected + [("", text) for text in TEXTS])
+    searchable = pypdfium2.PdfDocument(render(document, "pdf", data))
+    shown = searchable[0].get_textpage().get_text_bounded()
+    assert all(text in shown for text in ("The annual meeting", *TEXTS))

@@ -13,6 +13,8 @@ from paragraph_ocr.pipeline.blocks import BULLET
 # What would begin another kind of block at the start of a line, and what means something anywhere.
 _START = re.compile(r"^(\s*)([-+>#=~:|]|\d{1,9}(?=[.)](?:\s|$)))")
 _INLINE = re.compile(r"([\\`*_\[\]<>|~]|&(?=#?\w+;))")
+# Check boxes and marks of doubtful words are no links, since nothing defines them, and are left as they are.
+_SIGN = re.compile(r"((?<!\S)\[[ x]\](?!\S)|(?<=\S)\[\?\](?!\S))")
 _CHECK_BOX = re.compile(r"^\s*(\[[ x]\])\s")
 _NUMBER = re.compile(r"^\s*\(?(\d{1,3})(?:[.)]|[°º][.)]?)\s+")
 
@@ -61,7 +63,8 @@ def _table(page: Page, block: Block) -> str:
 
 def _inline(text: str) -> str:
     """Text in which no character means anything in Markdown."""
-    return _INLINE.sub(r"\\\1", " ".join(text.split()))
+    parts = _SIGN.split(" ".join(text.split()))
+    return "".join(part if place % 2 else _INLINE.sub(r"\\\1", part) for place, part in enumerate(parts))
 
 
 def escaped(text: str) -> str:

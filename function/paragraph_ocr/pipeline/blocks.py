@@ -14,7 +14,7 @@ from math import sqrt
 from statistics import median
 
 from paragraph_ocr.document import Block, Box, Cell, Line
-from paragraph_ocr.pipeline.line_breaks import find_hard_breaks
+from paragraph_ocr.pipeline.line_breaks import find_entries, find_hard_breaks, find_verse
 from paragraph_ocr.pipeline.placement import LEVEL_TOLERANCE, PlacedLine, on_same_level, place_lines
 from paragraph_ocr.pipeline.reading_order import MARKER
 
@@ -38,6 +38,9 @@ MAX_HEIGHT_RATIO = 1.35
 HEADING_HEIGHT = 1.1
 # Minimum size of a heading and of a title, relative to the page's usual one; maximum length of a heading.
 HEADING_SIZE, TITLE_SIZE, MAX_HEADING_LINES, MAX_HEADING_CHARACTERS = 1.25, 1.7, 3, 100
+# Maximum words of a heading that only its place tells, and maximum ratio of its distances from what it heads and from
+# the paragraph above.
+MAX_SUBHEADING_WORDS, SUBHEADING_GAP = 8, 1.1
 # Minimum indent of a paragraph's first line, and minimum distance of its last line from the right edge of the others.
 MIN_INDENT, MIN_SHORTFALL = 0.8, 3.0
 # Share of the page's height, at the top and at the bottom, in which a page number can be.
@@ -100,13 +103,16 @@ def find_blocks(lines: Sequence[Line], width: float, height: float, rows: Sequen
 
 def _with_breaks(placed: Sequence[PlacedLine], blocks: Sequence[Block]) -> list[Block]:
     """Blocks with the line breaks that belong to their text; a signature has a name, and what its bearer is."""
+    texts = ("paragraph", "margin")
+    own = [block.lines if block.kind in texts else () for block in blocks]
+    entries = find_entries(placed, own)
     found = []
-    for block in blocks:
+    for block, is_stanza in zip(blocks, find_verse(placed, own), strict=True):
         breaks: tuple[int, ...] = ()
         if block.kind == "signature":
             breaks = block.lines[:-1]
-        elif block.kind in ("paragraph", "margin"):
-            breaks = find_hard_breaks(placed, block.lines)
+        elif block.kind in texts:
+            breaks = find_hard_breaks(placed, block.lines, entries, is_stanza)
         found.append(replace(block, hard_breaks=breaks))
     return found
 
@@ -549,6 +555,9 @@ def _heading_level(
         return 0
     if text.endswith((",", ";")) or _CLOSING.match(text) or not (text[0].isupper() or text[0].isdigit()):
         return 0
+    if number and groups[number][-1] == len(placed) - 1:
+        # What nothing follows, such as a name in large letters, heads nothing.
+        return 0
     size = page.size_of(own)
     body = sum(len(each.text) for each in placed)
     if size >= HEADING_SIZE and 2 * len(text) < body:
@@ -557,6 +566,8 @@ def _heading_level(
     if len(own) > 1 or number + 1 >= len(groups) or text.endswith(".") or size < 0.8:
         return 0
     below = [placed[index] for index in groups[number + 1]]
+    if _stands_between(placed, groups, number):
+        return 2
     left, right = min(each.left for each in below), max(each.right for each in below)
     line = own[0]
     if len(below) < 2 or below[0].baseline_y < line.baseline_y or line.right - line.left > 0.7 * (right - left):
@@ -567,6 +578,32 @@ def _heading_level(
     is_centred = abs(line.center - (left + right) / 2) < 0.08 * (right - left) and line.left - left > 2 * line.height
     is_capital = len(letters) > 3 and sum(letter.isupper() for letter in letters) > 0.9 * len(letters)
     return 2 if is_centred or is_capital or _NUMBERED.match(text) else 0
+
+
+def _stands_between(placed: Sequence[PlacedLine], groups: Sequence[Sequence[int]], number: int) -> bool:
+    """Whether a line of the body's size, some words without a stop after a paragraph's end, heads what is below it.
+
+    It is at least about as near to that as to the paragraph, in line with it, and does not go as far.
+    """
+    line = placed[groups[number][0]]
+    above = [placed[index] for index in groups[number - 1]] if number else []
+    below = [placed[index] for index in groups[number + 1]]
+    if len(above) < 2 or not _ends_sentence(above[-1]) or line.text.rstrip().endswith((":", "!", "?", "-")):
+        return False
+    words = line.text.split()
+    is_list = BULLET.match(below[0].text) is not None and any(
+        BULLET.match(placed[index].text) for group in groups[number + 2 : number + 3] for index in group
+    )
+    if not words[0][0].isupper() or len(words) > MAX_SUBHEADING_WORDS or (len(below) < 3 and not is_list):
+        return False
+    gap, room = below[0].baseline_y - line.baseline_y, line.baseline_y - above[-1].baseline_y
+    width = max(each.right for each in below) - min(each.left for each in below)
+    return (
+        0 < gap < SUBHEADING_GAP * room
+        and room > MIN_SPACING_STEP * (above[-1].baseline_y - above[-2].baseline_y)
+        and line.right - line.left < 0.5 * width
+        and (is_list or (abs(line.left - below[0].left) < line.height and below[0].text[:1].isupper()))
+    )
 
 
 def _mark_signatures(placed: Sequence[PlacedLine], blocks: Sequence[Block]) -> list[Block]:

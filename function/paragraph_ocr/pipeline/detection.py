@@ -43,7 +43,8 @@ FEW_LINES, CLOSE_ASCENDER, CLOSER, CLOSE_MARGIN = 15, 14.0, (1.4, 2.5), 4.0
 class TextLine:
     """A text line: baseline float32 (K, 2) left to right, ascender and descender height, in pixels of the page.
 
-    The confidence is between 0 and 1. `boxed` says whether the line stands in a row of boxes for a letter each.
+    The confidence is between 0 and 1. `boxed` says whether the line stands in a row of boxes for a letter each, or
+    on a rule as the value of a field.
     """
 
     baseline: Points

@@ -14,6 +14,16 @@ from paragraph_ocr.document import Box, Line, Word
 from paragraph_ocr.document import Points as DocumentPoints
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import SMALLEST, Ink, components, find_ink_mask, resized
+from paragraph_ocr.pipeline.rectification import percentiles
+from paragraph_ocr.pipeline.round_boxes import (
+    Circle,
+    alike,
+    find_circles,
+    find_crossed,
+    is_free,
+    may_be_circles,
+    stands_free,
+)
 
 Grey = NDArray[np.uint8]
 
@@ -34,8 +44,22 @@ SQUARE = (0.75, 1.34)
 MARGIN, OVERFLOW = 0.2, 0.15
 # Distance of the ink from the corners of a check box along their diagonals, as a share of its side; more for an O.
 ROUNDING = 0.09
-# A round box is no O if it is so nearly a circle, width over height, with such a margin and a label at such a distance.
-CIRCLE, CIRCLE_MARGIN, CIRCLE_OVERFLOW, CIRCLE_LABEL_GAP = (0.9, 1.1), 0.45, 0.02, 1.5
+# Text goes on at the right of a single round box, at most so far from it and by so much: it is no letter.
+CIRCLE_LABEL_GAP = 1.5
+# Ink of faint walls is darker than what surrounds it by so many grey levels. Cells that only it shows count if at least
+# this share of them are check boxes or in combs: on squared paper, few are.
+FAINT_CONTRAST, MIN_FORM_SHARE = 10, 0.5
+# Such walls are searched if they have so many corners, and up to so many cells.
+MIN_FAINT_CORNERS, MAX_FAINT_CELLS = 4, 600
+# Least length of such walls, or of circles, on a page.
+MIN_FAINT = 3.0
+# Strokes are narrower than so many pixels.
+STROKE = 13
+# A ticked box may be solid, but for the tick: the share of it that is ink, if a box without a tick has its size, but
+# for this factor.
+SOLID, SAME_SIZE = (0.55, 0.97), 1.2
+# Share of a solid box's edges that is ink, and the confidence that it is ticked.
+SOLID_EDGE, SOLID_CONFIDENCE = 0.8, 0.9
 # The solid square within a finder pattern of a QR code, as a share of the cell around it.
 FINDER = (0.5, 0.75)
 # Maximum distance of a check box to the line that is its label.
@@ -57,6 +81,9 @@ WALL = 0.4
 TICK, UNEVEN_TICKS, UNEVEN_CELLS = (0.3, 3.6), 0.35, 0.15
 LOW_TICK, CLOSED = 1.4, 0.3
 MIN_TICKS = 5
+# Combs whose cells stand apart: the greatest gap between cells of a group and between groups, as shares of a cell's
+# width, how far gaps within groups and sizes of cells differ, and their least number of cells.
+APART, GROUP_GAP, UNEVEN_GAPS, EQUAL_CELLS, MIN_CELLS_APART = 0.6, 1.6, 0.12, 0.12, 4
 # Straight parts of such a rule, which are longer than those of letters.
 RULE = 1.2
 # A page with more cells, or more rules on which ticks may stand, is a pattern and no form.
@@ -178,54 +205,235 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
     if not lines:
         return FormBoxes()
     ascender = float(np.median([line.ascender for line in lines]))
-    if not _has_corners((ink.labels > 0).view(np.uint8), ascender * ink.scale):
+    dark = (ink.labels > 0).view(np.uint8)
+    faint = _with_faint(ink.page, dark)
+    unit = ascender * ink.scale
+    only_faint = np.asarray(cv2.subtract(faint, cv2.dilate(dark, np.ones((5, 5), np.uint8))), np.uint8)
+    is_faint = cv2.countNonZero(only_faint) >= MIN_FAINT * unit
+    may_be_round = is_faint or bool(may_be_circles(ink.width, ink.height, ink.area, unit).any())
+    circles = find_circles(faint, unit) if may_be_round else []
+    has_corners = _has_corners(dark, unit)
+    has_faint = is_faint and _has_corners(only_faint, unit, MIN_FAINT_CORNERS)
+    if not circles and not has_corners and not has_faint:
         return FormBoxes()
-    scale = min(1.0, ASCENDER / ascender)
-    small = resized(page, scale)
+    small = resized(page, min(1.0, ASCENDER / ascender))
     mask = find_ink_mask(small).view(np.uint8)
-    unit = ascender * scale
-    walls = _walls(mask, unit)
-    drawn = _cells(walls, unit)
-    cells = _with_hidden_cells(drawn, walls, unit) if len(drawn) <= MAX_CELLS else []
-    open_combs = _open_combs(mask, unit)
-    if not cells and not open_combs:
-        return FormBoxes()
-    neighbours = _neighbours(cells, unit)
-    beside_of = dict(zip(cells, neighbours, strict=True))
-    combs = [row for row in _rows(cells, unit) if _is_comb(row, beside_of)]
     to_page = (np.array([page.shape[1], page.shape[0]]) / small.shape[::-1]).tolist()
-    check_boxes = []
-    for cell, beside in zip(cells, neighbours, strict=True):
-        wall = _wall(mask, cell)
-        outer = (cell[0] - wall, cell[1] - wall, cell[2] + wall, cell[3] + wall)
-        if beside or not _is_check_box(mask, cell, outer, unit):
-            continue
-        box = _scaled(outer, to_page)
-        if not any(_labels(line, box, ascender) for line in lines):
-            continue
-        round_box = _is_round(mask, outer)
-        # Around an O of a large heading less is free than around a box in its label.
-        if round_box and not any(
-            _follows(line, box, ascender) and _is_circle(mask, outer, max(unit, line.ascender * scale))
-            for line in lines
-        ):
-            continue
-        share = float(mask[_inner(cell, ROUND_INSET if round_box else INSET)].mean())
-        ticked = 1.0 / (1.0 + np.exp(-(share - TICKED) / TICKED_STEP))
-        check_boxes.append(CheckBox(box, ticked > 0.5, float(max(ticked, 1.0 - ticked))))
-    combs += open_combs
-    found = [comb for row in combs if (comb := _comb(small, mask, row, to_page))]
-    if not check_boxes and not found and not open_combs:
+    unit = ascender / to_page[1]
+    found = _search(mask, mask, lines, unit, to_page, MAX_CELLS) if has_corners else NOTHING
+    faint_too = _search(_with_faint(small, mask), mask, lines, unit, to_page, MAX_FAINT_CELLS) if has_faint else NOTHING
+    # Cells that faint walls bound are those of a form if most of them are used: squared paper has others, too.
+    if faint_too.used - found.used >= MIN_FORM_SHARE * (len(faint_too.cells) - len(found.cells)):
+        found = _merged(found, faint_too)
+    check_boxes = [_check_box(mask, outer, cell, INSET, to_page) for outer, cell in found.check_boxes]
+    check_boxes += _solid_boxes(mask, lines, check_boxes, unit, to_page)
+    check_boxes += _round_boxes(mask, faint, circles, lines, ascender, ink.scale, to_page)
+    open_combs = _open_combs(mask, unit)
+    rows = found.combs + open_combs
+    combs = [comb for row in rows if (comb := _comb(small, mask, row, to_page))]
+    if not check_boxes and not combs and not open_combs:
         return FormBoxes()
     clear = page.copy()
     margin = 0.25 * ascender
     for left, top, right, bottom in [check_box.box for check_box in check_boxes]:
         _paint(clear, (left - margin, top - margin, right + margin, bottom + margin))
-    for row in combs:
+    for row in rows:
         # Cell by cell: on a page that lies aslant, what stands above the lower end is not above the other one.
         for left, top, right, bottom in [_scaled(cell, to_page) for cell in row]:
             _paint(clear, (left - margin, top - margin, right + margin, bottom + margin))
-    return FormBoxes(check_boxes, found, clear)
+    return FormBoxes(check_boxes, combs, clear)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What cells of a page are: all of them, those of check boxes with their outer bounds, and rows that are combs."""
+
+    cells: list[Box]
+    check_boxes: list[tuple[Box, Box]]
+    combs: list[list[Box]]
+
+    @property
+    def used(self) -> int:
+        """Number of cells that are a check box or in a comb."""
+        return len(self.check_boxes) + sum(map(len, self.combs))
+
+
+NOTHING = _Found([], [], [])
+
+
+def _search(
+    walls_in: Grey, mask: Grey, lines: Sequence[TextLine], unit: float, to_page: Sequence[float], most: int
+) -> _Found:
+    """Find check boxes and combs between the walls in a mask; another tells what is in and around them."""
+    walls = _walls(walls_in, unit)
+    drawn = _cells(walls, unit)
+    if not drawn or len(drawn) > most:
+        return NOTHING
+    cells = _with_hidden_cells(drawn, walls, unit)
+    neighbours = _neighbours(cells, unit)
+    beside_of = dict(zip(cells, neighbours, strict=True))
+    combs = [row for row in _rows(cells, unit) if _is_comb(row, beside_of)]
+    combs = _with_gaps(cells, combs, beside_of)
+    in_combs = {cell for row in combs for cell in row}
+    check_boxes: list[tuple[Box, Box]] = []
+    solid: list[tuple[Box, Box]] = []
+    for cell, beside in zip(cells, neighbours, strict=True):
+        wall = _wall(walls_in, cell)
+        outer = (cell[0] - wall, cell[1] - wall, cell[2] + wall, cell[3] + wall)
+        if beside or cell in in_combs or not _is_check_box(mask, cell, outer, unit) or _is_round(walls_in, outer):
+            continue
+        if any(_labels(line, _scaled(outer, to_page), unit * to_page[1]) for line in lines):
+            (solid if _is_finder_pattern(mask[_inner(cell, INSET)]) else check_boxes).append((outer, cell))
+    # A form has others of the size, and a QR code none without a solid square.
+    sizes = [outer[3] - outer[1] for outer, _ in check_boxes]
+    check_boxes += [
+        (outer, cell)
+        for outer, cell in solid
+        if any(1 / SAME_SIZE <= size / (outer[3] - outer[1]) <= SAME_SIZE for size in sizes)
+    ]
+    return _Found(cells, check_boxes, combs)
+
+
+def _merged(found: _Found, more: _Found) -> _Found:
+    """What was found in two searches; of what overlaps, the longer combs, and else that of the first search."""
+    combs: list[list[Box]] = []
+    for row in sorted([*found.combs, *more.combs], key=len, reverse=True):
+        if not any(_is_same(cell, other) for cell in row for comb in combs for other in comb):
+            combs.append(row)
+    check_boxes: list[tuple[Box, Box]] = []
+    for outer, cell in [*found.check_boxes, *more.check_boxes]:
+        others = [*(cell for row in combs for cell in row), *(other for other, _ in check_boxes)]
+        if not any(_is_same(outer, other) for other in others):
+            check_boxes.append((outer, cell))
+    return _Found(found.cells, check_boxes, combs)
+
+
+def _check_box(mask: Grey, outer: Box, cell: Box, inset: float, to_page: Sequence[float]) -> CheckBox:
+    """Make a check box, ticked if there is ink in its cell."""
+    share = float(mask[_inner(cell, inset)].mean())
+    ticked = 1.0 / (1.0 + np.exp(-(share - TICKED) / TICKED_STEP))
+    return CheckBox(_scaled(outer, to_page), ticked > 0.5, float(max(ticked, 1.0 - ticked)))
+
+
+def _round_boxes(
+    mask: Grey,
+    faint: Grey,
+    circles: Sequence[Circle],
+    lines: Sequence[TextLine],
+    ascender: float,
+    scale: float,
+    to_page: Sequence[float],
+) -> list[CheckBox]:
+    """Return the check boxes of circles that have a label: those in `faint`, which has its own scale, and others."""
+    boxes = []
+    labelled = []
+    for circle in circles:
+        box = _scaled(circle.box, (1 / scale, 1 / scale))
+        is_alike = alike(circles, circle)
+        for line in lines:
+            # Around an O of a large heading less is free than around a circle in its label.
+            free = line.ascender <= ascender or stands_free(faint, circle, line.ascender * scale)
+            if free and (_follows(line, box, ascender) or (is_alike and _labels(line, box, ascender))):
+                labelled.append(circle)
+                break
+    for circle in [*labelled, *find_crossed(faint, labelled, ascender * scale)]:
+        box = _scaled(circle.box, (1 / scale, 1 / scale))
+        if not any(_labels(line, box, ascender) for line in lines):
+            continue
+        outer = _scaled(box, (1 / to_page[0], 1 / to_page[1]))
+        wall = circle.line / scale / to_page[0]
+        cell = (outer[0] + wall, outer[1] + wall, outer[2] - wall, outer[3] - wall)
+        boxes.append(_check_box(mask, outer, cell, ROUND_INSET, to_page))
+    return boxes
+
+
+def _solid_boxes(
+    mask: Grey, lines: Sequence[TextLine], check_boxes: Sequence[CheckBox], unit: float, to_page: Sequence[float]
+) -> list[CheckBox]:
+    """Return the check boxes that are solid but for a tick, on a page with others of their size."""
+    if not check_boxes:
+        return []
+    sizes = np.array([(each.box[3] - each.box[1]) / to_page[1] for each in check_boxes])
+    _, _, boxes, _ = components(mask)
+    left, top, width, height, area = boxes[1:].T
+    larger, smaller = np.maximum(width, height)[:, None], np.minimum(width, height)[:, None]
+    same = ((larger <= SAME_SIZE * sizes) & (smaller >= sizes / SAME_SIZE)).any(axis=1)
+    shares = area / (width * height)
+    found = []
+    for index in np.flatnonzero(same & (shares >= SOLID[0]) & (shares <= SOLID[1])).tolist():
+        x0, y0, x1, y1 = (
+            int(value) for value in (left[index], top[index], left[index] + width[index], top[index] + height[index])
+        )
+        part = mask[y0:y1, x0:x1]
+        edges = min(part[1].mean(), part[-2].mean(), part[:, 1].mean(), part[:, -2].mean())
+        box = _scaled((x0, y0, x1, y1), to_page)
+        if (
+            not any(_is_same(box, each.box) for each in check_boxes)
+            and edges >= SOLID_EDGE
+            and is_free(mask, (x0, y0, x1, y1), max(2, round(MARGIN * unit)), OVERFLOW)
+            and any(_labels(line, box, unit * to_page[1]) for line in lines)
+        ):
+            found.append(CheckBox(box, True, SOLID_CONFIDENCE))
+    return found
+
+
+def _is_same(box: Box, other: Box) -> bool:
+    """Whether the middle of a box is in another."""
+    return other[0] <= (box[0] + box[2]) / 2 <= other[2] and other[1] <= (box[1] + box[3]) / 2 <= other[3]
+
+
+def _with_faint(page: Grey, mask: Grey) -> Grey:
+    """Ink of a page, and strokes that are a little darker than the paper around them."""
+    paper = np.uint8(percentiles(page[::2, ::2], (70,))[0])
+    # A closing takes strokes away, but lightens noisy paper.
+    around = np.minimum(cv2.morphologyEx(page, cv2.MORPH_CLOSE, np.ones((STROKE, STROKE), np.uint8)), paper)
+    return np.asarray(cv2.bitwise_or(mask, (cv2.subtract(around, page) > FAINT_CONTRAST).view(np.uint8)))
+
+
+def _with_gaps(
+    cells: Sequence[Box], combs: Sequence[list[Box]], beside_of: Mapping[Box, Sequence[Box]]
+) -> list[list[Box]]:
+    """Return combs of which the cells, or groups of them, stand apart, as those of a date, and all other combs.
+
+    Between groups, what stands there is a cell, too: a stroke or a full stop, or nothing.
+    """
+    free = sorted(
+        cell for cell in cells if all(abs(cell[1] - other[1]) < 0.5 * (cell[3] - cell[1]) for other in beside_of[cell])
+    )
+    rows: list[list[Box]] = []
+    for cell in free:
+        width, height = cell[2] - cell[0], cell[3] - cell[1]
+        for row in rows:
+            last = row[-1]
+            level = max(abs(cell[1] - last[1]), abs(cell[3] - last[3])) <= EQUAL_CELLS * height
+            wide = abs((last[2] - last[0]) - width) <= EQUAL_CELLS * width
+            if level and wide and -0.1 * width <= cell[0] - last[2] <= GROUP_GAP * width:
+                row.append(cell)
+                break
+        else:
+            rows.append([cell])
+    found: list[list[Box]] = []
+    for row in rows:
+        gaps = np.array([after[0] - before[2] for before, after in pairwise(row)])
+        width = float(np.median([cell[2] - cell[0] for cell in row]))
+        shape = width / float(np.median([cell[3] - cell[1] for cell in row]))
+        near = gaps[gaps <= APART * width]
+        if (
+            len(row) < MIN_CELLS_APART
+            or not COMB_CELL[0] <= shape <= COMB_CELL[1]
+            or len(near) < 0.5 * len(gaps)
+            or np.ptp(near) > UNEVEN_GAPS * width
+        ):
+            continue
+        apart = [row[0]]
+        for before, after in pairwise(row):
+            if after[0] - before[2] > APART * width:
+                inset = 0.15 * width
+                apart.append((before[2] + inset, before[1], after[0] - inset, before[3]))
+            apart.append(after)
+        found.append(apart)
+    inside = {cell for row in found for cell in row}
+    return [row for row in combs if not inside.intersection(row)] + found
 
 
 def label(lines: Sequence[Line], check_boxes: Sequence[CheckBox]) -> list[Line]:
@@ -259,13 +467,14 @@ def _straight(mask: Grey, length: float) -> tuple[Grey, Grey]:
     return np.asarray(across, np.uint8), np.asarray(down, np.uint8)
 
 
-def _has_corners(mask: Grey, unit: float) -> bool:
+def _has_corners(mask: Grey, unit: float, least: int = 1) -> bool:
     """Return whether straight strokes longer than those of most letters meet or cross, or ticks stand on a rule."""
     across, down = _straight(mask, CORNER_WALL * unit)
     if not across.any():
         return False
     near = np.ones((3, 3), np.uint8)
-    if bool(cv2.bitwise_and(cv2.dilate(across, near), cv2.dilate(down, near)).any()):
+    corners = cv2.bitwise_and(cv2.dilate(across, near), cv2.dilate(down, near))
+    if corners.any() and (least == 1 or cv2.connectedComponents(corners)[0] > least):
         return True
     rule = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, max(5, round(RULE * unit))), np.uint8))
     ticks = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((max(4, round(TICK[0] * unit)), 1), np.uint8))
@@ -524,17 +733,10 @@ def _is_check_box(mask: Grey, cell: Box, outer: Box, unit: float) -> bool:
     ):
         return False
     margin = max(2, round(MARGIN * unit))
-    if inside < 0.5 or min(round(outer[0]), round(outer[1])) < margin:
+    if inside < 0.5:
         return False
-    return _is_clear(mask, outer, margin) and not _is_finder_pattern(mask[_inner(cell, INSET)])
-
-
-def _is_clear(mask: Grey, outer: Box, margin: int, overflow: float = OVERFLOW) -> bool:
-    """Return whether the margin around a box is blank but for what a tick may cover."""
-    left, top, right, bottom = (round(value) for value in outer)
-    whole = mask[max(top - margin, 0) : bottom + margin, max(left - margin, 0) : right + margin]
-    around = int(whole.sum()) - int(mask[top:bottom, left:right].sum())
-    return around <= overflow * (whole.size - (bottom - top) * (right - left))
+    bounds = tuple(round(value) for value in outer)
+    return is_free(mask, bounds, margin, OVERFLOW)
 
 
 def _is_finder_pattern(inside: Grey) -> bool:
@@ -554,11 +756,6 @@ def _is_finder_pattern(inside: Grey) -> bool:
 def _is_round(mask: Grey, outer: Box) -> bool:
     left, top, right, bottom = (round(value) for value in outer)
     return _rounding(mask[top:bottom, left:right]) > max(ROUNDING * (bottom - top), 1.5)
-
-
-def _is_circle(mask: Grey, outer: Box, unit: float) -> bool:
-    shape = (outer[2] - outer[0]) / (outer[3] - outer[1])
-    return CIRCLE[0] <= shape <= CIRCLE[1] and _is_clear(mask, outer, round(CIRCLE_MARGIN * unit), CIRCLE_OVERFLOW)
 
 
 def _follows(line: TextLine, box: Box, ascender: float) -> bool:

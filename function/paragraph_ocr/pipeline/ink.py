@@ -36,6 +36,8 @@ class Ink:
         Bounds of the components, right and bottom exclusive, and their pixels; component ``i`` has the label ``i + 1``.
     scale : float
         Pixels of `labels` for a pixel of the page.
+    page : uint8 (h, w)
+        The page at this scale.
     """
 
     labels: NDArray[np.int32]
@@ -45,6 +47,7 @@ class Ink:
     bottom: NDArray[np.int64]
     area: NDArray[np.int64]
     scale: float
+    page: Grey
 
     @cached_property
     def height(self) -> NDArray[np.int64]:
@@ -100,10 +103,11 @@ def find_ink(page: Grey, scale: float = 1.0, contrast: float | None = None) -> I
         Grey levels between paper and writing, where they are known.
     """
     scale = min(scale, 1.0)
-    mask = find_ink_mask(resized(page, scale), contrast)
+    small = resized(page, scale)
+    mask = find_ink_mask(small, contrast)
     _, labels, boxes, _ = components(mask)
     left, top, width, height, area = (np.ascontiguousarray(column) for column in boxes[1:].T)
-    return Ink(labels, left, top, left + width, top + height, area, scale)
+    return Ink(labels, left, top, left + width, top + height, area, scale, small)
 
 
 class Components(NamedTuple):

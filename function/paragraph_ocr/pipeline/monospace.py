@@ -81,11 +81,13 @@ def _pairs(line: ReadLine) -> _Pairs:
 
 
 def _pitch(distances: NDArray[np.float64]) -> float:
-    """The usual distance of some letters, finer than their time steps; not a number for too few."""
+    """The usual distance of some letters, finer than their time steps; not a number if there is none, or too few."""
     if len(distances) < MIN_LINE_PAIRS:
         return np.nan
     usual = float(np.median(distances))
-    return float(distances[np.abs(distances - usual) <= usual / 2].mean())
+    near = distances[np.abs(distances - usual) <= usual / 2]
+    # The median of an even number may be between small and large ones.
+    return float(near.mean()) if len(near) else np.nan
 
 
 def _with_true_spaces(line: ReadLine, pitch: float) -> list[Character]:

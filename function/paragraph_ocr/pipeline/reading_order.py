@@ -32,6 +32,9 @@ MAX_PAPER_PITCH, MIN_FULL_ROWS = 2.8, 0.85
 MAX_ALONE, ALONE_GAP = 4, 4.0
 # The distance of a footer or a page number from the columns, in distances between their lines.
 FOOTER_GAP = 1.6
+# The value of a field stands on a rule: so far above it or below it, and so far from its start; the rule goes on beyond
+# the value by so much, as no underline does. In ascenders.
+FIELD_ABOVE, FIELD_BELOW, FIELD_START, FIELD_REST = 0.7, 0.3, 1.5, 1.0
 # The number, letter or bullet of a list's item, and its maximum distance from the item in ascenders.
 MARKER_GAP = 5.0
 MARKER = re.compile(r"\s*(?:\(?(?:\d{1,3}|[a-zA-Z])[.)]|[-–—•·*▪◦‣●○□☐])\s*")
@@ -74,7 +77,7 @@ def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequ
     """Return the reading order of a page where horizontal rules may part the rows of tables.
 
     Between two rules of a table that has lines beside each other, rows are read one after the other, and a row cell by
-    cell; all else is in `reading_order`.
+    cell; all else is in `reading_order`. What stands on a rule of its own, as the value of a field, follows its label.
 
     Parameters
     ----------
@@ -83,6 +86,7 @@ def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequ
         What was read of each.
     rules : sequence of Rule
     """
+    lines = [replace(line, boxed=True) if _is_field(line, rules) else line for line in lines]
     middles = np.array([line.baseline.mean(axis=0) - (0.0, line.ascender / 3) for line in lines], np.float64)
     units: list[list[int]] = []
     rows: list[list[int]] = []
@@ -101,6 +105,18 @@ def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequ
     whole = [_as_one_line([lines[index] for index in unit]) for unit in units]
     order = reading_order(whole, [" ".join(texts[index] for index in unit) for unit in units])
     return Order([index for place in order for index in units[place]], rows)
+
+
+def _is_field(line: TextLine, rules: Sequence[Rule]) -> bool:
+    """Whether a line stands on a rule that begins with it and goes on beyond it."""
+    (left, _), (right, _) = line.baseline[0].tolist(), line.baseline[-1].tolist()
+    tall = line.ascender
+    return any(
+        abs(left - rule.left) <= FIELD_START * tall
+        and rule.right >= right + FIELD_REST * tall
+        and -FIELD_BELOW * tall <= rule.level((left + right) / 2) - _level(line) <= FIELD_ABOVE * tall
+        for rule in rules
+    )
 
 
 def _is_ruled_paper(table: RuledTable, lines: Sequence[TextLine], texts: Sequence[str]) -> bool:
