@@ -299,6 +299,15 @@ def test_a_line_goes_on_to_the_margin_of_the_lines_around_it_and_not_into_what_s
     )
 
 
+def test_the_longest_line_goes_on_to_the_end_of_its_last_letter() -> None:
+    right = 60 + FONT.getlength(TEXT)
+    page = np.asarray(drawn((60, 180, TEXT + "l"), *((60, y, "the old stone") for y in (140, 220))))
+    shorter = [line(60, 60 + FONT.getlength("the old stone"), y) for y in (140, 220)]
+    found = ends(complete_lines(page, [line(60, right, 180), *shorter]).lines)
+    assert len(found) == 3
+    assert found[-1][1] > right + 3
+
+
 def test_lines_that_break_at_the_same_letters_become_whole() -> None:
     image = drawn()
     lines = paragraph(image)

@@ -42,9 +42,9 @@ MARK_LEVEL = (0.15, 0.65)
 # Heights of letters in ascenders: a part of a line, and one that begins a line of its own; and the greatest width of
 # letters that are joined, which flourishes and the edges of sheets exceed.
 SHORTEST_LETTER, TALLEST_LETTER, WIDEST_LETTERS = 0.3, 2.0, 3.0
-# The margin of a line is where the farthest of the lines around it ends, if they are so many at least; no line grows
-# farther beyond it than this. In its ascenders: how far above or below it they are, and how far before them it may end,
-# since lines that break at the same shape have pieces on both sides of it.
+# The margin of a line is where the farthest of it and the lines around it ends, if they are so many at least; no line
+# grows farther beyond it than this. In its ascenders: how far above or below it they are, and how far before them it
+# may end, since lines that break at the same shape have pieces on both sides of it.
 MARGIN_LINES, BEYOND_MARGIN, MARGIN_LEVEL, MARGIN_AHEAD = 2, 0.5, 4.5, 3.0
 # A component belongs to a line if so much of it lies within.
 COVERED = 0.5
@@ -348,7 +348,7 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None
 
 
 def _margin(piece: _Piece, side: int, ends: NDArray[np.float64]) -> float:
-    """How far the lines near a piece reach to one side, as they were found; infinite where there are too few.
+    """How far a piece and the lines near it reach to one side, as they were found; infinite where there are too few.
 
     `ends` is the table of the `ends` of all pieces.
     """
@@ -359,7 +359,7 @@ def _margin(piece: _Piece, side: int, ends: NDArray[np.float64]) -> float:
     near &= ends[:, 1] > piece.left - (0 if side else MARGIN_AHEAD * ascender)
     if np.count_nonzero(near) < MARGIN_LINES:
         return np.inf if side else -np.inf
-    return float(ends[near, 1].max()) if side else float(ends[near, 0].min())
+    return max(piece.right, float(ends[near, 1].max())) if side else min(piece.left, float(ends[near, 0].min()))
 
 
 def _grow(
