@@ -166,14 +166,16 @@ def note(rows: int, pitch: int) -> np.ndarray:
     return page
 
 
-def test_a_few_small_lines_in_a_part_of_a_page_are_looked_at_closer() -> None:
-    # At the scale of the whole page, bars so close to each other are one.
-    page = note(5, 14)
+# At the scale of the whole page, bars that lie 14 pixels from each other are one.
+@pytest.mark.parametrize(("rows", "pitch"), [(5, 14), (18, 20)])
+def test_small_lines_in_a_part_of_a_page_are_looked_at_closer(rows: int, pitch: int) -> None:
+    page = note(rows, pitch)
     model = InkModel(ascender=5)
+    model.card.preprocessing["search"]["dense_lines"] = 50
     found, _ = Detector(model).find(page)
     assert len(model.sides) == 2
     assert sorted(round(float(line.baseline[:, 1].mean())) for line in found) == pytest.approx(
-        [55 + row * 14 for row in range(5)], abs=14
+        [55 + row * pitch for row in range(rows)], abs=14
     )
     assert {round(float(line.baseline[0, 0]), -1) for line in found} == {40}
     assert {round(float(line.baseline[-1, 0]), -1) for line in found} == {280}
@@ -271,7 +273,7 @@ def test_lines_of_a_page_larger_than_opencv_turns_stand_where_they_are(
     degrees: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The model's heights are those of one scale: looked at closer, the line would have others.
-    monkeypatch.setattr(detection, "FEW_LINES", 0)
+    monkeypatch.setattr(detection, "CLOSER", (np.inf, np.inf))
     rise = 4500 * np.tan(np.radians(degrees))
     page = np.full((2000, 40_000), 255, np.uint8)
     cv2.line(page, (15_500, round(1000 - rise)), (24_500, round(1000 + rise)), 0, 400)

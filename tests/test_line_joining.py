@@ -321,3 +321,48 @@ def test_lines_that_cross_the_rule_of_a_margin_stay_whole() -> None:
     texts = [(60 + 7 * row, 90 + 70 * row, TEXT) for row in range(6)]
     found = [line(left, left + FONT.getlength(TEXT), y) for left, y, _ in texts]
     assert ends(complete_lines(np.asarray(ruled(*texts)), found).lines) == ends(found)
+
+
+def paragraph(image: Image.Image) -> list[TextLine]:
+    """Draw five lines, and return them but for the end of the third."""
+    right = 60 + FONT.getlength(TEXT)
+    for baseline in range(100, 300, 40):
+        ImageDraw.Draw(image).text((60, baseline), TEXT, fill=0, font=FONT, anchor="ls")
+    return [line(60, 300 if baseline == 180 else right, baseline) for baseline in range(100, 300, 40)]
+
+
+@pytest.mark.parametrize("found", ["whole", "cut"])
+def test_a_line_goes_on_to_the_margin_of_the_lines_around_it_and_not_into_what_stands_beyond(found: str) -> None:
+    image = drawn((60 + round(FONT.getlength(TEXT)) + 14, 180, "38 B"))
+    lines, right = paragraph(image), 60 + FONT.getlength(TEXT)
+    if found == "whole":
+        lines[2] = line(60, right, 180)
+    assert all(
+        end == pytest.approx(right, abs=6)
+        for start, end in ends(complete_lines(np.asarray(image), lines).lines)
+        if start == 60
+    )
+
+
+def test_the_longest_line_goes_on_to_the_end_of_its_last_letter() -> None:
+    right = 60 + FONT.getlength(TEXT)
+    page = np.asarray(drawn((60, 180, TEXT + "l"), *((60, y, "the old stone") for y in (140, 220))))
+    shorter = [line(60, 60 + FONT.getlength("the old stone"), y) for y in (140, 220)]
+    found = ends(complete_lines(page, [line(60, right, 180), *shorter]).lines)
+    assert len(found) == 3
+    assert found[-1][1] > right + 3
+
+
+def test_lines_that_break_at_the_same_letters_become_whole() -> None:
+    image = drawn()
+    lines = paragraph(image)
+    broken = [line(*each, 100 + 40 * row) for row in range(5) for each in ((60, 300), (340, lines[0].baseline[-1, 0]))]
+    assert len(complete_lines(np.asarray(image), broken).lines) == 5
+
+
+def test_a_line_does_not_go_on_along_a_flourish() -> None:
+    image = drawn((60, 200, TEXT))
+    right = 60 + FONT.getlength(TEXT)
+    ImageDraw.Draw(image).line((right + 8, 192, right + 120, 180, right + 220, 196), fill=0, width=3)
+    ((start, end),) = ends(complete_lines(np.asarray(image), [line(60, right, 200)]).lines)
+    assert (start, end) == (60, round(right))

@@ -34,9 +34,9 @@ MARK_SIDE, MARK_WINDOW, MARK_CONTRAST, MARK_WIDTHS, MARK_HEIGHTS = 1024, 7, 40, 
 LARGEST_ASCENDER = 4.0
 # The lines of that search are taken if they leave less than this share of the marks uncovered.
 STILL_UNCOVERED_SHARE = 0.6
-# A page of few small lines in a part of it is searched again there, enlarged to ascenders of so many input pixels, if
-# that is at least and at most by these factors, and the part with this margin, in ascenders, fits the input.
-FEW_LINES, CLOSE_ASCENDER, CLOSER, CLOSE_MARGIN = 15, 14.0, (1.4, 2.5), 4.0
+# A page of small lines in a part of it is searched again there, enlarged to ascenders of so many input pixels, if that
+# is at least and at most by these factors, and the part with this margin, in ascenders, fits the input.
+CLOSE_ASCENDER, CLOSER, CLOSE_MARGIN = 17.0, (1.4, 2.5), 4.0
 
 
 @dataclass(frozen=True)
@@ -304,7 +304,7 @@ class Detector:
         heights = [line.ascender * usual / max(page.shape) for line in found]
         if side <= usual and len(found) >= settings.dense_lines and float(np.median(heights)) < settings.dense_ascender:
             found = self.detect(page, round(settings.enlargement * usual)).lines
-        elif 0 < len(found) <= FEW_LINES:
+        elif found:
             found = self._look_closer(page, found, usual / max(page.shape))
         if back is not None:
             found = [replace(line, baseline=_moved(line.baseline, back)) for line in found]

@@ -45,8 +45,13 @@ MARK_LEVEL = (0.15, 0.65)
 CELL_TEXT, CELL_EDGE, CELL_ENTRY, CELLS, CELL_FREE = 25.0, 0.4, 6.0, 3, (0.9, 0.35)
 # A page with more marks in the shape of dashes is noisy.
 MAX_DASHES = 1000
-# Heights of letters in ascenders: a part of a line, and one that begins a line of its own.
-SHORTEST_LETTER, TALLEST_LETTER = 0.3, 2.0
+# Heights of letters in ascenders: a part of a line, and one that begins a line of its own; and the greatest width of
+# letters that are joined, which flourishes and the edges of sheets exceed.
+SHORTEST_LETTER, TALLEST_LETTER, WIDEST_LETTERS = 0.3, 2.0, 3.0
+# The margin of a line is where the farthest of it and the lines around it ends, if they are so many at least; no line
+# grows farther beyond it than this. In its ascenders: how far above or below it they are, and how far before them it
+# may end, since lines that break at the same shape have pieces on both sides of it.
+MARGIN_LINES, BEYOND_MARGIN, MARGIN_LEVEL, MARGIN_AHEAD = 2, 0.5, 4.5, 3.0
 # A component belongs to a line if so much of it lies within.
 COVERED = 0.5
 # The detector's confidence that is given to lines that it did not find: they are kept only if they are read well.
@@ -337,15 +342,31 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None
     for piece, row in zip(pieces, ends, strict=True):
         row[:] = piece.ends
         piece.ends = row
+    as_found = ends.copy()
     for side in (1, 0):
         for index in order if side == 1 else reversed(order):
             piece = pieces[index]
             if piece.alive:
-                _grow(piece, side, pieces, ends, ink, unassigned, centre_y, usual)
+                _grow(piece, side, pieces, ends, ink, unassigned, centre_y, usual, _margin(piece, side, as_found))
     for piece in pieces:
         for side in (0, 1):
             if piece.alive:
                 _take_mark(piece, side, pieces, ends, ink, unassigned, centre_y)
+
+
+def _margin(piece: _Piece, side: int, ends: NDArray[np.float64]) -> float:
+    """How far a piece and the lines near it reach to one side, as they were found; infinite where there are too few.
+
+    `ends` is the table of the `ends` of all pieces.
+    """
+    apart = np.abs((ends[:, 2:4].sum(axis=1) - piece.ends[2:4].sum()) / 2)
+    ascender = piece.line.ascender
+    near = (apart > 0.5 * ascender) & (apart < MARGIN_LEVEL * ascender)
+    near &= ends[:, 0] < piece.right + (MARGIN_AHEAD * ascender if side else 0)
+    near &= ends[:, 1] > piece.left - (0 if side else MARGIN_AHEAD * ascender)
+    if np.count_nonzero(near) < MARGIN_LINES:
+        return np.inf if side else -np.inf
+    return max(piece.right, float(ends[near, 1].max())) if side else min(piece.left, float(ends[near, 0].min()))
 
 
 def _grow(
@@ -357,8 +378,9 @@ def _grow(
     unassigned: NDArray[np.bool_],
     centre_y: NDArray[np.float64],
     usual: float,
+    margin: float,
 ) -> None:
-    """Let a piece grow to one side as far as letters go on or another piece begins."""
+    """Let a piece grow to one side as far as letters go on within its margin, or until another piece begins."""
     sign = 1 if side else -1
     while True:
         ascender, descender = piece.line.ascender, piece.line.descender
@@ -370,7 +392,8 @@ def _grow(
         free = np.flatnonzero(unassigned)
         free = free[(sign * (far[free] - end) > 0.15 * ascender) & (sign * (near[free] - end) < reach)]
         width, height = ink.width[free], ink.height[free]
-        candidates = (height <= TALLEST_LETTER * ascender) & (width <= 12 * ascender)
+        candidates = (height <= TALLEST_LETTER * ascender) & (width <= WIDEST_LETTERS * ascender)
+        candidates &= sign * (far[free] - margin) <= BEYOND_MARGIN * ascender
         # Pieces of upright rules are no letters.
         candidates &= (height <= 1.1 * ascender) | (width > 0.25 * height)
         candidates &= ink.bottom[free] > level - 1.5 * ascender - reach / 4
