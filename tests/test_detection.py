@@ -158,6 +158,12 @@ def test_few_or_large_lines_are_looked_at_once(rows: int, ascender: float) -> No
     assert (len(found), model.sides, sideways) == (2 * rows, [256], False)
 
 
+def test_a_page_of_few_lines_that_are_smaller_still_is_looked_at_again() -> None:
+    model = InkModel(ascender=4)
+    found, _ = Detector(model).find(register(3))
+    assert (len(found), model.sides) == (6, 5 * [256])
+
+
 def note(rows: int, pitch: int) -> np.ndarray:
     """A page of 1000 x 800 with bars of 10 pixels in its upper left corner, which lie so close to each other."""
     page = np.full((1000, 800), 255, np.uint8)

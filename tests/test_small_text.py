@@ -49,6 +49,32 @@ def test_small_cells_of_a_table_are_found(
     assert len(cells) >= 0.95 * rows * (len(edges) - 1)
 
 
+@pytest.mark.parametrize("size", [13, 15])
+@pytest.mark.parametrize("rows", [8, 24])
+def test_the_small_lines_at_the_foot_of_a_letter_are_found(detector: Detector, rows: int, size: int) -> None:
+    """On a whole sheet of letters of the usual size, they ran together or were not found."""
+    image = Image.new("L", (1240, 1754), 255)
+    draw = ImageDraw.Draw(image)
+    body, small = (ImageFont.truetype(FONTS / "DejaVuSans.ttf", each) for each in (20, size))
+    for row in range(rows):
+        draw.text(
+            (120, 250 + 40 * row), "The letter that you sent us in March has been answered by our office", 0, body
+        )
+    places = [(left, 1640 + row * (size + 3)) for row in range(3) for left in (120, 520, 880)]
+    texts = ["Weber & Son", "12 Mill Lane", "Leeds LS1 4AP", "IBAN DE12 3456 7890", "www.example.org", "0800 123 456"]
+    for number, place in enumerate(places):
+        draw.text(place, texts[number % len(texts)], 85, small)
+    foot = [line for line in detector.find(np.array(image)).lines if line.baseline[:, 1].mean() > 1600]
+    for number, (left, top) in enumerate(places):
+        right = left + small.getlength(texts[number % len(texts)])
+        assert any(
+            abs(line.baseline[0, 0] - left) < size
+            and abs(line.baseline[-1, 0] - right) < size
+            and abs(line.baseline[:, 1].mean() - top - 0.93 * size) < 0.3 * size
+            for line in foot
+        ), texts[number % len(texts)]
+
+
 def test_drawings_are_not_searched_again_for_small_letters(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     """Text of the usual size covers its marks, and a texture has more of them than a page has letters."""
     sides = []

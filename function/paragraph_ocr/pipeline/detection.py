@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.pipeline.ink import components
 from paragraph_ocr.pipeline.rectification import Normalisation, Points, resample, smooth, to_ink
-from paragraph_ocr.pipeline.windows import input_side, windows
+from paragraph_ocr.pipeline.windows import elongated, input_side, windows
 
 # The network's distances are in tens of input pixels, so that they are about as large as its logits.
 DISTANCE_UNIT = 10.0
@@ -37,6 +38,10 @@ STILL_UNCOVERED_SHARE = 0.6
 # A page of small lines in a part of it is searched again there, enlarged to ascenders of so many input pixels, if that
 # is at least and at most by these factors, and the part with this margin, in ascenders, fits the input.
 CLOSE_ASCENDER, CLOSER, CLOSE_MARGIN = 17.0, (1.4, 2.5), 4.0
+# A page of fewer than `dense_lines` lines is searched again, too, if their median ascender height is less than this
+# share of `dense_ascender`: the smallest of its lines, such as those at the foot of a letter, run together or are not
+# found at all. Of a whole A4 page, 12-point letters are as small.
+SMALL = 0.6
 
 
 @dataclass(frozen=True)
@@ -227,7 +232,7 @@ class SearchSettings:
         Lines with at least this confidence of the detector are accepted whatever the confidence of their reading.
     dense_lines, dense_ascender : float
         A page with at least this many lines, whose median ascender height is less than this many input pixels, is
-        searched again, enlarged.
+        searched again, enlarged; of fewer lines, if they are still smaller.
     enlargement : float
         Factor of that enlargement.
     max_skew : float
@@ -302,10 +307,15 @@ class Detector:
             page, back = deskew(page, slope)
             found = self.detect(page, side).lines
         heights = [line.ascender * usual / max(page.shape) for line in found]
-        if side <= usual and len(found) >= settings.dense_lines and float(np.median(heights)) < settings.dense_ascender:
-            found = self.detect(page, round(settings.enlargement * usual)).lines
-        elif found:
-            found = self._look_closer(page, found, usual / max(page.shape))
+        median = float(np.median(heights)) if heights else math.inf
+        dense = len(found) >= settings.dense_lines and median < settings.dense_ascender
+        # The scale of an elongated page was chosen by its letters.
+        small = not elongated(page.shape) and median < SMALL * settings.dense_ascender
+        closer = [] if side <= usual and dense else self._look_closer(page, found, usual / max(page.shape))
+        if closer:
+            found = closer
+        elif side <= usual and (dense or small):
+            found = self.detect(page, round(settings.enlargement * usual)).lines or found
         if back is not None:
             found = [replace(line, baseline=_moved(line.baseline, back)) for line in found]
         return Detection([line.rescaled(1 / downscaling) for line in found], sideways)
@@ -326,8 +336,11 @@ class Detector:
     def _look_closer(self, page: NDArray[np.uint8], lines: list[TextLine], scale: float) -> list[TextLine]:
         """Detect the lines of a page again in the part that has them, if they are small and the part is, too.
 
-        `lines` were detected on the page at a scale from its pixels to input pixels.
+        `lines` were detected on the page at a scale from its pixels to input pixels. Returns nothing if there is no
+        need, or if no line is found there.
         """
+        if not lines:
+            return []
         ascender = float(np.median([line.ascender for line in lines]))
         outline = np.concatenate([line.polygon for line in lines])
         margin = CLOSE_MARGIN * ascender
@@ -337,10 +350,10 @@ class Detector:
         side = max(part.shape) * scale
         closer = min(CLOSE_ASCENDER / (ascender * scale), self.size / side, 1 / scale, CLOSER[1])
         if closer < CLOSER[0]:
-            return lines
+            return []
         found = self.detect(part, round(closer * side)).lines
         corner = np.array([left, top], np.float32)
-        return [replace(line, baseline=line.baseline + corner) for line in found] or lines
+        return [replace(line, baseline=line.baseline + corner) for line in found]
 
     def accepts(self, line: TextLine, read: float) -> bool:
         """Whether a detected line is kept, given the mean confidence of its reading, 0 to 1."""
