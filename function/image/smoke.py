@@ -108,6 +108,17 @@ def main() -> None:
         boxes.paste(255, (x + 2, y + 2, x + 44, y + 44))
         boxes.paste(0, (x + 20, y + 10, x + 24, y + 36))
     answer(event("POST", "/ocr", "image/png", encode(boxes, "PNG")))
+    ticked = Image.new("L", (image.width + 100, image.height), 255)
+    ticked.paste(image, (100, 0))
+    places = [line["box"] for line in json.loads(written["json"])["lines"]]
+    side = round(0.6 * max(bottom - top for _, top, _, bottom in places))
+    for left, top, _, bottom in places:
+        # A round box before each line.
+        ring = (
+            Image.radial_gradient("L").resize((side, side)).point(lambda distance: 0 if 150 < distance < 178 else 255)
+        )
+        ticked.paste(ring, (round(left) + 70 - side, round((top + bottom - side) / 2)))
+    answer(event("POST", "/ocr", "image/png", encode(ticked, "PNG")))
     dotted = Image.new("L", (image.width, image.height + 80), 255)
     dotted.paste(image, (0, 0))
     for x in range(100, image.width - 100, 16):
