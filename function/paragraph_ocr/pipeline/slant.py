@@ -27,6 +27,8 @@ LEAST, MOST = -0.3, 0.55
 LEFT = 0.3
 # Number of the longest lines on which it is measured, and their minimum length together, in heights of a line.
 LINES, MIN_LENGTH = 5, 20.0
+# So much surer the recogniser must be of the more upright lines, in mean log probability; less is chance.
+MIN_GAIN = 0.002
 # Ink below this is no stroke.
 MIN_INK = 0.2
 
@@ -61,7 +63,7 @@ def find_slant(page: NDArray[np.uint8], lines: Sequence[TextLine], recognizer: R
         ]
         return recognizer.certainty([strip_dark_on_light(cut(page, each)) for each in frames])
 
-    return slant if certainty(slant) > certainty(0.0) else 0.0
+    return slant if certainty(slant) - MIN_GAIN > certainty(0.0) else 0.0
 
 
 def measure(page: NDArray[np.uint8], lines: Sequence[TextLine], recognizer: Recognizer) -> float:
