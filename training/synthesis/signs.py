@@ -11,7 +11,27 @@ from numpy.random import Generator
 LOWER, UPPER, DIGITS = string.ascii_lowercase, string.ascii_uppercase, string.digits
 # Characters that are easily taken for each other stand together in codes.
 CONFUSABLE = "O0oQDIl1|7TZ2S5B8G6"
-CURRENCIES = ("€", "$", "£", "¥", "EUR", "USD", "CHF", "zł", "Kč", "kr", "Ft", "lei", "F", "fr.")
+CURRENCIES = (
+    "€",
+    "€",
+    "€",
+    "$",
+    "$",
+    "$",
+    "£",
+    "£",
+    "¥",
+    "EUR",
+    "USD",
+    "CHF",
+    "zł",
+    "Kč",
+    "kr",
+    "Ft",
+    "lei",
+    "F",
+    "fr.",
+)
 UNITS = (
     "mm",
     "cm",
@@ -125,6 +145,7 @@ class Signs:
             self.url,
             self.email,
             self.iban,
+            self.path,
             self.path,
             self.source,
             self.source,
