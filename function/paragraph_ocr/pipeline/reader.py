@@ -613,8 +613,8 @@ def _polygons(
     edges, counts = [], []
     for start, end in spans:
         first, last = characters[start].first, characters[end - 1].last + 1
-        before = characters[start - 1].last + 1 if start else min(first - 1, line_start)
-        after = (characters[end].first + last) / 2 if end < len(characters) else max(last + 1, line_end)
+        before = characters[start - 1].last + 1 if start else min(first - 0.5, line_start)
+        after = (characters[end].first + last) / 2 if end < len(characters) else max(last + 0.5, line_end)
         if in_part:
             wide = (
                 (characters[end - 1].first - first) / (end - 1 - start) if end - start > 1 else within.height / 2 / step
