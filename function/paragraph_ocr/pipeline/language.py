@@ -44,8 +44,6 @@ MAX_LANGUAGES, MIN_PROBABILITY = 2, 0.02
 # Texts often lack the accents of capitals, which the writing has: an accented capital has so much of the probability of
 # the one without, if the search counts other cases.
 UNACCENTED_SHARE = 0.6
-# `Search.least` of a model whose card does not say it.
-LEAST = 5e-4
 ARRAYS = ("characters", "longer", "shorter", "backoff", "starts", "followers", "costs")
 # Arrays of a table that the file has as numbers of children and of entries, a byte a context; and their first values.
 COUNTED = {"longer": 1, "starts": 0}
@@ -343,7 +341,7 @@ class Languages:
         """
         try:
             card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            sha256, search = card["sha256"], Search(**{"least": LEAST, **card["search"]})
+            sha256, search = card["sha256"], Search(**card["search"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path.with_suffix('.json')} is no card of a language model: {error!r}") from error
         read_verified(path, sha256)
