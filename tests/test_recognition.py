@@ -11,7 +11,7 @@ from training.data.pages import DatasetError, load_pages
 from training.data.splices import Splicer
 from training.data.strips import Strip, cut_page
 from training.networks.crnn import CRNN, MAX_MASK, mask_columns
-from training.networks.layers import Residual
+from training.networks.layers import Residual, divergence
 from training.networks.sliding_cnn import SlidingCNN
 from training.tasks.recognition import (
     BLANK,
@@ -114,6 +114,48 @@ def test_batches_fit_the_budget_and_the_input(folder: Path, tmp_path: Path) -> N
         assert len(lengths) == len(ink)
         assert len(classes) == int(lengths.sum())
         assert BLANK not in classes
+
+
+def test_with_consistency_a_batch_holds_each_strip_in_two_degradations(folder: Path, tmp_path: Path) -> None:
+    task = Recognition([folder], tmp_path, OPTIONS | {"consistency": 0.2}, dict(NETWORK))
+    batches = task.batches(seed=0, workers=0)
+    different = 0
+    for _ in range(5):
+        ink, classes, lengths = next(batches)
+        assert ink.shape[0] * ink.shape[3] <= OPTIONS["columns"] + 2 * ink.shape[3]
+        first, second = ink.chunk(2)
+        assert torch.equal(*lengths.chunk(2))
+        assert torch.equal(*classes.chunk(2))
+        different += sum(not torch.equal(a, b) for a, b in zip(first, second, strict=True))
+        # They are bent alike: their letters stand in the same columns.
+        columns = [torch.nn.functional.avg_pool1d(each.clamp(0, 1).mean(dim=(1, 2)), 8) for each in (first, second)]
+        alike = torch.corrcoef(torch.stack([each.flatten() for each in columns]))[0, 1]
+        assert alike > 0.6
+    assert different > 10
+
+
+def test_two_views_are_drawn_to_each_other_and_not_through_each_other() -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(4, 6, 5, requires_grad=True)
+    lengths = torch.full((4,), 3)
+    same = torch.cat([scores[:2], scores[:2]]).log_softmax(2)
+    assert divergence(same.detach(), lengths).item() == pytest.approx(0.0, abs=1e-6)
+    apart = divergence(scores.log_softmax(2), lengths)
+    assert apart.item() > 0.1
+    (gradient,) = torch.autograd.grad(apart, scores)
+    with torch.no_grad():
+        nearer = divergence((scores - 0.1 * gradient).log_softmax(2), lengths)
+    assert nearer.item() < apart.item()
+    first, second = (part.exp() for part in scores.detach().log_softmax(2).chunk(2))
+    # The gradient of a Kullback-Leibler divergence whose target is fixed is the difference of the probabilities.
+    assert torch.allclose(gradient[:2], (first - second) / 12, atol=1e-6)
+
+
+def test_a_network_without_frames_refuses_consistency(folder: Path, tmp_path: Path) -> None:
+    network = NETWORK | {"name": "seq2seq", "width": 64, "layers": 1}
+    task = Recognition([folder], tmp_path, OPTIONS | {"consistency": 0.2}, network)
+    with pytest.raises(SystemExit, match="consistency"):
+        task.loss(task.network, next(task.batches(seed=0, workers=0)), torch.device("cpu"))
 
 
 @pytest.mark.slow
@@ -248,4 +290,4 @@ def test_folders_are_told_by_what_they_hold(tmp_path: Path) -> None:
     assert sources.pages == [tmp_path / "pages"]
     assert (sources.pen, sources.assets, sources.prose) == (tmp_path / "pen", tmp_path / "assets", tmp_path / "prose")
     with pytest.raises(SystemExit, match="npz"):
-        Sources.sort([]).renderer("train", Geometry(64, 1280)).draw("pen_lines", np.random.default_rng(0))
+        Sources.sort([]).renderer("train", Geometry(64, 1280), (), tmp_path).draw("pen_lines", np.random.default_rng(0))

@@ -201,9 +201,9 @@ def load_items(path: Path, split: str) -> list[PenItem]:
     return found
 
 
-def join_words(words: list[PenItem], rng: Generator) -> PenItem:
-    """Set words of one writer on a line, each a little above or below the baseline."""
-    gap = rng.uniform(*SPACE)
+def join_words(words: list[PenItem], rng: Generator, least: float = 0.0) -> PenItem:
+    """Set words of one writer on a line, about `least` x-heights apart, each a little above or below the baseline."""
+    gap = max(rng.uniform(*SPACE), least)
     at, strokes = 0.0, []
     for word in words:
         shift = np.array([at, rng.normal(0.0, 0.07)], np.float32)
@@ -314,6 +314,33 @@ def draw_item(
     paper = rng.uniform(190, 255)
     page = paper + (pen.ink - paper) * small
     return np.asarray(np.clip(page, 0, 255), np.uint8)
+
+
+def draw_plain(item: PenItem, geometry: Geometry) -> tuple[Grey, float, float]:
+    """Draw an item without any chance, for the recogniser to find its letters.
+
+    Returns
+    -------
+    pixels : uint8 (geometry.height, W), W at most geometry.width
+    scale : float
+        Columns of the strip per x-height.
+    reach : float
+        Columns left of x = 0.
+    """
+    points = np.concatenate(item.strokes)
+    descender = float(np.clip(points[:, 1].max(), *DESCENDER))
+    rows = geometry.height / (geometry.window * (ASCENDER + descender))
+    reach = 0.25 * (ASCENDER + descender) * rows
+    width = int(np.clip(item.width * rows + 2 * reach, 16, geometry.width))
+    scale = rows * min(1.0, (width - 2 * reach) / max(item.width * rows, 1.0))
+    ink = np.zeros((geometry.height * OVERSAMPLING, width * OVERSAMPLING), np.uint8)
+    factor = np.array([scale, rows], np.float32)
+    origin = np.array([reach, geometry.baseline * geometry.height], np.float32)
+    for stroke in item.strokes:
+        curve = smooth_stroke((stroke * factor + origin + 0.5) * OVERSAMPLING - 0.5, 2.5 * OVERSAMPLING)
+        cv2.polylines(ink, [np.rint(curve * 8).astype(np.int32)], False, 255, 2 * OVERSAMPLING, cv2.LINE_AA, 3)
+    small = cv2.resize(ink, (width, geometry.height), interpolation=cv2.INTER_AREA)
+    return np.asarray(240 - (small * 0.85).astype(np.uint8), np.uint8), scale, reach
 
 
 class PenLines:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.networks.layers import Residual, convolution, ctc_loss, greedy_decode
+from training.networks.layers import Residual, convolution, ctc_loss, divergence, greedy_decode
 
 MAX_MASK = 8
 
@@ -122,10 +122,21 @@ class CRNN(nn.Module):
             return log_probabilities
         return log_probabilities, self.shortcut(columns).transpose(1, 2).log_softmax(2)
 
-    def loss(self, strips: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
-        """Return the CTC loss per character plus a tenth of the shortcut's; classes (sum of lengths), lengths (N)."""
+    def loss(self, strips: Tensor, classes: Tensor, lengths: Tensor, consistency: float = 0.0) -> Tensor:
+        """Return the loss per character: CTC's, a tenth of the shortcut's, and the divergence of two views.
+
+        Parameters
+        ----------
+        strips : float32 (N, 1, H, W)
+        classes : int64 (sum of lengths)
+        lengths : int64 (N)
+        consistency : float
+            Weight of the divergence of the outputs of the first half of the strips from those of the second, which are
+            the same strips in another degradation (CR-CTC, Yao et al. 2024).
+        """
         outputs, shortcut = self(strips)
-        return ctc_loss(outputs, classes, lengths) + 0.1 * ctc_loss(shortcut, classes, lengths)
+        loss = ctc_loss(outputs, classes, lengths) + 0.1 * ctc_loss(shortcut, classes, lengths)
+        return loss + consistency * divergence(outputs, lengths) if consistency else loss
 
     def read(self, strips: Tensor) -> list[list[int]]:
         """Return the classes of the characters in each strip by greedy decoding."""

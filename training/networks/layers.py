@@ -49,6 +49,25 @@ def ctc_loss(log_probabilities: Tensor, classes: Tensor, lengths: Tensor) -> Ten
     return losses.sum() / lengths.sum()
 
 
+def divergence(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
+    """Return the mean of both Kullback-Leibler divergences between two views of the same lines, per character.
+
+    Each view is drawn towards the other as it is, so that no gradient passes through the one that is the target.
+
+    Parameters
+    ----------
+    log_probabilities : float (2 N, T, C)
+        The second half has the lines of the first.
+    lengths : int64 (2 N)
+        Characters of each line.
+    """
+    first, second = log_probabilities.float().chunk(2)
+    both = functional.kl_div(first, second.detach(), reduction="sum", log_target=True) + functional.kl_div(
+        second, first.detach(), reduction="sum", log_target=True
+    )
+    return both / lengths.sum()
+
+
 def greedy_decode(log_probabilities: Tensor) -> list[list[int]]:
     """Decode the best path: the most probable class of each frame (N, T, C), with repeats merged and blanks removed."""
     return [[kind for kind, _ in groupby(row) if kind] for row in log_probabilities.argmax(2).tolist()]

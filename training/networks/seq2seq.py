@@ -132,8 +132,16 @@ class Seq2Seq(CRNN):
         """Return the `past` of the first character of a line."""
         return memory.new_zeros((len(self.layers), memory.shape[1], 0, 2 * self.width))
 
-    def loss(self, strips: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
-        """Return the cross entropy of each character and of the end, given the characters before."""
+    def loss(self, strips: Tensor, classes: Tensor, lengths: Tensor, consistency: float = 0.0) -> Tensor:
+        """Return the cross entropy of each character and of the end, given the characters before.
+
+        Raises
+        ------
+        SystemExit
+            `consistency` is not 0: it is of the outputs of frames.
+        """
+        if consistency:
+            raise SystemExit("a sequence-to-sequence network has no frames to compare; leave out [data] consistency")
         ends = [torch.cat([text, text.new_full((1,), END)]) for text in torch.split(classes, lengths.tolist())]
         wanted = nn.utils.rnn.pad_sequence(ends, batch_first=True, padding_value=-100).to(strips.device)
         given = functional.pad(wanted[:, :-1].clamp(min=END), (1, 0), value=END)

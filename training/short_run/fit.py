@@ -115,6 +115,9 @@ def fit(
     optimizers = make_optimizers(network, options, precision)
     wide = data.get("columns", 16384)
     columns = columns or (GPU_BATCH * wide if device.type == "cuda" else wide)
+    consistency = float(data.get("consistency", 0.0))
+    if consistency:
+        columns //= 2
     lines = DeviceLines(strips, device)
     maker = BatchMaker(
         lines,
@@ -152,11 +155,15 @@ def fit(
             draw_curves(history, out / "curves.png")
 
     for ink, classes, lengths in maker:
+        if consistency:
+            # The two views differ in what is masked and dropped out.
+            ink, classes, lengths = ink.repeat(2, 1, 1, 1), classes.repeat(2), lengths.repeat(2)
         elapsed = time.monotonic() - started
         if elapsed >= 60 * minutes or step == steps:
             break
+        ink = ink.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision is not None):
-            loss = network.loss(ink.contiguous(memory_format=torch.channels_last), classes, lengths)  # type: ignore[operator]
+            loss = network.loss(ink, classes, lengths, consistency)  # type: ignore[operator]
         network.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), options.clip)

@@ -143,7 +143,7 @@ def pack(
     sources = Sources.sort(folders)
     annotated = [s for folder in sources.pages for s in load_strips(folder, "train", geometry, cache) if not s.struck]
     shares = {"annotated": max(1.0 - sum(options.drawn.values()), 0.0) if annotated else 0.0} | options.drawn
-    renderer = sources.renderer("train", geometry) if options.drawn else None
+    renderer = sources.renderer("train", geometry, options.drawn, cache) if options.drawn else None
     # Code takes about a third of its size.
     code = sum(path.stat().st_size for path, _ in code_files()) / 2.5
     bytes_left = megabytes * 2**20 - code - (start.stat().st_size if start else 0) - SPARE_BYTES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.pipeline.recognition import Recognizer, StripScaling
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
 from training.data.augmentation import degrade, warp_strip
-from training.data.lines import DrawnLines
+from training.data.lines import Composer, DrawnLines
 from training.data.pages import load_pages, refuse_shared_writers
+from training.data.recomposition import Recomposer
 from training.data.seen_text import SeenText
 from training.data.splices import Splicer, make_splicer
 from training.data.strips import MARGIN, Strip, enlarged, load_strips
-from training.data.strokes import PenLines
+from training.data.strokes import PenItem, PenLines
 from training.data.workers import ignore_stop_signals
 from training.evaluation.end_to_end import choose_pages, page_character_errors
 from training.evaluation.metrics import ErrorRate
@@ -39,6 +40,8 @@ UPRIGHT_THRESHOLD = 0.95
 # Share of rendered lines that are new; the others come from a pool of this many earlier ones, with new distortions.
 NEW_DRAWN_SHARE = 0.3
 DRAWN_POOL = 4000
+# Texts that are written in recorded hands, as `training.data.lines.Composer` has them, with their shares.
+PEN_TEXTS = {"prose": 0.6, "language": 0.28, "names": 0.12}
 # Number of lines of each kind that are rendered for validation.
 DRAWN_VALIDATION = 120
 # The error of validation pages' true lines with 8 to 9 columns per character was 19.7 %, and 13.3 % at 1.3 times the
@@ -65,7 +68,9 @@ class RecognitionOptions:
     pages of each source that are read whole at every validation, `same_writer` the sources whose one writer may stand
     in both splits, `same_text` those of which every writer copied the same text, so that its lines are validated all
     the same. `drawn` is the share of lines that are drawn while fitting: `pen_lines` and `pen_words` from recorded
-    strokes, `faces` in typefaces.
+    strokes, `pen_texts` from parts of these as other texts, `faces` in typefaces. Where `consistency` is more than 0, a
+    batch holds each strip twice, in other degradations, and this is the weight of the divergence of what is read of the
+    two in the loss.
     """
 
     height: int = 48
@@ -81,6 +86,7 @@ class RecognitionOptions:
     weights: dict[str, float] = field(default_factory=dict)
     capitals: float = 1.0
     spliced: dict[str, float] = field(default_factory=dict)
+    consistency: float = 0.0
 
 
 def stack(strips: list[NDArray[np.uint8]], width: int) -> Tensor:
@@ -203,12 +209,15 @@ class Sources:
                 sources.pages.append(folder)
         return sources
 
-    def renderer(self, split: str, geometry: Geometry) -> LineRenderer:
-        """A renderer of lines of a split."""
-        return LineRenderer(
-            PenLines(self.pen, split, geometry) if self.pen else None,
-            DrawnLines(self.assets, self.prose, split, geometry) if self.assets else None,
-        )
+    def renderer(self, split: str, geometry: Geometry, kinds: Collection[str], cache: Path) -> LineRenderer:
+        """A renderer of lines of a split, of some of the kinds of `LineRenderer.draw`."""
+        pen = PenLines(self.pen, split, geometry) if self.pen else None
+        hands = None
+        if pen and "pen_texts" in kinds:
+            shipped = Recognizer(Model(FOLDER / "recognizer.onnx", threads=1))
+            hands = Recomposer(pen.words + pen.lines, shipped, cache)
+        faces = DrawnLines(self.assets, self.prose, split, geometry) if self.assets else None
+        return LineRenderer(pen, hands, faces)
 
 
 @dataclass
@@ -216,10 +225,11 @@ class LineRenderer:
     """Draw lines from recorded pen strokes and in typefaces."""
 
     pen: PenLines | None
+    hands: Recomposer | None
     faces: DrawnLines | None
 
     def draw(self, kind: str, rng: np.random.Generator) -> Strip:
-        """Draw a new strip of a kind: ``pen_lines``, ``pen_words`` or ``faces``.
+        """Draw a new strip of a kind: ``pen_lines``, ``pen_words``, ``pen_texts`` or ``faces``.
 
         Raises
         ------
@@ -233,14 +243,29 @@ class LineRenderer:
             return Strip(drawn.pixels, drawn.text, 0.7, f"drawn_{drawn.style}", "", False)
         if self.pen is None:
             raise SystemExit("Recorded handwriting needs a folder with lines.npz and words.npz given with --data")
-        item = self.pen.line(rng) if kind == "pen_lines" else self.pen.line_of_words(rng)
+        if kind == "pen_texts":
+            item = self._write_text(rng)
+        else:
+            item = self.pen.line(rng) if kind == "pen_lines" else self.pen.line_of_words(rng)
         return Strip(self.pen.draw(item, rng), item.text, 0.7, kind, str(item.hand), False)
+
+    def _write_text(self, rng: np.random.Generator) -> PenItem:
+        """Write a line of text in a recorded hand."""
+        if self.hands is None or self.faces is None:
+            raise SystemExit("Texts in recorded hands need a folder of fonts and texts: --data build/assets")
+        composer = Composer(self.faces.texts, rng)
+        while True:
+            kind = str(rng.choice(list(PEN_TEXTS), p=list(PEN_TEXTS.values())))
+            text = str(getattr(composer, kind)(int(rng.integers(12, 60))))
+            if (item := self.hands.line(text.split(), rng)) is not None:
+                return item
 
 
 class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
     """An endless stream of batches of augmented strips of similar width.
 
-    A batch consists of ink (N, 1, H, W), classes (sum of lengths) and lengths (N).
+    A batch consists of ink (N, 1, H, W), classes (sum of lengths) and lengths (N). With `consistency`, its second half
+    has the strips and classes of its first.
     """
 
     def __init__(
@@ -264,6 +289,8 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         pools: dict[str, list[Strip]] = {kind: [] for kind in options.drawn}
+        views = 2 if options.consistency else 1
+        columns = options.columns // views
         while True:
             candidates = []
             for index in rng.choice(len(self.probability), 384, p=self.probability):
@@ -273,22 +300,23 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
                 warped = warp_strip(np.asarray(strip.pixels), options.height, widest, MARGIN, rng, zoom, stretch)
                 # CTC needs a frame for each character and a blank between doubled ones.
                 if warped.shape[1] // 4 > 1.15 * len(strip.text):
-                    candidates.append((degrade(warped, rng), strip.text))
-            candidates.sort(key=lambda item: item[0].shape[1])
-            batches: list[list[tuple[NDArray[np.uint8], str]]] = [[]]
+                    candidates.append(([degrade(warped, rng) for _ in range(views)], strip.text))
+            candidates.sort(key=lambda item: item[0][0].shape[1])
+            batches: list[list[tuple[list[NDArray[np.uint8]], str]]] = [[]]
             for item in candidates:
-                if (len(batches[-1]) + 1) * item[0].shape[1] > options.columns:
+                if (len(batches[-1]) + 1) * item[0][0].shape[1] > columns:
                     batches.append([])
                 batches[-1].append(item)
             for at in rng.permutation(len(batches)):
                 batch = batches[at]
-                width = -(-max(pixels.shape[1] for pixels, _ in batch) // 32) * 32
+                width = -(-max(pixels[0].shape[1] for pixels, _ in batch) // 32) * 32
                 if rng.random() < options.full_width:
                     width = max(width, options.width)
-                    batch = batch[: max(1, options.columns // width)]
-                classes = [self.classes[character] for _, text in batch for character in text]
-                lengths = [len(text) for _, text in batch]
-                yield stack([pixels for pixels, _ in batch], width), torch.tensor(classes), torch.tensor(lengths)
+                    batch = batch[: max(1, columns // width)]
+                classes = [self.classes[character] for _, text in batch for character in text] * views
+                lengths = [len(text) for _, text in batch] * views
+                strips = [pixels[view] for view in range(views) for pixels, _ in batch]
+                yield stack(strips, width), torch.tensor(classes), torch.tensor(lengths)
 
     def choose(self, index: int, pools: dict[str, list[Strip]], rng: np.random.Generator) -> Strip:
         """Return a rendered line, new or from the pool, or the annotated one at `index`, possibly spliced."""
@@ -326,7 +354,8 @@ class Recognition:
         geometry = Geometry(self.options.height, self.options.width, widths=1.0)
         sources = Sources.sort(folders)
         folders = sources.pages
-        self.renderer = sources.renderer("train", enlarged(geometry)) if self.options.drawn else None
+        drawn = self.options.drawn
+        self.renderer = sources.renderer("train", enlarged(geometry), drawn, cache) if drawn else None
         train = [s for folder in folders for s in load_strips(folder, "train", enlarged(geometry), cache)]
         validation = [s for folder in folders for s in load_strips(folder, "val", geometry, cache)]
         refuse_shared_writers(
@@ -352,7 +381,7 @@ class Recognition:
         ]
         self.drawn: list[Strip] = []
         if self.options.drawn:
-            renderer, rng = sources.renderer("val", geometry), np.random.default_rng(1)
+            renderer, rng = sources.renderer("val", geometry, drawn, cache), np.random.default_rng(1)
             self.drawn = [
                 scale_to_density(renderer.draw(kind, rng), geometry.baseline)
                 for kind in self.options.drawn
@@ -379,6 +408,8 @@ class Recognition:
         """The network's own loss of one batch, on `device`."""
         strips, classes, lengths = batch
         strips = strips.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        if self.options.consistency:
+            return network.loss(strips, classes, lengths, self.options.consistency)  # type: ignore[operator, no-any-return]
         return network.loss(strips, classes, lengths)  # type: ignore[operator, no-any-return]
 
     def draw(self, batch: tuple[Tensor, Tensor, Tensor]) -> NDArray[np.uint8]:
