@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from paragraph_ocr.pipeline.light import dark_on_light, dark_on_light_everywhere, strip_dark_on_light
+from paragraph_ocr.pipeline.light import dark_on_light, dark_on_light_everywhere, even_light, strip_dark_on_light
 
 
 def banner(ground: int, ink: int, size: int = 32) -> np.ndarray:
@@ -153,3 +153,30 @@ def test_a_light_page_with_little_but_banners_stays_light() -> None:
     page = dark_on_light_everywhere(np.asarray(image))
     assert page[600:].min() == 255
     assert all(levels(page, box)[1] > 230 for box in boxes)
+
+
+def screen(sidebar: int, panel: int) -> np.ndarray:
+    """A screen with a sidebar from column 0 to 240 and a panel beside it, both with text."""
+    image = Image.new("L", (1000, 700), panel)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 240, 700), fill=sidebar)
+    for row in range(8):
+        draw.text((20, 40 + 60 * row), "Settings", fill=30, font=ImageFont.load_default(22))
+        draw.text((300, 40 + 60 * row), "The old stone bridge over the river", fill=30, font=ImageFont.load_default(22))
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize(("sidebar", "panel"), [(172, 205), (225, 250)])
+def test_panels_of_a_screen_become_equally_light(sidebar: int, panel: int) -> None:
+    even = even_light(screen(sidebar, panel))
+    assert np.percentile(even[:, :230], 50) == pytest.approx(np.percentile(even[:, 250:], 50), abs=6)
+    # No edge is left between them, which would look like a rule.
+    assert even[600:, 200:290].min() > 0.9 * panel
+    assert even[:, :230].min() < 60
+
+
+def test_a_page_of_one_light_and_one_whose_light_falls_off_a_little_stay_as_they_are() -> None:
+    page = screen(250, 250)
+    assert even_light(page) is page
+    falling = (page * np.linspace(0.85, 1, page.shape[1])).astype(np.uint8)
+    assert even_light(falling) is falling

@@ -15,6 +15,10 @@ from paragraph_ocr.pipeline.rectification import percentiles
 EVEN = 0.75
 # The most by which shadow is lightened: what is darker is no paper, but the table around it.
 BRIGHTEST = 2.5
+# Panels of a screen are each of one grey level, within so many, and differ by so many levels at least; together the
+# panels that have at least this share of the page have nearly all of it. The darkest has so much of the light of the
+# brightest: else they are alike, or it is no paper.
+PANEL_LEVELS, PANEL_STEP, PANEL_SHARE, PANELS_SHARE, PANEL_LIGHT = 2, 8, 0.03, 0.9, (0.65, 0.96)
 # Pixels of a page's longer side at which parts that are light on dark are told.
 PART_SIDE = 640
 # The background is the median of a square of so many of these pixels: larger than strokes, smaller than banners.
@@ -98,7 +102,7 @@ def _is_negative(small: Grey, ground: Grey) -> bool:
 
 
 def even_light(page: Grey) -> Grey:
-    """A page as it is, or, where a part of it lies in shadow, as if the light fell evenly.
+    """A page as it is, or, where a part of it lies in shadow, or it is parted into panels, as if the light fell evenly.
 
     Parameters
     ----------
@@ -110,7 +114,7 @@ def even_light(page: Grey) -> Grey:
     light = cv2.morphologyEx(small, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (31, 31)))
     light = cv2.medianBlur(light, 15)
     dim, bright = np.percentile(light, (10, 90))
-    if dim > EVEN * bright:
+    if dim > EVEN * bright and not _has_panels(light):
         return page
     # Near a hard edge the light is one side's or the other's, as the paper itself says: closed over the strokes, at a
     # scale that shows the edge. A blurred edge would stand on the page as a rule does.
@@ -124,6 +128,29 @@ def even_light(page: Grey) -> Grey:
     percent = np.rint(100 * np.minimum(bright / np.maximum(np.arange(256), 1), BRIGHTEST)).astype(np.uint8)
     gain = cv2.resize(cv2.LUT(paper, percent), page.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.multiply(page, gain, scale=0.01), np.uint8)
+
+
+def _has_panels(light: Grey) -> bool:
+    """Whether the background of a page consists of panels of different grey, as the sidebars of screens are.
+
+    Light that falls off has all levels between the brightest and the darkest.
+    """
+    counts = np.bincount(light.ravel(), minlength=256).astype(np.float64)
+    about = np.ones(2 * PANEL_LEVELS + 1)
+    levels: list[int] = []
+    while True:
+        near = np.convolve(counts, about, "same")
+        level = int(near.argmax())
+        if near[level] < PANEL_SHARE * light.size:
+            break
+        levels.append(level)
+        counts[max(level - PANEL_LEVELS, 0) : level + PANEL_LEVELS + 1] = 0
+    uniform = counts.sum() <= (1 - PANELS_SHARE) * light.size
+    steps = np.diff(sorted(levels))
+    low, high = PANEL_LIGHT
+    return bool(
+        uniform and len(steps) and steps.min() >= PANEL_STEP and low * max(levels) <= min(levels) < high * max(levels)
+    )
 
 
 def dark_on_light_everywhere(page: Grey) -> Grey:
