@@ -243,10 +243,24 @@ def test_the_accent_of_a_capital_counts_though_print_often_leaves_it_out() -> No
 def test_a_page_of_records_is_read_with_their_model_even_if_its_language_is_named(tmp_path: Path) -> None:
     languages = Languages.load(write(tmp_path, {"en": ENGLISH, "fr": FRENCH, RECORDS: RECORD_LINES}))
     table, letter = ["12,99 EUR", "Qty", "3 x 12,40", "Total 1,99"] * 3, ["the cat is at home"] * 4
-    assert languages.model(languages.identify(table)) is languages.models[RECORDS]
-    assert languages.model(languages.given(["en"], table)) is languages.models[RECORDS]
+    records = languages.models[RECORDS]
+    for probabilities in (languages.identify(table), languages.given(["en"], table)):
+        mixture = languages.model(probabilities)
+        digit = CHARACTERS.index("4")
+        assert mixture.step(mixture.start, digit)[0] == records.step(records.start, digit)[0]
     assert languages.model(languages.given(["en"], letter)) is languages.models["en"]
     assert languages.given(["en", "fr"]) == {"en": 1.0, "fr": 1.0}
+
+
+def test_letters_of_records_are_those_of_the_language_too(tmp_path: Path) -> None:
+    languages = Languages.load(write(tmp_path, {"en": ENGLISH, "fr": FRENCH, RECORDS: RECORD_LINES}))
+    table = ["12,99 EUR", "chat blanc", "maison", "3 x 12,40", "Total 1,99"] * 3
+    probabilities = languages.identify(table) | {RECORDS: 1.0, "fr": 1e-20, "en": 1e-40}
+    mixture, records = languages.model(probabilities), languages.models[RECORDS]
+    at = CHARACTERS.index("b")
+    french = languages.models["fr"]
+    expected = 0.9 * np.exp(records.step(records.start, at)[0]) + 0.1 * np.exp(french.step(french.start, at)[0])
+    assert np.exp(mixture.step(mixture.start, at)[0]) == pytest.approx(expected)
 
 
 def test_fewer_entries_say_nearly_the_same() -> None:

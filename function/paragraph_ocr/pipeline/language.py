@@ -41,6 +41,11 @@ EVIDENCE_WEIGHT = 0.35
 SAMPLE_CHARACTERS, MIN_SAMPLE_PROBABILITY = 400, 1e-3
 # Maximum number of languages with which a page is read, and minimum probability of each.
 MAX_LANGUAGES, MIN_PROBABILITY = 2, 0.02
+# Weight of the most probable language for the letters of a page of records, whose model knows few words of each
+# language: without it, letters that only some languages have are read as others. For digits and signs it has none.
+LETTERS_SHARE = 0.1
+# Least weight of a language that is known.
+SMALLEST_WEIGHT = 1e-100
 # Texts often lack the accents of capitals, which the writing has: an accented capital has so much of the probability of
 # the one without, if the search counts other cases.
 UNACCENTED_SHARE = 0.6
@@ -269,18 +274,25 @@ class Mixture:
     models : sequence of LanguageModel
     weights : sequence of float
         Positive, with a sum of 1.
+    letters_only : bool
+        Whether characters other than letters have the probability of the first model.
     """
 
-    def __init__(self, models: Sequence[LanguageModel], weights: Sequence[float]) -> None:
+    def __init__(
+        self, models: Sequence[LanguageModel], weights: Sequence[float], *, letters_only: bool = False
+    ) -> None:
         self.charset, self.search = models[0].charset, models[0].search
         self._models, self._weights = tuple(models), tuple(weights)
+        self._mixed = [not letters_only or character.isalpha() for character in self.charset] + [not letters_only]
         self.start: tuple[int, ...] = tuple(model.start for model in models)
         self.step = lru_cache(CACHE_SIZE)(self._step)
 
     def _step(self, state: tuple[int, ...], character: int) -> tuple[float, tuple[int, ...]]:
         steps = [model.step(own, character) for model, own in zip(self._models, state, strict=True)]
-        total = sum(weight * exp(score) for weight, (score, _) in zip(self._weights, steps, strict=True))
-        return log(total), tuple(own for _, own in steps)
+        after = tuple(own for _, own in steps)
+        if not self._mixed[character]:
+            return steps[0][0], after
+        return log(sum(weight * exp(score) for weight, (score, _) in zip(self._weights, steps, strict=True))), after
 
     def log_probability(self, state: tuple[int, ...], character: int) -> float:
         """Natural logarithm of the probability of a character, by its index, in a state."""
@@ -437,19 +449,28 @@ class Languages:
             return given
         likely = self._identify(texts, {*given, RECORDS})
         share = likely[RECORDS]
-        return {code: (1 - share) / len(given) for code in given} | {RECORDS: share}
+        # However improbable, a language that is known counts for the letters of records.
+        return {code: max(1 - share, SMALLEST_WEIGHT) / len(given) for code in given} | {RECORDS: share}
 
     def model(self, probabilities: Mapping[str, float]) -> LanguageModel | Mixture:
-        """Return the model for a page from the probabilities of its languages: one model, or a mixture of some."""
+        """Return the model for a page from the probabilities of its languages: one model, or a mixture of some.
+
+        On pages of records, the most probable language has a share in the probability of letters.
+        """
         ranked = sorted(probabilities.items(), key=lambda item: item[1], reverse=True)[:MAX_LANGUAGES]
         chosen = [(language, weight) for language, weight in ranked if weight >= MIN_PROBABILITY] or ranked[:1]
+        letters_only = (
+            self.own is None and ranked[0][0] == RECORDS and len(chosen) == 1 and len(ranked) > 1 and ranked[1][1] > 0
+        )
+        if letters_only:
+            chosen = [(RECORDS, 1 - LETTERS_SHARE), (ranked[1][0], LETTERS_SHARE)]
         total = sum(weight for _, weight in chosen)
         models = [self.models[language] for language, _ in chosen]
         weights = [weight / total for _, weight in chosen]
         if self.own is not None and self.own_share > 0:
             models.append(self.own)
             weights = [*(weight * (1 - self.own_share) for weight in weights), self.own_share]
-        return Mixture(models, weights) if len(models) > 1 else models[0]
+        return Mixture(models, weights, letters_only=letters_only) if len(models) > 1 else models[0]
 
 
 def _without_accent(character: str) -> str:

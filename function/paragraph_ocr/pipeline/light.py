@@ -114,7 +114,7 @@ def even_light(page: Grey) -> Grey:
     light = cv2.morphologyEx(small, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (31, 31)))
     light = cv2.medianBlur(light, 15)
     dim, bright = np.percentile(light, (10, 90))
-    if dim > EVEN * bright and not _has_panels(light):
+    if dim > EVEN * bright and not _has_panels(np.asarray(light, np.uint8)):
         return page
     # Near a hard edge the light is one side's or the other's, as the paper itself says: closed over the strokes, at a
     # scale that shows the edge. A blurred edge would stand on the page as a rule does.
