@@ -3,6 +3,7 @@ from itertools import groupby, product
 import numpy as np
 import pytest
 
+from paragraph_ocr.pipeline import ctc
 from paragraph_ocr.pipeline.ctc import align, beam_search, decode, greedy, join
 from paragraph_ocr.pipeline.language import EDGE, LanguageModel, Search, Table
 
@@ -108,27 +109,57 @@ def test_the_bonus_is_for_longer_texts() -> None:
 
 def test_a_text_is_aligned_where_it_is_likeliest() -> None:
     values = scores([0, 1, 1, 0, 0, 2, 2, 0], 3)
-    found = align(values, [1, 2], "ab", 0)
+    (found,) = align([(values, [1, 2])], "ab", 0)
     assert [(c.text, c.first, c.last) for c in found] == [("a", 1, 2), ("b", 5, 6)]
     assert found == greedy(values, "ab", 0)
-    doubled = align(scores([1, 1, 0, 1], 3), [1, 1], "ab", 0)
+    (doubled,) = align([(scores([1, 1, 0, 1], 3), [1, 1])], "ab", 0)
     assert [(c.first, c.last) for c in doubled] == [(0, 1), (3, 3)]
-    assert align(values, [], "ab", 0) == []
+    assert align([(values, [])], "ab", 0) == [[]]
+    assert align([], "ab", 0) == []
+
+
+def test_lines_are_aligned_together_as_each_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(7)
+    lines = []
+    for length in (30, 3, 90, 30, 1, 50):
+        values = np.log(rng.dirichlet(np.full(4, 0.4), length)).astype(np.float32)
+        classes = rng.integers(1, 4, rng.integers(0, length // 2 + 1)).tolist()
+        lines.append((values, classes))
+    alone = [align([line], "abc", 0)[0] for line in lines]
+    assert [len(characters) for characters in alone] == [len(classes) for _, classes in lines]
+    for most in (0, 2000, 2**20):
+        monkeypatch.setattr(ctc, "MAX_TRELLIS", most)
+        assert align(lines, "abc", 0) == alone
+
+
+def test_a_line_is_aligned_on_the_best_of_all_paths() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        values = np.log(rng.dirichlet(np.full(3, 0.5), 6)).astype(np.float32)
+        totals = {
+            path: float(values[range(6), path].sum())
+            for path in product(range(3), repeat=6)
+            if [kind for kind, _ in groupby(path) if kind] == [1, 1, 2]
+        }
+        best = max(totals, key=totals.__getitem__)
+        runs = [[time for time, _ in run] for _, run in groupby(enumerate(best), lambda step: step[1])]
+        (found,) = align([(values, [1, 1, 2])], "ab", 0)
+        assert [(each.first, each.last) for each in found] == [(run[0], run[-1]) for run in runs if best[run[0]]]
 
 
 def test_a_character_that_the_language_model_chose_is_as_sure_as_the_picture_makes_it() -> None:
     values = np.log(np.array([[0.1, 0.46, 0.44], [0.9, 0.05, 0.05]], np.float32))
-    (only,) = decode(values, "ab", 0, uniform("ab", weight=1.0, a=2))
+    ((only,),) = decode([values], "ab", 0, uniform("ab", weight=1.0, a=2))
     assert only.text == "b"
     assert only.confidence == pytest.approx(0.44)
-    (only,) = decode(values, "ab", 0, None)
+    ((only,),) = decode([values], "ab", 0, None)
     assert only.text == "a"
 
 
 def test_a_long_line_is_aligned() -> None:
     classes = [1, 2] * 100
     values = scores([kind for pair in zip(classes, [0] * 200, strict=True) for kind in pair], 3)
-    assert align(values, classes, "ab", 0) == greedy(values, "ab", 0)
+    assert align([(values, classes)], "ab", 0) == [greedy(values, "ab", 0)]
 
 
 def test_a_line_of_which_the_language_model_thinks_nothing_at_all_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:

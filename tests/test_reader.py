@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import replace
 from io import BytesIO
@@ -408,9 +409,12 @@ def test_refuses_too_many_lines(reader: PageReader) -> None:
 
 
 def test_refuses_what_takes_too_long(reader: PageReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(*_: object) -> list[Character]:
-        clock[0] += 10
-        return []
+    def slow(outputs: Iterable[object], *_: object) -> list[list[Character]]:
+        read: list[list[Character]] = []
+        for _output in outputs:
+            clock[0] += 10
+            read.append([])
+        return read
 
     clock = [0.0]
     monkeypatch.setattr("paragraph_ocr.pipeline.reader.perf_counter", lambda: clock[0])

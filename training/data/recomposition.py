@@ -437,7 +437,7 @@ def find_letters(items: Sequence[PenItem], recognizer: Recognizer) -> list[NDArr
             if not set(item.text) <= classes.keys() or len(seen) < 2 * len(item.text) + 1:
                 found.append(None)
                 continue
-            letters = align(seen, [classes[character] for character in item.text], charset, 0)
+            (letters,) = align([(seen, [classes[character] for character in item.text])], charset, 0)
             if not letters or np.mean([np.log(max(letter.confidence, 1e-6)) for letter in letters]) < MIN_LIKELIHOOD:
                 found.append(None)
                 continue

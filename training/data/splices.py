@@ -54,7 +54,10 @@ def find_cuts(strips: list[Strip], recognizer: Recognizer, greedy: bool = False)
         for strip, seen in zip(
             part, recognizer.log_probabilities([_core(strip, recognizer) for strip in part]), strict=True
         ):
-            characters = recognizer.best_path(seen) if greedy else recognizer.read(seen)
+            if greedy:
+                characters = recognizer.best_path(seen)
+            else:
+                (characters,) = recognizer.read([seen], recognizer.language_of([seen]))
             spaces = [index for index, character in enumerate(characters) if character.text == " "]
             words = "".join(character.text for character in characters).split(" ")
             ink = to_ink(np.asarray(strip.pixels), Normalisation()).clip(0).sum(axis=0)

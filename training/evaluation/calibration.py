@@ -119,8 +119,8 @@ class Collector:
         language = recognizer.language_of(outputs[:LANGUAGE_LINES])
         features: list[NDArray[np.float64]] = []
         judged: list[Judged] = []
-        for truth, output in zip(truths, outputs, strict=True):
-            characters = recognizer.read(output, language)
+        read = recognizer.read(outputs, language)
+        for truth, output, characters in zip(truths, outputs, read, strict=True):
             right = mark_right(truth, "".join(character.text for character in characters))
             spaces = np.array([character.text == " " for character in characters], bool)
             word = np.where(spaces, -1, self._words + np.cumsum(spaces))

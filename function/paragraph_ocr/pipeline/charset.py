@@ -413,7 +413,7 @@ def decode_within(
             break
         part = restricted[first:last]
         classes = beam_search(part, blank, model)  # type: ignore[arg-type]
-        found = align(part, classes, charset, blank)
+        (found,) = align([(part, classes)], charset, blank)
         if not fits(name, _text(found)) or min((each.confidence for each in found), default=0.0) < MIN_SHOWN:
             continue
         found = [replace(each, first=each.first + first, last=each.last + first) for each in found]

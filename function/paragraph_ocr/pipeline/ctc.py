@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -17,6 +17,8 @@ from paragraph_ocr.pipeline.language import LanguageModel, Mixture, Search
 
 # A new prefix below this share of the search's floor is dropped before the prefixes are ranked.
 NEW_PREFIX_FLOOR = 0.1
+# Lines are aligned together up to so many states times time steps, which need four bytes each.
+MAX_TRELLIS = 2**20
 _total = attrgetter("total")
 
 
@@ -239,73 +241,111 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
     return classes[::-1]
 
 
-def align(log_probabilities: NDArray[np.float32], classes: list[int], charset: str, blank: int) -> list[Character]:
-    """Find the time steps of the characters of a given text, on its best path (Viterbi over the CTC trellis).
+def align(lines: Sequence[tuple[NDArray[np.float32], list[int]]], charset: str, blank: int) -> list[list[Character]]:
+    """Find the time steps of the characters of given texts, on their best paths (Viterbi over the CTC trellis).
 
     Parameters
     ----------
-    log_probabilities : float32 (T, C)
-    classes : list of int
-        The text, as `beam_search` returns it; it must fit into T time steps.
+    lines : sequence of (float32 (T, C), list of int)
+        The log probabilities of each line, and its text as `beam_search` returns it; it must fit into T time steps.
     charset : str
     blank : int
 
     Returns
     -------
-    list of Character, left to right
+    list of list of Character, left to right
     """
-    if not classes:
-        return []
+    # Lines of similar length next to each other; those of a group are aligned together.
+    order = sorted(range(len(lines)), key=lambda index: -len(lines[index][0]))
+    groups: list[list[int]] = []
+    longest = states = 0
+    for index in order:
+        output, classes = lines[index]
+        states += 2 * len(classes) + 3
+        if not groups or longest * states > MAX_TRELLIS:
+            groups.append([])
+            longest, states = len(output), 2 * len(classes) + 3
+        groups[-1].append(index)
+    found: list[list[Character]] = [[] for _ in lines]
+    for group in groups:
+        for index, characters in zip(group, _align([lines[index] for index in group], charset, blank), strict=True):
+            found[index] = characters
+    return found
+
+
+def _align(
+    lines: Sequence[tuple[NDArray[np.float32], list[int]]], charset: str, blank: int
+) -> Iterator[list[Character]]:
+    """Yield what `align` returns for each of some lines in descending order of length."""
     offset = 1 if blank == 0 else 0
-    # The states are the characters, and a blank before, between and after them.
-    states = np.full(2 * len(classes) + 1, blank)
-    states[1::2] = classes
-    skip_penalty = np.full(len(states), -np.inf, np.float32)
-    skip_penalty[3::2][states[3::2] != states[1:-2:2]] = 0.0
-    emitted = log_probabilities[:, states]
-    # Two impossible states precede the first, so that every state has two predecessors.
-    scores = np.full((len(emitted), len(states) + 2), -np.inf, np.float32)
-    scores[0, 2:4] = emitted[0, :2]
-    skipped = np.empty(len(states), np.float32)
-    for before, after, row in zip(scores[:-1], scores[1:, 2:], emitted[1:], strict=True):
-        np.add(before[:-2], skip_penalty, out=skipped)
+    steps = [len(output) for output, _ in lines]
+    # The states of a line are its characters, and a blank before, between and after them. Two impossible states
+    # precede them, so that every state has two predecessors of its line.
+    ends = np.cumsum([2 * len(classes) + 3 for _, classes in lines])
+    firsts = [end - 2 * len(classes) - 1 for end, (_, classes) in zip(ends.tolist(), lines, strict=True)]
+    skip_penalty = np.full(ends[-1], -np.inf, np.float32)
+    emitted = np.full((steps[0], ends[-1]), -np.inf, np.float32)
+    scores = np.full_like(emitted, -np.inf)
+    for (output, classes), first, end in zip(lines, firsts, ends.tolist(), strict=True):
+        states = np.full(2 * len(classes) + 1, blank)
+        states[1::2] = classes
+        skip_penalty[first + 3 : end : 2][states[3::2] != states[1:-2:2]] = 0.0
+        emitted[: len(output), first:end] = output[:, states]
+        scores[0, first : first + 2] = emitted[0, first : first + 2]
+    skips, skipped = skip_penalty[2:], np.empty(ends[-1] - 2, np.float32)
+    for before, after, row in zip(scores[:-1], scores[1:, 2:], emitted[1:, 2:], strict=True):
+        np.add(before[:-2], skips, out=skipped)
         np.maximum(before[2:], before[1:-1], out=after)
         np.maximum(after, skipped, out=after)
         np.add(after, row, out=after)
-    at = len(states) - 1 if scores[-1, -1] >= scores[-1, -2] else len(states) - 2
-    path = np.empty(len(emitted), np.intp)
-    path[-1] = at
-    for time in range(len(emitted) - 2, -1, -1):
-        further, one, stayed = scores[time, at : at + 3].tolist()
-        further += float(skip_penalty[at])
-        at -= 0 if stayed >= max(one, further) else 1 if one >= further else 2
-        path[time] = at
-    numbers = np.arange(1, len(states), 2)
-    firsts, lasts = np.searchsorted(path, numbers).tolist(), np.searchsorted(path, numbers, "right").tolist()
-    return [
-        Character(charset[kind - offset], float(np.exp(log_probabilities[first:last, kind].max())), first, last - 1)
-        for kind, first, last in zip(classes, firsts, lasts, strict=True)
-    ]
+    lasts = np.array(steps) - 1
+    at = ends - 1
+    at -= scores[lasts, at] < scores[lasts, at - 1]
+    paths = np.empty((steps[0], len(lines)), np.intp)
+    # All lines that are longer than a time step are the first so many.
+    longer = np.searchsorted(-lasts, -np.arange(steps[0])).tolist()
+    paths[lasts, np.arange(len(lines))] = at
+    for time in range(steps[0] - 2, -1, -1):
+        row, own = scores[time], at[: longer[time]]
+        further, one = row[own - 2] + skip_penalty[own], row[own - 1]
+        own -= (row[own] < np.maximum(one, further)) * (1 + (further > one))
+        paths[time, : len(own)] = own
+    for number, ((output, classes), first) in enumerate(zip(lines, firsts, strict=True)):
+        path = paths[: len(output), number] - first
+        numbers = np.arange(1, 2 * len(classes) + 1, 2)
+        spans = np.searchsorted(path, np.stack([numbers, numbers + 1], axis=1).ravel())
+        shown = np.append(emitted[np.arange(len(output)), first + path], np.float32(-np.inf))
+        peaks = np.exp(np.maximum.reduceat(shown, spans)[::2]).tolist() if classes else []
+        yield [
+            Character(charset[kind - offset], peak, start, end - 1)
+            for kind, peak, start, end in zip(classes, peaks, spans[::2].tolist(), spans[1::2].tolist(), strict=True)
+        ]
 
 
 def decode(
-    log_probabilities: NDArray[np.float32], charset: str, blank: int, language: LanguageModel | Mixture | None
-) -> list[Character]:
-    """Decode a line: by beam search if there is a language model and an uncertain time step, else the best path.
+    lines: Iterable[NDArray[np.float32]], charset: str, blank: int, language: LanguageModel | Mixture | None
+) -> list[list[Character]]:
+    """Decode lines: by beam search if there is a language model and an uncertain time step, else the best path.
 
     Parameters
     ----------
-    log_probabilities : float32 (T, C)
+    lines : iterable of float32 (T, C)
+        Log probabilities; the next line is taken when the one before it has been searched.
     charset : str
         The same as that of the language model.
     blank : int
     language : LanguageModel, Mixture or None
     """
-    best = greedy(log_probabilities, charset, blank)
-    if language is None or exp(log_probabilities.max(axis=1).min()) > language.search.sure:
-        return best
-    classes = beam_search(log_probabilities, blank, language)
     offset = 1 if blank == 0 else 0
-    if "".join(charset[kind - offset] for kind in classes) == "".join(character.text for character in best):
-        return best
-    return align(log_probabilities, classes, charset, blank)
+    found: list[list[Character]] = []
+    other: dict[int, tuple[NDArray[np.float32], list[int]]] = {}
+    for number, output in enumerate(lines):
+        found.append(greedy(output, charset, blank))
+        if language is None or exp(output.max(axis=1).min()) > language.search.sure:
+            continue
+        classes = beam_search(output, blank, language)
+        if [charset[kind - offset] for kind in classes] != [character.text for character in found[-1]]:
+            other[number] = output, classes
+    for number, characters in zip(other, align(list(other.values()), charset, blank), strict=True):
+        found[number] = characters
+    return found

@@ -616,30 +616,29 @@ def _open_combs(mask: Grey, unit: float) -> list[list[Box]]:
     long = [label for label in range(1, rules) if boxes[label][2] >= MIN_TICKS * CELL_WIDTH[0] * unit]
     if not long or len(long) > MAX_RULES:
         return []
-    count, _, strokes, centres = components(np.asarray(down, np.uint8))
-    places, (ys, wides, talls) = np.round(centres[:count, 0]).astype(int), strokes[:count, 1:4].T
+    _, _, strokes, centres = components(np.asarray(down, np.uint8))
+    _, ys, wides, talls, _ = strokes.T
     may_be = (talls >= TICK[0] * unit) & (talls <= TICK[1] * unit) & (wides <= 0.3 * unit)
     may_be[0] = False
+    across_at, ys, wides, ends = centres[may_be, 0], ys[may_be], wides[may_be], (ys + talls)[may_be]
+    places = np.round(across_at).astype(int)
     combs = []
     for label in long:
         left, top, width, height, _ = boxes[label]
         if height > 0.5 * unit + 0.1 * width:
             continue
-        own = labels[top : top + height, left : left + width] == label
-        level = np.full(width, np.nan)
-        filled = own.any(axis=0)
-        level[filled] = top + own.argmax(axis=0)[filled] + 1
-        ticks = []
-        on_rule = may_be & (places >= left) & (places < left + width)
+        on_rule = (places >= left) & (places < left + width)
         # A tick that ends above the box of the rule, or begins below it, does not stand on it.
-        on_rule &= (ys + talls >= top - 3) & (ys <= top + height + 3)
-        for stroke in np.flatnonzero(on_rule).tolist():
-            y, wide, tall, at = ys[stroke], wides[stroke], talls[stroke], places[stroke] - left
-            # A tick ends at the upper or the lower edge of the rule, and begins above it.
-            under = y + tall - level[at]
-            if -3 <= under <= own[:, at].sum() + 3 and level[at] - y >= TICK[0] * unit - 3:
-                ticks.append((float(centres[stroke][0]), float(y), float(level[at]), float(wide)))
-        if cells := _open_cells(sorted(ticks), mask, unit):
+        on_rule &= (ends >= top - 3) & (ys <= top + height + 3)
+        if np.count_nonzero(on_rule) < MIN_TICKS:
+            continue
+        own = labels[top : top + height, places[on_rule]] == label
+        # A tick ends at the upper or the lower edge of the rule, and begins above it.
+        level = np.where(own.any(axis=0), top + own.argmax(axis=0) + 1.0, np.nan)
+        under = ends[on_rule] - level
+        stands = (under >= -3) & (under <= own.sum(axis=0) + 3) & (level - ys[on_rule] >= TICK[0] * unit - 3)
+        ticks = np.column_stack([across_at[on_rule], ys[on_rule], level, wides[on_rule]])[stands]
+        if cells := _open_cells(sorted(map(tuple, ticks.tolist())), mask, unit):
             combs.append(cells)
     return combs
 

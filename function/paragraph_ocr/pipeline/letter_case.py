@@ -7,7 +7,7 @@ tall small and capital letters are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -77,20 +77,20 @@ def with_case(
     baseline : float
         Share of the strip's height above the baseline.
     """
-    heights = _heights(characters, strip, step, baseline)
+    height_of = _heights(characters, strip, step, baseline)
     decided = list(characters)
     for place in places:
-        own = heights[place]
+        if np.isnan(own := height_of(place)):
+            # As most letters of handwriting, which hang together.
+            continue
         others = [
             (character.text, height)
-            for index, (character, height) in enumerate(zip(characters, heights, strict=True))
-            if index not in places and not np.isnan(height)
+            for index, character in enumerate(characters)
+            if index not in places and not np.isnan(height := height_of(index))
         ]
         small = [height for text, height in others if text in SMALL]
         tall = [height for text, height in others if text in TALL]
         text = characters[place].text
-        if np.isnan(own):
-            continue
         if len(small) >= SMALL_REFERENCES:
             low, middle, high = np.percentile(small, (25, 50, 75))
             if high - low > UNEVEN * middle:
@@ -108,25 +108,31 @@ def with_case(
     return decided
 
 
-def _heights(characters: Sequence[Character], strip: NDArray[np.uint8], step: float, baseline: float) -> list[float]:
-    """Height above the baseline of each character's ink, rows of the strip; not a number where it is not apart."""
+def _heights(
+    characters: Sequence[Character], strip: NDArray[np.uint8], step: float, baseline: float
+) -> Callable[[int], float]:
+    """Return what gives the height above the baseline of a character's ink, by the character's place.
+
+    Heights are in rows of the strip; not a number where the ink is not apart.
+    """
     dark, paper = percentiles(strip, (2, 70))
     mask = (strip < (dark + paper) / 2).view(np.uint8)
     _, labels, stats, _ = components(mask)
     row = round(baseline * len(strip))
     middle = labels[max(row - len(strip) // 3, 0) : row + 1]
-    heights = []
     centres = np.array([(character.first + character.last + 1) / 2 * step for character in characters])
-    for character, centre in zip(characters, centres.tolist(), strict=True):
+
+    def height_of(place: int) -> float:
+        centre = float(centres[place])
         around = middle[:, max(round(centre - step), 0) : round(centre + step) + 1]
         found = np.bincount(around.ravel(), minlength=1)
         found[0] = 0
         component = int(found.argmax())
-        if character.text == " " or not found.any():
-            heights.append(np.nan)
-            continue
+        if characters[place].text == " " or not found.any():
+            return np.nan
         left, top, width, _, _ = stats[component]
         # Letters that touch share their ink.
         shared = np.count_nonzero((left <= centres) & (centres < left + width)) > 1
-        heights.append(float(row - top) if not shared and width <= WIDEST * max(row - top, 1) else np.nan)
-    return heights
+        return float(row - top) if not shared and width <= WIDEST * max(row - top, 1) else np.nan
+
+    return height_of

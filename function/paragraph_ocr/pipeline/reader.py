@@ -507,21 +507,25 @@ class PageReader:
         )
         first = list(islice(outputs, LANGUAGE_LINES))
         language = recognizer.language_of([output for _, output in first], options.languages or self.languages)
-        read: list[list[Character]] = []
         frames: list[Frame] = []
         probabilities: list[NDArray[np.float32]] = []
-        for within, output in chain(first, outputs):
-            _check(deadline)
-            characters = recognizer.read(output, language, options.charset)
-            card = recognizer.model.card
-            if not options.charset and (places := in_question(characters, output, card.charset, card.blank)):
+
+        def each_line() -> Iterator[NDArray[np.float32]]:
+            for within, output in chain(first, outputs):
+                _check(deadline)
+                frames.append(within)
+                probabilities.append(output)
+                yield output
+                if progress:
+                    progress(len(frames), len(lines))
+
+        read = recognizer.read(each_line(), language, options.charset)
+        card = recognizer.model.card
+        for index, (within, output) in enumerate(zip(frames, probabilities, strict=True)):
+            if not options.charset and (places := in_question(read[index], output, card.charset, card.blank)):
+                _check(deadline)
                 strip = strip_dark_on_light(cut(pixels, within))
-                characters = with_case(characters, places, strip, step, recognizer.geometry.baseline)
-            read.append(characters)
-            frames.append(within)
-            probabilities.append(output)
-            if progress:
-                progress(len(read), len(lines))
+                read[index] = with_case(read[index], places, strip, step, recognizer.geometry.baseline)
         read = without_false_spaces(
             [
                 ReadLine(characters, step * within.column_width, line.ascender)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,24 +104,27 @@ class Recognizer:
 
     def read(
         self,
-        output: NDArray[np.float32],
-        language: LanguageModel | Mixture | None = None,
+        outputs: Iterable[NDArray[np.float32]],
+        language: LanguageModel | Mixture | None,
         charset: str | None = None,
-    ) -> list[Character]:
-        """Decode log probabilities to characters, left to right; a step is `columns_a_step` strip columns wide.
+    ) -> list[list[Character]]:
+        """Decode the log probabilities of lines to characters, left to right.
+
+        A step is `columns_a_step` strip columns wide.
 
         Parameters
         ----------
-        output : float32 (T, C)
-        language : LanguageModel or Mixture, optional
-            The page's, from `language_of`; by default, the language is identified from this line alone.
+        outputs : iterable of float32 (T, C)
+            The next one is taken when the one before it has been searched.
+        language : LanguageModel or Mixture or None
+            The page's, from `language_of`.
         charset : str, optional
             A key of `charset.CHARSETS` that restricts the characters; no language model is used then.
         """
         card = self.model.card
         if charset is not None:
-            return decode_within(output, card.charset, card.blank, charset)
-        return decode(output, card.charset, card.blank, language or self.language_of([output]))
+            return [decode_within(output, card.charset, card.blank, charset) for output in outputs]
+        return decode(outputs, card.charset, card.blank, language)
 
     def language_of(
         self, output: Sequence[NDArray[np.float32]], codes: Sequence[str] = ()
