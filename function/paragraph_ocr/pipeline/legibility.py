@@ -44,9 +44,24 @@ ILLEGIBLE_FACTOR = 0.5
 MAX_SAMPLED_LINES = 24
 
 
-def is_text(lines: Sequence[Line], confidence: float) -> bool:
-    """Whether lines have a letter or a digit, or a high confidence; photos are sometimes read as punctuation marks."""
-    return confidence >= LEGIBLE_CONFIDENCE or any(character.isalnum() for line in lines for character in line.text)
+def is_text(lines: Sequence[Line], confidence: float, certain: bool) -> bool:
+    """Whether lines have a letter or a digit that is probably right, or a high confidence.
+
+    Photos are sometimes read as punctuation marks, or as a word of two letters.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+    confidence : float
+        Mean confidence of the lines.
+    certain : bool
+        Whether there is certainly writing on the page: a letter is text then, however doubtful.
+    """
+    if confidence >= LEGIBLE_CONFIDENCE:
+        return True
+    known = [sum(map(str.isalnum, line.text)) for line in lines]
+    right = sum(line.confidence * count for line, count in zip(lines, known, strict=True))
+    return any(known) and (certain or confidence >= ILLEGIBLE_CONFIDENCE or right >= 1)
 
 
 def is_legible(lines: Sequence[Line], confidence: float, languages: Languages | None, length: float = 0.0) -> bool:

@@ -298,7 +298,7 @@ class PageReader:
         lines, rows = _in_order(page, accepted)
         lines = label(lines, boxes.check_boxes)
         lines += vertical
-        if not is_text(lines, mean_confidence(lines)):
+        if not is_text(lines, mean_confidence(lines), length_per_character(found, lines) > 0):
             lines = []
         blocks = find_blocks(lines, page.shape[1], page.shape[0], rows)
         to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
