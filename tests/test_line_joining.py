@@ -1,6 +1,8 @@
 import time
+from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -321,6 +323,27 @@ def test_lines_that_cross_the_rule_of_a_margin_stay_whole() -> None:
     texts = [(60 + 7 * row, 90 + 70 * row, TEXT) for row in range(6)]
     found = [line(left, left + FONT.getlength(TEXT), y) for left, y, _ in texts]
     assert ends(complete_lines(np.asarray(ruled(*texts)), found).lines) == ends(found)
+
+
+def test_a_scratch_between_the_letters_of_typewriting_parts_no_lines() -> None:
+    """All letters of typewriting have one width, so that those of many lines end at the same column."""
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf", 28)
+    texts = [
+        "and I am quite willing to wait",
+        "that it would still be of use",
+        "in a day or so till the mail is",
+        "as usual",
+        "that the price will be higher",
+    ]
+    pitch = font.getlength("n")
+    left = round(400 - 17 * pitch)
+    image = Image.new("L", (1000, 500), 255)
+    draw = ImageDraw.Draw(image)
+    for row, text in enumerate(texts):
+        draw.text((left, 60 + 90 * row), text, fill=0, font=font, anchor="ls")
+    draw.line((400, 10, 400, 490), fill=60, width=1)
+    found = [line(left, left + pitch * len(text), 60 + 90 * row) for row, text in enumerate(texts)]
+    assert ends(complete_lines(np.asarray(image), found).lines) == ends(found)
 
 
 def paragraph(image: Image.Image) -> list[TextLine]:

@@ -78,8 +78,10 @@ RULE = 4.0
 CELL_CLEAR, CELL_GAP, BEYOND_RULE, BEYOND_GAP = 0.15, 0.35, 3.0, 0.6
 # Cells that end or begin at a rule are no farther from it than this.
 NEAR_RULE = 6.0
-# A rule parts cells if so many lines that cross it are clear of it, or so many lines end and begin on its sides.
-PARTED = 2
+# A rule parts cells if so many lines that cross it are clear of it, or so many lines end and begin on its sides. Where
+# most are clear of it by less than this width, in ascender heights, as letters of typewriting that stand above each
+# other are of a scratch on a film, more lines than cross it must end or begin there.
+PARTED, LETTER_GAP = 2, 0.85
 # Descenders in ascender heights, of lines that were not found by the detector.
 DESCENDER = 0.35
 
@@ -518,7 +520,10 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
                 else:
                     touched += along
                     touched_beyond += not along
-        if len(crossing) > 2 * touched and (len(crossing) >= PARTED or min(before, after) >= PARTED):
+        gaps = [(right - left) / piece.line.ascender for piece, (left, right) in crossing]
+        is_scratch = len(gaps) > before + after and float(np.median(gaps)) < LETTER_GAP
+        parts = len(crossing) >= PARTED or min(before, after) >= PARTED
+        if len(crossing) > 2 * touched and parts and not is_scratch:
             for piece, edges in crossing + (beyond if len(beyond) > touched_beyond else []):
                 pieces += piece.part(*edges)
             pieces = [piece for piece in pieces if piece.alive]
