@@ -26,6 +26,27 @@ def test_texts_do_not_change_the_order_of_prose() -> None:
     assert ordered(lines, ["a line of prose as long as its column"] * len(lines)) == [heading, *left, *right]
 
 
+def letter(*right: TextLine) -> list[TextLine]:
+    """A letterhead of two lines beside the names of officers, what stands at the right, an address, and the text."""
+    head = [text_line(77, 187, 60, 12), text_line(77, 190, 78, 12), text_line(253, 721, 98, 28)]
+    address = [text_line(121, 364 + 8 * row, 210 + 20 * row, 18) for row in range(4)]
+    text = [text_line(121, 870 + 2 * row, 320 + 28 * row, 18) for row in range(5)]
+    return [*head, text_line(389, 582, 118, 16), *right, *address, *text]
+
+
+@pytest.mark.parametrize("stamp", [0, 2])
+def test_the_second_line_of_a_letterhead_is_read_after_the_first(stamp: int) -> None:
+    lines = letter(*(text_line(742, 852, 128 + 18 * row, 14) for row in range(stamp)), text_line(702, 861, 170, 18))
+    assert reading_order(lines, [""] * len(lines))[2:4] == [2, 3]
+
+
+def test_the_first_line_of_a_middle_column_is_none_of_the_heading() -> None:
+    heading = text_line(20, 980, 40, 30)
+    columns = [[text_line(left, left + 280, 90 + 30 * row) for row in range(5)] for left in (20, 360, 700)]
+    lines = [heading, *(line for column in columns for line in column)]
+    assert reading_order(lines) == list(range(len(lines)))
+
+
 def cells(columns: Sequence[float], texts: Sequence[Sequence[str]]) -> list[tuple[TextLine, str]]:
     """The cells of a table, row by row, each as wide as its text is long."""
     return [

@@ -35,6 +35,9 @@ FOOTER_GAP = 1.6
 # The value of a field stands on a rule: so far above it or below it, and so far from its start; the rule goes on beyond
 # the value by so much, as no underline does. In ascenders.
 FIELD_ABOVE, FIELD_BELOW, FIELD_START, FIELD_REST = 0.7, 0.3, 1.5, 1.0
+# A line belongs to the wider one above it, as those of a letterhead do, if their middles are so near to each other, it
+# is so near below it, and nothing stands beside it under that one. In ascenders of the larger.
+CENTRED, UNDER_HEADING = 0.5, 2.5
 # The number, letter or bullet of a list's item, and its maximum distance from the item in ascenders.
 MARKER_GAP = 5.0
 MARKER = re.compile(r"\s*(?:\(?(?:\d{1,3}|[a-zA-Z])[.)]|[-–—•·*▪◦‣●○□☐])\s*")
@@ -220,6 +223,7 @@ def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
     overrun = np.minimum(ascender, (right - left) / 4)
     left, right = left + overrun, right - overrun
     height = np.array([lines[row[0]].baseline[:, 1].mean() for row in rows])
+    _widen_under_headings(left, right, height, np.array([lines[row[0]].ascender for row in rows]))
     overlaps = (left[:, None] < right) & (left < right[:, None])
     beside = right[:, None] <= left
     above = overlaps & (height[:, None] < height)
@@ -244,6 +248,26 @@ def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
         waits -= before[first]
         waits[first] = -len(rows)
     return ordered
+
+
+def _widen_under_headings(
+    left: NDArray[np.float64], right: NDArray[np.float64], height: NDArray[np.float64], ascender: NDArray[np.float64]
+) -> None:
+    """Make lines that are centred below a wider one as wide as it, float (N,) each, in place.
+
+    Otherwise the second line of a letterhead is beside the address below it, and is read after that.
+    """
+    middle, width = (left + right) / 2, right - left
+    tall = np.maximum(ascender, ascender[:, None])
+    below = height - height[:, None]
+    # Pairs of a line and one that is centred below it.
+    pairs = (below > 0) & (below <= UNDER_HEADING * tall) & (np.abs(middle - middle[:, None]) <= CENTRED * tall)
+    pairs &= width < width[:, None]
+    for upper, lower in sorted(np.argwhere(pairs).tolist(), key=lambda pair: (height[pair[1]], -height[pair[0]])):
+        level = np.abs(height - height[lower]) < ascender[lower]
+        level[[upper, lower]] = False
+        if not (level & (left < right[upper]) & (right > left[upper])).any():
+            left[lower], right[lower] = min(left[lower], left[upper]), max(right[lower], right[upper])
 
 
 def _standing_alone(
