@@ -83,6 +83,24 @@ def test_letters_and_tables_are_no_boxes() -> None:
     assert (found.check_boxes, found.combs, found.page) == ([], [], None)
 
 
+@pytest.mark.parametrize("mark", ["", "x"])
+def test_a_slab_serif_letter_that_closes_with_the_next_is_no_box(mark: str) -> None:
+    image, draw = sheet()
+    lines = [written(draw, 60, 160, "KAFF"), written(draw, 60, 260, "Yes")]
+    right = round(60 + FONT.getlength("KAFF"))
+    # Two letters E, of which the upper and the lower arm of the first touch the stem of the second.
+    first, second = right + 3, right + 25
+    for x, arms in ((first, (22, 10, 22)), (second, (20, 10, 20))):
+        draw.line((x, 139, x, 159), fill=0, width=3)
+        for y, arm in zip((139, 149, 159), arms, strict=True):
+            draw.line((x, y, x + arm, y), fill=0, width=3)
+        draw.line((x + 10, 146, x + 10, 152), fill=0, width=2)
+    check_box(draw, 140, 260, mark)
+    found = find(image, lines)
+    assert [each.ticked for each in found.check_boxes] == [bool(mark)]
+    assert found.check_boxes[0].box[1] > 200
+
+
 @pytest.mark.parametrize(("size", "stroke"), [(30, 0), (60, 0), (60, 3), (44, 2)])
 def test_round_capitals_of_any_size_are_no_boxes(size: int, stroke: int) -> None:
     image, draw = sheet()

@@ -42,6 +42,9 @@ CHECK_BOX_SIDE = (0.55, 2.4)
 SQUARE = (0.75, 1.34)
 # Margin around a check box that must be blank, and the share of it that a tick may cover.
 MARGIN, OVERFLOW = 0.2, 0.15
+# What has ink so near on both sides, of which one, as far as a letter is wide, has this share of its height, is a letter
+# with slab serifs that closes with the next.
+BESIDE_LETTER, LETTER_WIDE, LETTER_TALL = 0.35, 0.9, 0.7
 # Distance of the ink from the corners of a check box along their diagonals, as a share of its side; more for an O.
 ROUNDING = 0.09
 # Text goes on at the right of a single round box, at most so far from it and by so much: it is no letter.
@@ -281,6 +284,8 @@ def _search(
         wall = _wall(walls_in, cell)
         outer = (cell[0] - wall, cell[1] - wall, cell[2] + wall, cell[3] + wall)
         if beside or cell in in_combs or not _is_check_box(mask, cell, outer, unit) or _is_round(walls_in, outer):
+            continue
+        if _is_within_word(mask, outer, unit):
             continue
         if any(_labels(line, _scaled(outer, to_page), unit * to_page[1]) for line in lines):
             (solid if _is_finder_pattern(mask[_inner(cell, INSET)]) else check_boxes).append((outer, cell))
@@ -736,6 +741,16 @@ def _is_check_box(mask: Grey, cell: Box, outer: Box, unit: float) -> bool:
         return False
     bounds = tuple(round(value) for value in outer)
     return is_free(mask, bounds, margin, OVERFLOW)
+
+
+def _is_within_word(mask: Grey, outer: Box, unit: float) -> bool:
+    """Return whether there are letters so close on both sides of a box that it is one, too."""
+    left, top, right, bottom = (round(value) for value in outer)
+    wide = round(LETTER_WIDE * unit)
+    near = max(round(BESIDE_LETTER * unit), 1)
+    sides = mask[top:bottom, max(left - wide, 0) : left][:, ::-1], mask[top:bottom, right : right + wide]
+    touched = all(part.size > 0 and part[:, :near].any() for part in sides)
+    return touched and any(float(part.any(axis=1).mean()) >= LETTER_TALL for part in sides)
 
 
 def _is_finder_pattern(inside: Grey) -> bool:
