@@ -37,7 +37,7 @@ FRENCH = ["voici un chat blanc", "la maison est dans la rue", "quelle heure est 
 RECORD_LINES = ["12,40 EUR", "3 x 1,99", "Qty", "IBAN GB29 NWBK", "04/05", "Total 18,37"] * 20
 DUTCH = ["het huis is van hem en mij", "ik ga vandaag naar de stad", "dat is een mooi boek zeg"] * 8
 POLISH = ["dom jest nad rzek", "dzisiaj id do miasta", "to jest dobra ksi"] * 8
-CHARACTERS = "".join(sorted(set("".join(LINES + ENGLISH + FRENCH + DUTCH + POLISH + RECORD_LINES)))) + "ż"
+CHARACTERS = "".join(sorted(set("".join(LINES + ENGLISH + FRENCH + DUTCH + POLISH + RECORD_LINES)))) + "éż"
 
 
 def write(folder: Path, texts: dict[str, list[str]] | None = None) -> Path:
@@ -252,15 +252,19 @@ def test_a_page_of_records_is_read_with_their_model_even_if_its_language_is_name
     assert languages.given(["en", "fr"]) == {"en": 1.0, "fr": 1.0}
 
 
-def test_letters_of_records_are_those_of_the_language_too(tmp_path: Path) -> None:
-    languages = Languages.load(write(tmp_path, {"en": ENGLISH, "fr": FRENCH, RECORDS: RECORD_LINES}))
-    table = ["12,99 EUR", "chat blanc", "maison", "3 x 12,40", "Total 1,99"] * 3
-    probabilities = languages.identify(table) | {RECORDS: 1.0, "fr": 1e-20, "en": 1e-40}
-    mixture, records = languages.model(probabilities), languages.models[RECORDS]
-    at = CHARACTERS.index("b")
-    french = languages.models["fr"]
-    expected = 0.9 * np.exp(records.step(records.start, at)[0]) + 0.1 * np.exp(french.step(french.start, at)[0])
-    assert np.exp(mixture.step(mixture.start, at)[0]) == pytest.approx(expected)
+def test_letters_beyond_ascii_are_those_of_the_language_on_pages_of_records(tmp_path: Path) -> None:
+    french = [text.replace("est", "été") for text in FRENCH]
+    languages = Languages.load(write(tmp_path, {"en": ENGLISH, "fr": french, RECORDS: RECORD_LINES}))
+    mixture = languages.model({RECORDS: 1.0, "en": 1e-40, "fr": 1e-20})
+    records, own = languages.models[RECORDS], languages.models["fr"]
+    after = [CHARACTERS.index(character) for character in " é"]
+    state, record, language = mixture.start, records.start, own.start
+    for at, share in zip(after, (0.0, 0.1), strict=True):
+        expected = (1 - share) * np.exp(records.step(record, at)[0]) + share * np.exp(own.step(language, at)[0])
+        found, state = mixture.step(state, at)
+        assert np.exp(found) == pytest.approx(expected)
+        record, language = records.step(record, at)[1], own.step(language, at)[1]
+    assert own.step(own.start, after[1])[0] != records.step(records.start, after[1])[0]
 
 
 def test_fewer_entries_say_nearly_the_same() -> None:

@@ -42,8 +42,8 @@ CHECK_BOX_SIDE = (0.55, 2.4)
 SQUARE = (0.75, 1.34)
 # Margin around a check box that must be blank, and the share of it that a tick may cover.
 MARGIN, OVERFLOW = 0.2, 0.15
-# What has ink so near on both sides, of which one, as far as a letter is wide, has this share of its height, is a letter
-# with slab serifs that closes with the next.
+# What has ink so near on both sides, of which one has this share of its height within the width of
+# a letter, is a letter with slab serifs that closes with the next.
 BESIDE_LETTER, LETTER_WIDE, LETTER_TALL = 0.35, 0.9, 0.7
 # Distance of the ink from the corners of a check box along their diagonals, as a share of its side; more for an O.
 ROUNDING = 0.09

@@ -41,8 +41,8 @@ EVIDENCE_WEIGHT = 0.35
 SAMPLE_CHARACTERS, MIN_SAMPLE_PROBABILITY = 400, 1e-3
 # Maximum number of languages with which a page is read, and minimum probability of each.
 MAX_LANGUAGES, MIN_PROBABILITY = 2, 0.02
-# Weight of the most probable language for the letters of a page of records, whose model knows few words of each
-# language: without it, letters that only some languages have are read as others. For digits and signs it has none.
+# Weight of the most probable language for the letters beyond ASCII on a page of records, whose model knows few words of
+# each language: without it, these are read as others. For all other characters, which codes consist of, it has none.
 LETTERS_SHARE = 0.1
 # Least weight of a language that is known.
 SMALLEST_WEIGHT = 1e-100
@@ -274,16 +274,18 @@ class Mixture:
     models : sequence of LanguageModel
     weights : sequence of float
         Positive, with a sum of 1.
-    letters_only : bool
-        Whether characters other than letters have the probability of the first model.
+    special_only : bool
+        Whether characters other than letters beyond ASCII have the probability of the first model.
     """
 
     def __init__(
-        self, models: Sequence[LanguageModel], weights: Sequence[float], *, letters_only: bool = False
+        self, models: Sequence[LanguageModel], weights: Sequence[float], *, special_only: bool = False
     ) -> None:
         self.charset, self.search = models[0].charset, models[0].search
         self._models, self._weights = tuple(models), tuple(weights)
-        self._mixed = [not letters_only or character.isalpha() for character in self.charset] + [not letters_only]
+        self._mixed = [
+            not special_only or (character.isalpha() and not character.isascii()) for character in [*self.charset, EDGE]
+        ]
         self.start: tuple[int, ...] = tuple(model.start for model in models)
         self.step = lru_cache(CACHE_SIZE)(self._step)
 
@@ -455,14 +457,14 @@ class Languages:
     def model(self, probabilities: Mapping[str, float]) -> LanguageModel | Mixture:
         """Return the model for a page from the probabilities of its languages: one model, or a mixture of some.
 
-        On pages of records, the most probable language has a share in the probability of letters.
+        On pages of records, the most probable language has a share in the probability of letters beyond ASCII.
         """
         ranked = sorted(probabilities.items(), key=lambda item: item[1], reverse=True)[:MAX_LANGUAGES]
         chosen = [(language, weight) for language, weight in ranked if weight >= MIN_PROBABILITY] or ranked[:1]
-        letters_only = (
+        special_only = (
             self.own is None and ranked[0][0] == RECORDS and len(chosen) == 1 and len(ranked) > 1 and ranked[1][1] > 0
         )
-        if letters_only:
+        if special_only:
             chosen = [(RECORDS, 1 - LETTERS_SHARE), (ranked[1][0], LETTERS_SHARE)]
         total = sum(weight for _, weight in chosen)
         models = [self.models[language] for language, _ in chosen]
@@ -470,7 +472,7 @@ class Languages:
         if self.own is not None and self.own_share > 0:
             models.append(self.own)
             weights = [*(weight * (1 - self.own_share) for weight in weights), self.own_share]
-        return Mixture(models, weights, letters_only=letters_only) if len(models) > 1 else models[0]
+        return Mixture(models, weights, special_only=special_only) if len(models) > 1 else models[0]
 
 
 def _without_accent(character: str) -> str:
