@@ -10,6 +10,7 @@ import pytest
 from pages import write_pages
 
 from paragraph_ocr.models import ModelError
+from paragraph_ocr.pipeline import language as language_module
 from paragraph_ocr.pipeline.language import (
     ARRAYS,
     COUNTED,
@@ -178,6 +179,24 @@ def test_a_page_that_leaves_doubt_is_read_in_both_languages(tmp_path: Path) -> N
     alone = [np.exp(model.log_probability(model.start, index)) for model in languages.models.values()]
     assert np.exp(mixture.log_probability(state, index)) == pytest.approx(np.mean(alone))
     assert mixture.after(state, index) == tuple(model.after(model.start, index) for model in languages.models.values())
+
+
+@pytest.mark.parametrize(
+    ("page", "ruled_out"),
+    [(ENGLISH * 3, True), (FRENCH * 3, True), (ENGLISH + FRENCH[:6], True), (FRENCH + ENGLISH, False)],
+)
+def test_a_language_that_a_sample_rules_out_is_not_compared_on_all_of_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: list[str], ruled_out: bool
+) -> None:
+    path = write(tmp_path, {"en": ENGLISH, "fr": FRENCH})
+    languages = Languages.load(path)
+    found = languages.identify(page)
+    compared = [sum(model.step.cache_info()[:2]) for model in languages.models.values()]
+    assert (min(compared) < 0.7 * max(compared)) == ruled_out
+    monkeypatch.setattr(language_module, "FIRST_CHARACTERS", 10**6)
+    whole = Languages.load(path)
+    assert found == pytest.approx(whole.identify(page), abs=1e-6)
+    assert max(compared) == sum(whole.models["en"].step.cache_info()[:2])
 
 
 def test_a_language_that_is_named_is_not_guessed(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ MIN_LOG_PROBABILITY = -7.0
 EVIDENCE_WEIGHT = 0.35
 # Members of `OTHERS` are compared on so many characters of a page, and those at least so probable on all of it.
 SAMPLE_CHARACTERS, MIN_SAMPLE_PROBABILITY = 400, 1e-3
+# Languages are compared on all of a page if they are at least so probable on about so many characters of it.
+FIRST_CHARACTERS, MIN_FIRST_PROBABILITY = 200, 1e-7
 # Maximum number of languages with which a page is read, and minimum probability of each.
 MAX_LANGUAGES, MIN_PROBABILITY = 2, 0.02
 # Weight of the most probable language for the letters beyond ASCII on a page of records, whose model knows few words of
@@ -395,7 +397,7 @@ class Languages:
         dict of str to float
             Probability of each language.
         """
-        probable = self._identify(texts, self._first)
+        probable = _shares(self._first_evidence(texts))
         if self.members and probable.get(OTHERS, 0.0) >= MIN_PROBABILITY:
             likely = [language for language, share in probable.items() if share >= MIN_PROBABILITY]
             step = 1 + sum(map(len, texts)) // SAMPLE_CHARACTERS
@@ -404,14 +406,22 @@ class Languages:
             probable = self._identify(texts, [*likely, *close])
         return dict.fromkeys(self.models, 0.0) | probable
 
+    def _first_evidence(self, texts: Sequence[str]) -> dict[str, float]:
+        """Return what `_evidence` does for the languages compared first, but for those that a part of it rules out.
+
+        That part is a sample of lines from all over the page, where it is long.
+        """
+        step = sum(map(len, texts)) // FIRST_CHARACTERS
+        if step < 2:
+            return self._evidence(texts, self._first)
+        sampled = self._evidence(texts[::step], self._first)
+        likely = [language for language, share in _shares(sampled).items() if share >= MIN_FIRST_PROBABILITY]
+        rest = self._evidence([text for index, text in enumerate(texts) if index % step], likely)
+        return {language: sampled[language] + rest[language] for language in likely}
+
     def _identify(self, texts: Sequence[str], among: Iterable[str]) -> dict[str, float]:
         """Return the probability of each of some languages."""
-        evidence = self._evidence(texts, among)
-        scores = {language: EVIDENCE_WEIGHT * total for language, total in evidence.items()}
-        best = max(scores.values())
-        weights = {language: exp(score - best) for language, score in scores.items()}
-        total = sum(weights.values())
-        return {language: weight / total for language, weight in weights.items()}
+        return _shares(self._evidence(texts, among))
 
     def mean_log_probability(self, texts: Sequence[str]) -> float:
         """Return the mean log probability of a character of lines in the language in which they are most probable."""
@@ -473,6 +483,15 @@ class Languages:
             models.append(self.own)
             weights = [*(weight * (1 - self.own_share) for weight in weights), self.own_share]
         return Mixture(models, weights, special_only=special_only) if len(models) > 1 else models[0]
+
+
+def _shares(evidence: Mapping[str, float]) -> dict[str, float]:
+    """Return the probabilities of languages from the log probabilities of a text in each."""
+    scores = {language: EVIDENCE_WEIGHT * total for language, total in evidence.items()}
+    best = max(scores.values())
+    weights = {language: exp(score - best) for language, score in scores.items()}
+    total = sum(weights.values())
+    return {language: weight / total for language, weight in weights.items()}
 
 
 def _without_accent(character: str) -> str:
