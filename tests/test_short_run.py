@@ -16,6 +16,7 @@ from pages import write_folder
 from export.__main__ import build, export
 from paragraph_ocr.pipeline import rectification
 from training.data.strips import Strip
+from training.networks.crnn import CRNN
 from training.optim.setup import RunOptions
 from training.short_run.archive import ArchiveError, read_archive
 from training.short_run.batches import BatchMaker, DeviceLines, to_ink
@@ -160,6 +161,28 @@ def test_a_run_leaves_weights_that_are_exported(
     monkeypatch.setattr("export.__main__.MAX_DISAGREEMENT", 1.0)
     card = json.loads(export(weights, folder, "short", tmp_path).with_suffix(".json").read_text(encoding="utf-8"))
     assert card["training"]["steps"] == 4
+
+
+def test_with_consistency_every_strip_is_read_twice(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = EXPERIMENT | {"data": EXPERIMENT["data"] | {"consistency": 0.2}}
+    pack(experiment, [folder], tmp_path / "run.zip", tmp_path / "cache", megabytes=2.0)
+    given = []
+    loss = CRNN.loss
+
+    def recorded(network: CRNN, *batch: Any) -> torch.Tensor:
+        given.append(batch)
+        return loss(network, *batch)
+
+    monkeypatch.setattr(CRNN, "loss", recorded)
+    fit(tmp_path / "run.zip", tmp_path / "run", minutes=600.0, steps=2)
+    assert len(given) == 2
+    for strips, classes, lengths, consistency in given:
+        assert consistency == 0.2
+        assert strips.shape[0] * strips.shape[3] <= EXPERIMENT["data"]["columns"]
+        for both in (strips, classes, lengths):
+            assert torch.equal(*both.chunk(2))
 
 
 @pytest.mark.slow

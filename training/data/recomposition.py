@@ -6,7 +6,6 @@ Accents and other marks that English lacks are drawn.
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from paragraph_ocr.pipeline.ctc import align
 from paragraph_ocr.pipeline.recognition import Recognizer
+from training.data.strips import cache_path
 from training.data.strokes import PenItem, Points, draw_plain, join_words
 
 # A hand with fewer words than this has too few letters.
@@ -158,14 +158,14 @@ def split_line(item: PenItem, places: Sequence[float]) -> list[PenItem]:
     return [PenItem(tuple(strokes), word, item.hand) for word, strokes in zip(words, groups, strict=True)]
 
 
-def crossings(strokes: Sequence[Points], x: float) -> list[tuple[int, int, float]]:
-    """Where strokes cross a vertical line: for each crossing its stroke, the point before it, and its y."""
+def crossings(strokes: Sequence[Points], x: float) -> list[float]:
+    """The y at which strokes cross a vertical line."""
     found = []
-    for number, stroke in enumerate(strokes):
+    for stroke in strokes:
         side = stroke[:, 0] > x
         for at in np.flatnonzero(side[1:] != side[:-1]).tolist():
             (x0, y0), (x1, y1) = stroke[at], stroke[at + 1]
-            found.append((number, at, float(y0 + (y1 - y0) * (x - x0) / (x1 - x0))))
+            found.append(float(y0 + (y1 - y0) * (x - x0) / (x1 - x0)))
     return found
 
 
@@ -188,7 +188,7 @@ def cut_word(item: PenItem, centres: Sequence[float], legible: Sequence[bool]) -
         grid = before + distance * np.linspace(*REACH, GRID)
         costs = []
         for x in grid.tolist():
-            heights = [y for _, _, y in crossings(cut, x)]
+            heights = crossings(cut, x)
             # One stroke near the baseline is what joins two letters; several are a letter.
             cost = 1.0 * len(heights) + sum(0.3 * max(-y - 0.2, 0.0) for y in heights)
             costs.append(cost + 0.4 * abs(x - (before + after) / 2) / max(distance, 1e-3))
@@ -449,12 +449,9 @@ def find_letters(items: Sequence[PenItem], recognizer: Recognizer) -> list[NDArr
 
 def load_letters(items: Sequence[PenItem], recognizer: Recognizer, folder: Path) -> list[NDArray[np.float32] | None]:
     """As `find_letters`, with the result kept in a folder."""
-    digest = hashlib.sha256(recognizer.model.card.label.encode())
-    for item in items:
-        digest.update(f"{item.hand} {item.text} {len(item.strokes)}\n".encode())
-    path = folder / f"letters-{digest.hexdigest()[:16]}.npz"
+    rows = (f"{item.hand} {item.text} {len(item.strokes)}\n" for item in items)
+    path = cache_path(folder, "letters", [recognizer.model.card.label, *rows], ".npz")
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         found = find_letters(items, recognizer)
         counts = np.array([-1 if x is None else len(x) for x in found])
         places = [np.empty((0, 2), np.float32), *(x for x in found if x is not None)]

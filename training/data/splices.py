@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Collection
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import Normalisation, to_ink
-from training.data.strips import MARGIN, Strip
+from training.data.strips import MARGIN, Strip, cache_path
 
 # Strips that are read at once.
 BATCH = 64
@@ -83,12 +82,9 @@ def find_cuts(strips: list[Strip], recognizer: Recognizer, greedy: bool = False)
 
 def load_cuts(strips: list[Strip], recognizer: Recognizer, cache: Path) -> list[list[Cut]]:
     """As `find_cuts`, with the result kept in the folder `cache`."""
-    digest = hashlib.sha256(recognizer.model.card.label.encode())
-    for strip in strips:
-        digest.update(f"{strip.source} {strip.writer} {strip.text} {strip.pixels.shape}\n".encode())
-    path = cache / f"cuts-{digest.hexdigest()[:16]}.json"
+    rows = (f"{strip.source} {strip.writer} {strip.text} {strip.pixels.shape}\n" for strip in strips)
+    path = cache_path(cache, "cuts", [recognizer.model.card.label, *rows], ".json")
     if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
         found = [[(cut.column, cut.words) for cut in cuts] for cuts in find_cuts(strips, recognizer)]
         path.write_text(json.dumps(found), encoding="utf-8")
     return [[Cut(*cut) for cut in cuts] for cuts in json.loads(path.read_text(encoding="utf-8"))]

@@ -57,6 +57,15 @@ def enlarged(geometry: Geometry) -> Geometry:
     return replace(geometry, height=height, width=width, window=geometry.window * MARGIN, widths=1.0)
 
 
+def cache_path(folder: Path, kind: str, content: Iterable[str], suffix: str) -> Path:
+    """Name of a cached file by a hash of what its content depends on, in a folder that is made if need be."""
+    digest = hashlib.sha256()
+    for part in content:
+        digest.update(part.encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{kind}-{digest.hexdigest()[:16]}{suffix}"
+
+
 def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs: int = 2) -> list[Strip]:
     """The strips of one split of a folder of pages, cut once and then memory-mapped from `cache`.
 
@@ -77,9 +86,8 @@ def load_strips(folder: Path, split: str, geometry: Geometry, cache: Path, jobs:
     """
     stamp = (folder / "pages.jsonl").stat()
     content = f"{folder.resolve()} {stamp.st_size} {stamp.st_mtime_ns} {split} {geometry} seen"
-    name = cache / f"lines-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    name = cache_path(cache, "lines", [content], "")
     if not name.with_suffix(".json").exists():
-        cache.mkdir(parents=True, exist_ok=True)
         pages = load_pages(folder, split)
         rows: list[dict[str, object]] = []
         offset = 0

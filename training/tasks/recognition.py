@@ -408,9 +408,7 @@ class Recognition:
         """The network's own loss of one batch, on `device`."""
         strips, classes, lengths = batch
         strips = strips.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        if self.options.consistency:
-            return network.loss(strips, classes, lengths, self.options.consistency)  # type: ignore[operator, no-any-return]
-        return network.loss(strips, classes, lengths)  # type: ignore[operator, no-any-return]
+        return network.loss(strips, classes, lengths, self.options.consistency)  # type: ignore[operator, no-any-return]
 
     def draw(self, batch: tuple[Tensor, Tensor, Tensor]) -> NDArray[np.uint8]:
         """Picture of a batch, uint8 (H, W, 3): each strip with its text below."""
