@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 DOCUMENT = ROOT / "docs" / "adapt.md"
 COUNTS = (3, 10, 30)
-# Pages of a hand that are measured, and pages of each other source.
-MEASURED, OTHERS = 9, 3
+# Pages of each other source that are measured.
+OTHERS = 3
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,17 @@ def error(pages: Sequence[TruePage], models: Path, threads: int) -> float:
     return rate.characters
 
 
+def measured(pages: int) -> int:
+    """Return how many of a hand's pages are measured: nine, or two fifths where there are few."""
+    return min(9, 2 * pages // 5)
+
+
 def write_part(hand: Path, count: int, folder: Path) -> int:
     """Write a folder of the first `count` pages of a hand that are not measured; returns the number of their lines."""
     rows = [json.loads(row) for row in (hand / "pages.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")]
     chosen = [
-        row | {"split": "train", "image": str((hand / row["image"]).resolve())} for row in rows[:-MEASURED][:count]
+        row | {"split": "train", "image": str((hand / row["image"]).resolve())}
+        for row in rows[: -measured(len(rows))][:count]
     ]
     (folder / "pages.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen), encoding="utf-8")
     return sum(bool(line["text"]) for row in chosen for line in row["lines"])
@@ -77,10 +83,10 @@ def measure(
 ) -> Iterator[Row]:
     """Adapt to growing numbers of a hand's pages, and measure each time."""
     pages = load_pages(hand)
-    tested = pages[-MEASURED:]
+    tested = pages[-measured(len(pages)) :]
     yield Row(hand.name, 0, 0, 0.0, error(tested, FOLDER, threads), error(others, FOLDER, threads))
     for count in counts:
-        if count > len(pages) - MEASURED:
+        if count > len(pages) - len(tested):
             continue
         with tempfile.TemporaryDirectory() as temporary:
             folder, models = Path(temporary) / "pages", Path(temporary) / "models"
