@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.recognition import Recognizer
-from paragraph_ocr.pipeline.rectification import cut, frame, percentiles
+from paragraph_ocr.pipeline.rectification import BEYOND, Geometry, cut, frame, percentiles
 
 # Of the contrast of most of a page's writing, less than this share may be the back of the sheet.
 FAINT = 0.6
@@ -41,7 +41,32 @@ class FalseLines:
     faintest: float
 
 
-def find_false_lines(page: NDArray[np.uint8], lines: Sequence[TextLine], recognizer: Recognizer) -> FalseLines:
+@dataclass(frozen=True)
+class Look:
+    """What a line looks like in its strip.
+
+    Attributes
+    ----------
+    contrast : float
+        Grey levels between the paper and the ink of its small letters.
+    bar_code : bool
+    """
+
+    contrast: float
+    bar_code: bool
+
+
+def look_at(strip: NDArray[np.uint8], recognizer: Recognizer) -> Look:
+    """Return what a line looks like in its strip, uint8 (H, W), of any width."""
+    return Look(_contrast(strip, recognizer.geometry.baseline), is_bar_code(strip))
+
+
+def find_false_lines(
+    page: NDArray[np.uint8],
+    lines: Sequence[TextLine],
+    recognizer: Recognizer,
+    looks: Mapping[int, Look] | None = None,
+) -> FalseLines:
     """Which lines of a page are bar codes or show through from the back, where writing is faint and mirrored.
 
     Parameters
@@ -50,23 +75,31 @@ def find_false_lines(page: NDArray[np.uint8], lines: Sequence[TextLine], recogni
         Dark strokes on light paper, upright.
     lines : sequence of TextLine
     recognizer : Recognizer
+    looks : mapping of int to Look, optional
+        What some of the lines look like in the strips in which they were read, by their place.
     """
     if not lines:
         return FalseLines(frozenset(), frozenset(), 0.0)
-    strips = [cut(page, frame(line.baseline, line.ascender, line.descender, recognizer.geometry)) for line in lines]
-    bar_codes = frozenset(index for index, strip in enumerate(strips) if is_bar_code(strip))
-    contrasts = np.array([_contrast(strip, recognizer.geometry.baseline) for strip in strips])
-    lengths = np.array([strip.shape[1] for strip in strips])
+    known = looks or {}
+    seen = [
+        known[index] if index in known else look_at(_strip(page, line, recognizer), recognizer)
+        for index, line in enumerate(lines)
+    ]
+    bar_codes = frozenset(index for index, look in enumerate(seen) if look.bar_code)
+    contrasts = np.array([look.contrast for look in seen])
+    lengths = np.array([_length(line, recognizer.geometry) for line in lines])
     order = np.argsort(contrasts)
     # The writing of this side is the darker, if it is at least a quarter of all.
     usual = contrasts[order][np.searchsorted(np.cumsum(lengths[order]), 0.75 * lengths.sum())]
     faint = np.flatnonzero(contrasts < FAINT * usual).tolist()
-    show_through = frozenset(index for index in faint if _is_mirrored(strips[index], recognizer))
-    long = frozenset(index for index in show_through if lengths[index] >= MIN_LINE_HEIGHTS * len(strips[0]))
-    if lengths[list(long)].sum() < MIN_SHOW_THROUGH_HEIGHTS * len(strips[0]):
+    show_through = frozenset(
+        index for index in faint if _is_mirrored(_strip(page, lines[index], recognizer), recognizer)
+    )
+    long = frozenset(index for index in show_through if lengths[index] >= MIN_LINE_HEIGHTS)
+    if lengths[list(long)].sum() < MIN_SHOW_THROUGH_HEIGHTS:
         show_through = long
-    length, of_faint = int(lengths[list(show_through)].sum()), int(lengths[faint].sum())
-    wipe = length >= MIN_SHOW_THROUGH_HEIGHTS * len(strips[0]) and 2 * length > of_faint
+    length, of_faint = float(lengths[list(show_through)].sum()), float(lengths[faint].sum())
+    wipe = length >= MIN_SHOW_THROUGH_HEIGHTS and 2 * length > of_faint
     return FalseLines(bar_codes, show_through, FAINT * float(usual) if wipe else 0.0)
 
 
@@ -87,6 +120,17 @@ def _smaller(page: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scale = min(1.0, 1024 / max(page.shape))
     size = (max(1, round(page.shape[1] * scale)), max(1, round(page.shape[0] * scale)))
     return np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _length(line: TextLine, geometry: Geometry) -> float:
+    """Width of a line's strip in its heights."""
+    segments = np.diff(line.baseline, axis=0)
+    height = max(line.ascender + line.descender, 1.0)
+    return (float(np.hypot(segments[:, 0], segments[:, 1]).sum()) / height + 2 * BEYOND) / geometry.window
+
+
+def _strip(page: NDArray[np.uint8], line: TextLine, recognizer: Recognizer) -> NDArray[np.uint8]:
+    return cut(page, frame(line.baseline, line.ascender, line.descender, recognizer.geometry))
 
 
 def _is_mirrored(strip: NDArray[np.uint8], recognizer: Recognizer) -> bool:

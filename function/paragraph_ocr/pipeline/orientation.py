@@ -23,6 +23,8 @@ PROBE_COLUMNS = 320
 SIDEWAYS_GAIN = 0.2
 # Minimum confidence gain before a page counts as upside down, so that illegible pages are not turned.
 UPSIDE_DOWN_GAIN = 0.05
+# Confidence gain of the longest line, of at least `MIN_CHARACTERS`, above which no other line is read upside down.
+CLEAR_GAIN = 0.2
 # Pages read with less confidence than this are tried on their side against the detector's prediction.
 MIN_CONFIDENCE = 0.7
 # With fewer characters than this, orientations are compared again on lines detected at full resolution.
@@ -100,9 +102,11 @@ def find_upright(
     """
     sample = densest_part(page)
     # At a quarter of the resolution (a sixteenth of the time) the detector recognises most pages that lie on their
-    # side; its prediction at half the resolution confirms it before orientations are compared by reading.
+    # side; its prediction at half the resolution confirms it before orientations are compared by reading. For a quarter
+    # of it, not every row and column of a large page counts.
     turn, compared = 0, False
-    if detector.detect(sample, detector.size // 4).sideways:
+    step = max(1, max(sample.shape) // detector.size)
+    if detector.detect(sample[::step, ::step], detector.size // 4).sideways:
         lines, sideways = detector.detect(sample, detector.size // 2)
         if sideways:
             turn, compared = _best_turn(sample, lines, detector, recognizer), True
@@ -161,7 +165,7 @@ def weigh(
     """Read the longest lines of a page as they are and upside down.
 
     The second reading is skipped, and its confidence 0, if the first is above the recogniser's `upright_threshold` and
-    enough of it are letters that are none upside down.
+    enough of it are letters that are none upside down. It is that of the longest line alone if this is clear.
 
     Parameters
     ----------
@@ -187,9 +191,13 @@ def weigh(
     letters = sum(character.text.isalpha() and character.text not in TURNABLE for character in read)
     if not strips or (confidence > recognizer.upright_threshold and 3 * letters > len(read)):
         return Evidence(_mean_confidence(read), 0.0, len(read), readings)
-    turned = _characters(
-        recognizer.log_probabilities([strip[::-1, ::-1][:, :PROBE_COLUMNS] for strip in strips]), recognizer
-    )
+    over = [strip[::-1, ::-1][:, :PROBE_COLUMNS] for strip in strips]
+    # The longest line alone, which is the last, mostly leaves no doubt.
+    own = _characters(outputs[-1:], recognizer)
+    turned = _characters(recognizer.log_probabilities(over[-1:]), recognizer)
+    clear = len(own) >= MIN_CHARACTERS and _mean_confidence(own) > _mean_confidence(turned) + CLEAR_GAIN
+    if not clear or 3 * letters <= len(read):
+        turned = _characters(recognizer.log_probabilities(over[:-1]), recognizer) + turned
     return Evidence(
         _mean_confidence(read) + _digits_gain(read, turned),
         _mean_confidence(turned) + _digits_gain(turned, read),

@@ -27,7 +27,7 @@ from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.confidence import line_features
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import Detector, TextLine
-from paragraph_ocr.pipeline.false_lines import find_false_lines, wiped
+from paragraph_ocr.pipeline.false_lines import Look, find_false_lines, look_at, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import RECORDS, Languages
@@ -286,15 +286,17 @@ class PageReader:
             (comb.on_page, comb.placed(self.read_lines(comb.pixels, [comb.line], options=options)[0]))
             for comb in boxes.combs
         ]
-        read = self.read_lines(page, found, deadline, progress, readings, options)
-        accepted, faintest = self._accepted(page, found, read, combs)
+        looks: dict[int, Look] = {}
+        read = self.read_lines(page, found, deadline, progress, readings, options, looks)
+        accepted, faintest = self._accepted(page, found, read, looks, combs)
         if faintest:
             # Lines of both sides may be merged: detect again on the page without the show-through.
             page = wiped(page, faintest)
             complete = complete_lines(page, self.detector.find(page).lines)
             found, vertical = self._with_upright(page, complete, deadline, options)
-            again = self.read_lines(page, found, deadline, options=options)
-            accepted, _ = self._accepted(page, found, again, combs)
+            looks = {}
+            again = self.read_lines(page, found, deadline, options=options, looks=looks)
+            accepted, _ = self._accepted(page, found, again, looks, combs)
         lines, rows = _in_order(page, accepted)
         lines = label(lines, boxes.check_boxes)
         lines += vertical
@@ -347,11 +349,13 @@ class PageReader:
         page: NDArray[np.uint8],
         found: Sequence[TextLine],
         lines: Sequence[Line],
+        looks: Mapping[int, Look],
         more: Sequence[tuple[TextLine, Line]] = (),
     ) -> tuple[list[tuple[TextLine, Line]], float]:
         """The accepted lines of a page and the lines of `more`, in no order, and `FalseLines.faintest`."""
         kept = accepted_lines(found, lines, self.detector.accepts)
-        false = find_false_lines(page, [found[index] for index in kept], self.recognizer)
+        known = {place: looks[index] for place, index in enumerate(kept) if index in looks}
+        false = find_false_lines(page, [found[index] for index in kept], self.recognizer, known)
         kept = [
             index
             for place, index in enumerate(kept)
@@ -398,7 +402,9 @@ class PageReader:
             return []
         turned = np.rot90(part, turn)
         found = complete_lines(turned, found).lines
-        accepted, _ = self._accepted(turned, found, self.read_lines(turned, found, deadline, options=options))
+        looks: dict[int, Look] = {}
+        read = self.read_lines(turned, found, deadline, options=options, looks=looks)
+        accepted, _ = self._accepted(turned, found, read, looks)
         lines, _ = _in_order(turned, accepted)
         place = _Placement(turn, (part.shape[1], part.shape[0]), (1.0, 1.0), (x, y))
         return [place.line(line) for line in lines]
@@ -415,12 +421,19 @@ class PageReader:
         return frame(line.baseline, above, below, self.recognizer.geometry, stretch, slant)
 
     def _log_probabilities(
-        self, pixels: NDArray[np.uint8], frames: Mapping[int, Frame], recognizer: Recognizer
+        self,
+        pixels: NDArray[np.uint8],
+        frames: Mapping[int, Frame],
+        recognizer: Recognizer,
+        looks: dict[int, Look] | None = None,
     ) -> Readings:
-        """Return the log probabilities of the strips of some frames of a page."""
+        """Return the log probabilities of the strips of some frames of a page; `looks` is set to how they look."""
         if not frames:
             return {}
-        outputs = recognizer.log_probabilities([strip_dark_on_light(cut(pixels, each)) for each in frames.values()])
+        strips = [cut(pixels, each) for each in frames.values()]
+        if looks is not None:
+            looks.update({index: look_at(strip, recognizer) for index, strip in zip(frames, strips, strict=True)})
+        outputs = recognizer.log_probabilities([strip_dark_on_light(strip) for strip in strips])
         return dict(zip(frames, outputs, strict=True))
 
     def line_log_probabilities(
@@ -430,6 +443,7 @@ class PageReader:
         deadline: float = math.inf,
         known: Readings | None = None,
         recognizer: Recognizer | None = None,
+        looks: dict[int, Look] | None = None,
     ) -> Generator[tuple[Frame, NDArray[np.float32]]]:
         """Yield the frame and the log probabilities of each line, scaled by the density of its characters.
 
@@ -439,12 +453,13 @@ class PageReader:
         slant = find_slant(pixels, lines, recognizer)
         known = {} if slant or not known else known
         size = recognizer.model.input_shape[0]
-        # In ascending order.
-        densities: list[float] = []
+        # Known lines were read as wide as they come.
+        natural = {index: self._frame(lines[index]) for index in known}
+        # In ascending order. Most lines of a page have a similar density.
+        densities = sorted(recognizer.density(known[index], len(natural[index].origins)) for index in known)
         for start in range(0, len(lines), size):
             _check(deadline)
             batch = range(start, min(start + size, len(lines)))
-            # Most lines of a page have a similar density.
             middle = len(densities) // 2
             usual = (
                 recognizer.scaling.factors((densities[middle] + densities[-middle - 1]) / 2)
@@ -452,21 +467,25 @@ class PageReader:
                 else (1.0, 1.0)
             )
             used = {index: (1.0, 1.0) if index in known else usual for index in batch}
-            frames = {index: self._frame(lines[index], *used[index], slant) for index in batch}
+            frames = {
+                index: natural[index] if index in natural else self._frame(lines[index], *used[index], slant)
+                for index in batch
+            }
             outputs = {index: known[index] for index in batch if index in known}
             outputs |= self._log_probabilities(
-                pixels, {index: frames[index] for index in batch if index not in known}, recognizer
+                pixels, {index: frames[index] for index in batch if index not in known}, recognizer, looks
             )
             again: dict[int, Frame] = {}
             for index in batch:
                 wider = math.prod(used[index])
                 density = wider * recognizer.density(outputs[index], len(frames[index].origins))
-                insort(densities, density)
+                if index not in known:
+                    insort(densities, density)
                 wanted = recognizer.scaling.factors(density)
                 if not SIZE_TOLERANCE[0] <= math.prod(wanted) / wider <= SIZE_TOLERANCE[1]:
                     again[index] = self._frame(lines[index], *wanted, slant)
             frames |= again
-            outputs |= self._log_probabilities(pixels, again, recognizer)
+            outputs |= self._log_probabilities(pixels, again, recognizer, looks)
             yield from ((frames[index], outputs[index]) for index in batch)
 
     def read_lines(
@@ -477,6 +496,7 @@ class PageReader:
         progress: Progress | None = None,
         known: Readings | None = None,
         options: ReadOptions = NO_OPTIONS,
+        looks: dict[int, Look] | None = None,
     ) -> list[Line]:
         """Read the lines of a page, in the given order; the text is empty where nothing was read.
 
@@ -492,6 +512,8 @@ class PageReader:
         known : dict, optional
             Log probabilities of lines that were read before, by their index in `lines`.
         options : ReadOptions, optional
+        looks : dict, optional
+            Set to what the lines that are read here look like in their strips, by their index.
 
         Raises
         ------
@@ -503,7 +525,7 @@ class PageReader:
         if progress:
             progress(0, len(lines))
         outputs = self.line_log_probabilities(
-            pixels, lines, deadline, known if recognizer is self.recognizer else None, recognizer
+            pixels, lines, deadline, known if recognizer is self.recognizer else None, recognizer, looks
         )
         first = list(islice(outputs, LANGUAGE_LINES))
         language = recognizer.language_of([output for _, output in first], options.languages or self.languages)

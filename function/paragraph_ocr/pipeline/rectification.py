@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 # Pages are not enlarged beyond this many pixels on the longer side.
 MAX_ENLARGED_SIDE = 6000
 
+# Part of the line height that is added at both ends, since the first and last strokes often exceed the baseline.
+BEYOND = 0.25
+
 # Columns that stay free at the end of a strip of one width: without them, the recogniser misses a full stop there.
 END_MARGIN = 8
 
@@ -199,12 +202,11 @@ def frame(
     sampled = _resample(np.ascontiguousarray(baseline.T), max(1.0, line_height / 8))
     inner = _smooth(sampled, 16)
     count = inner.shape[1]
-    # A quarter of the line height is added at both ends, since the first and last strokes often exceed the baseline.
     line = np.empty((2, count + 2), np.float32)
     line[:, 1:-1] = inner
     for end, nearest, inside in ((0, 0, min(8, count - 1)), (-1, -1, -min(9, count))):
         beyond = inner[:, nearest] - inner[:, inside]
-        reach = 0.25 * line_height / max(float(np.hypot(beyond[0], beyond[1])), 1e-3)
+        reach = BEYOND * line_height / max(float(np.hypot(beyond[0], beyond[1])), 1e-3)
         line[:, end] = inner[:, nearest] + beyond * reach
     length = float(_lengths(line).sum())
     natural = length * scale
