@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.pipeline.ink import components
-from paragraph_ocr.pipeline.rectification import Normalisation, Points, resample, smooth, to_ink
+from paragraph_ocr.pipeline.rectification import Normalisation, Points, percentiles, resample, smooth, to_ink
 from paragraph_ocr.pipeline.windows import elongated, input_side, windows
 
 # The network's distances are in tens of input pixels, so that they are about as large as its logits.
@@ -42,6 +42,10 @@ CLOSE_ASCENDER, CLOSER, CLOSE_MARGIN = 17.0, (1.4, 2.5), 4.0
 # share of `dense_ascender`: the smallest of its lines, such as those at the foot of a letter, run together or are not
 # found at all. Of a whole A4 page, 12-point letters are as small.
 SMALL = 0.6
+# What is wider and taller than this, in twos of input pixels, and within this share of the contrast as dark as the
+# darkest of the page, is no letter; it does not count in how dark the writing is if it has this share of the page, and
+# if the writing is lighter by this share of the contrast.
+LARGE, LARGE_DARK, LARGE_SHARE, FAINTER = 11, 1 / 3, 0.005, 0.1
 
 
 @dataclass(frozen=True)
@@ -129,8 +133,27 @@ def letterbox(
         (1, 1, -(-height // multiples[0]) * multiples[0], -(-width // multiples[1]) * multiples[1]), np.float32
     )
     small = np.asarray(cv2.resize(page, (width, height), interpolation=method), np.uint8)
-    padded[0, 0, :height, :width] = to_ink(small, normalisation)
+    padded[0, 0, :height, :width] = to_ink(small, normalisation, _writing(small, normalisation))
     return padded, scale
+
+
+def _writing(small: NDArray[np.uint8], normalisation: Normalisation) -> NDArray[np.uint8]:
+    """Pixels of a page that tell how dark its writing is: without what is large and dark, such as the edge of a film.
+
+    Faint writing would be almost paper beside it.
+    """
+    part = small[::2, ::2]
+    darkest, dark, paper = percentiles(part, (100 * LARGE_SHARE, normalisation.dark, normalisation.paper))
+    # The paper of a grey picture of a letter is lighter than the writing on it, and remains.
+    closed = cv2.morphologyEx(part, cv2.MORPH_CLOSE, np.ones((LARGE, LARGE), np.uint8))
+    large = np.asarray(closed < darkest + LARGE_DARK * (paper - darkest))
+    if large.mean() < LARGE_SHARE:
+        return part
+    rest = part[cv2.dilate(large.view(np.uint8), np.ones((5, 5), np.uint8)) == 0]
+    if len(rest) < (1 - normalisation.paper / 100) * part.size:
+        return part
+    (writing,) = percentiles(rest, (normalisation.dark,))
+    return rest if writing - dark > FAINTER * (paper - dark) else part
 
 
 def find_lines(

@@ -317,19 +317,21 @@ def percentiles(image: Grey, shares: Sequence[float]) -> NDArray[np.float64]:
     return np.array([below + (above - below) * (position - low) for position, low, below, above in levels])
 
 
-def to_ink(image: Grey, normalisation: Normalisation) -> NDArray[np.float32]:
+def to_ink(image: Grey, normalisation: Normalisation, sample: Grey | None = None) -> NDArray[np.float32]:
     """Normalise grey levels to ink: 0 is paper, about 1 the darkest strokes, for any paper and ink.
 
     Parameters
     ----------
     image : uint8 (H, W)
     normalisation : Normalisation
+    sample : uint8, optional
+        The grey levels of which the percentiles are taken; by default a quarter of the image's.
 
     Returns
     -------
     float32 (H, W)
     """
-    dark, paper = percentiles(image[::2, ::2], (normalisation.dark, normalisation.paper))
+    dark, paper = percentiles(image[::2, ::2] if sample is None else sample, (normalisation.dark, normalisation.paper))
     span = max(float(paper - dark), normalisation.contrast)
     # A table of all grey levels is faster than arithmetic on every pixel.
     ink = (float(paper) - np.arange(256, dtype=np.float32)) / span
