@@ -40,6 +40,14 @@ def test_the_second_line_of_a_letterhead_is_read_after_the_first(stamp: int) -> 
     assert reading_order(lines, [""] * len(lines))[2:4] == [2, 3]
 
 
+def test_a_letterhead_is_read_before_the_address_that_stands_far_below_a_line_at_its_left() -> None:
+    cable, head = text_line(104, 321, 88, 13), [text_line(494, 960, 140, 30), text_line(541, 922, 178, 20)]
+    address = [text_line(175, 514 - 80 * row, 355 + 30 * row, 22) for row in range(3)]
+    text = [text_line(180 + 80 * (row == 0), 1310, 490 + 58 * row, 22) for row in range(6)]
+    lines = [cable, *head, *address, *text]
+    assert reading_order(lines, [""] * len(lines)) == list(range(len(lines)))
+
+
 def test_the_first_line_of_a_middle_column_is_none_of_the_heading() -> None:
     heading = text_line(20, 980, 40, 30)
     columns = [[text_line(left, left + 280, 90 + 30 * row) for row in range(5)] for left in (20, 360, 700)]

@@ -38,6 +38,8 @@ FIELD_ABOVE, FIELD_BELOW, FIELD_START, FIELD_REST = 0.7, 0.3, 1.5, 1.0
 # A line belongs to the wider one above it, as those of a letterhead do, if their middles are so near to each other, it
 # is so near below it, and nothing stands beside it under that one. In ascenders of the larger.
 CENTRED, UNDER_HEADING = 0.5, 2.5
+# What is farther below the line above it, in ascenders, does not go on the column of that line.
+COLUMN_GAP = 6.0
 # The number, letter or bullet of a list's item, and its maximum distance from the item in ascenders.
 MARKER_GAP = 5.0
 MARKER = re.compile(r"\s*(?:\(?(?:\d{1,3}|[a-zA-Z])[.)]|[-–—•·*▪◦‣●○□☐])\s*")
@@ -231,7 +233,8 @@ def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
     spanned = above.astype(np.float32) @ above.astype(np.float32) > 0
     # A line that is above what spans both columns is of another pair of columns.
     higher = beside & (height[:, None] < height + ascender / 2) & ~spanned
-    reaches = overlaps.astype(np.float32) @ higher.astype(np.float32) > 0
+    column = overlaps & _connected(overlaps & (np.abs(height[:, None] - height) <= COLUMN_GAP * ascender))
+    reaches = column.astype(np.float32) @ higher.astype(np.float32) > 0
     before = above | (beside & reaches & ~spanned & ~spanned.T)
     far = right[:, None] + ALONE_GAP * ascender <= left
     for part in _standing_alone(height, overlaps, far, ascender):
@@ -248,6 +251,17 @@ def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
         waits -= before[first]
         waits[first] = -len(rows)
     return ordered
+
+
+def _connected(near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which of some lines are near each other, or connected by others that are, bool (N, N)."""
+    labels = np.full(len(near), -1)
+    for first in range(len(near)):
+        border = np.array([first]) if labels[first] < 0 else np.array([], int)
+        while len(border):
+            labels[border] = first
+            border = np.flatnonzero(near[border].any(axis=0) & (labels < 0))
+    return np.asarray(labels[:, None] == labels)
 
 
 def _widen_under_headings(
