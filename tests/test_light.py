@@ -103,6 +103,19 @@ def test_thin_writing_on_a_sheet_with_black_borders_is_not_taken_for_light_on_da
     assert np.array_equal(dark_on_light(255 - page), page)
 
 
+@pytest.mark.parametrize("ink", [200, 208])
+def test_faint_writing_on_a_sheet_with_a_dark_edge_is_not_taken_for_light_on_dark(ink: int) -> None:
+    """The sheet is lighter than its edge; what is written on it was too faint to count."""
+    image = Image.new("L", (1240, 1600), 220)
+    draw = ImageDraw.Draw(image)
+    for row in range(14):
+        draw.text((120, 300 + 40 * row), "The people here are anxious to see a flight", ink, ImageFont.load_default(26))
+    draw.polygon([(0, 0), (1240, 0), (1240, 4), (0, 22)], fill=60)
+    page = np.clip(np.asarray(image) + np.random.default_rng(0).normal(0, 3, (1600, 1240)), 0, 255).astype(np.uint8)
+    assert dark_on_light(page) is page
+    assert np.array_equal(dark_on_light(255 - page), page)
+
+
 def cell(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], ground: int, ink: int, text: str) -> None:
     draw.rectangle(box, fill=ground)
     draw.text((box[0] + 12, (box[1] + box[3]) // 2), text, ink, ImageFont.load_default(22), anchor="lm")

@@ -25,6 +25,8 @@ PART_SIDE = 640
 PART_WINDOW = 17
 # Grey levels by which the background of such a part is darker than paper, and its writing lighter than that.
 PART_CONTRAST = 40
+# Skewness of a page's differences from its background from which there is writing; noise has none.
+MIN_SKEW = 1.0
 # Of a part, the share that writing may cover.
 MIN_WRITING_SHARE, MAX_WRITING_SHARE = 0.01, 0.4
 # The same for bars of one level, which may be wide and hold one word.
@@ -82,10 +84,16 @@ def _background(small: Grey) -> Grey:
     return np.asarray(cv2.medianBlur(small, PART_WINDOW), np.uint8)
 
 
+def _is_skewed(difference: NDArray[np.float32]) -> bool:
+    """Whether there are strokes, however faint, in what a page differs by from its background: noise is symmetrical."""
+    square = difference * difference
+    return abs(float((square * difference).mean())) > MIN_SKEW * float(square.mean()) ** 1.5
+
+
 def _is_negative(small: Grey, ground: Grey) -> bool:
     """Whether the strokes of a small page are lighter than what surrounds them, given its background."""
     difference = small.astype(np.float32) - ground
-    if float((np.abs(difference) > PART_CONTRAST / 2).mean()) < MIN_WRITING_SHARE / 2:
+    if float((np.abs(difference) > PART_CONTRAST / 2).mean()) < MIN_WRITING_SHARE / 2 and not _is_skewed(difference):
         blurred = cv2.blur(small.astype(np.float32), (31, 31), borderType=cv2.BORDER_REPLICATE)
         difference = small.astype(np.float32) - blurred
     # Where most of the page is light paper, the writing on it counts, not that on banners.
