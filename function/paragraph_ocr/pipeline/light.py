@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import cv2
@@ -87,7 +88,7 @@ def _background(small: Grey) -> Grey:
 def _is_skewed(difference: NDArray[np.float32]) -> bool:
     """Whether there are strokes, however faint, in what a page differs by from its background: noise is symmetrical."""
     square = difference * difference
-    return abs(float((square * difference).mean())) > MIN_SKEW * float(square.mean()) ** 1.5
+    return abs(float((square * difference).mean())) > MIN_SKEW * math.sqrt(float(square.mean())) ** 3
 
 
 def _is_negative(small: Grey, ground: Grey) -> bool:

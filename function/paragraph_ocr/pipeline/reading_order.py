@@ -38,8 +38,9 @@ FIELD_ABOVE, FIELD_BELOW, FIELD_START, FIELD_REST = 0.7, 0.3, 1.5, 1.0
 # A line belongs to the wider one above it, as those of a letterhead do, if their middles are so near to each other, it
 # is so near below it, and nothing stands beside it under that one. In ascenders of the larger.
 CENTRED, UNDER_HEADING = 0.5, 2.5
-# What is farther below the line above it, in ascenders, does not go on the column of that line.
-COLUMN_GAP = 6.0
+# What is farther below the line above it, in ascenders, does not go on the column of that line, if nothing stands
+# beside it at about its level.
+COLUMN_GAP, BESIDE_LEVEL = 6.0, 1.5
 # The number, letter or bullet of a list's item, and its maximum distance from the item in ascenders.
 MARKER_GAP = 5.0
 MARKER = re.compile(r"\s*(?:\(?(?:\d{1,3}|[a-zA-Z])[.)]|[-–—•·*▪◦‣●○□☐])\s*")
@@ -233,7 +234,10 @@ def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
     spanned = above.astype(np.float32) @ above.astype(np.float32) > 0
     # A line that is above what spans both columns is of another pair of columns.
     higher = beside & (height[:, None] < height + ascender / 2) & ~spanned
-    column = overlaps & _connected(overlaps & (np.abs(height[:, None] - height) <= COLUMN_GAP * ascender))
+    # An address far below a small line of the letterhead is no column with it, but notes in a margin may be.
+    apart = np.abs(height[:, None] - height)
+    accompanied = (beside & (apart <= BESIDE_LEVEL * ascender)).any(axis=1)
+    column = overlaps & (_connected(overlaps & (apart <= COLUMN_GAP * ascender)) | accompanied[:, None])
     reaches = column.astype(np.float32) @ higher.astype(np.float32) > 0
     before = above | (beside & reaches & ~spanned & ~spanned.T)
     far = right[:, None] + ALONE_GAP * ascender <= left
