@@ -346,6 +346,40 @@ def test_a_scratch_between_the_letters_of_typewriting_parts_no_lines() -> None:
     assert ends(complete_lines(np.asarray(image), found).lines) == ends(found)
 
 
+def typed_letter(*cells: tuple[int, int, str]) -> tuple[np.ndarray, list[TextLine], float]:
+    """Lines of typewriting, with cells, at (column, row), below them; each is found. Returns also the pitch."""
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf", 28)
+    pitch = font.getlength("n")
+    body = [(0, row, "I am quite willing to wait for it till the mail is in") for row in range(3)]
+    image = Image.new("L", (1000, 500), 255)
+    found = []
+    for column, row, text in body + list(cells):
+        left, level = 40 + column * pitch, 60 + 45 * row
+        ImageDraw.Draw(image).text((left, level), text, fill=0, font=font, anchor="ls")
+        found.append(line(left, left + pitch * len(text), level))
+    return np.asarray(image), found, pitch
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_words_that_stand_apart_as_words_of_the_text_do_are_one_line(rows: int) -> None:
+    words = [(column, 4 + row, word) for row in range(rows) for column, word in ((20, "Yours"), (26, "truly,"))]
+    page, found, pitch = typed_letter(*words)
+    lines = complete_lines(page, found).lines
+    assert ends(lines) == sorted(ends(found[:3]) + rows * [(round(40 + 20 * pitch), round(40 + 32 * pitch))])
+
+
+def test_cells_that_stand_apart_as_words_of_the_text_do_stay_apart() -> None:
+    """What parts the cells of a table parts several lines."""
+    cells = [(column, 4 + row, word) for row in range(4) for column, word in ((20, "12.50"), (26, "14.80"))]
+    page, found, _ = typed_letter(*cells)
+    assert ends(complete_lines(page, found).lines) == ends(found)
+
+
+def test_what_stands_farther_apart_than_words_of_the_text_do_stays_apart() -> None:
+    page, found, _ = typed_letter((20, 4, "Paris,"), (28, 4, "12 March"))
+    assert ends(complete_lines(page, found).lines) == ends(found)
+
+
 def paragraph(image: Image.Image) -> list[TextLine]:
     """Draw five lines, and return them but for the end of the third."""
     right = 60 + FONT.getlength(TEXT)

@@ -8,6 +8,7 @@ page's ink that are as large as letters tell where lines go on.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
@@ -30,6 +31,11 @@ WORD_GAP, SHAPE, LEVEL, SEAM = 0.8, 9.0, 0.3, 0.35
 # In ascender heights: the widest gap between two pieces that grew towards each other, which between cells of a table
 # is wider, and the least by which they grew, or that a shape hides of a line, which of a rule is less.
 JOINED_GAP, HIDING = 0.8, 0.8
+# Two pieces that no shape hides are one line, too, if the gap between their letters is so many times the usual gap
+# between words at most, and fewer than so many lines near it break there, which cells of a table do. In ascenders: the
+# least gap between words, the length of lines that show the usual one, of which so many gaps are needed, how far away
+# a line is near, and how far from there it may break.
+USUAL_GAP, CELL_BREAKS, LEAST_GAP, PROSE, PROSE_GAPS, NEAR_LINE, NEAR_BREAK = 1.25, 2, 0.5, 10.0, 12, 6.0, 0.5
 # In ascender heights, of a dash or a bullet at an end of a line: the widest gap before it, and what is free beyond it.
 MARK_GAP, MARK_FREE = 1.2, 1.0
 # Greatest width of what may be a part of a dotted or broken line, which a rule is not.
@@ -345,15 +351,70 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None
         row[:] = piece.ends
         piece.ends = row
     as_found = ends.copy()
+    between = _BetweenWords(ink, pieces, as_found)
     for side in (1, 0):
         for index in order if side == 1 else reversed(order):
             piece = pieces[index]
             if piece.alive:
-                _grow(piece, side, pieces, ends, ink, unassigned, centre_y, usual, _margin(piece, side, as_found))
+                margin = _margin(piece, side, as_found)
+                _grow(piece, side, pieces, ends, ink, unassigned, centre_y, usual, margin, between)
     for piece in pieces:
         for side in (0, 1):
             if piece.alive:
                 _take_mark(piece, side, pieces, ends, ink, unassigned, centre_y)
+
+
+class _BetweenWords:
+    """Tells gaps between words from those between cells, by the gaps in the long lines of a page.
+
+    `ends` is the table of the `ends` of all pieces as they were found.
+    """
+
+    def __init__(self, ink: Ink, pieces: list[_Piece], ends: NDArray[np.float64]) -> None:
+        self.ink, self.ends = ink, ends
+        self.pieces = [piece for piece in pieces if _length(piece.line.baseline) >= PROSE * piece.line.ascender]
+
+    @cached_property
+    def usual(self) -> float:
+        """Median gap between the words of long lines, in ascenders; 0 if there are too few."""
+        gaps: list[float] = []
+        for piece in self.pieces:
+            ascender = piece.line.ascender
+            gaps += [
+                (end - start) / ascender
+                for start, end in self._blanks(piece, piece.left, piece.right)
+                if start > piece.left and end < piece.right and end - start >= LEAST_GAP * ascender
+            ]
+        return float(np.median(gaps)) if len(gaps) >= PROSE_GAPS else 0.0
+
+    def _blanks(self, piece: _Piece, left: float, right: float) -> list[tuple[int, int]]:
+        """First and last column but one of each run of columns without ink on the line of a piece."""
+        height, width = self.ink.labels.shape
+        columns = np.arange(max(round(left), 0), min(round(right) + 1, width))
+        level = piece.levels(columns.astype(float), int(left >= piece.left))
+        rows = np.rint(level).astype(np.intp) - np.arange(round(0.9 * piece.line.ascender))[:, None]
+        inked = (self.ink.labels[np.clip(rows, 0, height - 1), columns] > 0).any(axis=0)
+        edges = np.flatnonzero(np.diff(np.concatenate([[True], inked, [True]]).astype(np.int8))) + columns[0]
+        return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+    def stand(self, piece: _Piece, other: _Piece) -> bool:
+        """Whether the gap between a piece and another one at the right of it is one between words."""
+        ascender = piece.line.ascender
+        reach = NEAR_BREAK * ascender
+        if other.left - piece.right > 2 * ascender or self.usual == 0:
+            return False
+        middle = (piece.right + other.left) / 2
+        blanks = self._blanks(piece, piece.right - 2 * reach, other.left + 2 * reach)
+        gap = next((end - start for start, end in blanks if start <= middle <= end), 0)
+        if not 0 < gap <= USUAL_GAP * self.usual * ascender:
+            return False
+        left, right, first, last, _, _ = self.ends.T
+        near = (np.abs(last - piece.ends[3]) <= NEAR_LINE * ascender) & (np.abs(last - piece.ends[3]) > ascender / 2)
+        start, end = piece.right - reach, other.left + reach
+        ending, beginning = near & (right >= start) & (right <= end), near & (left >= start) & (left <= end)
+        # Letters of typewriting stand above each other: one line may break there by chance.
+        breaks = (np.abs(last[ending][:, None] - first[beginning]) <= LEVEL * ascender).any(axis=1)
+        return int(np.count_nonzero(breaks)) < CELL_BREAKS
 
 
 def _margin(piece: _Piece, side: int, ends: NDArray[np.float64]) -> float:
@@ -381,6 +442,7 @@ def _grow(
     centre_y: NDArray[np.float64],
     usual: float,
     margin: float,
+    between: _BetweenWords,
 ) -> None:
     """Let a piece grow to one side as far as letters go on within its margin, or until another piece begins."""
     sign = 1 if side else -1
@@ -415,7 +477,8 @@ def _grow(
             clear, hidden = _gap(piece, ink, end, end + sign * max(other_gap, 0.0), usual)
             taken = piece.taken[side] + other.taken[1 - side]
             begun = taken > HIDING * ascender or (hidden > HIDING * ascender and clear < SEAM * ascender)
-            if clear <= (JOINED_GAP if begun else SEAM) * ascender and (begun or hidden == 0):
+            seam = clear <= (JOINED_GAP if begun else SEAM) * ascender and (begun or hidden == 0)
+            if seam or (hidden == 0 and clear > 0 and between.stand(*((piece, other) if side else (other, piece)))):
                 if side:
                     piece.join(other)
                 else:
