@@ -375,6 +375,11 @@ def test_cells_that_stand_apart_as_words_of_the_text_do_stay_apart() -> None:
     assert ends(complete_lines(page, found).lines) == ends(found)
 
 
+def test_the_number_of_a_paragraph_stays_apart_from_its_first_line() -> None:
+    page, found, _ = typed_letter((5, 4, "5.5"), *((9, row, "Our prices will be higher") for row in range(4, 7)))
+    assert ends(complete_lines(page, found).lines) == ends(found)
+
+
 def test_what_stands_farther_apart_than_words_of_the_text_do_stays_apart() -> None:
     page, found, _ = typed_letter((20, 4, "Paris,"), (28, 4, "12 March"))
     assert ends(complete_lines(page, found).lines) == ends(found)

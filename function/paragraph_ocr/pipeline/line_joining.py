@@ -32,10 +32,10 @@ WORD_GAP, SHAPE, LEVEL, SEAM = 0.8, 9.0, 0.3, 0.35
 # is wider, and the least by which they grew, or that a shape hides of a line, which of a rule is less.
 JOINED_GAP, HIDING = 0.8, 0.8
 # Two pieces that no shape hides are one line, too, if the gap between their letters is so many times the usual gap
-# between words at most, and fewer than so many lines near it break there, which cells of a table do. In ascenders: the
-# least gap between words, the length of lines that show the usual one, of which so many gaps are needed, how far away
-# a line is near, and how far from there it may break.
-USUAL_GAP, CELL_BREAKS, LEAST_GAP, PROSE, PROSE_GAPS, NEAR_LINE, NEAR_BREAK = 1.25, 2, 0.5, 10.0, 12, 6.0, 0.5
+# between words at most, and fewer than so many lines near it begin there, as the lines of a column do. In ascenders:
+# the least gap between words, the length of lines that show the usual one, of which so many gaps are needed, how far
+# away a line is near, and how far from the gap it may begin.
+USUAL_GAP, CELL_STARTS, LEAST_GAP, PROSE, PROSE_GAPS, NEAR_LINE, NEAR_START = 1.25, 2, 0.5, 10.0, 12, 6.0, 0.5
 # In ascender heights, of a dash or a bullet at an end of a line: the widest gap before it, and what is free beyond it.
 MARK_GAP, MARK_FREE = 1.2, 1.0
 # Greatest width of what may be a part of a dotted or broken line, which a rule is not.
@@ -400,7 +400,7 @@ class _BetweenWords:
     def stand(self, piece: _Piece, other: _Piece) -> bool:
         """Whether the gap between a piece and another one at the right of it is one between words."""
         ascender = piece.line.ascender
-        reach = NEAR_BREAK * ascender
+        reach = NEAR_START * ascender
         if other.left - piece.right > 2 * ascender or self.usual == 0:
             return False
         middle = (piece.right + other.left) / 2
@@ -408,13 +408,12 @@ class _BetweenWords:
         gap = next((end - start for start, end in blanks if start <= middle <= end), 0)
         if not 0 < gap <= USUAL_GAP * self.usual * ascender:
             return False
-        left, right, first, last, _, _ = self.ends.T
-        near = (np.abs(last - piece.ends[3]) <= NEAR_LINE * ascender) & (np.abs(last - piece.ends[3]) > ascender / 2)
-        start, end = piece.right - reach, other.left + reach
-        ending, beginning = near & (right >= start) & (right <= end), near & (left >= start) & (left <= end)
-        # Letters of typewriting stand above each other: one line may break there by chance.
-        breaks = (np.abs(last[ending][:, None] - first[beginning]) <= LEVEL * ascender).any(axis=1)
-        return int(np.count_nonzero(breaks)) < CELL_BREAKS
+        left, _, level, *_ = self.ends.T
+        apart = np.abs(level - other.ends[2])
+        near = (apart > ascender / 2) & (apart <= NEAR_LINE * ascender)
+        # Letters of typewriting stand above each other: one line may begin there by chance.
+        begin = near & (left >= piece.right - reach) & (left <= other.left + reach)
+        return int(np.count_nonzero(begin)) < CELL_STARTS
 
 
 def _margin(piece: _Piece, side: int, ends: NDArray[np.float64]) -> float:
