@@ -75,6 +75,33 @@ def test_the_small_lines_at_the_foot_of_a_letter_are_found(detector: Detector, r
         ), texts[number % len(texts)]
 
 
+@pytest.mark.parametrize("size", [11, 12, 13])
+def test_the_small_print_of_a_letterhead_is_found(detector: Detector, size: int) -> None:
+    """Its letters are half as large as those of the text: it was found in pieces, or with the line below it."""
+    image = Image.new("L", (1240, 1754), 235)
+    draw = ImageDraw.Draw(image)
+    body, small = (
+        ImageFont.truetype(FONTS / name, each) for name, each in (("DejaVuSansMono.ttf", 26), ("DejaVuSerif.ttf", size))
+    )
+    for row in range(18):
+        draw.text((120, 330 + 50 * row), "I am quite willing to wait for it till the mail is in", 60, body)
+    corners = ["Cable Address: 'Emsea', New York", "431 California Street", "San Francisco, Cal."]
+    for left in (90, 860):
+        for row, text in enumerate(corners):
+            draw.text((left, 80 + row * round(1.5 * size)), text, 90, small)
+    page = cv2.GaussianBlur(np.array(image), (0, 0), 0.8)
+    found = [line for line in detector.find(page).lines if line.baseline[:, 1].mean() < 200]
+    for left in (90, 860):
+        for row, text in enumerate(corners):
+            right, level = left + small.getlength(text), 80 + row * round(1.5 * size) + 0.93 * size
+            assert any(
+                abs(line.baseline[0, 0] - left) < size
+                and abs(line.baseline[-1, 0] - right) < size
+                and abs(line.baseline[:, 1].mean() - level) < 0.3 * size
+                for line in found
+            ), text
+
+
 def test_drawings_are_not_searched_again_for_small_letters(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     """Text of the usual size covers its marks, and a texture has more of them than a page has letters."""
     sides = []

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from paragraph_ocr.document import Box
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.pipeline.ink import components
 from paragraph_ocr.pipeline.rectification import Normalisation, Points, percentiles, resample, smooth, to_ink
@@ -42,6 +43,15 @@ CLOSE_ASCENDER, CLOSER, CLOSE_MARGIN = 17.0, (1.4, 2.5), 4.0
 # share of `dense_ascender`: the smallest of its lines, such as those at the foot of a letter, run together or are not
 # found at all. Of a whole A4 page, 12-point letters are as small.
 SMALL = 0.6
+# Print that is smaller than the text, as in the corners of a letterhead, is searched for again in parts of the page:
+# around lines that are not certain and whose ascenders are at most so many times as large as those of the text, and
+# around rows of so many marks at least that no line has, so far apart and so tall at most, in pixels of their scale.
+SMALL_PRINT, ROW_MARKS, ROW_GAP, ROW_HEIGHT = 1.1, 6, 12, 6
+# The margins of such a part, in ascenders, across and down; by how much it is enlarged, and at least; the greatest
+# number of such lines and rows, and of parts, and the share of the page that these have at most; and the least length
+# of what is found, in that of a line that it takes the place of.
+PRINT_MARGIN, PRINT_ENLARGEMENT, REPLACED = (10.0, 2.0), (2.0, 1.3), 0.9
+PRINT_PLACES, PRINT_PARTS, PRINT_SHARE = 40, 6, 0.25
 # What is wider and taller than this, in twos of input pixels, and within this share of the contrast as dark as the
 # darkest of the page, is no letter; it does not count in how dark the writing is if it has this share of the page, and
 # if the writing is lighter by this share of the contrast.
@@ -99,13 +109,30 @@ class _Marks:
         self.centers, self.heights = np.rint(centers[fits]).astype(np.intp), height[fits]
         self.shape = small.shape
 
-    def uncovered(self, lines: list[TextLine]) -> int:
-        """Return the number of marks outside of all lines that have letters of their size."""
+    def uncovered(self, lines: list[TextLine]) -> NDArray[np.bool_]:
+        """Which marks are outside of all lines that have letters of their size, bool (N,)."""
         ascenders = np.zeros(self.shape, np.float32)
         for line in lines:
             cv2.fillPoly(ascenders, [np.rint(line.polygon * self.scale).astype(np.int32)], line.ascender * self.scale)
         around = ascenders[self.centers[:, 1], self.centers[:, 0]]
-        return int(((around == 0) | (around > LARGEST_ASCENDER * self.heights)).sum())
+        return np.asarray((around == 0) | (around > LARGEST_ASCENDER * self.heights))
+
+    def rows(self, lines: list[TextLine]) -> list[tuple[Box, float]]:
+        """Bounds of the rows of small marks outside of all lines, and their median heights, in pixels of the page."""
+        small = np.flatnonzero(self.uncovered(lines) & (self.heights <= ROW_HEIGHT))
+        if len(small) < ROW_MARKS:
+            return []
+        spots = np.zeros(self.shape, np.uint8)
+        spots[self.centers[small, 1], self.centers[small, 0]] = 1
+        _, labels, boxes, _ = components(np.asarray(cv2.dilate(spots, np.ones((5, ROW_GAP + 1), np.uint8)), np.uint8))
+        own = labels[self.centers[small, 1], self.centers[small, 0]]
+        rows = []
+        for row in np.flatnonzero(np.bincount(own) >= ROW_MARKS).tolist():
+            left, top, width, height, _ = (boxes[row] / self.scale).tolist()
+            tall = float(np.median(self.heights[small[own == row]])) / self.scale
+            if width > 4 * height:
+                rows.append(((left, top, left + width, top + height), tall))
+        return rows
 
 
 def letterbox(
@@ -322,7 +349,8 @@ class Detector:
             if smaller := self.detect(near, smaller_side).lines:
                 found, side = [line.rescaled(1 / scale) for line in smaller], smaller_side
         larger = min(round(MAGNIFICATION * usual), max(page.shape))
-        if side <= usual < larger and (again := self._search_uncovered(page, found, larger)):
+        marks = _Marks(page) if side <= usual < larger else None
+        if marks and (again := self._search_uncovered(page, found, larger, marks)):
             found, side = again, larger
         slope = slope_of(found)
         back: NDArray[np.float32] | None = None
@@ -334,36 +362,90 @@ class Detector:
         dense = len(found) >= settings.dense_lines and median < settings.dense_ascender
         # The scale of an elongated page was chosen by its letters.
         small = not elongated(page.shape) and median < SMALL * settings.dense_ascender
-        closer = [] if side <= usual and dense else self._look_closer(page, found, usual / max(page.shape))
+        input_scale = side / max(page.shape)
+        closer = None if side <= usual and dense else self._look_closer(page, found, usual / max(page.shape))
         if closer:
-            found = closer
+            found, input_scale = closer
         elif side <= usual and (dense or small):
-            found = self.detect(page, round(settings.enlargement * usual)).lines or found
+            side = round(settings.enlargement * usual)
+            input_scale = side / max(page.shape)
+            found = self.detect(page, side).lines or found
+        if marks:
+            found = self._with_small_print(page, found, marks if back is None else _Marks(page), input_scale)
         if back is not None:
             found = [replace(line, baseline=_moved(line.baseline, back)) for line in found]
         return Detection([line.rescaled(1 / downscaling) for line in found], sideways)
 
-    def _search_uncovered(self, page: NDArray[np.uint8], lines: list[TextLine], side: int) -> list[TextLine]:
+    def _search_uncovered(
+        self, page: NDArray[np.uint8], lines: list[TextLine], side: int, marks: _Marks
+    ) -> list[TextLine]:
         """Detect the lines of a page again at a larger scale, if most of its letters are in none of its lines.
 
         Text may be too small for the usual scale, as in a table on a sheet that was photographed from afar.
         Returns nothing if there is no need, or if most letters are uncovered still.
         """
-        marks = _Marks(page)
-        uncovered = marks.uncovered(lines)
+        uncovered = int(marks.uncovered(lines).sum())
         if not max(MIN_UNCOVERED, UNCOVERED_SHARE * len(marks.centers)) <= uncovered <= MAX_UNCOVERED:
             return []
         again = self.detect(page, side).lines
-        return again if marks.uncovered(again) < STILL_UNCOVERED_SHARE * uncovered else []
+        return again if marks.uncovered(again).sum() < STILL_UNCOVERED_SHARE * uncovered else []
 
-    def _look_closer(self, page: NDArray[np.uint8], lines: list[TextLine], scale: float) -> list[TextLine]:
+    def _with_small_print(
+        self, page: NDArray[np.uint8], lines: list[TextLine], marks: _Marks, scale: float
+    ) -> list[TextLine]:
+        """Lines of a page with those of its small print, for which parts of it are searched again, enlarged.
+
+        `lines` were detected on the page at a scale from its pixels to input pixels. Those that are certain stay.
+        """
+        largest, least = PRINT_ENLARGEMENT
+        if (zoom := min(largest, 1 / scale)) < least:
+            return lines
+        certain = self.settings.certain_confidence
+        largest_ascender = SMALL_PRINT * float(np.median([line.ascender for line in lines])) if lines else 0.0
+        weak = [line for line in lines if line.confidence < certain and line.ascender <= largest_ascender]
+        rows = marks.rows(lines)
+        for line in weak:
+            (left, top), (right, bottom) = line.polygon.min(axis=0).tolist(), line.polygon.max(axis=0).tolist()
+            rows.append(((left, top, right, bottom), line.ascender))
+        if not 0 < len(rows) <= PRINT_PLACES:
+            return lines
+        parts = _merged([_grown(box, ascender, page.shape) for box, ascender in rows])
+        area = sum((right - left) * (bottom - top) for left, top, right, bottom in parts)
+        if len(parts) > PRINT_PARTS or area > PRINT_SHARE * page.size:
+            return lines
+        kept = [line for line in lines if not any(line is other for other in weak)]
+        added: list[TextLine] = []
+        for left, top, right, bottom in parts:
+            part = page[int(top) : math.ceil(bottom), int(left) : math.ceil(right)]
+            corner = np.array([int(left), int(top)], np.float32)
+            again = self.detect(part, round(zoom * scale * max(part.shape))).lines
+            for line in again:
+                line = replace(line, baseline=line.baseline + corner)
+                near = [other for other in kept if top <= other.baseline[:, 1].mean() <= bottom]
+                same = [other for other in near if _overlap(line, other)]
+                # One that was found in pieces is found whole.
+                in_pieces = any(_overlap(line, other) for other in weak) and all(_spans(line, other) for other in same)
+                if not same or in_pieces:
+                    kept = [other for other in kept if not any(other is each for each in same)]
+                    added.append(line)
+        # What is found in a shorter piece than before is not found better.
+        for line in weak:
+            instead = [other for other in added if _overlap(line, other)]
+            if sum(_length(other) for other in instead) < REPLACED * _length(line):
+                added = [other for other in added if not any(other is each for each in instead)]
+                kept.append(line)
+        return kept + added
+
+    def _look_closer(
+        self, page: NDArray[np.uint8], lines: list[TextLine], scale: float
+    ) -> tuple[list[TextLine], float] | None:
         """Detect the lines of a page again in the part that has them, if they are small and the part is, too.
 
-        `lines` were detected on the page at a scale from its pixels to input pixels. Returns nothing if there is no
-        need, or if no line is found there.
+        `lines` were detected on the page at a scale from its pixels to input pixels. Returns also the scale of that
+        search; None if there is no need, or if no line is found there.
         """
         if not lines:
-            return []
+            return None
         ascender = float(np.median([line.ascender for line in lines]))
         outline = np.concatenate([line.polygon for line in lines])
         margin = CLOSE_MARGIN * ascender
@@ -373,10 +455,10 @@ class Detector:
         side = max(part.shape) * scale
         closer = min(CLOSE_ASCENDER / (ascender * scale), self.size / side, 1 / scale, CLOSER[1])
         if closer < CLOSER[0]:
-            return []
+            return None
         found = self.detect(part, round(closer * side)).lines
         corner = np.array([left, top], np.float32)
-        return [replace(line, baseline=line.baseline + corner) for line in found]
+        return ([replace(line, baseline=line.baseline + corner) for line in found], closer * scale) if found else None
 
     def accepts(self, line: TextLine, read: float) -> bool:
         """Whether a detected line is kept, given the mean confidence of its reading, 0 to 1."""
@@ -415,6 +497,53 @@ class Detector:
             if line.confidence >= self.settings.min_confidence
         ]
         return Detection(lines, sideways > 0)
+
+
+def _length(line: TextLine) -> float:
+    return float(line.baseline[-1, 0] - line.baseline[0, 0])
+
+
+def _grown(box: Box, ascender: float, shape: tuple[int, ...]) -> Box:
+    """A box with the margins of a part of the page in which small print is searched for."""
+    across, down = (margin * ascender for margin in PRINT_MARGIN)
+    left, top, right, bottom = box
+    return max(left - across, 0), max(top - down, 0), min(right + across, shape[1]), min(bottom + down, shape[0])
+
+
+def _merged(boxes: list[Box]) -> list[Box]:
+    """The bounds of boxes that overlap, in which none overlap."""
+    merged: list[Box] = []
+    for box in boxes:
+        while near := [
+            other
+            for other in merged
+            if box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+        ]:
+            merged = [other for other in merged if other not in near]
+            lefts, tops, rights, bottoms = zip(box, *near, strict=True)
+            box = min(lefts), min(tops), max(rights), max(bottoms)
+        merged.append(box)
+    return merged
+
+
+def _overlap(line: TextLine, other: TextLine) -> bool:
+    """Whether two lines share columns, and the middle of one lies there within the other."""
+    left, right = max(line.baseline[0, 0], other.baseline[0, 0]), min(line.baseline[-1, 0], other.baseline[-1, 0])
+    if left >= right:
+        return False
+    middle = (left + right) / 2
+    levels = [float(np.interp(middle, *each.baseline.T)) for each in (line, other)]
+    middles = [level - each.ascender / 2 for level, each in zip(levels, (line, other), strict=True)]
+    return abs(middles[0] - middles[1]) < max(line.ascender, other.ascender) / 2
+
+
+def _spans(line: TextLine, other: TextLine) -> bool:
+    """Whether a line has all columns of another one, and is longer and more certain."""
+    margin = line.ascender / 2
+    inside = (
+        line.baseline[0, 0] - margin <= other.baseline[0, 0] and other.baseline[-1, 0] <= line.baseline[-1, 0] + margin
+    )
+    return bool(inside and _length(line) > _length(other) + margin and line.confidence > other.confidence)
 
 
 def _moved(points: Points, matrix: NDArray[np.float32]) -> Points:
