@@ -46,7 +46,7 @@ SMALL = 0.6
 # Print that is smaller than the text, as in the corners of a letterhead, is searched for again in parts of the page:
 # around lines that are not certain and whose ascenders are at most so many times as large as those of the text, and
 # around rows of so many marks at least that no line has, so far apart and so tall at most, in pixels of their scale.
-SMALL_PRINT, ROW_MARKS, ROW_GAP, ROW_HEIGHT = 1.1, 6, 12, 6
+SMALL_PRINT, ROW_MARKS, ROW_GAP, ROW_HEIGHT = 0.95, 6, 12, 6
 # The margins of such a part, in ascenders, across and down; by how much it is enlarged, and at least; the greatest
 # number of such lines and rows, and of parts, and the share of the page that these have at most; and the least length
 # of what is found, in that of a line that it takes the place of.
@@ -395,18 +395,17 @@ class Detector:
     ) -> list[TextLine]:
         """Lines of a page with those of its small print, for which parts of it are searched again, enlarged.
 
-        `lines` were detected on the page at a scale from its pixels to input pixels. Those that are certain stay.
+        `lines` were detected on the page at a scale from its pixels to input pixels. Those that are certain stay, but
+        for the pieces of a line that is found whole.
         """
         largest, least = PRINT_ENLARGEMENT
         if (zoom := min(largest, 1 / scale)) < least:
             return lines
         certain = self.settings.certain_confidence
-        largest_ascender = SMALL_PRINT * float(np.median([line.ascender for line in lines])) if lines else 0.0
-        weak = [line for line in lines if line.confidence < certain and line.ascender <= largest_ascender]
-        rows = marks.rows(lines)
-        for line in weak:
-            (left, top), (right, bottom) = line.polygon.min(axis=0).tolist(), line.polygon.max(axis=0).tolist()
-            rows.append(((left, top, right, bottom), line.ascender))
+        tallest = SMALL_PRINT * float(np.median([line.ascender for line in lines])) if lines else math.inf
+        weak = [line for line in lines if line.confidence < certain and line.ascender <= tallest]
+        marked = marks.rows(lines)
+        rows = marked + [(_bounds(line.polygon), line.ascender) for line in weak]
         if not 0 < len(rows) <= PRINT_PLACES:
             return lines
         parts = _merged([_grown(box, ascender, page.shape) for box, ascender in rows])
@@ -421,20 +420,22 @@ class Detector:
             again = self.detect(part, round(zoom * scale * max(part.shape))).lines
             for line in again:
                 line = replace(line, baseline=line.baseline + corner)
+                pieces = [other for other in weak if _overlap(line, other)]
+                if line.ascender > tallest or not (pieces or any(_lies_in(line, box) for box, _ in marked)):
+                    continue
                 near = [other for other in kept if top <= other.baseline[:, 1].mean() <= bottom]
                 same = [other for other in near if _overlap(line, other)]
                 # One that was found in pieces is found whole.
-                in_pieces = any(_overlap(line, other) for other in weak) and all(_spans(line, other) for other in same)
-                if not same or in_pieces:
-                    kept = [other for other in kept if not any(other is each for each in same)]
+                if not same or (pieces and all(_spans(line, other) for other in same)):
                     added.append(line)
         # What is found in a shorter piece than before is not found better.
+        stay: list[TextLine] = []
         for line in weak:
             instead = [other for other in added if _overlap(line, other)]
             if sum(_length(other) for other in instead) < REPLACED * _length(line):
                 added = [other for other in added if not any(other is each for each in instead)]
-                kept.append(line)
-        return kept + added
+                stay.append(line)
+        return [line for line in kept if not any(_overlap(line, other) for other in added)] + stay + added
 
     def _look_closer(
         self, page: NDArray[np.uint8], lines: list[TextLine], scale: float
@@ -501,6 +502,17 @@ class Detector:
 
 def _length(line: TextLine) -> float:
     return float(line.baseline[-1, 0] - line.baseline[0, 0])
+
+
+def _bounds(points: Points) -> Box:
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return left, top, right, bottom
+
+
+def _lies_in(line: TextLine, box: Box) -> bool:
+    """Whether the middle of a line is in a box."""
+    x, y = line.baseline.mean(axis=0).tolist()
+    return bool(box[0] <= x <= box[2] and box[1] <= y - line.ascender / 2 <= box[3])
 
 
 def _grown(box: Box, ascender: float, shape: tuple[int, ...]) -> Box:
