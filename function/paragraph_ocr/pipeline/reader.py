@@ -24,6 +24,7 @@ from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model, limited
 from paragraph_ocr.pipeline.acceptance import accepted_lines
 from paragraph_ocr.pipeline.blocks import find_blocks
+from paragraph_ocr.pipeline.cells import decide_by_columns
 from paragraph_ocr.pipeline.confidence import line_features
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import Detector, TextLine
@@ -554,6 +555,8 @@ class PageReader:
                 for line, within, characters in zip(lines, frames, read, strict=True)
             ]
         )
+        if not options.charset:
+            read = decide_by_columns(lines, read, probabilities, card.charset, card.blank)
         decoded = [
             (characters, line_features(characters, output))
             for characters, output in zip(read, probabilities, strict=True)
