@@ -56,8 +56,13 @@ def test_a_character_in_a_column_of_numbers_is_the_figure_that_it_may_be(
 
 
 def test_letters_of_short_numbers_in_a_column_become_figures() -> None:
-    lines = "12", ("1O", {1: {"0": 0.1}}), "345", ("l7", {0: {"1": 0.1}}), "A7"
-    assert decided(*lines) == ["12", "10", "345", "17", "A7"]
+    lines = "12", ("1O", {1: {"0": 0.1}}), "345", ("l7", {0: {"1": 0.1}}), "A7", "90"
+    assert decided(*lines) == ["12", "10", "345", "17", "A7", "90"]
+
+
+def test_codes_of_letters_and_figures_stay() -> None:
+    codes = "AK-3260", ("A973", {0: {"4": 0.03}}), "2017", "C648", "E930"
+    assert decided(*codes) == [code if isinstance(code, str) else code[0] for code in codes]
 
 
 def test_many_doubtful_figures_of_a_column_are_decided_together() -> None:

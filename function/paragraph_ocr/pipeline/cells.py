@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import TextLine
 
-# Least probability of what a character becomes, and the one that counts for what a column holds where it is lower.
+# Least probability of what a character alone becomes, and what counts as the least of what a column holds.
 POSSIBLE = 0.01
+# The same for a letter within a number, since codes have letters and figures.
+LIKELY = 0.05
 # Most characters of a number of which a letter becomes a figure.
 LONGEST = 4
 # In ascender heights: how far the edges of the entries of a column are apart at most, and the rows of two neighbours.
@@ -231,9 +233,8 @@ def _column(place: int, sides: NDArray[np.float64]) -> list[int]:
 
 def _as_figures(entry: _Entry, others: Sequence[_Entry], shown: _Shown) -> list[tuple[int, str]]:
     """Places of characters of an entry and the figures that they are, if its column is one of numbers."""
-    wrong = [at for at, text in enumerate(entry.text, entry.start) if not text.isdigit()]
-    best = [shown.best(entry.line, at, shown.figures) for at in wrong]
-    if not wrong or min(probability for _, probability in best) < POSSIBLE:
+    figures = _figures(entry, shown)
+    if not figures:
         return []
     told = [_tells(other, shown) for other in others if _has_text(other)]
     signs = sum(other.text in SIGNS for other in others)
@@ -242,7 +243,17 @@ def _as_figures(entry: _Entry, others: Sequence[_Entry], shown: _Shown) -> list[
     if not sure or sure + signs < ENTRIES or sure < SHARE * (sure + against):
         return []
     gain = sum(told) + (_tells(entry, shown) if entry.is_single else 0.0)
-    return [(at, text) for at, (text, _) in zip(wrong, best, strict=True)] if gain > CERTAIN else []
+    return figures if gain > CERTAIN else []
+
+
+def _figures(entry: _Entry, shown: _Shown) -> list[tuple[int, str]]:
+    """Places of the characters of an entry that are no figures, and what figures they may be; none if one cannot be."""
+    wrong = [at for at, text in enumerate(entry.text, entry.start) if not text.isdigit()]
+    best = [shown.best(entry.line, at, shown.figures) for at in wrong]
+    least = POSSIBLE if entry.is_single else LIKELY
+    if any(probability < least for _, probability in best):
+        return []
+    return [(at, text) for at, (text, _) in zip(wrong, best, strict=True)]
 
 
 def _as_letter(entry: _Entry, others: Sequence[_Entry], shown: _Shown) -> list[tuple[int, str]]:
@@ -284,7 +295,7 @@ def _tells(entry: _Entry, shown: _Shown) -> float:
     if not entry.is_single:
         if entry.is_number:
             return -log(POSSIBLE)
-        return 0.0 if _is_open(entry) else log(POSSIBLE)
+        return 0.0 if _is_open(entry) and _figures(entry, shown) else log(POSSIBLE)
     figure, letter = (
         max(shown.best(entry.line, entry.start, among)[1], POSSIBLE) for among in (shown.figures, shown.letters)
     )
