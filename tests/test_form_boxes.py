@@ -150,6 +150,22 @@ def test_round_boxes_of_any_line_are_ticked_or_not(grey: int, width: int, mark: 
     assert np.abs(np.array(found[0].box) - [315, 55, 346, 86]).max() < 5
 
 
+def test_round_capitals_below_a_round_icon_are_no_boxes() -> None:
+    image, draw = sheet()
+    font = ImageFont.load_default(40)
+    lines = []
+    left, top, right, bottom = font.getbbox("O", anchor="ls")
+    for row, text in enumerate(["Continue", "Home", "Close", "Groups"]):
+        level = 100 + 90 * row
+        if text == "Home":
+            draw.ellipse((40 + left, level + top, 40 + right, level + bottom), outline=0, width=4)
+            draw.text((100, level), text, 0, font, anchor="ls")
+        else:
+            draw.text((40, level), text, 0, font, anchor="ls")
+        lines.append(TextLine(np.array([[40, level], [300, level]], np.float32), 30, 9, 0.9))
+    assert all(180 < check_box.box[1] + 30 < 240 for check_box in find(image, lines).check_boxes)
+
+
 def test_hollow_bullets_are_no_boxes() -> None:
     image, draw = sheet()
     lines = [written(draw, 40, 80 + 60 * row, f"o  item number {row}") for row in range(4)]

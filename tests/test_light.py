@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -193,3 +196,33 @@ def test_a_page_of_one_light_and_one_whose_light_falls_off_a_little_stay_as_they
     assert even_light(page) is page
     falling = (page * np.linspace(0.85, 1, page.shape[1])).astype(np.uint8)
     assert even_light(falling) is falling
+
+
+@pytest.mark.parametrize(("text", "size"), [("BOARD", 400), ("SALE", 260), ("ABQ & 8", 320), ("Programme", 180)])
+def test_a_big_heading_on_a_light_page_stays_dark(text: str, size: int) -> None:
+    font = str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf")
+    image = Image.new("L", (1400, 1600), 240)
+    draw = ImageDraw.Draw(image)
+    draw.text((60, 500), text, 15, ImageFont.truetype(font, size), anchor="ls")
+    for baseline in range(640, 1500, 60):
+        draw.text(
+            (60, baseline), "The annual meeting is held on Thursday in the hall", 30, ImageFont.truetype(font, 30)
+        )
+    page = np.asarray(image)
+    assert dark_on_light_everywhere(page) is page
+
+
+@pytest.mark.parametrize("size", [40, 60])
+def test_big_light_letters_on_a_banner_become_dark(size: int) -> None:
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"), size)
+    image = Image.new("L", (1400, 1600), 240)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((80, 100, 1320, 160 + 2 * size), 40)
+    draw.text((140, 120 + 1.4 * size), "NOTICE TO ALL", 245, font, anchor="ls")
+    for baseline in range(700, 1500, 60):
+        draw.text((60, baseline), "The annual meeting is held", 30, ImageFont.truetype(font.path, 30))
+    page = np.asarray(image)
+    result = dark_on_light_everywhere(page)
+    banner = np.s_[110 : 150 + 2 * size, 90:1310]
+    assert np.median(result[banner]) > 200
+    assert np.mean(result[banner][page[banner] > 230] < 60) > 0.95

@@ -428,3 +428,32 @@ def test_a_line_does_not_go_on_along_a_flourish() -> None:
     ImageDraw.Draw(image).line((right + 8, 192, right + 120, 180, right + 220, 196), fill=0, width=3)
     ((start, end),) = ends(complete_lines(np.asarray(image), [line(60, right, 200)]).lines)
     assert (start, end) == (60, round(right))
+
+
+@pytest.mark.parametrize(("mark", "gap"), [("*", 0.8), ("*", 1.1), ("-", 0.8)])
+def test_a_row_of_raised_marks_belongs_to_the_line_of_its_words(mark: str, gap: float) -> None:
+    row, space = " ".join(4 * mark), round(gap * 21)
+    start = 60 + FONT.getlength("Card number")
+    middle = start + space + FONT.getlength(row)
+    image = drawn((60, 200, "Card number"), (round(start) + space, 200, row), (round(middle) + space, 200, "7765"))
+    right = middle + space + FONT.getlength("7765")
+    box = Image.eval(image.crop((round(start) + 2, 0, round(middle) + 2, 500)), lambda level: 255 - level).getbbox()
+    assert box is not None
+    marks = TextLine(np.array([[start + space, box[3]], [middle, box[3]]], np.float32), box[3] - box[1] + 2, 4, 0.9)
+    found = [line(60, start, 200), marks, line(middle + space, right, 200), line(60, 500, 400)]
+    whole = complete_lines(np.asarray(image), found).lines
+    assert ends(whole) == [(60, pytest.approx(right, abs=4)), (60, 500)]
+    assert [each.baseline[0, 1] for each in whole if each.baseline[-1, 0] != 500] == [pytest.approx(200, abs=3)]
+
+
+def test_words_in_small_print_beside_large_words_and_marks_far_from_them_stay_apart() -> None:
+    small = ImageFont.load_default(12)
+    image = drawn((60, 200, "Heading"), (60, 400, TEXT), (400, 200, "* * *"))
+    start = 60 + FONT.getlength("Heading")
+    ImageDraw.Draw(image).text((start + 8, 190), "small print", fill=0, font=small, anchor="ls")
+    print_ = TextLine(np.array([[start + 8, 190], [start + 80, 190]], np.float32), 9, 3, 0.9)
+    marks = TextLine(np.array([[400, 198], [456, 198]], np.float32), 13, 4, 0.9)
+    found = [line(60, start, 200), line(60, 60 + FONT.getlength(TEXT), 400), marks, print_]
+    whole = ends(complete_lines(np.asarray(image), found).lines)
+    assert len(whole) == 4
+    assert (60, round(start)) in whole

@@ -77,7 +77,7 @@ def with_case(
     baseline : float
         Share of the strip's height above the baseline.
     """
-    height_of = _heights(characters, strip, step, baseline)
+    height_of = letter_heights(characters, strip, step, baseline)
     decided = list(characters)
     for place in places:
         if np.isnan(own := height_of(place)):
@@ -108,16 +108,20 @@ def with_case(
     return decided
 
 
-def _heights(
+def dark_pixels(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pixels of a strip that are ink: uint8 (H, W), 1 or 0."""
+    dark, paper = percentiles(strip, (2, 70))
+    return np.asarray(strip < (dark + paper) / 2).view(np.uint8)
+
+
+def letter_heights(
     characters: Sequence[Character], strip: NDArray[np.uint8], step: float, baseline: float
 ) -> Callable[[int], float]:
     """Return what gives the height above the baseline of a character's ink, by the character's place.
 
     Heights are in rows of the strip; not a number where the ink is not apart.
     """
-    dark, paper = percentiles(strip, (2, 70))
-    mask = (strip < (dark + paper) / 2).view(np.uint8)
-    _, labels, stats, _ = components(mask)
+    _, labels, stats, _ = components(dark_pixels(strip))
     row = round(baseline * len(strip))
     middle = labels[max(row - len(strip) // 3, 0) : row + 1]
     centres = np.array([(character.first + character.last + 1) / 2 * step for character in characters])

@@ -30,6 +30,11 @@ PART_CONTRAST = 40
 MIN_SKEW = 1.0
 # Of a part, the share that writing may cover.
 MIN_WRITING_SHARE, MAX_WRITING_SHARE = 0.01, 0.4
+# The share of a page from which what is as light as paper and connected is paper, not writing on a dark part.
+PAPER_SHARE = 0.01
+# Thickness of the thickest stroke of writing relative to that of the ground it is on: more is the inside of a large
+# dark letter, such as an O.
+THICKEST = 0.35
 # The same for bars of one level, which may be wide and hold one word.
 MIN_BAR_WRITING_SHARE, MAX_BAR_WRITING_SHARE = 0.001, 0.3
 # Pixels of a page's longer side at which bars of one line, such as the head of a table, are told.
@@ -220,6 +225,11 @@ def _dark_parts(small: Grey, background: Grey, paper: int, polarity: Grey, groun
     dark = ((background < paper - PART_CONTRAST) & ~near).view(np.uint8)
     count, labels, boxes, _ = components(dark, 4)
     inner = cv2.erode(dark, np.ones((3, 3), np.uint8)) > 0
+    # The corners of thick strokes and what lies between them are paper.
+    light = components((small > paper - PART_CONTRAST).view(np.uint8), 4)
+    is_paper = light.boxes[:, cv2.CC_STAT_AREA] >= PAPER_SHARE * small.size
+    is_paper[0] = False
+    open_paper = is_paper[light.labels]
     inverted = np.zeros(count, np.uint8)
     for part in range(1, count):
         left, top, width, height, area = boxes[part]
@@ -227,7 +237,7 @@ def _dark_parts(small: Grey, background: Grey, paper: int, polarity: Grey, groun
             continue
         around = np.s_[top : top + height, left : left + width]
         within = (labels[around] == part) & inner[around]
-        inverted[part] = _is_light_on_dark(small[around], background[around], within)
+        inverted[part] = _is_light_on_dark(small[around], background[around], within, paper=open_paper[around])
     if not inverted.any() and not polarity.any():
         return polarity
     marked = np.asarray(cv2.resize(inverted[labels], size, interpolation=cv2.INTER_NEAREST), np.uint8)
@@ -345,6 +355,7 @@ def _is_light_on_dark(
     background: Grey,
     within: NDArray[np.bool_],
     shares: tuple[float, float] = (MIN_WRITING_SHARE, MAX_WRITING_SHARE),
+    paper: NDArray[np.bool_] | None = None,
 ) -> bool:
     """Whether strokes in part of a picture are lighter than what surrounds them, and there are any.
 
@@ -354,12 +365,38 @@ def _is_light_on_dark(
     within : bool (H, W)
     shares : tuple of float
         The least and the greatest share of it that such strokes cover.
+        What is nearly as thick as the ground around it, as the inside of a large letter, is no stroke.
+    paper : bool (H, W), optional
+        Where the page's paper is; what is connected with it is no stroke.
     """
     if within.sum() < 100:
         return False
-    difference = (part.astype(np.float32) - background)[within]
+    apart = part.astype(np.float32) - background
+    strokes = within & (apart > PART_CONTRAST)
+    if paper is not None:
+        level = np.minimum(background, float(np.median(background[within])))
+        bright = components(part > level + PART_CONTRAST, 4)
+        of_paper = np.zeros(bright.number, np.bool_)
+        of_paper[bright.labels[paper]] = True
+        of_paper[0] = False
+        within = within & ~of_paper[bright.labels]
+        if within.sum() < 100:
+            return False
+        writing = np.zeros(bright.number, np.bool_)
+        writing[bright.labels[within & strokes]] = True
+        writing[0] = False
+        strokes = writing[bright.labels]
+    difference = apart[within]
     lighter, darker = float((difference > PART_CONTRAST).mean()), float((difference < -PART_CONTRAST).mean())
-    return bool(shares[0] < lighter < shares[1] and lighter > 4 * darker and (difference**3).mean() > 0)
+    if not (shares[0] < lighter < shares[1] and lighter > 4 * darker and (difference**3).mean() > 0):
+        return False
+    return _thickness(strokes) <= THICKEST * _thickness(within & ~strokes)
+
+
+def _thickness(mask: NDArray[np.bool_]) -> float:
+    """Twice the greatest distance of a pixel of a mask from what is beside the mask, or beside the image."""
+    padded = np.pad(mask.view(np.uint8), 1)
+    return 2 * float(cv2.distanceTransform(padded, cv2.DIST_L2, 3).max()) - 1
 
 
 def strip_dark_on_light(strip: Grey) -> Grey:

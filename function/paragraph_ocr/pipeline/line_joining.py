@@ -49,6 +49,10 @@ MARK_LEVEL = (0.15, 0.65)
 # or its middle lie from those of the entries of its column at most, and how long these are; of entries and dashes in a
 # column so many are needed, of which one is no dash. Nothing else lies so near, beside it, and above or below it.
 CELL_TEXT, CELL_EDGE, CELL_ENTRY, CELLS, CELL_FREE = 25.0, 0.4, 6.0, 3, (0.9, 0.35)
+# Of a row of raised marks, such as asterisks: their height at most, in ascenders of most lines of the page; the height
+# of the line that they belong to in these; and in ascenders of that line, how far above its baseline they end at least,
+# how far they begin at most, and how far before or behind its words; and the height of a mark relative to the least.
+ROW_MARK, ROW_LINE, ROW_LEVEL, ROW_GAP, ROW_ALIKE = 0.65, (0.7, 1.5), (0.08, 1.3), (-0.3, 1.2), 1.4
 # A page with more marks in the shape of dashes is noisy.
 MAX_DASHES = 1000
 # Heights of letters in ascenders: a part of a line, and one that begins a line of its own; and the greatest width of
@@ -192,12 +196,15 @@ class _Piece:
         is still a line of its own.
     taken : list of float
         Columns of letters by which it grew at the left and at the right.
+    raised : list of bool
+        Whether it begins and ends with a row of marks, such as asterisks, that stand as far from words as words do.
     """
 
     def __init__(self, line: TextLine, found: TextLine) -> None:
         self.found: TextLine | None = found
         self.ends = np.ones(6)
         self.taken = [0.0, 0.0]
+        self.raised = [False, False]
         self.line = line
         self._measure()
 
@@ -265,6 +272,7 @@ class _Piece:
             max(own.confidence, added.confidence),
         )
         self.taken[1] = other.taken[1]
+        self.raised[1] = other.raised[1]
         self.found = None
         other.alive = False
         self._measure()
@@ -294,7 +302,7 @@ class _Piece:
         """Become one line with another that stands to the left."""
         taken = [other.taken[0], self.taken[1]]
         other.join(self)
-        self.line, self.found, self.taken = other.line, None, taken
+        self.line, self.found, self.taken, self.raised = other.line, None, taken, other.raised
         self.alive, other.alive = True, False
         self._measure()
 
@@ -345,6 +353,7 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None
     """Let pieces grow into unassigned letters and into each other; letters that are taken are no longer unassigned."""
     centre_y = (ink.top + ink.bottom) / 2
     usual = float(np.median([piece.line.ascender for piece in pieces])) if pieces else 0.0
+    _level_marks(pieces, ink, usual)
     order = sorted(range(len(pieces)), key=lambda index: (pieces[index].left, pieces[index].right))
     ends = np.ones((len(pieces), 6))
     for piece, row in zip(pieces, ends, strict=True):
@@ -416,6 +425,54 @@ class _BetweenWords:
         return int(np.count_nonzero(begin)) < CELL_STARTS
 
 
+def _level_marks(pieces: list[_Piece], ink: Ink, usual: float) -> None:
+    """Put rows of raised marks, such as asterisks and dashes, on the lines of the words beside them.
+
+    Their boxes end far above the baseline of the words, so that they would be lines of their own.
+    """
+    rows: list[tuple[_Piece, int, float, float]] = []
+    middle = (ink.left + ink.right) / 2
+    for piece in pieces:
+        if piece.line.ascender >= usual:
+            continue
+        low, high = piece.line.polygon[:, 1].min(), piece.line.polygon[:, 1].max()
+        own = np.flatnonzero(
+            (middle > piece.left) & (middle < piece.right) & (ink.area >= SMALLEST)
+            & (ink.top + ink.bottom > 2 * low) & (ink.top + ink.bottom < 2 * high)
+        )  # fmt: skip
+        if not len(own):
+            continue
+        height = ink.height[own]
+        # Letters of a word in small print are not all of one height.
+        if height.max() <= min(ROW_MARK * usual, ROW_ALIKE * height.min() + 1):
+            rows.append((piece, len(own), float(ink.top[own].min()), float(ink.bottom[own].max())))
+    # A mark alone belongs to a row that was found in pieces.
+    for piece, count, top, bottom in sorted(rows, key=lambda row: row[1] == 1):
+        lines = [
+            each
+            for each in pieces
+            if ROW_LINE[0] * usual <= each.line.ascender <= ROW_LINE[1] * usual
+            and each is not piece
+            and (count > 1 or each.raised[0])
+        ]
+        if not lines:
+            continue
+        left, right, first, last, ascender = np.array([each.ends[:5] for each in lines]).T
+        gap = np.maximum(left - piece.right, piece.left - right) / ascender
+        level = np.where(left > piece.left, first, last)
+        beside = (gap >= ROW_GAP[0]) & (gap <= ROW_GAP[1])
+        beside &= (level - bottom >= ROW_LEVEL[0] * ascender) & (level - top <= ROW_LEVEL[1] * ascender)
+        if not beside.any():
+            continue
+        other = lines[int(np.where(beside, gap, np.inf).argmin())]
+        x = np.array([piece.left, piece.right])
+        baseline = np.stack([x, [other.level(each) for each in x]], axis=1).astype(np.float32)
+        above, below = other.line.ascender, other.line.descender
+        piece.line = replace(piece.line, baseline=baseline, ascender=above, descender=below)
+        piece.found, piece.raised = None, [True, True]
+        piece._measure()
+
+
 def _margin(piece: _Piece, side: int, ends: NDArray[np.float64]) -> float:
     """How far a piece and the lines near it reach to one side, as they were found; infinite where there are too few.
 
@@ -476,7 +533,9 @@ def _grow(
             clear, hidden = _gap(piece, ink, end, end + sign * max(other_gap, 0.0), usual)
             taken = piece.taken[side] + other.taken[1 - side]
             begun = taken > HIDING * ascender or (hidden > HIDING * ascender and clear < SEAM * ascender)
-            seam = clear <= (JOINED_GAP if begun else SEAM) * ascender and (begun or hidden == 0)
+            raised = piece.raised[side] or other.raised[1 - side]
+            widest = ROW_GAP[1] if raised else JOINED_GAP if begun else SEAM
+            seam = clear <= widest * ascender and (begun or hidden == 0)
             if seam or (hidden == 0 and clear > 0 and between.stand(*((piece, other) if side else (other, piece)))):
                 if side:
                     piece.join(other)
@@ -487,8 +546,10 @@ def _grow(
         if letter is None:
             return
         clear, _ = _gap(piece, ink, end, float(near[letter]), usual)
-        if clear > WORD_GAP * ascender:
+        in_row = piece.raised[side] and ink.height[letter] <= ROW_MARK * usual
+        if clear > (ROW_GAP[1] if in_row else WORD_GAP) * ascender:
             return
+        piece.raised[side] &= in_row
         unassigned[letter] = False
         piece.taken[side] += float(ink.width[letter])
         piece.reach(float(far[letter]), side)

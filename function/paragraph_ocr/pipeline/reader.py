@@ -24,8 +24,10 @@ from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model, limited
 from paragraph_ocr.pipeline.acceptance import accepted_lines
 from paragraph_ocr.pipeline.blocks import find_blocks
+from paragraph_ocr.pipeline.cells import decide_by_columns
 from paragraph_ocr.pipeline.confidence import line_features
 from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.dashes import DASHES, with_length
 from paragraph_ocr.pipeline.detection import Detector, TextLine
 from paragraph_ocr.pipeline.false_lines import Look, find_false_lines, look_at, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
@@ -544,16 +546,25 @@ class PageReader:
         read = recognizer.read(each_line(), language, options.charset)
         card = recognizer.model.card
         for index, (within, output) in enumerate(zip(frames, probabilities, strict=True)):
-            if not options.charset and (places := in_question(read[index], output, card.charset, card.blank)):
-                _check(deadline)
-                strip = strip_dark_on_light(cut(pixels, within))
-                read[index] = with_case(read[index], places, strip, step, recognizer.geometry.baseline)
+            places = in_question(read[index], output, card.charset, card.blank)
+            dashes = any(character.text in DASHES for character in read[index])
+            if options.charset or not (places or dashes):
+                continue
+            _check(deadline)
+            strip, baseline = strip_dark_on_light(cut(pixels, within)), recognizer.geometry.baseline
+            if places:
+                read[index] = with_case(read[index], places, strip, step, baseline)
+            if dashes:
+                aspect = within.column_width / max(float(np.hypot(*within.downs[0])), 1e-6)
+                read[index] = with_length(read[index], strip, output, card.charset, card.blank, step, baseline, aspect)
         read = without_false_spaces(
             [
                 ReadLine(characters, step * within.column_width, line.ascender)
                 for line, within, characters in zip(lines, frames, read, strict=True)
             ]
         )
+        if not options.charset:
+            read = decide_by_columns(lines, read, probabilities, card.charset, card.blank)
         decoded = [
             (characters, line_features(characters, output))
             for characters, output in zip(read, probabilities, strict=True)

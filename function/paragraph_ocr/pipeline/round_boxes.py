@@ -29,6 +29,8 @@ SAME_SIZE = 1.12
 # Where a tick crosses a circle: share of it that must be drawn, distance from the column or the row of other circles,
 # in radii, and the share of its surroundings that the tick may cover.
 CROSSED_DRAWN, IN_LINE, CROSSED_OVERFLOW = 0.9, 0.5, 0.15
+# How far from the middle of a circle ticks that cross it are looked at, in radii.
+TICK_REACH = 1.8
 # So many places of a page are looked at, at most, those where most of a circle is drawn first.
 MAX_CROSSED = 1000
 
@@ -107,9 +109,25 @@ def find_crossed(mask: Grey, circles: Sequence[Circle], unit: float) -> list[Cir
             distances = [(abs(circle.x - other.x), abs(circle.y - other.y)) for other in [*circles, *found]]
             apart = all(max(each) >= 1.5 * radius for each in distances)
             in_line = any(min(abs(circle.x - other.x), abs(circle.y - other.y)) <= IN_LINE * radius for other in size)
-            if apart and in_line and is_free(mask, _bounds(circle), round(MARGIN * unit), CROSSED_OVERFLOW):
+            free = is_free(mask, _bounds(circle), round(MARGIN * unit), CROSSED_OVERFLOW)
+            if apart and in_line and free and _is_crossed(mask, circle):
                 found.append(circle)
     return found
+
+
+def _is_crossed(mask: Grey, circle: Circle) -> bool:
+    """Whether ink that is connected with a circle lies inside and outside of it, as a tick does and a C does not."""
+    reach = round(TICK_REACH * circle.radius)
+    top, left = max(round(circle.y) - reach, 0), max(round(circle.x) - reach, 0)
+    part = mask[top : round(circle.y) + reach + 1, left : round(circle.x) + reach + 1]
+    rows, columns = np.ogrid[: part.shape[0], : part.shape[1]]
+    distance = np.hypot(columns + left + 0.5 - circle.x, rows + top + 0.5 - circle.y)
+    labels = components(part).labels
+    on_ring = np.unique(labels[np.abs(distance - circle.radius + circle.line / 2) <= 0.5])
+    own = np.isin(labels, on_ring[on_ring > 0])
+    inside, outside = distance < circle.radius - 2 * circle.line - 1, distance > circle.radius + 1.5
+    least = max(circle.line, 2.0)
+    return bool((own & inside).sum() >= least and (own & outside).sum() >= least)
 
 
 def alike(circles: Sequence[Circle], circle: Circle) -> bool:

@@ -1,0 +1,307 @@
+"""Decide from the column in which a character stands alone what it is: a figure or a letter, small or capital.
+
+0 and O, 1 and l, 5 and S look alike, and so do x and X where nothing beside them shows their height. The recogniser
+gives some probability to each, and the language model knows nothing of a character alone. A column of numbers has
+figures, one of letters has letters, mostly of one case. What a character becomes must have some probability itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import log
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.detection import TextLine
+
+# Least probability of what a character alone becomes, and what counts as the least of what a column holds.
+POSSIBLE = 0.01
+# The same for a letter within a number, since codes have letters and figures.
+LIKELY = 0.05
+# Most characters of a number of which a letter becomes a figure.
+LONGEST = 4
+# In ascender heights: how far the edges of the entries of a column are apart at most, and the rows of two neighbours.
+EDGE, ROWS = 0.4, 6.0
+# Heights of ascenders of entries of one column, relative to each other, at most.
+ALIKE = 1.5
+# Other entries of a column that tell what it holds, and the share of them that can be that.
+ENTRIES, SHARE = 2, 0.75
+# By how much more probable a column is as what it is taken for.
+CERTAIN = log(10.0)
+# Letters whose shape is the same in both cases.
+ALIKE_IN_BOTH_CASES = "cosuvwxz"
+# What surrounds the number of a list, as in "a)" and "(2)".
+AROUND = ".,:;()[]"
+# What a figure may be taken for, besides letters.
+STROKES = frozenset("|/\\]!")
+# Marks that stand in columns of numbers, and what stands in those of any kind.
+SIGNS = frozenset("+*×-–—")
+NEUTRAL = frozenset(["x", "X", "n/a", "N/A"])
+
+Output = NDArray[np.float32]
+
+
+class _Entry(NamedTuple):
+    """A word at the beginning or the end of a line, as an entry of a column.
+
+    Attributes
+    ----------
+    line : int
+    start, end : int
+        Places of its characters.
+    text : str
+        Without what surrounds the number of a list.
+    left, right, level, ascender : float
+        In pixels of the page; what is not at an end of the line is not a number.
+    """
+
+    line: int
+    start: int
+    end: int
+    text: str
+    left: float
+    right: float
+    level: float
+    ascender: float
+
+    @property
+    def is_number(self) -> bool:
+        return any(map(str.isdigit, self.text)) and not any(map(str.isalpha, self.text))
+
+    @property
+    def is_single(self) -> bool:
+        return len(self.text) == 1 and (self.text.isalnum() or self.text in STROKES)
+
+
+def decide_by_columns(
+    found: Sequence[TextLine],
+    read: Sequence[Sequence[Character]],
+    outputs: Sequence[Output],
+    charset: str,
+    blank: int,
+) -> list[list[Character]]:
+    """Characters of the lines of a page, those that stand alone decided by their columns.
+
+    Parameters
+    ----------
+    found : sequence of TextLine
+    read : sequence of sequence of Character
+        The characters of each line.
+    outputs : sequence of float32 (T, C)
+        The log probabilities from which each line was read.
+    charset : str
+    blank : int
+        Index of the blank class: 0 or C - 1.
+
+    Returns
+    -------
+    list of list of Character
+    """
+    entries = _entries(found, read)
+    decided = [list(characters) for characters in read]
+    if sum(entry.is_number or _is_open(entry) for entry in entries) <= ENTRIES:
+        return decided
+    shown = _Shown(outputs, read, charset, 1 if blank == 0 else 0)
+    sides = np.array([(entry.left, entry.right, entry.level, entry.ascender) for entry in entries])
+    columns = {place: _column(place, sides) for place, entry in enumerate(entries) if _is_open(entry)}
+    for place, column in columns.items():
+        entry, others = entries[place], [entries[other] for other in column]
+        if len(others) < ENTRIES:
+            continue
+        for at, text in _as_figures(entry, others, shown) or _as_letter(entry, others, shown):
+            decided[entry.line][at] = shown.changed(entry.line, at, text)
+    for letter in ALIKE_IN_BOTH_CASES:
+        same = [entry for entry in entries if entry.text.lower() == letter and _stands_apart(entry, read[entry.line])]
+        odds = [shown.case(entry.line, entry.start, letter) for entry in same]
+        for entry in same if (text := _of_case(letter, odds)) and len(same) > ENTRIES else ():
+            if entry.text != text and shown.probability(entry.line, entry.start, text) >= POSSIBLE:
+                decided[entry.line][entry.start] = shown.changed(entry.line, entry.start, text)
+    return decided
+
+
+def _stands_apart(entry: _Entry, characters: Sequence[Character]) -> bool:
+    """Whether a word is alone on its line, or the last one after a number, as in "2 x"."""
+    if entry.end - entry.start == len(characters):
+        return True
+    before = "".join(character.text for character in characters[: entry.start]).split()
+    return bool(before) and before[-1].isdigit() and entry.end == len(characters)
+
+
+class _Shown:
+    """The probabilities of what the characters of a page may be."""
+
+    def __init__(
+        self, outputs: Sequence[Output], read: Sequence[Sequence[Character]], charset: str, offset: int
+    ) -> None:
+        self._outputs, self._read, self._charset = outputs, read, charset
+        self._classes = {character: index + offset for index, character in enumerate(charset)}
+        self.figures = [character for character in charset if character.isdigit() and character.isascii()]
+        self.letters = [character for character in charset if character.isalpha() and character.isascii()]
+        self._known: dict[tuple[int, int], Output] = {}
+
+    def _probabilities(self, line: int, at: int) -> Output:
+        if (line, at) not in self._known:
+            character = self._read[line][at]
+            steps = self._outputs[line][max(character.first - 1, 0) : character.last + 2]
+            self._known[line, at] = np.exp(steps.max(axis=0))
+        return self._known[line, at]
+
+    def best(self, line: int, at: int, among: Sequence[str]) -> tuple[str, float]:
+        """The most probable of some characters, and its probability."""
+        shown = self._probabilities(line, at)
+        values = shown[[self._classes[character] for character in among]]
+        best = int(values.argmax())
+        return among[best], float(values[best])
+
+    def case(self, line: int, at: int, text: str) -> float:
+        """The log odds that a letter is small."""
+        small, capital = (self.probability(line, at, own) for own in (text.lower(), text.upper()))
+        return log(max(small, POSSIBLE)) - log(max(capital, POSSIBLE))
+
+    def probability(self, line: int, at: int, text: str) -> float:
+        """The probability of a character; 0 if it is not known."""
+        return float(self._probabilities(line, at)[self._classes[text]]) if text in self._classes else 0.0
+
+    def changed(self, line: int, at: int, text: str) -> Character:
+        """A character as another one, which has all the probability of what it was and is."""
+        character = self._read[line][at]
+        sure = min(self.probability(line, at, text) + character.confidence, 1.0)
+        return replace(character, text=text, confidence=max(sure, character.confidence))
+
+
+def _entries(found: Sequence[TextLine], read: Sequence[Sequence[Character]]) -> list[_Entry]:
+    """The first and the last word of each line, in one if there is no other."""
+    entries = []
+    for index, (line, characters) in enumerate(zip(found, read, strict=True)):
+        texts = [character.text for character in characters]
+        if not texts:
+            continue
+        first = texts.index(" ") if " " in texts else len(texts)
+        last = len(texts) - texts[::-1].index(" ") if " " in texts else 0
+        for start, end in {(0, first), (last, len(texts))}:
+            while start < end and texts[start] in AROUND:
+                start += 1
+            while start < end and texts[end - 1] in AROUND:
+                end -= 1
+            text = "".join(texts[start:end])
+            if not text:
+                continue
+            (left, y), (right, _) = line.baseline[0], line.baseline[-1]
+            sides = (float(left) if not start else np.nan, float(right) if end == len(texts) else np.nan)
+            entries.append(_Entry(index, start, end, text, *sides, float(y), line.ascender))
+    return entries
+
+
+def _is_open(entry: _Entry) -> bool:
+    """Whether an entry may be something else: a character alone, or a short number in which there is a letter."""
+    if entry.is_single:
+        return True
+    mixed = all(each.isalnum() or each in STROKES for each in entry.text) and any(map(str.isdigit, entry.text))
+    return len(entry.text) <= LONGEST and (mixed or set(entry.text) <= set("OIlo")) and not entry.text.isdigit()
+
+
+def _column(place: int, sides: NDArray[np.float64]) -> list[int]:
+    """Places of the other entries of a column, which lie above and below each other at one edge or in the middle."""
+    left, right, level, ascender = sides.T
+    own = sides[place]
+    tall = np.maximum(ascender, own[3])
+    alike = tall <= ALIKE * np.minimum(ascender, own[3])
+    alike &= np.abs(level - own[2]) > 0.7 * tall
+    best: list[int] = []
+    middle = (left + right) / 2
+    for edge, at in ((left, own[0]), (right, own[1]), (middle, (own[0] + own[1]) / 2)):
+        with np.errstate(invalid="ignore"):
+            aligned = np.flatnonzero(alike & (np.abs(edge - at) <= EDGE * tall))
+        near: list[int] = []
+        for side in (-1, 1):
+            last = float(own[2])
+            # From the entry on upwards and downwards, as far as rows follow each other.
+            for other in aligned[np.argsort(side * level[aligned])]:
+                if side * (level[other] - own[2]) > 0:
+                    if side * (level[other] - last) > ROWS * own[3]:
+                        break
+                    near.append(int(other))
+                    last = float(level[other])
+        if len(near) > len(best):
+            best = near
+    return best
+
+
+def _as_figures(entry: _Entry, others: Sequence[_Entry], shown: _Shown) -> list[tuple[int, str]]:
+    """Places of characters of an entry and the figures that they are, if its column is one of numbers."""
+    figures = _figures(entry, shown)
+    if not figures:
+        return []
+    told = [_tells(other, shown) for other in others if _has_text(other)]
+    signs = sum(other.text in SIGNS for other in others)
+    sure = sum(each > 0 for each in told)
+    against = sum(each < 0 for each in told)
+    if not sure or sure + signs < ENTRIES or sure < SHARE * (sure + against):
+        return []
+    gain = sum(told) + (_tells(entry, shown) if entry.is_single else 0.0)
+    return figures if gain > CERTAIN else []
+
+
+def _figures(entry: _Entry, shown: _Shown) -> list[tuple[int, str]]:
+    """Places of the characters of an entry that are no figures, and what figures they may be; none if one cannot be."""
+    wrong = [at for at, text in enumerate(entry.text, entry.start) if not text.isdigit()]
+    best = [shown.best(entry.line, at, shown.figures) for at in wrong]
+    least = POSSIBLE if entry.is_single else LIKELY
+    if any(probability < least for _, probability in best):
+        return []
+    return [(at, text) for at, (text, _) in zip(wrong, best, strict=True)]
+
+
+def _as_letter(entry: _Entry, others: Sequence[_Entry], shown: _Shown) -> list[tuple[int, str]]:
+    """The place of an entry's character and the letter that it is, if its column is one of letters alone."""
+    counted = [other for other in others if _has_text(other)]
+    single = [other for other in counted if other.is_single]
+    told = [_tells(other, shown) for other in single]
+    letters = sum(each < 0 for each in told)
+    if not entry.is_single or letters < max(ENTRIES, SHARE * (len(counted) - sum(each == 0 for each in told))):
+        return []
+    text = entry.text
+    if not text.isalpha():
+        if -sum(told) - _tells(entry, shown) <= CERTAIN:
+            return []
+        text, probability = shown.best(entry.line, entry.start, shown.letters)
+        if probability < POSSIBLE:
+            return []
+    odds = [
+        shown.case(each.line, each.start, own)
+        for each in [*single, entry]
+        if (own := text if each is entry else each.text).isalpha()
+    ]
+    if other := _of_case(text, odds):
+        text = other if shown.probability(entry.line, entry.start, other) >= POSSIBLE else text
+    return [(entry.start, text)] if text != entry.text else []
+
+
+def _of_case(text: str, odds: Sequence[float]) -> str:
+    """A letter in the case of some letters, given the log odds that each of them is small; empty if that is unsure."""
+    small = sum(odds)
+    against = sum(each * small < 0 and abs(each) > CERTAIN for each in odds)
+    if abs(small) <= CERTAIN or against > (1 - SHARE) * len(odds):
+        return ""
+    return text.lower() if small > 0 else text.upper()
+
+
+def _tells(entry: _Entry, shown: _Shown) -> float:
+    """The log odds that a column with an entry is one of numbers; 0 if the entry may be either."""
+    if not entry.is_single:
+        if entry.is_number:
+            return -log(POSSIBLE)
+        return 0.0 if _is_open(entry) and _figures(entry, shown) else log(POSSIBLE)
+    figure, letter = (
+        max(shown.best(entry.line, entry.start, among)[1], POSSIBLE) for among in (shown.figures, shown.letters)
+    )
+    odds = log(figure) - log(letter)
+    return odds if abs(odds) >= CERTAIN else 0.0
+
+
+def _has_text(entry: _Entry) -> bool:
+    return entry.text not in NEUTRAL and any(map(str.isalnum, entry.text))

@@ -1,0 +1,93 @@
+"""Tell by its length which dash a line of print shows: a hyphen, an en dash or an em dash.
+
+The recogniser sees the dash, but strips are stretched, and the language model prefers what is usual. In type the small
+letters of a line tell how long each is: measured on made-up pages, an en dash is 0.74 to 1.05 of their height long, an
+em dash 1.07 or more, and a hyphen 0.7 or less, but in monospaced typefaces up to 0.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.ink import components
+from paragraph_ocr.pipeline.letter_case import POSSIBLE, SMALL, UNEVEN, dark_pixels, letter_heights
+
+HYPHEN, EN, EM = DASHES = "-–—"
+# Small letters from which their height is known.
+REFERENCES = 4
+# Least lengths of an en dash and of an em dash in heights of small letters.
+EN_LENGTH, EM_LENGTH = 0.73, 1.07
+# Least probability of an en dash that was read as a hyphen, since some hyphens are as long; it stands between spaces.
+LIKELY = 0.05
+# A dash is so many times as long as it is thick, and lies so many heights of small letters above the baseline.
+SLIM, LEVEL = 2.5, (0.25, 0.9)
+
+
+def with_length(
+    characters: Sequence[Character],
+    strip: NDArray[np.uint8],
+    output: NDArray[np.float32],
+    charset: str,
+    blank: int,
+    step: float,
+    baseline: float,
+    aspect: float,
+) -> list[Character]:
+    """Characters of a line, its dashes those that their lengths tell, if the recogniser holds them possible.
+
+    Parameters
+    ----------
+    characters : sequence of Character
+        As they were decoded from `output`.
+    strip : uint8 (H, W)
+        The strip that was read, dark on light.
+    output : float32 (T, C)
+        Log probabilities.
+    charset : str
+    blank : int
+        Index of the blank class: 0 or C - 1.
+    step : float
+        Columns of the strip for a time step.
+    baseline : float
+        Share of the strip's height above the baseline.
+    aspect : float
+        Width of a column of the strip relative to the height of a row, on the page.
+    """
+    decided = list(characters)
+    height_of = letter_heights(characters, strip, step, baseline)
+    small = [height_of(place) for place, character in enumerate(characters) if character.text in SMALL]
+    small = [height for height in small if not np.isnan(height)]
+    if len(small) < REFERENCES:
+        return decided
+    low, height, high = np.percentile(small, (25, 50, 75))
+    if high - low > UNEVEN * height:
+        # Handwriting, in which dashes are of any length.
+        return decided
+    left, top, width, tall, _ = components(dark_pixels(strip)).boxes[1:].T
+    above = (round(baseline * len(strip)) - (top + tall / 2)) / height
+    slim = (width * aspect >= SLIM * tall) & (above >= LEVEL[0]) & (above <= LEVEL[1])
+    offset = 1 if blank == 0 else 0
+    for place, character in enumerate(characters):
+        if character.text not in DASHES:
+            continue
+        middle = (character.first + character.last + 1) / 2 * step
+        own = np.flatnonzero(slim & (left <= middle) & (middle < left + width))
+        if len(own) != 1:
+            continue
+        length = float(width[own[0]]) * aspect / height
+        text = EM if length >= EM_LENGTH else EN if length >= EN_LENGTH else character.text
+        if text == character.text or text not in charset:
+            continue
+        # Monospaced typefaces have hyphens as long as en dashes, in options such as "-m" and before amounts.
+        around = [each.text for each in (*characters[max(place - 1, 0) : place], *characters[place + 1 : place + 2])]
+        if (character.text, text) == (HYPHEN, EN) and any(each != " " for each in around):
+            continue
+        shown = output[max(character.first - 1, 0) : character.last + 2, charset.index(text) + offset]
+        if float(np.exp(shown.max())) >= (LIKELY if (character.text, text) == (HYPHEN, EN) else POSSIBLE):
+            decided[place] = replace(character, text=text)
+    return decided

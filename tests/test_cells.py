@@ -1,0 +1,96 @@
+"""What stands alone is a figure in a column of numbers and a letter in one of letters, if it may be that."""
+
+import numpy as np
+import pytest
+
+from paragraph_ocr.pipeline.cells import decide_by_columns
+from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.detection import TextLine
+
+CHARSET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,)+-/"
+ASCENDER = 20.0
+
+# The text of a line, and for the place of each of its doubtful characters what else it may be.
+Doubts = dict[int, dict[str, float]]
+
+
+def decided(*lines: tuple[str, Doubts] | str, left: float = 100.0, right: float | None = None) -> list[str]:
+    """The texts of lines above each other, aligned at the left, or at the right if that is given."""
+    found, read, outputs = [], [], []
+    for row, line in enumerate(lines):
+        text, doubts = (line, {}) if isinstance(line, str) else line
+        probabilities = np.full((3 * len(text) + 3, len(CHARSET) + 1), 1e-5, np.float32)
+        probabilities[:, -1] = 1.0
+        characters = []
+        for place, character in enumerate(text):
+            step, others = 3 * place + 2, doubts.get(place, {})
+            own = 1.0 - sum(others.values())
+            probabilities[step, -1] = 1e-5
+            for shown, probability in {character: own, **others}.items():
+                probabilities[step, CHARSET.index(shown)] = probability
+            characters.append(Character(character, own, step, step))
+        start = left if right is None else right - 14.0 * len(text)
+        baseline = np.array([[start, 40.0 * row], [start + 14.0 * len(text), 40.0 * row]], np.float32)
+        found.append(TextLine(baseline, ASCENDER, 7.0, 0.9))
+        read.append(characters)
+        outputs.append(np.log(probabilities))
+    result = decide_by_columns(found, read, outputs, CHARSET, len(CHARSET))
+    assert all(0 <= character.confidence <= 1 for characters in result for character in characters)
+    return ["".join(character.text for character in characters) for characters in result]
+
+
+@pytest.mark.parametrize(
+    ("read", "likely", "figure"),
+    [("O", 0.2, "0"), ("l", 0.05, "1"), ("S", 0.1, "5"), ("b", 0.02, "6"), ("/", 0.3, "1")],
+)
+@pytest.mark.parametrize("at_the_right", [False, True])
+def test_a_character_in_a_column_of_numbers_is_the_figure_that_it_may_be(
+    read: str, likely: float, figure: str, at_the_right: bool
+) -> None:
+    doubtful = (read, {0: {figure: likely}})
+    right = 300.0 if at_the_right else None
+    assert decided("12", doubtful, "345", "6", right=right)[1] == figure
+    # Elsewhere, and where it cannot be a figure, it stays.
+    assert decided("the", doubtful, "old", "bridge", right=right)[1] == read
+    assert decided("12", read, "345", "6", right=right)[1] == read
+
+
+def test_letters_of_short_numbers_in_a_column_become_figures() -> None:
+    lines = "12", ("1O", {1: {"0": 0.1}}), "345", ("l7", {0: {"1": 0.1}}), "A7", "90"
+    assert decided(*lines) == ["12", "10", "345", "17", "A7", "90"]
+
+
+def test_codes_of_letters_and_figures_stay() -> None:
+    codes = "AK-3260", ("A973", {0: {"4": 0.03}}), "2017", "C648", "E930"
+    assert decided(*codes) == [code if isinstance(code, str) else code[0] for code in codes]
+
+
+def test_many_doubtful_figures_of_a_column_are_decided_together() -> None:
+    doubtful = ("O", {0: {"0": 0.2}})
+    assert decided(doubtful, "+", doubtful, "-", "1", doubtful) == ["0", "+", "0", "-", "1", "0"]
+    assert decided(doubtful, doubtful, doubtful) == ["O", "O", "O"]
+
+
+def test_a_figure_in_a_column_of_letters_is_the_letter_that_it_may_be() -> None:
+    doubtful = ("1)", {0: {"l": 0.04, "I": 0.03}})
+    assert decided("j)", "k)", doubtful, "m)") == ["j)", "k)", "l)", "m)"]
+    assert decided("1)", "2)", doubtful, "4)")[2] == "1)"
+
+
+def test_a_letter_in_a_column_of_letters_has_their_case() -> None:
+    assert decided("a)", "b)", ("C)", {0: {"c": 0.05}}), "d)")[2] == "c)"
+    assert decided("A.", "B.", ("c.", {0: {"C": 0.05}}), "D.")[2] == "C."
+    assert decided("a)", "b)", "C)", "d)")[2] == "C)"
+
+
+def test_the_same_letter_after_numbers_has_one_case_all_over_a_page() -> None:
+    small, capital = {"x": 0.3}, {"X": 0.2}
+    lines = ("2 x", {2: capital}), ("34 x", {3: capital}), ("6 X", {2: small}), ("1 x", {2: capital})
+    assert decided(*lines) == ["2 x", "34 x", "6 x", "1 x"]
+    assert decided("the 2 x", ("plan X", {5: small}), "set 6 x", "the 7 x")[1] == "plan X"
+
+
+def test_a_page_without_columns_stays_as_it_was_read() -> None:
+    lines = ["a house", "I am 20", "O my", ""]
+    assert decided(*lines) == lines
+    assert decided() == []

@@ -1,0 +1,62 @@
+"""Dashes of print are told by their length, where the recogniser holds them possible."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.dashes import DASHES, with_length
+
+FONT = ImageFont.load_default(30)
+HEIGHT, BASELINE = 60, 0.7
+CHARSET = "".join(map(chr, range(32, 127))) + "–—"
+X_HEIGHT = -FONT.getbbox("x", anchor="ls")[1]
+
+
+def decided(read: str, length: float, likely: float, sizes: tuple[int, ...] = (30,), stretch: int = 1) -> str:
+    """What is made of the dash of a line that is so many heights of small letters long; `likely` each dash is."""
+    image = Image.new("L", (30 * len(read), HEIGHT), 255)
+    draw = ImageDraw.Draw(image)
+    x, row, characters = 10.0, BASELINE * HEIGHT, []
+    for index, letter in enumerate(read):
+        font = FONT.font_variant(size=sizes[index % len(sizes)])
+        wide = length * X_HEIGHT if letter in DASHES else font.getlength(letter)
+        if letter in DASHES:
+            level = row - X_HEIGHT / 2
+            draw.rectangle((x, level - 1, x + wide - 1, level + 1), 0)
+        else:
+            draw.text((x, row), letter, 0, font, anchor="ls")
+        middle = round(stretch * (x + wide / 2))
+        characters.append(Character(letter, 0.9, middle, middle))
+        x += wide + 4
+    image = image.resize((stretch * image.width, HEIGHT), Image.Resampling.NEAREST)
+    output = np.full((image.width, len(CHARSET) + 1), 1e-6, np.float32)
+    output[:, [CHARSET.index(dash) for dash in DASHES]] = likely
+    result = with_length(
+        characters, np.asarray(image), np.log(output), CHARSET, len(CHARSET), 1.0, BASELINE, 1 / stretch
+    )
+    return "".join(character.text for character in result)
+
+
+@pytest.mark.parametrize("stretch", [1, 2])
+@pytest.mark.parametrize(
+    ("read", "length", "shown"), [("-", 0.9, "–"), ("-", 1.4, "—"), ("—", 0.9, "–"), ("–", 1.4, "—")]
+)
+def test_the_length_tells_the_dash(read: str, length: float, shown: str, stretch: int) -> None:
+    assert decided(f"some room {read} as seen", length, 0.1, stretch=stretch) == f"some room {shown} as seen"
+
+
+def test_a_dash_of_the_length_that_was_read_stays() -> None:
+    for dash, length in zip(DASHES, (0.5, 0.9, 1.4), strict=True):
+        assert decided(f"some room {dash} as seen", length, 0.1) == f"some room {dash} as seen"
+
+
+def test_what_the_recogniser_holds_impossible_and_a_likely_hyphen_stay() -> None:
+    assert decided("some room - as seen", 1.4, 1e-4) == "some room - as seen"
+    assert decided("some room - as seen", 0.9, 0.02) == "some room - as seen"
+    assert decided("some room -m as seen", 0.9, 0.1) == "some room -m as seen"
+
+
+def test_uneven_letters_and_too_few_tell_nothing() -> None:
+    assert decided("some room - as seen", 1.4, 0.1, (24, 36, 30, 40)) == "some room - as seen"
+    assert decided("no - 12", 1.4, 0.1) == "no - 12"
