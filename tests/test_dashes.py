@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.dashes import DASHES, with_length
+from paragraph_ocr.pipeline.reader import PageReader
 
 FONT = ImageFont.load_default(30)
 HEIGHT, BASELINE = 60, 0.7
@@ -60,3 +62,26 @@ def test_what_the_recogniser_holds_impossible_and_a_likely_hyphen_stay() -> None
 def test_uneven_letters_and_too_few_tell_nothing() -> None:
     assert decided("some room - as seen", 1.4, 0.1, (24, 36, 30, 40)) == "some room - as seen"
     assert decided("no - 12", 1.4, 0.1) == "no - 12"
+
+
+def test_the_hyphens_of_a_typewriter_stay_whatever_their_length() -> None:
+    rows = [
+        "the sub-committee of the well-known",
+        "society met, as it had been said in",
+        "on the twenty-first; vice-president",
+        "Miller, who is ill, sent his letter",
+    ]
+    pitch, gap = 19, 60
+    image = Image.new("L", (pitch * max(map(len, rows)) + 120, gap * len(rows) + 120), 245)
+    draw = ImageDraw.Draw(image)
+    for number, row in enumerate(rows):
+        level = 90 + gap * number
+        for place, letter in enumerate(row):
+            middle = 60 + pitch * (place + 0.5)
+            if letter == "-":
+                draw.rectangle((middle - 8, level - 9, middle + 8, level - 7), 30)
+            else:
+                draw.text((middle, level), letter, 30, FONT, anchor="ms")
+    text = PageReader.load(FOLDER, threads=1).read_image(np.asarray(image), "typed").text
+    for word in ("sub-committee", "well-known", "twenty-first", "vice-president"):
+        assert word in text

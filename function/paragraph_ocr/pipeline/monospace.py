@@ -1,4 +1,4 @@
-"""Take out spaces that were read between the letters of monospaced text, as of typewriters and receipts.
+"""Tell monospaced text, as of typewriters and receipts, and take out spaces that were read between its letters.
 
 A monospaced letter stands in the middle of a cell of its own, so that much is free beside a narrow one; the recogniser
 takes that for a space where no word of a language goes on, as in numbers and codes. But all cells have one width.
@@ -39,6 +39,11 @@ class ReadLine(NamedTuple):
     ascender: float
 
 
+def is_monospaced(lines: Sequence[ReadLine]) -> bool:
+    """Return whether the characters of the lines of a page have one width."""
+    return _measure(lines) is not None
+
+
 def without_false_spaces(lines: Sequence[ReadLine]) -> list[list[Character]]:
     """Return the characters of the lines of a page, if it is monospaced without the spaces that are none.
 
@@ -46,14 +51,10 @@ def without_false_spaces(lines: Sequence[ReadLine]) -> list[list[Character]]:
     ----------
     lines : sequence of ReadLine
     """
-    pairs = [_pairs(line) for line in lines]
-    pitches = [_pitch(each.distances[~each.narrow]) for each in pairs]
-    known = [(each.distances / pitch, each.narrow) for each, pitch in zip(pairs, pitches, strict=True) if pitch > 0]
-    narrow = np.concatenate([*(distances[slim] for distances, slim in known), []])
-    if len(narrow) < MIN_PAIRS or not DISTANCE[0] <= float(narrow.clip(0, 2).mean()) <= DISTANCE[1]:
+    measured = _measure(lines)
+    if measured is None:
         return [list(line.characters) for line in lines]
-    if float((np.abs(np.concatenate([distances for distances, _ in known]) - 1) <= EVEN).mean()) < PAGE_EVEN_SHARE:
-        return [list(line.characters) for line in lines]
+    pairs, pitches = measured
     relative = float(np.nanmedian([pitch / line.ascender for pitch, line in zip(pitches, lines, strict=True)]))
     result = []
     for line, each, pitch in zip(lines, pairs, pitches, strict=True):
@@ -70,6 +71,19 @@ class _Pairs(NamedTuple):
 
     distances: NDArray[np.float64]
     narrow: NDArray[np.bool_]
+
+
+def _measure(lines: Sequence[ReadLine]) -> tuple[list[_Pairs], list[float]] | None:
+    """Return the pairs and the pitch of each line; None if the page is not monospaced."""
+    pairs = [_pairs(line) for line in lines]
+    pitches = [_pitch(each.distances[~each.narrow]) for each in pairs]
+    known = [(each.distances / pitch, each.narrow) for each, pitch in zip(pairs, pitches, strict=True) if pitch > 0]
+    narrow = np.concatenate([*(distances[slim] for distances, slim in known), []])
+    if len(narrow) < MIN_PAIRS or not DISTANCE[0] <= float(narrow.clip(0, 2).mean()) <= DISTANCE[1]:
+        return None
+    if float((np.abs(np.concatenate([distances for distances, _ in known]) - 1) <= EVEN).mean()) < PAGE_EVEN_SHARE:
+        return None
+    return pairs, pitches
 
 
 def _pairs(line: ReadLine) -> _Pairs:

@@ -38,7 +38,7 @@ from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text, length
 from paragraph_ocr.pipeline.letter_case import in_question, with_case
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import CompleteLines, complete_lines
-from paragraph_ocr.pipeline.monospace import ReadLine, without_false_spaces
+from paragraph_ocr.pipeline.monospace import ReadLine, is_monospaced, without_false_spaces
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
 from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
 from paragraph_ocr.pipeline.reading_order import has_columns, order_between_rules
@@ -545,9 +545,12 @@ class PageReader:
 
         read = recognizer.read(each_line(), language, options.charset)
         card = recognizer.model.card
+        steps = [step * within.column_width for within in frames]
+        # The hyphens of a typewriter are as long as its letters.
+        has_lengths = not is_monospaced(_read_lines(lines, read, steps))
         for index, (within, output) in enumerate(zip(frames, probabilities, strict=True)):
             places = in_question(read[index], output, card.charset, card.blank)
-            dashes = any(character.text in DASHES for character in read[index])
+            dashes = has_lengths and any(character.text in DASHES for character in read[index])
             if options.charset or not (places or dashes):
                 continue
             _check(deadline)
@@ -557,12 +560,7 @@ class PageReader:
             if dashes:
                 aspect = within.column_width / max(float(np.hypot(*within.downs[0])), 1e-6)
                 read[index] = with_length(read[index], strip, output, card.charset, card.blank, step, baseline, aspect)
-        read = without_false_spaces(
-            [
-                ReadLine(characters, step * within.column_width, line.ascender)
-                for line, within, characters in zip(lines, frames, read, strict=True)
-            ]
-        )
+        read = without_false_spaces(_read_lines(lines, read, steps))
         if not options.charset:
             read = decide_by_columns(lines, read, probabilities, card.charset, card.blank)
         decoded = [
@@ -598,6 +596,15 @@ def _is_within(box: Box, other: Box) -> bool:
 def _check(deadline: float) -> None:
     if perf_counter() > deadline:
         raise DeadlineExceeded("Reading takes longer than the limit; send fewer pages, or pages with fewer lines.")
+
+
+def _read_lines(
+    lines: Sequence[TextLine], read: Sequence[Sequence[Character]], steps: Sequence[float]
+) -> list[ReadLine]:
+    """Lines with their characters, and the page pixels of a time step of each."""
+    return [
+        ReadLine(characters, step, line.ascender) for line, characters, step in zip(lines, read, steps, strict=True)
+    ]
 
 
 def _line(
