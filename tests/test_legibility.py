@@ -168,7 +168,7 @@ def test_lines_of_which_hardly_anything_was_read_are_unreadable() -> None:
 def test_improbable_text_with_gaps_needs_more_confidence(reader: PageReader) -> None:
     unlikely, languages = [line("Caycka Guha pabajy ce Ha YBaxaemble")], reader.recognizer.languages
     assert [is_legible(unlikely, 0.93, languages, length) for length in (0.7, 1.4)] == [True, False]
-    assert is_legible(unlikely, 0.96, languages, 1.4)
+    assert [is_legible(unlikely, value, languages, 1.4) for value in (0.96, 0.98)] == [False, True]
 
 
 def test_the_command_line_tells_on_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@ handwriting is probable, since it is decoded with the language models; letters o
 ones are not.
 
 Measured: pages of scribbles and of blurred print had a confidence below 0.35, printed pages in Cyrillic, Greek, Arabic,
-Armenian and Georgian letters one of 0.37 to 0.89, and pages of names, codes, numbers and languages without a model one
-of 0.93 or more.
+Armenian and Georgian letters one of 0.37 to 0.89, or of up to 0.95 where few of their letters were read, and pages of
+names, codes, numbers and languages without a model one of 0.93 or more.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WRITING_CONFIDENCE = 0.9
 MIN_WRITING, UNREAD_LENGTH = 12.0, 8.0
 # From so many on, letters in between were not read, and text is legible at a higher confidence only, whatever it says
 # from MOSTLY_UNREAD_LENGTH on.
-SPARSE_LENGTH, SPARSE_CONFIDENCE, MOSTLY_UNREAD_LENGTH = 1.2, 0.95, 2.0
+SPARSE_LENGTH, SPARSE_CONFIDENCE, MOSTLY_UNREAD_LENGTH = 1.2, 0.97, 2.0
 # Factor of the confidence of what is read from a page that counts as illegible: hardly any of it is right.
 ILLEGIBLE_FACTOR = 0.5
 # Maximum number of lines whose probability is computed.

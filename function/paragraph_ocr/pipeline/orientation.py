@@ -21,6 +21,8 @@ PROBES, MAX_PROBES, PROBES_LENGTH = 3, 12, 12.0
 PROBE_COLUMNS = 320
 # Minimum confidence gain before a page counts as lying on its side against the detector's prediction.
 SIDEWAYS_GAIN = 0.2
+# Letters that a lone digit is read as the right way up, too.
+LIKE_DIGITS = frozenset("lIO")
 # Minimum confidence gain before a page counts as upside down, so that illegible pages are not turned.
 UPSIDE_DOWN_GAIN = 0.05
 # Confidence gain of the longest line, of at least `MIN_CHARACTERS`, above which no other line is read upside down.
@@ -208,7 +210,7 @@ def weigh(
 
 def _digits_gain(read: Sequence[Character], other: Sequence[Character]) -> float:
     """Return what the digits of a reading add to its confidence."""
-    digits, letters = _digits_and_letters(read)
+    digits, letters = _digits_and_letters([each for each in read if each.text not in LIKE_DIGITS])
     other_digits, other_letters = _digits_and_letters(other)
     known = digits >= MIN_DIGITS and letters <= MAX_LETTERS * digits
     return DIGITS_GAIN if known and other_letters >= MIN_LETTERS * (other_digits + other_letters) > 0 else 0.0
