@@ -417,10 +417,10 @@ def _export(
     if checks["quantised_disagreement"] > MAX_DISAGREEMENT:
         print(f"In eight bits the {name} decides {checks['quantised_disagreement']:.1%} of the places otherwise.")
     made = make_card(network, description, state | {"history": []}, f"{card['version']}+{entry['name']}", checks)
-    # The calibration of confidences is taken over; the scores were the original model's.
+    # The calibration of confidences and the rarity of letters are taken over; the scores were the original model's.
     write_model(
         content,
-        made | {key: card[key] for key in ("calibration",) if key in card} | {"adaptation": entry},
+        made | {key: card[key] for key in ("calibration", "rarity") if key in card} | {"adaptation": entry},
         name,
         models,
     )

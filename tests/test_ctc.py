@@ -204,3 +204,17 @@ def test_the_best_path_of_noise_is_that_of_its_definition(blank: int) -> None:
     found = greedy(output, "abc", blank)
     assert [(each.text, each.confidence, each.first, each.last) for each in found] == expected
     assert greedy(output[:0], "abc", blank) == []
+
+
+def test_a_letter_that_the_network_underrates_is_read_where_the_language_model_expects_it() -> None:
+    # Both look alike, and the network has seldom seen the second.
+    output = np.log(np.array([[0.1, 0.86, 0.04]], np.float32))
+    language = uniform("aą", weight=1.0, bonus=4.0, a=3, ą=1)
+    gains = np.array([0.0, 0.0, 2.0], np.float32)
+    for given, expected in ((np.zeros(3, np.float32), "a"), (gains, "ą")):
+        (characters,) = decode([output], "aą", 0, language, given)
+        assert "".join(each.text for each in characters) == expected
+    # What it is sure of stays, and the confidence is what the picture gives.
+    assert characters[0].confidence == pytest.approx(0.04)
+    (sure,) = decode([np.log(np.array([[1e-4, 0.9998, 1e-4]], np.float32))], "aą", 0, language, gains)
+    assert [each.text for each in sure] == ["a"]

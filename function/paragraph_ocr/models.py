@@ -98,6 +98,9 @@ class Card:
     evidence : mapping of str to float
         Weight of each of `confidence.TERMS` in the confidence before calibration, and the intercept; empty if this
         confidence is the probability of the character.
+    rarity : mapping of str to float
+        Of accented letters, the logarithm of how many times as frequent the letter without the accent was in the lines
+        that a recogniser was fitted on.
     """
 
     name: str
@@ -111,6 +114,7 @@ class Card:
     blank: int
     calibration: tuple[tuple[float, ...], tuple[float, ...]] = UNCALIBRATED
     evidence: dict[str, float] = field(default_factory=dict)
+    rarity: dict[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -136,6 +140,7 @@ def read_card(path: Path) -> Card:
             evidence={name: _finite(weight) for name, weight in calibration.get("evidence", {}).items()}
             if calibration
             else {},
+            rarity={letter: _finite(value) for letter, value in content.get("rarity", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is no model card: {error!r}") from error

@@ -10,7 +10,7 @@ import hashlib
 import json
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -34,6 +34,7 @@ from paragraph_ocr.pipeline.language import (
     Search,
     Table,
     accumulate,
+    base,
     save,
 )
 from training.data.credits import credits, text_credits
@@ -517,6 +518,26 @@ class Material:
         return [(group, share) for group, share in groups if group]
 
 
+def accents(groups: Sequence[tuple[list[str], float]]) -> dict[str, float]:
+    """Return of each accented letter by how much it is more frequent than the letter without the accent, nats.
+
+    Parameters
+    ----------
+    groups : sequence of (list of str, float)
+        Lines and their shares.
+    """
+    shares: dict[str, float] = defaultdict(float)
+    for lines, share in groups:
+        counts = Counter(character for line in lines for character in line)
+        for character, count in counts.items():
+            shares[character] += share * count / counts.total()
+    return {
+        letter: round(log(share / shares[base(letter)]), 2)
+        for letter, share in sorted(shares.items())
+        if letter.isalpha() and base(letter) != letter and base(letter) in shares
+    }
+
+
 def load_tables(path: Path, settings: dict[str, Any]) -> dict[str, Table]:
     """Return the tables of a file that `save` wrote, with the entries of its card for each language."""
     tables = {}
@@ -572,11 +593,13 @@ def main() -> None:
             language: table if language in (OTHERS, RECORDS) else drop_entries(table, ENTRIES)
             for language, table in tables.items()
         }
+    found: dict[str, dict[str, float]] = {}
     bits = old.get("bits_a_character_of_held_out_lines", {})
     for language in arguments.language or CONTEXTS:
         groups = material.groups(language)
         if not groups:
             continue
+        found[language] = accents(groups)
         charset = choose_charset(line for lines, _ in groups for line in lines)
         table = fit(groups, round(arguments.scale * CONTEXTS[language]), charset=charset)
         tables[language] = table if language in (OTHERS, RECORDS) else drop_entries(table, ENTRIES)
@@ -587,6 +610,8 @@ def main() -> None:
             bits[language] = round(cross_entropy(LanguageModel(table, SEARCH), held_out), 3)
             print(f"{language}: {bits[language]} bits a character of held-out lines", flush=True)
     settings = save(tables, arguments.out)
+    for language, entry in settings.items():
+        entry["accents"] = found[language] if language in found else old["languages"][language].get("accents", {})
     for language in settings.keys() - {*PROSE, OTHERS, RECORDS}:
         settings[language]["group"] = OTHERS
     command = (

@@ -323,7 +323,11 @@ def _align(
 
 
 def decode(
-    lines: Iterable[NDArray[np.float32]], charset: str, blank: int, language: LanguageModel | Mixture | None
+    lines: Iterable[NDArray[np.float32]],
+    charset: str,
+    blank: int,
+    language: LanguageModel | Mixture | None,
+    gains: NDArray[np.float32] | float = 0.0,
 ) -> list[list[Character]]:
     """Decode lines: by beam search if there is a language model and an uncertain time step, else the best path.
 
@@ -335,6 +339,8 @@ def decode(
         The same as that of the language model.
     blank : int
     language : LanguageModel, Mixture or None
+    gains : float32 (C,), optional
+        Added to the log probabilities in the beam search, for what the network underrates.
     """
     offset = 1 if blank == 0 else 0
     found: list[list[Character]] = []
@@ -343,7 +349,7 @@ def decode(
         found.append(greedy(output, charset, blank))
         if language is None or exp(output.max(axis=1).min()) > language.search.sure:
             continue
-        classes = beam_search(output, blank, language)
+        classes = beam_search(output + gains, blank, language)
         if [charset[kind - offset] for kind in classes] != [character.text for character in found[-1]]:
             other[number] = output, classes
     for number, characters in zip(other, align(list(other.values()), charset, blank), strict=True):

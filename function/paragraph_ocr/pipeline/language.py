@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from math import exp, log
 from os import SEEK_CUR
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
@@ -51,6 +52,8 @@ SMALLEST_WEIGHT = 1e-100
 # Texts often lack the accents of capitals, which the writing has: an accented capital has so much of the probability of
 # the one without, if the search counts other cases.
 UNACCENTED_SHARE = 0.6
+# Letters without a canonical decomposition that look like another.
+BASES = dict(zip("łŁøØđĐħĦŧŦıðÐþÞəƏŋŊ", "lLoOdDhHtTidDpPeEnN", strict=True))
 ARRAYS = ("characters", "longer", "shorter", "backoff", "starts", "followers", "costs")
 # Arrays of a table that the file has as numbers of children and of entries, a byte a context; and their first values.
 COUNTED = {"longer": 1, "starts": 0}
@@ -148,6 +151,9 @@ class LanguageModel:
         lacks have the probability `UNKNOWN`, and reset the context.
     scale : float, optional
         Units of a cost per nat, if the table is given as buffers.
+    accents : mapping of str to float, optional
+        Of each accented letter of the language, the logarithm of how many times as frequent it is as the letter without
+        the accent. The model itself does not say: without a context it has the letters' diversity of contexts.
 
     Attributes
     ----------
@@ -168,7 +174,9 @@ class LanguageModel:
         charset: str | None = None,
         reader_charset: str | None = None,
         scale: float | None = None,
+        accents: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
+        self.accents = accents
         if isinstance(table, Table):
             charset, scale = table.charset, table.scale
             arrays: Arrays = {}
@@ -291,6 +299,17 @@ class Mixture:
         self.start: tuple[int, ...] = tuple(model.start for model in models)
         self.step = lru_cache(CACHE_SIZE)(self._step)
 
+    @cached_property
+    def accents(self) -> dict[str, float]:
+        """As those of a model, of all that have some."""
+        having = [(model, weight) for model, weight in zip(self._models, self._weights, strict=True) if model.accents]
+        shares: dict[str, float] = {}
+        for model, weight in having:
+            for letter, ratio in model.accents.items():
+                shares[letter] = shares.get(letter, 0.0) + weight * exp(ratio)
+        total = sum(weight for _, weight in having)
+        return {letter: log(share / total) for letter, share in shares.items()}
+
     def _step(self, state: tuple[int, ...], character: int) -> tuple[float, tuple[int, ...]]:
         steps = [model.step(own, character) for model, own in zip(self._models, state, strict=True)]
         after = tuple(own for _, own in steps)
@@ -371,6 +390,7 @@ class Languages:
                     entry["charset"],
                     charset or card["charset"],
                     float(entry["scale"]),
+                    {letter: float(ratio) for letter, ratio in entry.get("accents", {}).items()},
                 )
                 for language, entry in settings.items()
             }
@@ -492,6 +512,11 @@ def _shares(evidence: Mapping[str, float]) -> dict[str, float]:
     weights = {language: exp(score - best) for language, score in scores.items()}
     total = sum(weights.values())
     return {language: weight / total for language, weight in weights.items()}
+
+
+def base(letter: str) -> str:
+    """Return a letter without its accent, or the one that it is taken for."""
+    return BASES.get(letter) or unicodedata.normalize("NFD", letter)[0]
 
 
 def _without_accent(character: str) -> str:
