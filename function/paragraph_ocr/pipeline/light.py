@@ -359,13 +359,14 @@ def _is_light_on_dark(
 ) -> bool:
     """Whether strokes in part of a picture are lighter than what surrounds them, and there are any.
 
+    What is nearly as thick as the ground around it, as the inside of a large letter, is no stroke.
+
     Parameters
     ----------
     part, background : uint8 (H, W)
     within : bool (H, W)
     shares : tuple of float
         The least and the greatest share of it that such strokes cover.
-        What is nearly as thick as the ground around it, as the inside of a large letter, is no stroke.
     paper : bool (H, W), optional
         Where the page's paper is; what is connected with it is no stroke.
     """

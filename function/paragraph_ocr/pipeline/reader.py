@@ -546,18 +546,21 @@ class PageReader:
         read = recognizer.read(each_line(), language, options.charset)
         card = recognizer.model.card
         steps = [step * within.column_width for within in frames]
+        dashed = [any(character.text in DASHES for character in characters) for characters in read]
         # The hyphens of a typewriter are as long as its letters.
-        has_lengths = not is_monospaced(_read_lines(lines, read, steps))
+        if any(dashed) and is_monospaced(_read_lines(lines, read, steps)):
+            dashed = [False] * len(read)
         for index, (within, output) in enumerate(zip(frames, probabilities, strict=True)):
+            if options.charset:
+                break
             places = in_question(read[index], output, card.charset, card.blank)
-            dashes = has_lengths and any(character.text in DASHES for character in read[index])
-            if options.charset or not (places or dashes):
+            if not (places or dashed[index]):
                 continue
             _check(deadline)
             strip, baseline = strip_dark_on_light(cut(pixels, within)), recognizer.geometry.baseline
             if places:
                 read[index] = with_case(read[index], places, strip, step, baseline)
-            if dashes:
+            if dashed[index]:
                 aspect = within.column_width / max(float(np.hypot(*within.downs[0])), 1e-6)
                 read[index] = with_length(read[index], strip, output, card.charset, card.blank, step, baseline, aspect)
         read = without_false_spaces(_read_lines(lines, read, steps))
