@@ -21,6 +21,7 @@ from paragraph_ocr.pipeline.detection import Detector
 from training.data.pages import TruePage
 from training.data.workers import ignore_stop_signals
 from training.evaluation.end_to_end import TorchModel
+from training.fit import choose_precision
 from training.networks.unet import UNet
 from training.optim.setup import RunOptions, average_weights, make_optimizers
 from training.tasks.detection import AugmentedPages, DetectionOptions, downscale, map_loss
@@ -108,13 +109,15 @@ def adapt_detector(
     average = average_weights(network, 0.98)
     pages = AugmentedPages([downscale(page, 2 * options.size) for page in whole], options, stride, seed=0)
     batches = iter(DataLoader(pages, batch_size=None, num_workers=1, worker_init_fn=ignore_stop_signals))
+    precision = choose_precision(device)
     network.train()
     began, step, progress = time.monotonic(), 0, 0.0
     bar = tqdm(total=steps, desc="adapting the detector", unit="step")
     while progress < 1.0:
         for group in (each for optimizer in optimizers for each in optimizer.param_groups):
             group["lr"] = LEARNING_RATE * min((step + 1) / WARMUP, 1.0, 2 * (1 - progress))
-        loss = map_loss(network, next(batches), device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision is not None):
+            loss = map_loss(network, next(batches), device)
         network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), run.clip)

@@ -20,6 +20,7 @@ from training.data.splices import Splicer
 from training.data.strips import Strip
 from training.data.workers import ignore_stop_signals
 from training.evaluation.metrics import ErrorRate
+from training.fit import choose_precision
 from training.networks.crnn import CRNN
 from training.optim.setup import RunOptions, average_weights, make_optimizers
 from training.output import save_atomically
@@ -175,6 +176,8 @@ class Adaptation:
             drawn={},
             spliced=dict.fromkeys((ANNOTATED, DETECTED), settings.spliced),
             full_width=0.0,
+            # In the same time, twice as many strips teach more than two degradations of each (5.5 and 5.8 % of errors).
+            consistency=0.0,
         )
 
     def fit(self, checkpoint: Path) -> State:
@@ -199,6 +202,7 @@ class Adaptation:
             parameter.requires_grad_(False)
         optimizers = make_optimizers(self.network, options)
         average = average_weights(self.network, settings.average)
+        precision = choose_precision(self.device)
         if checkpoint.exists():
             self._resume(checkpoint, average, optimizers)
         progress = self.progress
@@ -218,7 +222,8 @@ class Adaptation:
                 for module in frozen:
                     module.eval()
                 strips, classes, lengths = next(batches)
-                loss = self.network.loss(strips.to(self.device), classes, lengths)
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=precision is not None):
+                    loss = self.network.loss(strips.to(self.device), classes, lengths)
                 self.network.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(self.network.parameters(), options.clip)

@@ -340,6 +340,37 @@ def test_a_short_time_ends_the_fit_with_its_learning_rate(
     assert read == [fitting.VALIDATED, fitting.VALIDATED]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", [None, torch.bfloat16])
+def test_steps_are_computed_in_the_precision_of_the_hardware_on_strips_that_differ(
+    pages: list[TruePage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: torch.dtype | None
+) -> None:
+    state = torch.load(CHECKPOINTS / "recognizer.pt", map_location="cpu", weights_only=True)
+    material = cut_lines(pages[:3], pages[3:4], PageReader.load(), state["charset"])
+    network, _ = build(state["experiment"], state["charset"])
+    assert isinstance(network, CRNN)
+    options = replace(RecognitionOptions(**state["experiment"]["data"]), consistency=0.2)
+    splicer = Splicer(material.strips, [[] for _ in material.strips])
+    settings = Settings(steps=1, columns=4096)
+    adaptation = Adaptation(network, material, state["charset"], options, settings, splicer, torch.device("cpu"))
+    monkeypatch.setattr(fitting, "choose_precision", lambda _: precision)
+    seen: list[tuple[bool, torch.Tensor]] = []
+    loss = network.loss
+
+    def record(strips: torch.Tensor, classes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        seen.append((torch.is_autocast_enabled("cpu"), classes))
+        return loss(strips, classes, lengths)
+
+    monkeypatch.setattr(network, "loss", record)
+
+    adaptation.fit(tmp_path / "last.pt")
+
+    ((rounded, classes),) = seen
+    assert rounded == (precision is not None)
+    half = len(classes) // 2
+    assert not torch.equal(classes[:half], classes[half:])
+
+
 def _then_interrupt(batches: Sequence[object]) -> Iterator[object]:
     yield from batches
     raise KeyboardInterrupt
