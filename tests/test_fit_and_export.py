@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -320,3 +322,17 @@ def test_figures_are_kept_in_the_cards_of_both_models(models: Path) -> None:
         assert scores["command"] == "python -m training.evaluation PAGES --split val --source test"
         assert scores["models"]["detector"] == "unet-128x128@test"
     PageReader.load(models)
+
+
+def test_an_error_ends_the_processes_that_prepare_batches() -> None:
+    program = (
+        "from torch.utils.data import DataLoader\n"
+        "from training.data.workers import ignore_stop_signals\n"
+        "batches = iter(DataLoader(range(10000), num_workers=1, worker_init_fn=ignore_stop_signals))\n"
+        "next(batches)\n"
+        "raise SystemExit('the fit failed')\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.stderr.strip() == "the fit failed"
