@@ -2,9 +2,9 @@
 
     python -m benchmarks.adaptation HAND [HAND ...] --others PAGES
 
-Each HAND is a folder of annotated pages in one hand. Its last pages are kept for measuring; of the others the first 3,
-10 and 30 are adapted to, each time from the models of the package. PAGES is a folder of annotated pages, of which some
-of the split "val" are read before and after, to measure what adapting costs in other hands.
+Each HAND is a folder of annotated pages in one hand. Its last pages are kept for measuring; of the others the first 1,
+3, 10 and 30 are adapted to, each time from the models of the package. PAGES is a folder of annotated pages, of which
+some of the split "val", and of other hands, are read before and after, to measure what adapting costs in those.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import torch
 from tqdm import tqdm
 
 from adaptation import command
+from benchmarks.report import FOLDER as RESULTS
 from benchmarks.report import ROOT, publish, table
 from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.reader import PageReader
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DOCUMENT = ROOT / "docs" / "adapt.md"
-COUNTS = (3, 10, 30)
+COUNTS = (1, 3, 10, 30)
 # Pages of each other source that are measured.
 OTHERS = 3
 
@@ -84,6 +85,8 @@ def measure(
     """Adapt to growing numbers of a hand's pages, and measure each time."""
     pages = load_pages(hand)
     tested = pages[-measured(len(pages)) :]
+    own = {page.page_id for page in pages}
+    others = [page for page in others if page.page_id not in own]
     yield Row(hand.name, 0, 0, 0.0, error(tested, FOLDER, threads), error(others, FOLDER, threads))
     for count in counts:
         if count > len(pages) - len(tested):
@@ -120,11 +123,15 @@ def main() -> None:
     parser.add_argument("--pages", type=int, nargs="+", default=COUNTS, help="numbers of pages (%(default)s)")
     parser.add_argument("--minutes", type=float, default=40.0, help="time limit of each adaptation (%(default)s)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--add", action="store_true", help="keep the rows of other hands in the table")
     arguments = parser.parse_args()
     torch.set_flush_denormal(True)
     validation = [page for page in load_pages(arguments.others, "val") if page.source not in CROPS]
     others = choose_pages(validation, OTHERS)
     rows: list[Row] = []
+    if arguments.add:
+        old = json.loads((RESULTS / "adaptation.json").read_text(encoding="utf-8"))["rows"]
+        rows = [Row(**row) for row in old if row["hand"] not in {hand.name for hand in arguments.hands}]
     for hand in arguments.hands:
         for row in measure(hand, arguments.pages, others, arguments.minutes, arguments.threads):
             # It takes hours: what was measured is written at once.
