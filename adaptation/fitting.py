@@ -66,7 +66,7 @@ class Settings:
 
     steps: int = 600
     minutes: float = 35.0
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     frozen: int = 0
     spliced: float = 0.3
     columns: int = 8192
