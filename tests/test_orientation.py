@@ -10,6 +10,7 @@ from pages import draw_page
 from PIL import Image, ImageDraw, ImageFont
 
 from paragraph_ocr.pipeline import orientation
+from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.orientation import Evidence, find_upright, weigh
 from paragraph_ocr.pipeline.reader import PageReader
 
@@ -150,3 +151,17 @@ def test_single_digits_tell_together_which_way_up_they_stand(reader: PageReader,
 def test_a_column_of_single_digits_is_turned_upright(reader: PageReader, turn: int) -> None:
     page = table(single_digit, "DejaVuSerif.ttf", rows=9, gap=600)
     assert find_upright(np.rot90(page, -turn), reader.detector, reader.recognizer).turn == turn
+
+
+@pytest.mark.parametrize("turn", [0, 2])
+def test_rules_that_are_found_as_lines_do_not_hide_which_way_up_a_table_stands(
+    reader: PageReader, turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noise in a dark bar and dotted rules may be detected, longer than the text and without any."""
+    page = np.asarray(draw_page([capitals(random.Random(row)) for row in range(20)], size=24, width=900)[0])
+    rules = [TextLine(np.array([[300, y], [880, y]], np.float32), 14, 5, 0.9) for y in (20, 25, 30)]
+    found = reader.detector.find(np.rot90(page, turn)).lines
+    evidence = weigh(np.rot90(page, turn), [*rules, *found], reader.recognizer)
+    best = evidence.upright if turn == 0 else evidence.upside_down
+    assert best == evidence.best > 0.7
+    assert evidence.characters >= 10

@@ -181,13 +181,14 @@ def weigh(
     order = np.argsort(lengths)[::-1][:MAX_PROBES]
     needed = max(PROBES, int(np.searchsorted(np.cumsum(lengths[order]), PROBES_LENGTH)) + 1)
     longest = order[:needed][::-1].tolist()
-    frames = [
-        frame(lines[index].baseline, lines[index].ascender, lines[index].descender, recognizer.geometry)
-        for index in longest
-    ]
-    strips = [cut(page, each)[:, :columns] for each in frames]
-    outputs = recognizer.log_probabilities(strips)
+    strips, outputs = _read(page, [lines[index] for index in longest], recognizer, columns)
     read = _characters(outputs, recognizer)
+    if len(read) < MIN_CHARACTERS and needed < len(order):
+        # The longest are rules, or what is left of them.
+        more = order[needed:][::-1].tolist()
+        others, more_outputs = _read(page, [lines[index] for index in more], recognizer, columns)
+        longest, strips, outputs = more + longest, others + strips, more_outputs + outputs
+        read = _characters(outputs, recognizer)
     readings = dict(zip(longest, outputs, strict=True))
     confidence = float(np.mean([character.confidence for character in read])) if read else 0.0
     letters = sum(character.text.isalpha() and character.text not in TURNABLE for character in read)
@@ -206,6 +207,15 @@ def weigh(
         max(len(read), len(turned)),
         readings,
     )
+
+
+def _read(
+    page: NDArray[np.uint8], lines: Sequence[TextLine], recognizer: Recognizer, columns: int | None
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.float32]]]:
+    """The strips of lines, of at most so many columns, and their log probabilities."""
+    frames = [frame(line.baseline, line.ascender, line.descender, recognizer.geometry) for line in lines]
+    strips = [cut(page, each)[:, :columns] for each in frames]
+    return strips, recognizer.log_probabilities(strips)
 
 
 def _digits_gain(read: Sequence[Character], other: Sequence[Character]) -> float:

@@ -46,6 +46,7 @@ from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with_square_pixels
 from paragraph_ocr.pipeline.ruling import find_rules
 from paragraph_ocr.pipeline.slant import find_slant
+from paragraph_ocr.pipeline.specks import without_specks
 from paragraph_ocr.pipeline.text_layer import read_page
 
 # A line is recognised again if its best width differs from the width of its strip by more than these factors.
@@ -256,7 +257,7 @@ class PageReader:
             total = made.timings_ms["total"] + decode_ms
             return replace(made, timings_ms={**made.timings_ms, "decode": decode_ms, "total": total})
         height, width = pixels.shape
-        pixels = even_light(dark_on_light_everywhere(with_square_pixels(pixels, pixel_aspect)))
+        pixels = without_specks(even_light(dark_on_light_everywhere(with_square_pixels(pixels, pixel_aspect))))
         shown_height, shown_width = pixels.shape
         _check(deadline)
         upright = find_upright(pixels, self.detector, self.recognizer, partial(_check, deadline))
