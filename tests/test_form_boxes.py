@@ -184,6 +184,25 @@ def test_a_box_may_be_solid_but_for_its_tick() -> None:
     assert [each.ticked for each in found] == [True, False]
 
 
+@pytest.mark.parametrize(("side", "wall", "radius"), [(22, 5, 2), (26, 6, 3)])
+def test_boxes_with_thick_walls_are_found(side: int, wall: int, radius: int) -> None:
+    image, draw = sheet()
+    lines = []
+    for row, text in enumerate(["Tomatoes", "Butter", "Licence", "Oak COD DOCK"]):
+        bottom = 60 + 60 * row
+        lines.append(written(draw, 90, bottom, text))
+        box = (40, bottom - side + 2, 40 + side, bottom + 2)
+        draw.rounded_rectangle(box, radius, outline=0, width=wall)
+        if row == 1:
+            inner = (40 + wall, bottom - side + 2 + wall, 40 + side - wall, bottom + 2 - wall)
+            draw.line(inner, 0, 2)
+            draw.line((inner[0], inner[3], inner[2], inner[1]), 0, 2)
+    found = find(image, lines)
+    assert [each.word.text for each in sorted(found.check_boxes, key=lambda each: each.box[1])] == [
+        "[ ]", "[x]", "[ ]", "[ ]",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("grey", [130, 190, 221])
 def test_combs_and_boxes_of_faint_lines_are_found(grey: int) -> None:
     image, draw = sheet()

@@ -35,6 +35,8 @@ MIN_WALL = 0.6
 # A page is searched only if straight strokes of this length meet.
 CORNER_WALL = 0.8
 CELL_WIDTH, CELL_HEIGHT = (0.6, 3.5), (0.6, 4.0)
+# The least width and height of the inside of a check box, whose walls may be thick, but not faint.
+CHECK_BOX_INSIDE = 0.4
 # Minimum share of a cell in its bounding box, and of each side that must be drawn, less if its place is known.
 RECTANGULAR, DRAWN, HIDDEN_DRAWN = 0.85, 0.9, 0.6
 CHECK_BOX_SIDE = (0.55, 2.4)
@@ -46,7 +48,8 @@ MARGIN, OVERFLOW = 0.2, 0.15
 # a letter, is a letter with slab serifs that closes with the next.
 BESIDE_LETTER, LETTER_WIDE, LETTER_TALL = 0.35, 0.9, 0.7
 # Distance of the ink from the corners of a check box along their diagonals, as a share of its side; more for an O.
-ROUNDING = 0.09
+# Thick walls of small boxes have blunter corners: this share, but at most so many pixels.
+ROUNDING, THICK_ROUNDING = 0.09, (0.12, 2.0)
 # Text goes on at the right of a single round box, at most so far from it and by so much: it is no letter.
 CIRCLE_LABEL_GAP = 1.5
 # Ink of faint walls is darker than what surrounds it by so many grey levels. Cells that only it shows count if at least
@@ -272,18 +275,25 @@ def _search(
     drawn = _cells(walls, unit)
     if not drawn or len(drawn) > most:
         return NOTHING
-    cells = _with_hidden_cells(drawn, walls, unit)
+    sides = np.array(drawn).reshape(-1, 2, 2)
+    is_large = (sides[:, 1] - sides[:, 0]).min(axis=1) >= CELL_WIDTH[0] * unit + 2
+    small = [cell for cell, large in zip(drawn, is_large, strict=True) if not large and _has_thick_walls(mask, cell)]
+    drawn = [cell for cell, large in zip(drawn, is_large, strict=True) if large]
+    large = _with_hidden_cells(drawn, walls, unit)
+    cells = [*large, *small]
     neighbours = _neighbours(cells, unit)
-    beside_of = dict(zip(cells, neighbours, strict=True))
-    combs = [row for row in _rows(cells, unit) if _is_comb(row, beside_of)]
-    combs = _with_gaps(cells, combs, beside_of)
+    beside_of = dict(zip(large, _neighbours(large, unit) if small else neighbours, strict=True))
+    combs = [row for row in _rows(large, unit) if _is_comb(row, beside_of)]
+    combs = _with_gaps(large, combs, beside_of)
     in_combs = {cell for row in combs for cell in row}
     check_boxes: list[tuple[Box, Box]] = []
     solid: list[tuple[Box, Box]] = []
     for cell, beside in zip(cells, neighbours, strict=True):
         wall = _wall(walls_in, cell)
         outer = (cell[0] - wall, cell[1] - wall, cell[2] + wall, cell[3] + wall)
-        if beside or cell in in_combs or not _is_check_box(mask, cell, outer, unit) or _is_round(walls_in, outer):
+        if beside or cell in in_combs or not _is_check_box(mask, cell, outer, unit):
+            continue
+        if _is_round(walls_in, outer, _has_thick_walls(mask, cell)):
             continue
         if _is_within_word(mask, outer, unit):
             continue
@@ -503,8 +513,8 @@ def _cells(walls: Grey, unit: float) -> list[Box]:
         # The contour of a hole lies on the pixels around it.
         left, top, right, bottom = x + 1, y + 1, x + width - 1, y + height - 1
         if not (
-            CELL_WIDTH[0] * unit <= right - left <= CELL_WIDTH[1] * unit
-            and CELL_HEIGHT[0] * unit <= bottom - top <= CELL_HEIGHT[1] * unit
+            CHECK_BOX_INSIDE * unit <= right - left <= CELL_WIDTH[1] * unit
+            and CHECK_BOX_INSIDE * unit <= bottom - top <= CELL_HEIGHT[1] * unit
         ):
             continue
         if cv2.contourArea(contour) < RECTANGULAR * (width - 1) * (height - 1):
@@ -519,6 +529,20 @@ def _cells(walls: Grey, unit: float) -> list[Box]:
             # Dilation widened the walls by a pixel.
             cells.append((left - 1.0, top - 1.0, right + 1.0, bottom + 1.0))
     return cells
+
+
+def _has_thick_walls(mask: Grey, cell: Box) -> bool:
+    """Return whether the walls of a cell are ink, of at least two pixels."""
+    left, top, right, bottom = (round(value) for value in cell)
+    if min(left, top) < 2:
+        return False
+    sides = (
+        mask[top:bottom, left - 2 : left].T,
+        mask[top:bottom, right : right + 2].T,
+        mask[top - 2 : top, left:right],
+        mask[bottom : bottom + 2, left:right],
+    )
+    return all(side.size > 0 and side.mean(axis=1).min() >= DRAWN for side in sides)
 
 
 def _with_hidden_cells(cells: Sequence[Box], walls: Grey, unit: float) -> list[Box]:
@@ -767,9 +791,12 @@ def _is_finder_pattern(inside: Grey) -> bool:
     return centred and part.mean() > 0.95 and FINDER[0] <= min(shares) and max(shares) <= FINDER[1]
 
 
-def _is_round(mask: Grey, outer: Box) -> bool:
+def _is_round(mask: Grey, outer: Box, thick: bool) -> bool:
     left, top, right, bottom = (round(value) for value in outer)
-    return _rounding(mask[top:bottom, left:right]) > max(ROUNDING * (bottom - top), 1.5)
+    most = max(ROUNDING * (bottom - top), 1.5)
+    if thick:
+        most = max(most, min(THICK_ROUNDING[0] * (bottom - top), THICK_ROUNDING[1]))
+    return _rounding(mask[top:bottom, left:right]) > most
 
 
 def _follows(line: TextLine, box: Box, ascender: float) -> bool:
