@@ -92,3 +92,14 @@ def test_full_stops_of_small_print_stay_beside_large_letters() -> None:
     clean = without_specks(peppered(page, 0.004))
     assert (clean != peppered(page, 0.004)).any()
     assert (clean[page < 120] < 130).all()
+
+
+def test_dots_of_ruled_lines_are_wiped_all_or_none() -> None:
+    """Some of the dots have a pixel more than others, where they fall between pixels."""
+    image = draw_page(TEXTS, 22)[0]
+    draw = ImageDraw.Draw(image)
+    for number, y in enumerate(range(75, image.height - 20, 42)):
+        for x in range(20, image.width - 20, 5):
+            draw.rectangle((x, y, x + 1, y + (number + x // 5) % 3), fill=40)
+    page = np.asarray(image)
+    assert without_specks(page) is page

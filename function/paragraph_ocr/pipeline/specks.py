@@ -31,6 +31,8 @@ EVEN, SCATTERED = 0.65, 0.0005
 SPECK, SPECK_PIXELS = 0.1, (2, 16)
 # Percent of the specks away from writing that are no larger than what is wiped.
 USUAL = 98
+# The greatest share of specks that are larger than what may be wiped.
+FEW_LARGER = 0.05
 
 Grey = NDArray[np.uint8]
 
@@ -77,11 +79,15 @@ def _cleaned(page: Grey) -> Grey:
     counted, away = area <= COUNTED, ~near[rows, columns]
     number = np.count_nonzero(counted & away)
     room = np.count_nonzero(~near) / near.size
-    if number < SCATTERED * room * near.size or number < EVEN * room * np.count_nonzero(counted):
+    if not number or number < SCATTERED * room * near.size or number < EVEN * room * np.count_nonzero(counted):
         return page
-    most = max(SPECK_PIXELS[0], float(np.percentile(area[away & (area <= most)], USUAL)))
-    # What is left of thin grey strokes where they are darkest is no speck.
+    # As large as the search for lines sees them, of which a part may be as dark as ink.
     ink = find_ink(page)
+    sizes = np.concatenate([[0], ink.area])[ink.labels[rows, columns]][counted & away]
+    # Dots of dotted lines are all of about one size: if some are larger, all stay.
+    if np.count_nonzero(sizes > most) > FEW_LARGER * len(sizes):
+        return page
+    most = min(most, max(SPECK_PIXELS[0], float(np.percentile(sizes, USUAL))))
     marked = np.concatenate([[False], ink.area <= most])[ink.labels].view(np.uint8)
     # A speck is blurred into the paper around it, but not where that is other ink.
     wiped = (cv2.dilate(marked, np.ones((3, 3), np.uint8)) > 0) & ((ink.labels == 0) | (marked > 0))
