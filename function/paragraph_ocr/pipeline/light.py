@@ -58,6 +58,8 @@ BAR_BRIGHTNESS = 0.5
 EDGE_FILL = 0.7
 # The share of a column's height in a bar that a gap between two cells fills.
 CELL_GAP = 0.8
+# How far beyond a bar with dark writing the page is lightened with it, rows and columns.
+BAR_RIM = (11, 15)
 LIGHT_ON_DARK, DARK_ON_DARK = 1, 2
 
 Grey = NDArray[np.uint8]
@@ -170,6 +172,8 @@ def _has_panels(light: Grey) -> bool:
 def dark_on_light_everywhere(page: Grey) -> Grey:
     """A page as it is, or its negative, and within it those parts inverted in which writing is light on dark.
 
+    Bars with dark writing, such as the grey heads of tables, become as light as the paper.
+
     Parameters
     ----------
     page : uint8 (H, W)
@@ -187,7 +191,10 @@ def dark_on_light_everywhere(page: Grey) -> Grey:
     paper = int(np.percentile(background, 90))
     large = _shrunk(page, BAR_SIDE, cv2.INTER_LINEAR)
     polarity, ground = _bars(large, paper)
+    shaded = np.where(polarity == DARK_ON_DARK, ground, np.uint8(0)) if DARK_ON_DARK in polarity else None
     inverted = _dark_parts(small, background, paper, polarity, ground)
+    if shaded is not None:
+        page = _lightened(page, shaded, paper)
     if not inverted.any():
         return page
     size = page.shape[::-1]
@@ -199,6 +206,27 @@ def dark_on_light_everywhere(page: Grey) -> Grey:
     negative = paper - np.minimum(lighter * gain[levels], paper)
     result = page.copy()
     result[where] = negative[where].astype(np.uint8)
+    return result
+
+
+def _lightened(page: Grey, shaded: Grey, paper: int) -> Grey:
+    """A page of which the parts with dark writing on grey become as light as its paper.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+    shaded : uint8 (h, w)
+        The grey level behind the writing of such parts, elsewhere 0.
+    paper : int
+        Grey level of the page's paper.
+    """
+    # What was found of a bar has ragged edges: it is lightened to beyond them, where paper is light already.
+    whole = cv2.dilate(shaded, np.ones(BAR_RIM, np.uint8))
+    levels = cv2.resize(whole, page.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    where = levels > 0
+    lit = np.minimum(page[where] * (np.float32(paper) / levels[where]), paper)
+    result = page.copy()
+    result[where] = np.maximum(lit, page[where]).astype(np.uint8)
     return result
 
 
@@ -242,7 +270,7 @@ def _dark_parts(small: Grey, background: Grey, paper: int, polarity: Grey, groun
         return polarity
     marked = np.asarray(cv2.resize(inverted[labels], size, interpolation=cv2.INTER_NEAREST), np.uint8)
     marked[polarity > 0] = polarity[polarity > 0] == LIGHT_ON_DARK
-    rest = polarity != LIGHT_ON_DARK
+    rest = polarity == 0
     ground[rest] = cv2.resize(background, size, interpolation=cv2.INTER_LINEAR)[rest]
     return marked
 
@@ -315,6 +343,7 @@ def _settle_bar(page: Grey, dark: Grey, own: Grey, paper: int, polarity: Grey, g
         ground[own > 0] = local[own > 0]
     elif _is_light_on_dark(255 - page, 255 - local, inner > 0, (MIN_BAR_WRITING_SHARE, MAX_BAR_WRITING_SHARE)):
         polarity[own > 0] = DARK_ON_DARK
+        ground[own > 0] = local[own > 0]
 
 
 def _with_letters(dark: Grey) -> Grey:
