@@ -5,7 +5,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from paragraph_ocr.pipeline.ctc import Character
-from paragraph_ocr.pipeline.letter_case import in_question, with_case
+from paragraph_ocr.pipeline.letter_case import case_alone, in_question, with_case
+from paragraph_ocr.pipeline.reader import PageReader
 
 FONT = ImageFont.load_default(30)
 HEIGHT, BASELINE = 60, 0.7
@@ -80,3 +81,26 @@ def test_only_the_first_letter_is_in_question_if_its_other_case_is_possible() ->
     assert places("tss", 0.05) == []
     assert places("SST", 0.05) == []
     assert places("s", 0.05) == []
+
+
+def test_a_letter_alone_has_the_case_that_figures_near_it_tell() -> None:
+    tall = [21.0, 20.5, 22.0, 21.0]
+    assert case_alone("X", 15.0, tall) == case_alone("x", 15.0, tall) == "x"
+    assert case_alone("x", 21.0, tall) == case_alone("X", 21.0, tall) == "X"
+    # Between both, of uneven figures, and of few, nothing is known.
+    assert case_alone("X", 18.5, tall) == "X"
+    assert case_alone("X", 15.0, [12.0, 20.0, 22.0, 30.0, 35.0]) == "X"
+    assert case_alone("X", 15.0, tall[:2]) == "X"
+
+
+def test_a_small_x_alone_in_a_cell_is_small() -> None:
+    image = Image.new("L", (900, 700), 250)
+    draw = ImageDraw.Draw(image)
+    marks = ["x", "", "x", "x", "", "x", "X", "X", "", "X"]
+    for row, mark in enumerate(marks):
+        y = 60 + 60 * row
+        draw.text((60, y), f"{17 + 31 * row} Rye bread", 20, FONT, anchor="ls")
+        draw.text((480, y), f"{row + 2},{35 + row}", 20, FONT, anchor="ls")
+        draw.text((760, y), mark, 20, FONT, anchor="ls")
+    page = PageReader.load().read_image(np.asarray(image), "page")
+    assert [line.text for line in page.lines if line.text in ("x", "X")] == [mark for mark in marks if mark]

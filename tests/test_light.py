@@ -250,3 +250,15 @@ def test_a_grey_bar_becomes_as_light_as_paper_to_its_edges_and_its_writing_stays
     assert (bar[~cv2.dilate(writing.view(np.uint8), np.ones((5, 5))).astype(bool)] < 225).mean() < 0.01
     assert (bar[writing] <= 245 * (ground + ink) / 2 / ground + 6).all()
     assert np.array_equal(page[150:], before[150:])
+
+
+@pytest.mark.parametrize(("right", "light"), [(60, False), (1000, True)])
+def test_a_grey_margin_beside_a_sheet_stays_and_a_bar_across_it_is_lightened(right: int, light: bool) -> None:
+    image = Image.new("L", (1000, 700), 245)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 60, right, 110) if light else (0, 0, right, 700), fill=120)
+    for row in range(9):
+        draw.text((12, 66 + 70 * row), "Nr" if row else "Nr.", 20, ImageFont.load_default(26))
+        draw.text((100, 140 + 60 * row), "The old stone bridge over the river", 20, ImageFont.load_default(26))
+    page = dark_on_light_everywhere(np.asarray(image))
+    assert (float(np.median(page[64:106, 4:right])) > 230) == light

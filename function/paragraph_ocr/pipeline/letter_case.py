@@ -2,7 +2,7 @@
 
 A strip shows the recogniser a line in the height that the detector estimates, which is not exact enough to tell s from
 S where nothing beside them does, and the language model prefers what is usual. The other letters of the line tell how
-tall small and capital letters are.
+tall small and capital letters are; of a letter alone, as in the cells of a table, those of the lines near it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import components
 from paragraph_ocr.pipeline.rectification import percentiles
 
@@ -31,6 +33,11 @@ UNEVEN = 0.1
 SMALL_HEIGHT, CAPITAL_HEIGHT = 1.08, 1.18
 # The same in heights of capitals.
 SMALL_SHARE, CAPITAL_SHARE = 0.82, 0.92
+# Letters that have the same shape in both cases.
+ALIKE_IN_BOTH_CASES = frozenset("cosuvwxzCOSUVWXZ")
+# Lines near one of a letter alone whose capitals and figures it is compared with, and how far they are above or below
+# it, in ascender heights.
+NEAR_LINES, NEAR_LEVELS = 6, 6.0
 # Width of a letter's ink in heights of the small letters: more are letters that hang together.
 WIDEST = 2.2
 
@@ -106,6 +113,63 @@ def with_case(
         if (capital and text.islower()) or (little and text.isupper() and text != "I"):
             decided[place] = replace(characters[place], text=text.swapcase())
     return decided
+
+
+def alone_in_question(
+    read: Sequence[Sequence[Character]], outputs: Sequence[NDArray[np.float32]], charset: str, blank: int
+) -> list[int]:
+    """Lines of a page that have one letter, whose other case has the same shape and some probability.
+
+    Parameters
+    ----------
+    read : sequence of sequence of Character
+        The characters of each line.
+    outputs : sequence of float32 (T, C)
+        Their log probabilities.
+    charset : str
+    blank : int
+        Index of the blank class: 0 or C - 1.
+    """
+    offset = 1 if blank == 0 else 0
+    found = []
+    for index, (characters, output) in enumerate(zip(read, outputs, strict=True)):
+        if len(characters) != 1 or characters[0].text not in ALIKE_IN_BOTH_CASES:
+            continue
+        steps = output[max(characters[0].first - 1, 0) : characters[0].last + 2]
+        if float(np.exp(steps[:, charset.index(characters[0].text.swapcase()) + offset].max())) >= POSSIBLE:
+            found.append(index)
+    return found
+
+
+def lines_beside(place: int, lines: Sequence[TextLine], read: Sequence[Sequence[Character]]) -> list[int]:
+    """The lines with capitals or figures that are nearest to a line, those of its row first."""
+    (own_x, own_y), unit = lines[place].baseline.mean(axis=0), lines[place].ascender
+    near = []
+    for index, (line, characters) in enumerate(zip(lines, read, strict=True)):
+        if len(characters) > 1 and any(character.text in TALL for character in characters):
+            x, y = line.baseline.mean(axis=0)
+            if abs(y - own_y) <= NEAR_LEVELS * unit:
+                near.append((abs(y - own_y) + 0.05 * abs(x - own_x), index))
+    return [index for _, index in sorted(near)[:NEAR_LINES]]
+
+
+def case_alone(text: str, height: float, tall: Sequence[float]) -> str:
+    """A letter that is as tall as so many pixels, in the case that capitals and figures near it tell, if they do."""
+    if len(tall) < TALL_REFERENCES:
+        return text
+    low, middle, high = np.percentile(tall, (25, 50, 75))
+    share = height / float(middle)
+    if high - low > UNEVEN * middle or SMALL_SHARE < share < CAPITAL_SHARE:
+        return text
+    return text.lower() if share <= SMALL_SHARE else text.upper()
+
+
+def ink_height(strip: NDArray[np.uint8]) -> float:
+    """Rows of the largest piece of ink of a strip; not a number without any."""
+    _, _, boxes, _ = components(dark_pixels(strip))
+    if len(boxes) < 2:
+        return np.nan
+    return float(boxes[1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax()), cv2.CC_STAT_HEIGHT])
 
 
 def dark_pixels(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:

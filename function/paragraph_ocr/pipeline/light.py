@@ -58,6 +58,8 @@ BAR_BRIGHTNESS = 0.5
 EDGE_FILL = 0.7
 # The share of a column's height in a bar that a gap between two cells fills.
 CELL_GAP = 0.8
+# A bar with dark writing at the edge of the page has at least this share of its width.
+WIDE_BAR = 0.5
 # How far beyond a bar with dark writing the page is lightened with it, rows and columns.
 BAR_RIM = (11, 15)
 LIGHT_ON_DARK, DARK_ON_DARK = 1, 2
@@ -270,7 +272,7 @@ def _dark_parts(small: Grey, background: Grey, paper: int, polarity: Grey, groun
         return polarity
     marked = np.asarray(cv2.resize(inverted[labels], size, interpolation=cv2.INTER_NEAREST), np.uint8)
     marked[polarity > 0] = polarity[polarity > 0] == LIGHT_ON_DARK
-    rest = polarity == 0
+    rest = (polarity == 0) | (ground == 0)
     ground[rest] = cv2.resize(background, size, interpolation=cv2.INTER_LINEAR)[rest]
     return marked
 
@@ -292,7 +294,7 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
     polarity : uint8 (H, W)
         `LIGHT_ON_DARK` or `DARK_ON_DARK` on bars with such writing, elsewhere 0.
     ground : uint8 (H, W)
-        The grey level of what is behind the writing on bars.
+        The grey level of what is behind the writing on bars; 0 where dark writing is on what is beside the sheet.
     """
     polarity, ground = np.zeros(page.shape, np.uint8), np.zeros(page.shape, np.uint8)
     # Above and below its writing a bar is of one level from end to end.
@@ -314,6 +316,9 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
             if at_edge and contrast == INNER_CONTRAST:
                 continue
             _settle_bar(page[around], dark[around], own, paper, polarity[around], ground[around])
+            if at_edge and right - left < WIDE_BAR * page.shape[1]:
+                # What a scanner shows beside the sheet is no bar of it.
+                ground[around][(own > 0) & (polarity[around] == DARK_ON_DARK)] = 0
     return polarity, ground
 
 

@@ -35,7 +35,16 @@ from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.language import RECORDS, Languages
 from paragraph_ocr.pipeline.leaders import take_leaders_off
 from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text, length_per_character
-from paragraph_ocr.pipeline.letter_case import in_question, with_case
+from paragraph_ocr.pipeline.letter_case import (
+    TALL,
+    alone_in_question,
+    case_alone,
+    in_question,
+    ink_height,
+    letter_heights,
+    lines_beside,
+    with_case,
+)
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
 from paragraph_ocr.pipeline.line_joining import CompleteLines, complete_lines
 from paragraph_ocr.pipeline.monospace import ReadLine, is_monospaced, without_false_spaces
@@ -334,6 +343,30 @@ class PageReader:
             upright=options.upright,
         )
 
+    def _settle_case(
+        self,
+        pixels: NDArray[np.uint8],
+        lines: Sequence[TextLine],
+        frames: Sequence[Frame],
+        read: list[list[Character]],
+        alone: Sequence[int],
+        step: float,
+    ) -> None:
+        """Set the letters of the lines `alone` in the case that the capitals and figures near them tell."""
+        known: dict[int, list[float]] = {}
+        baseline = self.recognizer.geometry.baseline
+        for place in alone:
+            tall: list[float] = []
+            for index in lines_beside(place, lines, read):
+                if index not in known:
+                    strip = strip_dark_on_light(cut(pixels, frames[index]))
+                    height_of = letter_heights(read[index], strip, step, baseline)
+                    row = float(np.hypot(*frames[index].downs[0]))
+                    known[index] = [row * height_of(at) for at, each in enumerate(read[index]) if each.text in TALL]
+                tall += [height for height in known[index] if not np.isnan(height)]
+            own = ink_height(strip_dark_on_light(cut(pixels, frames[place]))) * float(np.hypot(*frames[place].downs[0]))
+            read[place] = [replace(read[place][0], text=case_alone(read[place][0].text, own, tall))]
+
     def text_style(self, lines: Sequence[Line], blocks: Sequence[Block], options: ReadOptions) -> TextStyle:
         """Return how the text of a page with these lines and blocks is written."""
         hyphens: tuple[int, ...] = ()
@@ -567,6 +600,8 @@ class PageReader:
         read = without_false_spaces(_read_lines(lines, read, steps))
         if not options.charset:
             read = decide_by_columns(lines, read, probabilities, card.charset, card.blank)
+            alone = alone_in_question(read, probabilities, card.charset, card.blank)
+            self._settle_case(pixels, lines, frames, read, alone, step)
         decoded = [
             (characters, line_features(characters, output))
             for characters, output in zip(read, probabilities, strict=True)
