@@ -38,6 +38,10 @@ ALIKE_IN_BOTH_CASES = frozenset("cosuvwxzCOSUVWXZ")
 # Lines near one of a letter alone whose capitals and figures it is compared with, and how far they are above or below
 # it, in ascender heights.
 NEAR_LINES, NEAR_LEVELS = 6, 6.0
+# How far the baselines of a row are apart, in ascender heights.
+SAME_ROW = 0.6
+# What is lower or taller, in heights of capitals, is in type of another size.
+LEAST, MOST = 0.6, 1.15
 # Width of a letter's ink in heights of the small letters: more are letters that hang together.
 WIDEST = 2.2
 
@@ -142,15 +146,21 @@ def alone_in_question(
 
 
 def lines_beside(place: int, lines: Sequence[TextLine], read: Sequence[Sequence[Character]]) -> list[int]:
-    """The lines with capitals or figures that are nearest to a line, those of its row first."""
+    """The lines with capitals or figures that are nearest to a line, those of its row first; none without such a row.
+
+    Other letters alone are left out, since their case may be in question, too.
+    """
     (own_x, own_y), unit = lines[place].baseline.mean(axis=0), lines[place].ascender
     near = []
     for index, (line, characters) in enumerate(zip(lines, read, strict=True)):
-        if len(characters) > 1 and any(character.text in TALL for character in characters):
-            x, y = line.baseline.mean(axis=0)
-            if abs(y - own_y) <= NEAR_LEVELS * unit:
-                near.append((abs(y - own_y) + 0.05 * abs(x - own_x), index))
-    return [index for _, index in sorted(near)[:NEAR_LINES]]
+        texts = [character.text for character in characters]
+        if index == place or TALL.isdisjoint(texts) or (len(texts) == 1 and not texts[0].isdigit()):
+            continue
+        x, y = line.baseline.mean(axis=0)
+        if abs(y - own_y) <= NEAR_LEVELS * unit:
+            near.append((abs(y - own_y) > SAME_ROW * unit, abs(y - own_y) + 0.05 * abs(x - own_x), index))
+    near.sort()
+    return [index for *_, index in near[:NEAR_LINES]] if near and not near[0][0] else []
 
 
 def case_alone(text: str, height: float, tall: Sequence[float]) -> str:
@@ -159,7 +169,7 @@ def case_alone(text: str, height: float, tall: Sequence[float]) -> str:
         return text
     low, middle, high = np.percentile(tall, (25, 50, 75))
     share = height / float(middle)
-    if high - low > UNEVEN * middle or SMALL_SHARE < share < CAPITAL_SHARE:
+    if high - low > UNEVEN * middle or SMALL_SHARE < share < CAPITAL_SHARE or not LEAST < share < MOST:
         return text
     return text.lower() if share <= SMALL_SHARE else text.upper()
 
