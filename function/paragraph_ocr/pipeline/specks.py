@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from paragraph_ocr.pipeline.ink import Ink, components, find_ink, letter_height
 from paragraph_ocr.pipeline.rectification import percentiles
 
-# So many strips of so many rows are looked at before a page is searched for specks.
-STRIPS, STRIP_ROWS = 6, 32
+# So many strips of so many columns are looked at before a page is searched for specks; dotted rules cross them.
+STRIPS, STRIP_COLUMNS = 6, 16
 # Most pixels of the specks that are counted, and their share of the pixels of the strips from which a page is searched.
 COUNTED, SPECKED = 2, 0.0004
 # Share of pixels of which all four neighbours are of the other tone, from which a page is dithered: the grey of such a
@@ -45,8 +45,8 @@ def without_specks(page: Grey) -> Grey:
     page : uint8 (H, W)
         Dark strokes on light paper, evenly lit.
     """
-    rows = np.linspace(0, max(page.shape[0] - STRIP_ROWS, 0), STRIPS + 2).astype(int)[1:-1]
-    strips = np.concatenate([page[row : row + STRIP_ROWS] for row in rows])
+    columns = np.linspace(0, max(page.shape[1] - STRIP_COLUMNS, 0), STRIPS + 2).astype(int)[1:-1]
+    strips = np.concatenate([page[:, column : column + STRIP_COLUMNS] for column in columns], axis=1)
     dark, paper = percentiles(strips[::2, ::2], (1, 70)).tolist()
     mask = strips < (dark + paper) / 2
     if _lonely(mask) >= DITHERED:
