@@ -7,7 +7,7 @@ from paragraph_ocr.pipeline.cells import decide_by_columns
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import TextLine
 
-CHARSET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,)+-/"
+CHARSET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,)+-/€£$"
 ASCENDER = 20.0
 
 # The text of a line, and for the place of each of its doubtful characters what else it may be.
@@ -94,3 +94,15 @@ def test_a_page_without_columns_stays_as_it_was_read() -> None:
     lines = ["a house", "I am 20", "O my", ""]
     assert decided(*lines) == lines
     assert decided() == []
+
+
+def test_amounts_of_a_page_are_in_the_currency_that_most_of_them_show() -> None:
+    unsure: Doubts = {0: {"€": 0.4}}
+    sure: Doubts = {0: {"£": 0.1}}
+    assert decided(("€5.10", sure), ("£12", unsure), ("€538", sure), ("€80", sure))[1] == "€12"
+    # Within a sentence, too.
+    assert decided("costs €5", "or €7", ("for £2 more", {4: {"€": 0.3}}))[2] == "for €2 more"
+    # One that is surely another stays, and so does any where it is even, or where there is too little to know it.
+    assert decided(("€5.10", sure), "£12", ("€538", sure), ("€80", sure))[1] == "£12"
+    assert decided("€5", ("£12", unsure), "£6", "€9", "£3")[1] == "£12"
+    assert decided("€5", ("£12", unsure))[1] == "£12"

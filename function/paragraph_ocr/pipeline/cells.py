@@ -3,6 +3,8 @@
 0 and O, 1 and l, 5 and S look alike, and so do x and X where nothing beside them shows their height. The recogniser
 gives some probability to each, and the language model knows nothing of a character alone. A column of numbers has
 figures, one of letters has letters, mostly of one case. What a character becomes must have some probability itself.
+
+Most pages have amounts in one currency, whose sign the recogniser knows from all of them where it is unsure of some.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ STROKES = frozenset("|/\\]!")
 # Marks that stand in columns of numbers, and what stands in those of any kind.
 SIGNS = frozenset("+*×-–—")
 NEUTRAL = frozenset(["x", "X", "n/a", "N/A"])
+CURRENCIES = "€£$¥"
 
 Output = NDArray[np.float32]
 
@@ -103,9 +106,11 @@ def decide_by_columns(
     """
     entries = _entries(found, read)
     decided = [list(characters) for characters in read]
+    shown = _Shown(outputs, read, charset, 1 if blank == 0 else 0)
+    for line, at, text in _currency_signs(read, shown):
+        decided[line][at] = shown.changed(line, at, text)
     if sum(entry.is_number or _is_open(entry) for entry in entries) <= ENTRIES:
         return decided
-    shown = _Shown(outputs, read, charset, 1 if blank == 0 else 0)
     sides = np.array([(entry.left, entry.right, entry.level, entry.ascender) for entry in entries])
     columns = {place: _column(place, sides) for place, entry in enumerate(entries) if _is_open(entry)}
     for place, column in columns.items():
@@ -121,6 +126,29 @@ def decide_by_columns(
             if entry.text != text and shown.probability(entry.line, entry.start, text) >= POSSIBLE:
                 decided[entry.line][entry.start] = shown.changed(entry.line, entry.start, text)
     return decided
+
+
+def _currency_signs(read: Sequence[Sequence[Character]], shown: _Shown) -> list[tuple[int, int, str]]:
+    """Lines and places of signs that are those of another currency, in which most amounts of the page are."""
+    places = [
+        (line, at)
+        for line, characters in enumerate(read)
+        for at, character in enumerate(characters)
+        if character.text in CURRENCIES
+    ]
+    if len(places) <= ENTRIES or len({read[line][at].text for line, at in places}) == 1:
+        return []
+    odds = {text: [log(max(shown.probability(*place, text), POSSIBLE)) for place in places] for text in CURRENCIES}
+    usual, second = sorted(CURRENCIES, key=lambda text: -sum(odds[text]))[:2]
+    if sum(odds[usual]) - sum(odds[second]) <= CERTAIN:
+        return []
+    return [
+        (line, at, usual)
+        for (line, at), own in zip(places, odds[usual], strict=True)
+        if (text := read[line][at].text) != usual
+        and own >= log(LIKELY)
+        and own > log(max(shown.probability(line, at, text), POSSIBLE)) - CERTAIN
+    ]
 
 
 def _stands_apart(entry: _Entry, characters: Sequence[Character]) -> bool:
