@@ -259,6 +259,15 @@ def test_the_accent_of_a_capital_counts_though_print_often_leaves_it_out() -> No
     assert lenient.step(within, small) == plain.step(within, small)
 
 
+def test_a_capital_ligature_counts_as_often_as_the_letter_that_it_begins_with() -> None:
+    table = fit([(["Ouvrez un œuf", "Orge et Œuf"] * 5, 1.0)], 500)
+    plain, lenient = (LanguageModel(table, replace(SEARCH, other_case=share)) for share in (0.0, 0.5))
+    first, ligature, small = (table.charset.index(character) for character in "OŒœ")
+    state = state_after(plain, "et ")
+    high, low, lower = (np.exp(plain.step(state, at)[0]) for at in (first, ligature, small))
+    assert np.exp(lenient.step(state, ligature)[0]) == pytest.approx(low + UNACCENTED_SHARE * high + 0.5 * lower)
+
+
 def test_a_page_of_records_is_read_with_their_model_even_if_its_language_is_named(tmp_path: Path) -> None:
     languages = Languages.load(write(tmp_path, {"en": ENGLISH, "fr": FRENCH, RECORDS: RECORD_LINES}))
     table, letter = ["12,99 EUR", "Qty", "3 x 12,40", "Total 1,99"] * 3, ["the cat is at home"] * 4

@@ -52,6 +52,8 @@ SMALLEST_WEIGHT = 1e-100
 # Texts often lack the accents of capitals, which the writing has: an accented capital has so much of the probability of
 # the one without, if the search counts other cases.
 UNACCENTED_SHARE = 0.6
+# Ligatures, of which the texts have few as capitals, and the letter that they begin with.
+LIGATURES = {"Œ": "O", "Æ": "A"}
 # Letters without a canonical decomposition that look like another.
 BASES = dict(zip("łŁøØđĐħĦŧŦıðÐþÞəƏŋŊ", "lLoOdDhHtTidDpPeEnN", strict=True))
 ARRAYS = ("characters", "longer", "shorter", "backoff", "starts", "followers", "costs")
@@ -520,8 +522,10 @@ def base(letter: str) -> str:
 
 
 def _without_accent(character: str) -> str:
-    """Return an accented capital without its accent, and any other character as it is."""
-    return unicodedata.normalize("NFD", character)[0] if character.isupper() else character
+    """Return an accented capital without its accent, the first letter of a ligature, and any other as it is."""
+    if not character.isupper():
+        return character
+    return LIGATURES.get(character) or unicodedata.normalize("NFD", character)[0]
 
 
 def save(tables: Mapping[str, Table], path: Path) -> dict[str, Any]:
