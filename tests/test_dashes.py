@@ -16,12 +16,18 @@ CHARSET = "".join(map(chr, range(32, 127))) + "–—"
 X_HEIGHT = -FONT.getbbox("x", anchor="ls")[1]
 
 
-def decided(read: str, length: float, likely: float, sizes: tuple[int, ...] = (30,), stretch: int = 1) -> str:
-    """What is made of the dash of a line that is so many heights of small letters long; `likely` each dash is."""
-    image = Image.new("L", (30 * len(read), HEIGHT), 255)
+def decided(
+    read: str, length: float, likely: float, sizes: tuple[int, ...] = (30,), stretch: int = 1, drawn: str = ""
+) -> str:
+    """What is made of the dash of a line that is so many heights of small letters long; `likely` each dash is.
+
+    The line was `drawn` with the spaces of another text, if one is given.
+    """
+    drawn = drawn or read
+    image = Image.new("L", (30 * len(drawn), HEIGHT), 255)
     draw = ImageDraw.Draw(image)
-    x, row, characters = 10.0, BASELINE * HEIGHT, []
-    for index, letter in enumerate(read):
+    x, row, middles = 10.0, BASELINE * HEIGHT, []
+    for index, letter in enumerate(drawn):
         font = FONT.font_variant(size=sizes[index % len(sizes)])
         wide = length * X_HEIGHT if letter in DASHES else font.getlength(letter)
         if letter in DASHES:
@@ -29,9 +35,15 @@ def decided(read: str, length: float, likely: float, sizes: tuple[int, ...] = (3
             draw.rectangle((x, level - 1, x + wide - 1, level + 1), 0)
         else:
             draw.text((x, row), letter, 0, font, anchor="ls")
-        middle = round(stretch * (x + wide / 2))
-        characters.append(Character(letter, 0.9, middle, middle))
+        middles.append((letter, round(stretch * (x + wide / 2))))
         x += wide + 4
+    characters, left = [], list(middles)
+    for letter in read:
+        # Spaces that were not drawn lie at the end of what is before them.
+        while letter != " " and left and left[0][0] == " ":
+            left.pop(0)
+        middle = left.pop(0)[1] if left and left[0][0] == letter else characters[-1].last
+        characters.append(Character(letter, 0.9, middle, middle))
     image = image.resize((stretch * image.width, HEIGHT), Image.Resampling.NEAREST)
     output = np.full((image.width, len(CHARSET) + 1), 1e-6, np.float32)
     output[:, [CHARSET.index(dash) for dash in DASHES]] = likely
@@ -88,3 +100,22 @@ def test_the_hyphens_of_a_typewriter_stay_whatever_their_length(monkeypatch: pyt
     text = PageReader.load(FOLDER, threads=1).read_image(np.asarray(image), "typed").text
     for word in ("sub-committee", "well-known"):
         assert word in text
+
+
+@pytest.mark.parametrize("stretch", [1, 2])
+@pytest.mark.parametrize("dash", "–—")
+def test_the_gaps_tell_whether_spaces_are_beside_a_dash(dash: str, stretch: int) -> None:
+    length = 0.9 if dash == "–" else 1.4
+    close, apart = f"some small room{dash}as was seen", f"some small room {dash} as was seen"
+
+    assert decided(apart, length, 0.1, stretch=stretch, drawn=close) == close
+    assert decided(close, length, 0.1, stretch=stretch, drawn=apart) == apart
+    half = f"some small room {dash}as was seen"
+    assert decided(close, length, 0.1, stretch=stretch, drawn=half) == half
+    for read in (close, apart, half):
+        assert decided(read, length, 0.1, stretch=stretch) == read
+
+
+def test_hyphens_and_lines_of_few_words_keep_their_spaces() -> None:
+    assert decided("some small room - as was seen", 0.5, 0.1, drawn="some small room-as was seen").count(" ") == 6
+    assert decided("somesmallroom — asseen", 1.4, 0.1, drawn="somesmallroom—asseen") == "somesmallroom — asseen"

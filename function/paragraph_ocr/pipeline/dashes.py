@@ -3,11 +3,15 @@
 The recogniser sees the dash, but strips are stretched, and the language model prefers what is usual. In type the small
 letters of a line tell how long each is: measured on made-up pages, an en dash is 0.74 to 1.05 of their height long, an
 em dash 1.07 or more, and a hyphen 0.7 or less, but in monospaced typefaces up to 0.8.
+
+Whether a space is beside a dash depends on the language and the age of a print: the gap tells it. On made-up pages, 131
+of 132 gaps beside the longer dashes that were up to 0.6 of those between words were none, and 256 of 257 wider ones
+were spaces, of which the recogniser had read 33 otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +28,9 @@ REFERENCES = 4
 EN_LENGTH, EM_LENGTH = 0.73, 1.07
 # Least probability of an en dash that was read as a hyphen, since some hyphens are as long; it stands between spaces.
 LIKELY = 0.05
+# Other spaces of a line from which the usual gap is known, and shares of it: a gap up to the one is no space, from the
+# other on it is one.
+SPACES, NARROW, WIDE = 2, 0.5, 0.75
 # A dash is so many times as long as it is thick, and lies so many heights of small letters above the baseline.
 SLIM, LEVEL = 2.5, (0.25, 0.9)
 
@@ -39,6 +46,8 @@ def with_length(
     aspect: float,
 ) -> list[Character]:
     """Characters of a line, its dashes those that their lengths tell, if the recogniser holds them possible.
+
+    Beside en and em dashes there are spaces where the gaps are like those between words.
 
     Parameters
     ----------
@@ -68,10 +77,12 @@ def with_length(
     if high - low > UNEVEN * height:
         # Handwriting, in which dashes are of any length.
         return decided
-    left, top, width, tall, _ = components(dark_pixels(strip)).boxes[1:].T
+    dark = dark_pixels(strip)
+    left, top, width, tall, _ = components(dark).boxes[1:].T
     above = (round(baseline * len(strip)) - (top + tall / 2)) / height
     slim = (width * aspect >= SLIM * tall) & (above >= LEVEL[0]) & (above <= LEVEL[1])
     offset = 1 if blank == 0 else 0
+    places: dict[int, tuple[int, int]] = {}
     for place, character in enumerate(characters):
         if character.text not in DASHES:
             continue
@@ -79,6 +90,7 @@ def with_length(
         own = np.flatnonzero(slim & (left <= middle) & (middle < left + width))
         if len(own) != 1:
             continue
+        places[place] = int(left[own[0]]), int(left[own[0]] + width[own[0]])
         length = float(width[own[0]]) * aspect / height
         text = EM if length >= EM_LENGTH else EN if length >= EN_LENGTH else character.text
         if text == character.text or text not in charset:
@@ -90,4 +102,50 @@ def with_length(
         shown = output[max(character.first - 1, 0) : character.last + 2, charset.index(text) + offset]
         if float(np.exp(shown.max())) >= (LIKELY if (character.text, text) == (HYPHEN, EN) else POSSIBLE):
             decided[place] = replace(character, text=text)
-    return decided
+    return _spaced(decided, places, np.flatnonzero(dark.any(axis=0)), step)
+
+
+def _spaced(
+    characters: list[Character], dashes: Mapping[int, tuple[int, int]], ink: NDArray[np.intp], step: float
+) -> list[Character]:
+    """Characters of a line, with spaces beside its longer dashes where the gaps are like those between words.
+
+    Parameters
+    ----------
+    characters : list of Character
+    dashes : mapping of int to (int, int)
+        The first column of dashes and that after their last, by their places in the line.
+    ink : intp (N,)
+        Columns of the strip that have ink.
+    step : float
+    """
+
+    def gap(column: float) -> float:
+        """The columns without ink around one, or from the ink to its left up to it."""
+        before, after = ink[ink < column], ink[ink >= column]
+        return float(after[0] - before[-1] - 1) if len(before) and len(after) else np.nan
+
+    beside = {place + side for place in dashes for side in (-1, 1)}
+    middles = [
+        (character.first + character.last + 1) / 2 * step
+        for place, character in enumerate(characters)
+        if character.text == " " and place not in beside
+    ]
+    if len(middles) < SPACES:
+        return characters
+    usual = float(np.nanmedian([gap(middle) for middle in middles]))
+    spaced = list(characters)
+    for place, (left, right) in sorted(dashes.items(), reverse=True):
+        dash = spaced[place]
+        if dash.text not in (EN, EM):
+            continue
+        for side, width in ((1, gap(right)), (-1, gap(left))):
+            at = place + side
+            if not 0 <= at < len(spaced):
+                continue
+            if spaced[at].text == " " and width <= NARROW * usual:
+                del spaced[at]
+            elif spaced[at].text != " " and width >= WIDE * usual:
+                edge = dash.last if side > 0 else dash.first
+                spaced.insert(place + (side > 0), Character(" ", dash.confidence, edge, edge))
+    return spaced
