@@ -36,7 +36,7 @@ def decided(
         else:
             draw.text((x, row), letter, 0, font, anchor="ls")
         middles.append((letter, round(stretch * (x + wide / 2))))
-        x += wide + 4
+        x += wide + 3
     characters, left = [], list(middles)
     for letter in read:
         # Spaces that were not drawn lie at the end of what is before them.
@@ -116,6 +116,11 @@ def test_the_gaps_tell_whether_spaces_are_beside_a_dash(dash: str, stretch: int)
         assert decided(read, length, 0.1, stretch=stretch) == read
 
 
-def test_hyphens_and_lines_of_few_words_keep_their_spaces() -> None:
+def test_in_a_line_of_few_words_the_letters_tell_how_wide_a_space_is() -> None:
+    close, apart = "somesmallroom—asseen", "somesmallroom — asseen"
+    assert decided(apart, 1.4, 0.1, drawn=close) == close
+    assert decided(close, 1.4, 0.1, drawn=apart) == apart
+
+
+def test_hyphens_keep_their_spaces() -> None:
     assert decided("some small room - as was seen", 0.5, 0.1, drawn="some small room-as was seen").count(" ") == 6
-    assert decided("somesmallroom — asseen", 1.4, 0.1, drawn="somesmallroom—asseen") == "somesmallroom — asseen"

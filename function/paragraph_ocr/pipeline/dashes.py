@@ -28,9 +28,12 @@ REFERENCES = 4
 EN_LENGTH, EM_LENGTH = 0.73, 1.07
 # Least probability of an en dash that was read as a hyphen, since some hyphens are as long; it stands between spaces.
 LIKELY = 0.05
-# Other spaces of a line from which the usual gap is known, and shares of it: a gap up to the one is no space, from the
-# other on it is one.
-SPACES, NARROW, WIDE = 2, 0.5, 0.75
+# Other spaces of a line from which the usual gap is known, and what it is otherwise, in heights of small letters.
+SPACES, USUAL = 2, 0.65
+# Shares of it: a gap up to the one is no space, from the other on it is one.
+NARROW, WIDE = 0.5, 0.75
+# How dark the thin dashes of some typefaces are at least, relative to the letters.
+FAINT = 0.2
 # A dash is so many times as long as it is thick, and lies so many heights of small letters above the baseline.
 SLIM, LEVEL = 2.5, (0.25, 0.9)
 
@@ -77,21 +80,20 @@ def with_length(
     if high - low > UNEVEN * height:
         # Handwriting, in which dashes are of any length.
         return decided
-    dark = dark_pixels(strip)
-    left, top, width, tall, _ = components(dark).boxes[1:].T
-    above = (round(baseline * len(strip)) - (top + tall / 2)) / height
-    slim = (width * aspect >= SLIM * tall) & (above >= LEVEL[0]) & (above <= LEVEL[1])
+    dark, row = dark_pixels(strip), round(baseline * len(strip))
+    found = [_strokes(mask, row, height, aspect) for mask in (dark, dark_pixels(strip, FAINT))]
     offset = 1 if blank == 0 else 0
     places: dict[int, tuple[int, int]] = {}
     for place, character in enumerate(characters):
         if character.text not in DASHES:
             continue
         middle = (character.first + character.last + 1) / 2 * step
-        own = np.flatnonzero(slim & (left <= middle) & (middle < left + width))
+        under = [[(left, right) for left, right in strokes if left <= middle < right] for strokes in found]
+        own = under[0] or under[1]
         if len(own) != 1:
             continue
-        places[place] = int(left[own[0]]), int(left[own[0]] + width[own[0]])
-        length = float(width[own[0]]) * aspect / height
+        places[place] = own[0]
+        length = (own[0][1] - own[0][0]) * aspect / height
         text = EM if length >= EM_LENGTH else EN if length >= EN_LENGTH else character.text
         if text == character.text or text not in charset:
             continue
@@ -102,11 +104,34 @@ def with_length(
         shown = output[max(character.first - 1, 0) : character.last + 2, charset.index(text) + offset]
         if float(np.exp(shown.max())) >= (LIKELY if (character.text, text) == (HYPHEN, EN) else POSSIBLE):
             decided[place] = replace(character, text=text)
-    return _spaced(decided, places, np.flatnonzero(dark.any(axis=0)), step)
+    return _spaced(decided, places, np.flatnonzero(dark.any(axis=0)), step, USUAL * float(height) / aspect)
+
+
+def _strokes(mask: NDArray[np.uint8], baseline: int, height: float, aspect: float) -> list[tuple[int, int]]:
+    """The first column of each stroke that may be a dash, and that after its last.
+
+    Parameters
+    ----------
+    mask : uint8 (H, W)
+    baseline : int
+        Its row.
+    height : float
+        Of small letters, rows.
+    aspect : float
+        Width of a column relative to the height of a row.
+    """
+    left, top, width, tall, _ = components(mask).boxes[1:].T
+    above = (baseline - (top + tall / 2)) / height
+    slim = (width * aspect >= SLIM * tall) & (above >= LEVEL[0]) & (above <= LEVEL[1])
+    return [(int(first), int(first + wide)) for first, wide in zip(left[slim], width[slim], strict=True)]
 
 
 def _spaced(
-    characters: list[Character], dashes: Mapping[int, tuple[int, int]], ink: NDArray[np.intp], step: float
+    characters: list[Character],
+    dashes: Mapping[int, tuple[int, int]],
+    ink: NDArray[np.intp],
+    step: float,
+    usual: float,
 ) -> list[Character]:
     """Characters of a line, with spaces beside its longer dashes where the gaps are like those between words.
 
@@ -118,12 +143,15 @@ def _spaced(
     ink : intp (N,)
         Columns of the strip that have ink.
     step : float
+    usual : float
+        Columns between words, where the line has too few.
     """
 
-    def gap(column: float) -> float:
-        """The columns without ink around one, or from the ink to its left up to it."""
-        before, after = ink[ink < column], ink[ink >= column]
-        return float(after[0] - before[-1] - 1) if len(before) and len(after) else np.nan
+    def before(column: float) -> float:
+        return float(ink[ink < column][-1]) if ink[0] < column else np.nan
+
+    def after(column: float) -> float:
+        return float(ink[ink >= column][0]) if ink[-1] >= column else np.nan
 
     beside = {place + side for place in dashes for side in (-1, 1)}
     middles = [
@@ -131,15 +159,14 @@ def _spaced(
         for place, character in enumerate(characters)
         if character.text == " " and place not in beside
     ]
-    if len(middles) < SPACES:
-        return characters
-    usual = float(np.nanmedian([gap(middle) for middle in middles]))
+    if len(middles) >= SPACES:
+        usual = float(np.nanmedian([after(middle) - before(middle) - 1 for middle in middles]))
     spaced = list(characters)
     for place, (left, right) in sorted(dashes.items(), reverse=True):
         dash = spaced[place]
         if dash.text not in (EN, EM):
             continue
-        for side, width in ((1, gap(right)), (-1, gap(left))):
+        for side, width in ((1, after(right) - right), (-1, left - before(left) - 1)):
             at = place + side
             if not 0 <= at < len(spaced):
                 continue

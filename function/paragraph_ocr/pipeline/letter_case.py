@@ -182,10 +182,10 @@ def ink_height(strip: NDArray[np.uint8]) -> float:
     return float(boxes[1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax()), cv2.CC_STAT_HEIGHT])
 
 
-def dark_pixels(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pixels of a strip that are ink: uint8 (H, W), 1 or 0."""
+def dark_pixels(strip: NDArray[np.uint8], least: float = 0.5) -> NDArray[np.uint8]:
+    """The pixels of a strip that are ink, at least so dark between paper and the darkest: uint8 (H, W), 1 or 0."""
     dark, paper = percentiles(strip, (2, 70))
-    return np.asarray(strip < (dark + paper) / 2).view(np.uint8)
+    return np.asarray(strip < paper - least * (paper - dark)).view(np.uint8)
 
 
 def letter_heights(
