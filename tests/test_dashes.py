@@ -17,11 +17,17 @@ X_HEIGHT = -FONT.getbbox("x", anchor="ls")[1]
 
 
 def decided(
-    read: str, length: float, likely: float, sizes: tuple[int, ...] = (30,), stretch: int = 1, drawn: str = ""
+    read: str,
+    length: float,
+    likely: float,
+    sizes: tuple[int, ...] = (30,),
+    stretch: int = 1,
+    drawn: str = "",
+    above: bool = False,
 ) -> str:
     """What is made of the dash of a line that is so many heights of small letters long; `likely` each dash is.
 
-    The line was `drawn` with the spaces of another text, if one is given.
+    The line was `drawn` with the spaces of another text, if one is given, below descenders of the line `above`.
     """
     drawn = drawn or read
     image = Image.new("L", (30 * len(drawn), HEIGHT), 255)
@@ -44,6 +50,8 @@ def decided(
             left.pop(0)
         middle = left.pop(0)[1] if left and left[0][0] == letter else characters[-1].last
         characters.append(Character(letter, 0.9, middle, middle))
+    if above:
+        draw.rectangle((0, 0, image.width, 8), 0)
     image = image.resize((stretch * image.width, HEIGHT), Image.Resampling.NEAREST)
     output = np.full((image.width, len(CHARSET) + 1), 1e-6, np.float32)
     output[:, [CHARSET.index(dash) for dash in DASHES]] = likely
@@ -112,6 +120,7 @@ def test_the_gaps_tell_whether_spaces_are_beside_a_dash(dash: str, stretch: int)
     assert decided(close, length, 0.1, stretch=stretch, drawn=apart) == apart
     half = f"some small room {dash}as was seen"
     assert decided(close, length, 0.1, stretch=stretch, drawn=half) == half
+    assert decided(close, length, 0.1, stretch=stretch, drawn=apart, above=True) == apart
     for read in (close, apart, half):
         assert decided(read, length, 0.1, stretch=stretch) == read
 

@@ -104,7 +104,25 @@ def with_length(
         shown = output[max(character.first - 1, 0) : character.last + 2, charset.index(text) + offset]
         if float(np.exp(shown.max())) >= (LIKELY if (character.text, text) == (HYPHEN, EN) else POSSIBLE):
             decided[place] = replace(character, text=text)
-    return _spaced(decided, places, np.flatnonzero(dark.any(axis=0)), step, USUAL * float(height) / aspect)
+    return _spaced(decided, places, _columns(dark, row, height), step, USUAL * float(height) / aspect)
+
+
+def _columns(mask: NDArray[np.uint8], baseline: int, height: float) -> NDArray[np.intp]:
+    """The columns with ink of a line, without what reaches into its strip from the lines above and below.
+
+    Parameters
+    ----------
+    mask : uint8 (H, W)
+    baseline : int
+        Its row.
+    height : float
+        Of small letters, rows.
+    """
+    _, labels, boxes, _ = components(mask)
+    _, top, _, tall, _ = boxes.T
+    other = ((top == 0) & (tall <= baseline - height)) | ((top >= baseline) & (top + tall == len(mask)))
+    other[0] = True
+    return np.flatnonzero((~other)[labels].any(axis=0))
 
 
 def _strokes(mask: NDArray[np.uint8], baseline: int, height: float, aspect: float) -> list[tuple[int, int]]:
