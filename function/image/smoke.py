@@ -125,6 +125,9 @@ def main() -> None:
         # The dots of a leader.
         dotted.paste(0, (x, image.height + 40, x + 5, image.height + 45))
     answer(event("POST", "/ocr", "image/png", encode(dotted, "PNG")))
+    # Dithered, as fax machines and some scanners send it.
+    dithered = image.convert("L").point(lambda level: round(0.8 * level)).convert("1")
+    answer(event("POST", "/ocr", "image/png", encode(dithered, "PNG")))
     boundary = b'--b\r\nContent-Disposition: form-data; name="image"; filename="letter.jpg"\r\n\r\n'
     form = boundary + letter + b"\r\n--b--\r\n"
     expect_letter(answer(event("POST", "/ocr", "multipart/form-data; boundary=b", form)).decode(), "The form")
