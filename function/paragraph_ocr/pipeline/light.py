@@ -62,6 +62,8 @@ CELL_GAP = 0.8
 WIDE_BAR = 0.5
 # How far beyond a bar with dark writing the page is lightened with it, rows and columns.
 BAR_RIM = (11, 15)
+# Rows that are lightened at once.
+ROWS = 128
 LIGHT_ON_DARK, DARK_ON_DARK = 1, 2
 
 Grey = NDArray[np.uint8]
@@ -225,10 +227,15 @@ def _lightened(page: Grey, shaded: Grey, paper: int) -> Grey:
     # What was found of a bar has ragged edges: it is lightened to beyond them, where paper is light already.
     whole = cv2.dilate(shaded, np.ones(BAR_RIM, np.uint8))
     levels = cv2.resize(whole, page.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    where = levels > 0
-    lit = np.minimum(page[where] * (np.float32(paper) / levels[where]), paper)
     result = page.copy()
-    result[where] = np.maximum(lit, page[where]).astype(np.uint8)
+    # Some rows at a time, for little memory.
+    for first in range(0, len(page), ROWS):
+        own = np.s_[first : first + ROWS]
+        where = levels[own] > 0
+        if where.any():
+            dark = page[own][where]
+            lit = np.minimum(dark * (np.float32(paper) / levels[own][where]), paper)
+            result[own][where] = np.maximum(lit, dark).astype(np.uint8)
     return result
 
 
