@@ -131,5 +131,12 @@ def test_in_a_line_of_few_words_the_letters_tell_how_wide_a_space_is() -> None:
     assert decided(close, 1.4, 0.1, drawn=apart) == apart
 
 
+def test_spaces_that_were_read_beyond_the_ink_do_not_count() -> None:
+    characters = [Character(letter, 0.9, 5 * at, 5 * at) for at, letter in enumerate("a — b  ")]
+    assert dashes._spaced(characters, {2: (8, 12)}, np.array([], int), 1.0, 9.0) == characters
+    ink = np.array([0, 8, 9, 10, 11, 20])
+    assert dashes._spaced(characters, {2: (8, 12)}, ink, 1.0, 9.0) == characters
+
+
 def test_hyphens_keep_their_spaces() -> None:
     assert decided("some small room - as was seen", 0.5, 0.1, drawn="some small room-as was seen").count(" ") == 6

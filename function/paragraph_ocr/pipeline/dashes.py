@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.ctc import Character
-from paragraph_ocr.pipeline.ink import components
+from paragraph_ocr.pipeline.ink import Components, components
 from paragraph_ocr.pipeline.letter_case import POSSIBLE, SMALL, UNEVEN, dark_pixels, letter_heights
 
 HYPHEN, EN, EM = DASHES = "-–—"
@@ -80,16 +81,19 @@ def with_length(
     if high - low > UNEVEN * height:
         # Handwriting, in which dashes are of any length.
         return decided
-    dark, row = dark_pixels(strip), round(baseline * len(strip))
-    found = [_strokes(mask, row, height, aspect) for mask in (dark, dark_pixels(strip, FAINT))]
+    line = _Line(round(baseline * len(strip)), float(height), aspect)
+    ink, faint = components(dark_pixels(strip)), None
+    strokes = line.strokes(ink)
     offset = 1 if blank == 0 else 0
     places: dict[int, tuple[int, int]] = {}
     for place, character in enumerate(characters):
         if character.text not in DASHES:
             continue
         middle = (character.first + character.last + 1) / 2 * step
-        under = [[(left, right) for left, right in strokes if left <= middle < right] for strokes in found]
-        own = under[0] or under[1]
+        own = [stroke for stroke in strokes if stroke[0] <= middle < stroke[1]]
+        if not own:
+            faint = faint or line.strokes(components(dark_pixels(strip, FAINT)))
+            own = [stroke for stroke in faint if stroke[0] <= middle < stroke[1]]
         if len(own) != 1:
             continue
         places[place] = own[0]
@@ -104,33 +108,14 @@ def with_length(
         shown = output[max(character.first - 1, 0) : character.last + 2, charset.index(text) + offset]
         if float(np.exp(shown.max())) >= (LIKELY if (character.text, text) == (HYPHEN, EN) else POSSIBLE):
             decided[place] = replace(character, text=text)
-    return _spaced(decided, places, _columns(dark, row, height), step, USUAL * float(height) / aspect)
+    return _spaced(decided, places, line.columns(ink), step, USUAL * line.height / aspect) if places else decided
 
 
-def _columns(mask: NDArray[np.uint8], baseline: int, height: float) -> NDArray[np.intp]:
-    """The columns with ink of a line, without what reaches into its strip from the lines above and below.
+class _Line(NamedTuple):
+    """What tells the ink of a line in its strip.
 
-    Parameters
+    Attributes
     ----------
-    mask : uint8 (H, W)
-    baseline : int
-        Its row.
-    height : float
-        Of small letters, rows.
-    """
-    _, labels, boxes, _ = components(mask)
-    _, top, _, tall, _ = boxes.T
-    other = ((top == 0) & (tall <= baseline - height)) | ((top >= baseline) & (top + tall == len(mask)))
-    other[0] = True
-    return np.flatnonzero((~other)[labels].any(axis=0))
-
-
-def _strokes(mask: NDArray[np.uint8], baseline: int, height: float, aspect: float) -> list[tuple[int, int]]:
-    """The first column of each stroke that may be a dash, and that after its last.
-
-    Parameters
-    ----------
-    mask : uint8 (H, W)
     baseline : int
         Its row.
     height : float
@@ -138,10 +123,25 @@ def _strokes(mask: NDArray[np.uint8], baseline: int, height: float, aspect: floa
     aspect : float
         Width of a column relative to the height of a row.
     """
-    left, top, width, tall, _ = components(mask).boxes[1:].T
-    above = (baseline - (top + tall / 2)) / height
-    slim = (width * aspect >= SLIM * tall) & (above >= LEVEL[0]) & (above <= LEVEL[1])
-    return [(int(first), int(first + wide)) for first, wide in zip(left[slim], width[slim], strict=True)]
+
+    baseline: int
+    height: float
+    aspect: float
+
+    def strokes(self, ink: Components) -> list[tuple[int, int]]:
+        """The first column of each stroke that may be a dash, and that after its last."""
+        left, top, width, tall, _ = ink.boxes[1:].T
+        above = (self.baseline - (top + tall / 2)) / self.height
+        slim = (width * self.aspect >= SLIM * tall) & (above >= LEVEL[0]) & (above <= LEVEL[1])
+        return [(int(first), int(first + wide)) for first, wide in zip(left[slim], width[slim], strict=True)]
+
+    def columns(self, ink: Components) -> NDArray[np.intp]:
+        """The columns with ink of the line, without what reaches into its strip from the lines above and below."""
+        _, top, _, tall, _ = ink.boxes.T
+        from_above = (top == 0) & (tall <= self.baseline - self.height)
+        own = ~from_above & ~((top >= self.baseline) & (top + tall == len(ink.labels)))
+        own[0] = False
+        return np.flatnonzero(own[ink.labels].any(axis=0))
 
 
 def _spaced(
@@ -166,10 +166,10 @@ def _spaced(
     """
 
     def before(column: float) -> float:
-        return float(ink[ink < column][-1]) if ink[0] < column else np.nan
+        return float(ink[ink < column].max()) if (ink < column).any() else np.nan
 
     def after(column: float) -> float:
-        return float(ink[ink >= column][0]) if ink[-1] >= column else np.nan
+        return float(ink[ink >= column].min()) if (ink >= column).any() else np.nan
 
     beside = {place + side for place in dashes for side in (-1, 1)}
     middles = [
@@ -177,8 +177,9 @@ def _spaced(
         for place, character in enumerate(characters)
         if character.text == " " and place not in beside
     ]
-    if len(middles) >= SPACES:
-        usual = float(np.nanmedian([after(middle) - before(middle) - 1 for middle in middles]))
+    gaps = [gap for middle in middles if not np.isnan(gap := after(middle) - before(middle) - 1)]
+    if len(gaps) >= SPACES:
+        usual = float(np.median(gaps))
     spaced = list(characters)
     for place, (left, right) in sorted(dashes.items(), reverse=True):
         dash = spaced[place]
