@@ -30,6 +30,8 @@ def test_a_digit_in_a_column_of_numbers_is_accepted_though_its_reading_is_doubtf
     # Aligned at the right, at the left, in the middle.
     for left in (114.0, 100.0, 107.0):
         assert accepted(*column, ("1", left, 180.0, 0.5, 20.0)) == ["12", "34", "1"]
+    # As 0 and O, between which the column decides.
+    assert accepted(*column, ("0", 114.0, 180.0, 0.36, 20.0)) == ["12", "34", "0"]
     assert accepted(*column, ("1", 160.0, 180.0, 0.5, 20.0)) == ["12", "34"]
     assert accepted(*column, ("1", 114.0, 180.0, 0.3, 20.0)) == ["12", "34"]
     assert accepted(column[0], ("1", 114.0, 180.0, 0.5, 20.0)) == ["12"]

@@ -74,3 +74,13 @@ def test_a_line_of_narrow_and_wide_distances_has_no_pitch() -> None:
     at = np.cumsum([0, *[2] * 12, *[20] * 12])
     line = ReadLine([Character("n", 0.9, int(place), int(place)) for place in at], 4.0, 30.0)
     assert texts([*map(monospaced, PROSE), line])[-1] == "n" * 25
+
+
+@pytest.mark.parametrize("row", ["May 31, 1911", "387 Haley"])
+def test_spaces_that_are_narrower_than_the_cells_stay(row: str) -> None:
+    """As where the words of a line were moved together."""
+    at, characters = 0, []
+    for letter, before in zip(row, "x" + row, strict=False):
+        at += 6 if letter == " " else 11 if before == " " else 12
+        characters.append(Character(letter, 0.9, at, at))
+    assert texts([*map(monospaced, PROSE), ReadLine(characters, 2.0, 30.0)])[-1] == row

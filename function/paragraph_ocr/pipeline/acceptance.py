@@ -22,7 +22,7 @@ SIGNS = "+×"
 # Signs that do so in a column of entries only: elsewhere a rule or a stroke of the pen looks the same.
 DASHES = "-–—"
 # Least confidence of a single character that stands on a line with other text, and of one in a column of entries.
-ON_A_LINE, IN_A_COLUMN = 0.6, 0.4
+ON_A_LINE, IN_A_COLUMN = 0.6, 0.33
 # Entries of a column are so many characters long at most, and the character that stands with them needs so many.
 ENTRY, ENTRIES = 4, 2
 # In ascender heights of the other line: how far levels, and the edges or the middles of a column, lie apart, and how

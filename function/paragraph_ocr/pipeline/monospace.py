@@ -28,7 +28,7 @@ MIN_LINE_PAIRS = 4
 EVEN_SHARE, EVEN, PAGE_EVEN_SHARE = 0.75, 0.25, 0.7
 # Across a space, characters are two pitches apart; less than this is none, between words and where a figure or a sign
 # is beside it.
-MIN_WORD_SPACE, MIN_SPACE = 1.2, 1.5
+MIN_WORD_SPACE, MIN_SPACE = 1.2, 1.3
 
 
 class ReadLine(NamedTuple):

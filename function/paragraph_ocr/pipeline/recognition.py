@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from paragraph_ocr.models import ModelError, Runnable
 from paragraph_ocr.pipeline.charset import decode_within
+from paragraph_ocr.pipeline.clearly_seen import with_what_is_seen
 from paragraph_ocr.pipeline.confidence import FEATURES, TERMS, combine, with_page
 from paragraph_ocr.pipeline.ctc import Character, decode, greedy, join
 from paragraph_ocr.pipeline.language import LanguageModel, Languages, Mixture
@@ -127,7 +128,20 @@ class Recognizer:
         card = self.model.card
         if charset is not None:
             return [decode_within(output, card.charset, card.blank, charset) for output in outputs]
-        return decode(outputs, card.charset, card.blank, language, self.gains(language) if language else 0.0)
+        if language is None:
+            return decode(outputs, card.charset, card.blank, None)
+        kept: list[NDArray[np.float32]] = []
+
+        def keep() -> Iterator[NDArray[np.float32]]:
+            for output in outputs:
+                kept.append(output)
+                yield output
+
+        lines = decode(keep(), card.charset, card.blank, language, self.gains(language))
+        return [
+            with_what_is_seen(characters, output, card.charset, card.blank)
+            for characters, output in zip(lines, kept, strict=True)
+        ]
 
     def gains(self, language: LanguageModel | Mixture) -> NDArray[np.float32]:
         """Return how much the network underrates each class in a language, in nats, float32 (C,).

@@ -1,0 +1,96 @@
+"""What is seen clearly stays where the language model knows little: letters of codes, capitals of entries."""
+
+import numpy as np
+import pytest
+
+from paragraph_ocr.pipeline.clearly_seen import with_what_is_seen
+from paragraph_ocr.pipeline.ctc import Character
+
+CHARSET = " ,-./0123456789" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
+BLANK = len(CHARSET)
+
+
+def restored(read: str, seen: dict[int, tuple[str, float]], missed: tuple[int, str, float] | None = None) -> str:
+    """A line as read, of whose characters some are seen as others, by their places, with so much of the probability.
+
+    `missed` is a character that is seen before a place and was not read.
+    """
+    output = np.full((2 * len(read) + 1, BLANK + 1), 1e-6)
+    output[::2, BLANK] = 1.0
+    characters = []
+    for place, text in enumerate(read):
+        step = 2 * place + 1
+        other, share = seen.get(place, (" ", 0.0))
+        output[step, CHARSET.index(other)] = share
+        output[step, CHARSET.index(text)] += (1.0 - share) * 0.9
+        characters.append(Character(text, float(output[step, CHARSET.index(text)]), step, step))
+    if missed:
+        place, text, share = missed
+        output[2 * place, [BLANK, CHARSET.index(text)]] = 1.0 - share, share
+    found = with_what_is_seen(characters, np.log(np.maximum(output, 1e-6)).astype(np.float32), CHARSET, BLANK)
+    assert [each.first for each in found] == sorted(each.first for each in found)
+    return "".join(each.text for each in found)
+
+
+@pytest.mark.parametrize(
+    ("read", "seen", "text"),
+    [
+        ("874365", {2: ("A", 0.68)}, "87A365"),
+        ("2769", {0: ("Q", 0.9)}, "Q769"),
+        ("2734", {0: ("Z", 0.7)}, "Z734"),
+        ("no 77608839.", {5: ("G", 0.9)}, "no 77G08839."),
+        ("Vx4H-6750", {8: ("c", 0.8)}, "Vx4H-675c"),
+        ("10/59", {2: ("Y", 0.75)}, "10Y59"),
+        ("22831", {4: ("/", 0.7)}, "2283/"),
+    ],
+)
+def test_a_letter_of_a_code_stays_a_letter(read: str, seen: dict[int, tuple[str, float]], text: str) -> None:
+    assert restored(read, seen) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "seen"),
+    [
+        ("874365", {2: ("A", 0.45)}),
+        ("11", {0: ("I", 0.8), 1: ("I", 0.8)}),
+        ("200", {2: ("O", 0.8)}),
+        ("5297", {2: ("g", 0.8)}),
+        ("8", {0: ("B", 0.9)}),
+        ("22/05/02", {5: ("I", 0.9)}),
+        ("1,28", {1: ("J", 0.9)}),
+        ("GB61103", {4: ("/", 0.55)}),
+    ],
+)
+def test_what_is_unsure_or_looks_like_a_figure_stays(read: str, seen: dict[int, tuple[str, float]]) -> None:
+    assert restored(read, seen) == read
+
+
+@pytest.mark.parametrize(
+    ("read", "missed", "text"),
+    [
+        ("9", (1, "K", 0.9), "9K"),
+        ("W383 b", (0, "J", 0.7), "JW383 b"),
+        ("7809", (2, "E", 0.9), "78E09"),
+        ("a 634", (5, "r", 0.9), "a 634r"),
+        ("W383", (0, "J", 0.3), "W383"),
+        ("22/05/02", (3, "/", 0.9), "22/05/02"),
+        ("page", (0, "J", 0.9), "page"),
+    ],
+)
+def test_a_letter_of_a_code_is_not_left_out(read: str, missed: tuple[int, str, float], text: str) -> None:
+    assert restored(read, {}, missed) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "seen", "text"),
+    [
+        ("von allem", {0: ("V", 0.8)}, "Von allem"),
+        ("da ich gehe", {3: ("I", 0.75)}, "da Ich gehe"),
+        ("von allem", {0: ("V", 0.55)}, "von allem"),
+        ("Von allem", {0: ("v", 0.8)}, "Von allem"),
+        ("p. allem", {0: ("P", 0.8)}, "p. allem"),
+        ("a x4", {2: ("X", 0.8)}, "a x4"),
+    ],
+)
+def test_a_word_begins_with_the_capital_that_is_seen(read: str, seen: dict[int, tuple[str, float]], text: str) -> None:
+    assert restored(read, seen) == text
