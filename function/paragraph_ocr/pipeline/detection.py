@@ -31,7 +31,7 @@ REDUCTION, REDUCTION_WITHOUT_LINES = 2**0.5, 4
 # this share of them, are outside of its lines and of what is around these; but not more than a texture has. Marks are
 # told where the longer side has so many pixels, by being darker than a square around them by so many grey levels, and
 # by their width and height.
-MAGNIFICATION, MIN_UNCOVERED, MAX_UNCOVERED, UNCOVERED_SHARE = 2.0, 40, 6000, 0.2
+MAGNIFICATION, MIN_UNCOVERED, MAX_UNCOVERED, UNCOVERED_SHARE = 2.0, 40, 6000, 0.15
 MARK_SIDE, MARK_WINDOW, MARK_CONTRAST, MARK_WIDTHS, MARK_HEIGHTS = 1024, 7, 40, (2, 44), (3, 32)
 # What is around a line, in its ascenders: above, below, and before and after it.
 AROUND = (0.5, 0.6, 1.0)
@@ -45,7 +45,7 @@ LARGEST_ASCENDER = 4.0
 LEAST_FITTED, FITTING, FITTED, FITTED_GAP = 5, 0.5, (1.15, 0.35), 2.5
 MIN_FITTED, FITTED_SHARE, FITTED_EVEN = 4, 0.4, 0.2
 # The lines of that search are taken if they leave less than this share of the marks uncovered.
-STILL_UNCOVERED_SHARE = 0.6
+STILL_UNCOVERED_SHARE = 0.65
 # A page of small lines in a part of it is searched again there, enlarged to ascenders of so many input pixels, if that
 # is at least and at most by these factors, and the part with this margin, in ascenders, fits the input.
 CLOSE_ASCENDER, CLOSER, CLOSE_MARGIN = 17.0, (1.4, 2.5), 4.0
@@ -450,13 +450,21 @@ class Detector:
         Text may be too small for the usual scale, as in a table on a sheet that was photographed from afar.
         Returns nothing if there is no need, or if most of these letters are uncovered still.
         """
-        away, tall = before = marks.missed(lines)
-        many = away >= max(MIN_UNCOVERED, UNCOVERED_SHARE * len(marks.centers))
-        many |= tall >= max(MIN_TALL_UNCOVERED, UNCOVERED_SHARE * int((marks.heights >= TALL_MARK).sum()))
-        if not many or sum(before) > MAX_UNCOVERED:
+        before = marks.missed(lines)
+        shares = len(marks.centers), int((marks.heights >= TALL_MARK).sum())
+        many = [
+            missed >= max(least, UNCOVERED_SHARE * of_all)
+            for missed, least, of_all in zip(before, (MIN_UNCOVERED, MIN_TALL_UNCOVERED), shares, strict=True)
+        ]
+        if not any(many) or sum(before) > MAX_UNCOVERED:
             return []
         again = marks.fitted(self.detect(page, side).lines)
-        return again if sum(marks.missed(again)) < STILL_UNCOVERED_SHARE * sum(before) else []
+        # Of a photo, the ground around the sheet may have marks, too.
+        better = any(
+            missed and now < STILL_UNCOVERED_SHARE * was
+            for missed, was, now in zip(many, before, marks.missed(again), strict=True)
+        )
+        return again if better else []
 
     def _with_small_print(
         self, page: NDArray[np.uint8], lines: list[TextLine], marks: _Marks, scale: float
