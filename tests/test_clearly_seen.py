@@ -6,7 +6,7 @@ import pytest
 from paragraph_ocr.pipeline.clearly_seen import with_what_is_seen
 from paragraph_ocr.pipeline.ctc import Character
 
-CHARSET = " ,-./0123456789" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
+CHARSET = " ,-./0123456789ºª°':" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
 BLANK = len(CHARSET)
 
 
@@ -22,7 +22,7 @@ def restored(read: str, seen: dict[int, tuple[str, float]], missed: tuple[int, s
         step = 2 * place + 1
         other, share = seen.get(place, (" ", 0.0))
         output[step, CHARSET.index(other)] = share
-        output[step, CHARSET.index(text)] += (1.0 - share) * 0.9
+        output[step, CHARSET.index(text)] += (1.0 - share) * 0.995
         characters.append(Character(text, float(output[step, CHARSET.index(text)]), step, step))
     if missed:
         place, text, share = missed
@@ -85,12 +85,43 @@ def test_a_letter_of_a_code_is_not_left_out(read: str, missed: tuple[int, str, f
     ("read", "seen", "text"),
     [
         ("von allem", {0: ("V", 0.8)}, "Von allem"),
-        ("da ich gehe", {3: ("I", 0.75)}, "da Ich gehe"),
         ("von allem", {0: ("V", 0.55)}, "von allem"),
         ("Von allem", {0: ("v", 0.8)}, "Von allem"),
         ("p. allem", {0: ("P", 0.8)}, "p. allem"),
-        ("a x4", {2: ("X", 0.8)}, "a x4"),
+        ("x4 allem", {0: ("X", 0.8)}, "x4 allem"),
     ],
 )
-def test_a_word_begins_with_the_capital_that_is_seen(read: str, seen: dict[int, tuple[str, float]], text: str) -> None:
+def test_a_line_begins_with_the_capital_that_is_seen(read: str, seen: dict[int, tuple[str, float]], text: str) -> None:
     assert restored(read, seen) == text
+
+
+def test_an_unsure_line_of_handwriting_begins_as_the_language_has_it() -> None:
+    assert restored("von allem", {0: ("V", 0.8), 4: ("e", 0.2), 6: ("e", 0.3)}) == "von allem"
+
+
+@pytest.mark.parametrize(
+    ("read", "missed", "text"),
+    [
+        ("Fatura n.: 82", (9, "º", 0.3), "Fatura n.º: 82"),
+        ("N.", (2, "º", 0.12), "N.º"),
+        ("Calle 3., 2", (8, "ª", 0.2), "Calle 3.ª, 2"),
+        ("Ann. 3", (4, "º", 0.3), "Ann. 3"),
+        ("N. Gray", (2, "º", 0.05), "N. Gray"),
+    ],
+)
+def test_the_ordinal_sign_of_a_number_is_not_left_out(read: str, missed: tuple[int, str, float], text: str) -> None:
+    assert restored(read, {}, missed) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "likely", "text"),
+    [
+        ("n': 12", 0.04, "n°: 12"),
+        ("N'", 0.3, "N°"),
+        ("n'est", 0.3, "n'est"),
+        ("n'", 0.01, "n'"),
+        ("an' 2", 0.3, "an' 2"),
+    ],
+)
+def test_the_degree_sign_of_a_number_is_no_apostrophe(read: str, likely: float, text: str) -> None:
+    assert restored(read, {read.index("'"): ("°", likely)}) == text

@@ -1,9 +1,9 @@
 """Put back what the recogniser sees clearly and the language model changed where it knows little.
 
 The language model is fitted on prose and on records. It knows how words of a language go on, but not what stands in
-codes, nor which words begin the entries of forms, lists and tables, mostly with a capital: it takes "87A365" for
-874365, "9K" for 9, and "Von" at the beginning of a line for "von". There, what the recogniser sees decides if it is
-clear.
+codes, nor that the entries of forms, lists and tables mostly begin with a capital: it takes "87A365" for 874365, "9K"
+for 9, and "Von" at the beginning of a line for "von". There, what the recogniser sees decides if it is clear. Ordinal
+signs after the point of "n.º" and "3.º", and the degree sign of "n°", are rare, but nothing else stands there.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from paragraph_ocr.pipeline.ctc import Character
 
 # Least probability of what is put back, and by how many times it is more probable than what it was taken for.
 CLEAR, TIMES = 0.5, 2.0
-# The same of the capital that a word begins with.
-CLEAR_CAPITAL = 0.6
+# The same of the capital that a line begins with, and the least mean confidence of its other characters: in
+# handwriting, which is less sure, letters of both cases are alike.
+CLEAR_CAPITAL, CLEAR_LINE = 0.6, 0.98
 # The same of a slash, which is slim.
 CLEAR_SLASH = 0.6
+# Least probability of an ordinal sign after a point, and of a degree sign that was read as an apostrophe.
+ORDINAL, DEGREE = 0.1, 0.02
 # What codes consist of besides letters and figures, and what may stand around them.
 WITHIN, AROUND = "/-", ".,:;()[]"
 # What a letter of a code may be taken for, besides figures.
@@ -37,7 +40,7 @@ UNLIKE_FIGURES = frozenset(string.ascii_uppercase) - frozenset("ODI")
 def with_what_is_seen(
     characters: Sequence[Character], output: NDArray[np.float32], charset: str, blank: int
 ) -> list[Character]:
-    """Characters of a line, with the letters of codes and the capitals at the beginning of words that are clearly seen.
+    """Characters of a line, with the letters of codes and the capital at its beginning that are clearly seen.
 
     Parameters
     ----------
@@ -60,8 +63,8 @@ def with_what_is_seen(
             after = characters[end].first if end < len(characters) else len(output)
             seen += _code(word, seen[-1].last + 1 if seen else 0, after, output, charset, blank)
         else:
-            seen += _with_capital(word, output, charset, blank)
-    return seen
+            seen += word
+    return _with_ordinals(_with_capital(seen, output, charset, blank), output, charset, blank)
 
 
 def _is_figure(character: Character) -> bool:
@@ -74,18 +77,51 @@ def _classes(charset: str, characters: str, blank: int) -> NDArray[np.intp]:
     return np.array([charset.index(each) + (blank == 0) for each in characters if each in charset], np.intp)
 
 
-def _with_capital(word: list[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[Character]:
-    """A word without figures, its first letter a capital if it is seen as one."""
-    if len(word) < 2 or TIMES * word[0].confidence > 1.0 or not (word[0].text.islower() and word[1].text.isalpha()):
-        return word
-    capital = word[0].text.upper()
+def _with_capital(
+    characters: list[Character], output: NDArray[np.float32], charset: str, blank: int
+) -> list[Character]:
+    """The characters of a line, the first one a capital if it is seen as one."""
+    if len(characters) < 2 or not (characters[0].text.islower() and characters[1].text.isalpha()):
+        return characters
+    first, *rest = characters
+    if TIMES * first.confidence > 1.0 or sum(each.confidence for each in rest) < CLEAR_LINE * len(rest):
+        return characters
+    capital = first.text.upper()
     if len(capital) > 1 or capital not in charset:
-        return word
-    steps = output[word[0].first : word[0].last + 1, charset.index(capital) + (blank == 0)]
+        return characters
+    steps = output[first.first : first.last + 1, charset.index(capital) + (blank == 0)]
     seen = float(np.exp(steps.max()))
-    if seen < max(CLEAR_CAPITAL, TIMES * word[0].confidence):
-        return word
-    return [replace(word[0], text=capital, confidence=seen), *word[1:]]
+    if seen < max(CLEAR_CAPITAL, TIMES * first.confidence):
+        return characters
+    return [replace(first, text=capital, confidence=seen), *rest]
+
+
+def _with_ordinals(
+    characters: list[Character], output: NDArray[np.float32], charset: str, blank: int
+) -> list[Character]:
+    """The characters of a line, with the signs of "n.º", "3.º" and "n°"."""
+    found: list[Character] = []
+    for place, each in enumerate(characters):
+        found.append(each)
+        if each.text not in ".'" or not place:
+            continue
+        before, after = characters[place - 1], characters[place + 1 : place + 2]
+        # Of the abbreviation of "number", which is a word.
+        is_number = before.text in "nN" and not (place > 1 and characters[place - 2].text.isalnum())
+        if after and after[0].text not in " :,":
+            continue
+        if each.text == "'" and is_number and "°" in charset:
+            values = output[each.first : each.last + 1, charset.index("°") + (blank == 0)]
+            if (seen := float(np.exp(values.max()))) >= DEGREE:
+                found[-1] = replace(each, text="°", confidence=max(seen, each.confidence))
+        elif each.text == "." and (is_number or before.text.isdigit()):
+            start, end = each.last + 1, after[0].first if after else len(output)
+            signs = [sign for sign in "ºª" if sign in charset]
+            values = np.exp(output[start:end, [charset.index(sign) + (blank == 0) for sign in signs]])
+            if values.size and (seen := float(values.max())) >= ORDINAL:
+                at, sign = divmod(int(values.argmax()), len(signs))
+                found.append(Character(signs[sign], seen, start + at, start + at))
+    return found
 
 
 def _code(
