@@ -6,7 +6,7 @@ import pytest
 from paragraph_ocr.pipeline.clearly_seen import with_what_is_seen
 from paragraph_ocr.pipeline.ctc import Character
 
-CHARSET = " ,-./0123456789ºª°':" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
+CHARSET = " ,-./0123456789ºª°':$€()[]{}\\@" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
 BLANK = len(CHARSET)
 
 
@@ -125,3 +125,44 @@ def test_the_ordinal_sign_of_a_number_is_not_left_out(read: str, missed: tuple[i
 )
 def test_the_degree_sign_of_a_number_is_no_apostrophe(read: str, likely: float, text: str) -> None:
     assert restored(read, {read.index("'"): ("°", likely)}) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "seen", "text"),
+    [
+        ("a 51,299.99", {2: ("$", 0.8)}, "a $1,299.99"),
+        ("51,299.99", {0: ("$", 0.4)}, "51,299.99"),
+        ("5 a", {0: ("$", 0.8)}, "5 a"),
+        ("C:userslanna", {7: ("\\", 0.7)}, "C:users\\anna"),
+        ("C:userslanna", {7: ("\\", 0.45)}, "C:userslanna"),
+        ("userslanna", {5: ("\\", 0.7)}, "userslanna"),
+        ("userl anna", {4: ("\\", 0.7)}, "userl anna"),
+    ],
+)
+def test_signs_that_are_clearly_seen_stay(read: str, seen: dict[int, tuple[str, float]], text: str) -> None:
+    assert restored(read, seen) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "seen", "text"),
+    [
+        ("{x)", {2: ("}", 0.2)}, "{x}"),
+        ("[183) a", {4: ("]", 0.1)}, "[183] a"),
+        ("a [359) 851", {2: ("(", 0.3)}, "a (359) 851"),
+        ("14]", {0: ("[", 0.1)}, "[4]"),
+        # What belongs together, and what cannot be otherwise.
+        ("(see [4] a)", {}, "(see [4] a)"),
+        ("[183) a", {}, "[183) a"),
+        ("14]", {}, "14]"),
+        ("1) a", {0: ("(", 0.3)}, "1) a"),
+    ],
+)
+def test_a_bracket_ends_with_one_of_its_kind(read: str, seen: dict[int, tuple[str, float]], text: str) -> None:
+    assert restored(read, seen) == text
+
+
+def test_addresses_have_no_spaces_that_are_unsure() -> None:
+    assert restored("www. a.com", {4: ("a", 0.8)}) == "www.a.com"
+    assert restored("j. van@mail.com", {2: ("a", 0.8)}) == "j.van@mail.com"
+    assert restored("j. van@mail.com", {}) == "j. van@mail.com"
+    assert restored("mail. Then a", {5: ("a", 0.8)}) == "mail. Then a"

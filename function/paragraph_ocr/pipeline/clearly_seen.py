@@ -2,8 +2,10 @@
 
 The language model is fitted on prose and on records. It knows how words of a language go on, but not what stands in
 codes, nor that the entries of forms, lists and tables mostly begin with a capital: it takes "87A365" for 874365, "9K"
-for 9, and "Von" at the beginning of a line for "von". There, what the recogniser sees decides if it is clear. Ordinal
-signs after the point of "n.º" and "3.º", and the degree sign of "n°", are rare, but nothing else stands there.
+for 9, and "Von" at the beginning of a line for "von". There, what the recogniser sees decides if it is clear, as it
+does for the sign of a currency before an amount and for the backslashes of paths. What stands around is as good a
+witness: a bracket ends with one of its kind, addresses have no spaces, and after the point of "n.º" and "3.º", and in
+"n°", no other sign stands.
 """
 
 from __future__ import annotations
@@ -28,6 +30,12 @@ CLEAR_CAPITAL, CLEAR_LINE = 0.6, 0.98
 CLEAR_SLASH = 0.6
 # Least probability of an ordinal sign after a point, and of a degree sign that was read as an apostrophe.
 ORDINAL, DEGREE = 0.1, 0.02
+# Signs that the language model takes for figures before others, and for letters within words.
+BEFORE_FIGURES, WITHIN_WORDS = "$€£#", "\\"
+# Brackets, and the least probability of one that belongs to another.
+PAIRS, POSSIBLE = {"(": ")", "[": "]", "{": "}"}, 0.02
+# Most of the probability of a space within an address.
+SPACE = 0.3
 # What codes consist of besides letters and figures, and what may stand around them.
 WITHIN, AROUND = "/-", ".,:;()[]"
 # What a letter of a code may be taken for, besides figures.
@@ -64,7 +72,11 @@ def with_what_is_seen(
             seen += _code(word, seen[-1].last + 1 if seen else 0, after, output, charset, blank)
         else:
             seen += word
-    return _with_ordinals(_with_capital(seen, output, charset, blank), output, charset, blank)
+    seen = _with_ordinals(_with_capital(seen, output, charset, blank), output, charset, blank)
+    seen = _with_signs(seen, output, charset, blank)
+    if any(each.text in ")]}" for each in seen):
+        seen = _with_pairs(seen, output, charset, blank)
+    return _without_spaces_in_addresses(seen)
 
 
 def _is_figure(character: Character) -> bool:
@@ -94,6 +106,82 @@ def _with_capital(
     if seen < max(CLEAR_CAPITAL, TIMES * first.confidence):
         return characters
     return [replace(first, text=capital, confidence=seen), *rest]
+
+
+def _with_signs(characters: list[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[Character]:
+    """The characters of a line, with the signs before amounts and the backslashes of paths that are clearly seen."""
+    start = 0
+    for place, each in enumerate(characters):
+        begins = not place or characters[place - 1].text == " "
+        start = place if begins else start
+        if TIMES * each.confidence > 1.0 or not each.text.isalnum():
+            continue
+        after = characters[place + 1].text if place + 1 < len(characters) else " "
+        if begins:
+            signs = BEFORE_FIGURES if after.isdigit() else ""
+        else:
+            # Only the words of paths have backslashes.
+            path = after != " " and any(each.text in ":\\" for each in characters[start:place])
+            signs = WITHIN_WORDS if path else ""
+        likely = _classes(charset, signs, blank)
+        if not len(likely):
+            continue
+        values = np.exp(output[each.first : each.last + 1, likely].max(axis=0))
+        if (seen := float(values.max())) >= max(CLEAR, TIMES * each.confidence):
+            text = charset[int(likely[int(values.argmax())]) - (blank == 0)]
+            characters[place] = replace(each, text=text, confidence=seen)
+    return characters
+
+
+def _with_pairs(characters: list[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[Character]:
+    """The characters of a line, with brackets that end as they begin."""
+
+    def probability(place: int, text: str) -> float:
+        if text not in charset:
+            return 0.0
+        each = characters[place]
+        return float(np.exp(output[each.first : each.last + 1, charset.index(text) + (blank == 0)].max()))
+
+    def put(place: int, text: str) -> None:
+        if characters[place].text != text:
+            sure = max(probability(place, text), characters[place].confidence)
+            characters[place] = replace(characters[place], text=text, confidence=sure)
+
+    begun: list[int] = []
+    start = 0
+    for place, each in enumerate(characters):
+        if each.text == " ":
+            start = place + 1
+        elif each.text in PAIRS:
+            begun.append(place)
+        elif each.text in PAIRS.values():
+            first = begun.pop() if begun else start
+            if PAIRS.get(characters[first].text) == each.text:
+                continue
+            joint = {pair: (probability(first, pair[0]), probability(place, pair[1])) for pair in PAIRS.items()}
+            (opening, closing), (one, other) = max(joint.items(), key=lambda item: item[1][0] * item[1][1])
+            # An item of a list, as in "1)", has no bracket before it.
+            if (
+                min(one, other) >= POSSIBLE
+                and place - first > 1
+                and (characters[first].text in PAIRS or closing == "]")
+            ):
+                put(first, opening)
+                put(place, closing)
+    return characters
+
+
+def _without_spaces_in_addresses(characters: list[Character]) -> list[Character]:
+    """The characters of a line, without the spaces after the full stops of e-mail and web addresses that are unsure."""
+    texts = [each.text for each in characters]
+
+    def is_false(place: int) -> bool:
+        if texts[place] != " " or characters[place].confidence > SPACE or texts[place - 1] != ".":
+            return False
+        before, after = "".join(texts[:place]).split(" ")[-1], "".join(texts[place + 1 :]).split(" ")[0]
+        return before.lower() == "www." or "@" in after
+
+    return [each for place, each in enumerate(characters) if not (0 < place < len(texts) - 1 and is_false(place))]
 
 
 def _with_ordinals(
