@@ -166,3 +166,8 @@ def test_addresses_have_no_spaces_that_are_unsure() -> None:
     assert restored("j. van@mail.com", {2: ("a", 0.8)}) == "j.van@mail.com"
     assert restored("j. van@mail.com", {}) == "j. van@mail.com"
     assert restored("mail. Then a", {5: ("a", 0.8)}) == "mail. Then a"
+
+
+def test_a_figure_of_an_unsure_line_of_handwriting_stays() -> None:
+    assert restored("p. 42 a", {3: ("H", 0.8)}) == "p. H2 a"
+    assert restored("p. 42 a", {3: ("H", 0.8), 0: ("b", 0.3), 6: ("o", 0.3)}) == "p. 42 a"

@@ -23,9 +23,11 @@ from paragraph_ocr.pipeline.ctc import Character
 
 # Least probability of what is put back, and by how many times it is more probable than what it was taken for.
 CLEAR, TIMES = 0.5, 2.0
-# The same of the capital that a line begins with, and the least mean confidence of its other characters: in
-# handwriting, which is less sure, letters of both cases are alike.
-CLEAR_CAPITAL, CLEAR_LINE = 0.6, 0.98
+# The same of the capital that a line begins with.
+CLEAR_CAPITAL = 0.6
+# Least mean confidence of the other characters of a line for that, and for a letter in a word of figures: in
+# handwriting, which is less sure, letters of both cases are alike, and so are figures and capitals.
+CLEAR_LINE, CLEAR_FIGURES = 0.98, 0.94
 # The same of a slash, which is slim.
 CLEAR_SLASH = 0.6
 # Least probability of an ordinal sign after a point, and of a degree sign that was read as an apostrophe.
@@ -60,6 +62,10 @@ def with_what_is_seen(
     blank : int
         Index of the blank class: 0 or C - 1.
     """
+    if not characters:
+        return []
+    # How much surer the line is than it has to be, apart from the character that is asked for.
+    surplus = sum(character.confidence - CLEAR_FIGURES for character in characters)
     spaces = [index for index, character in enumerate(characters) if character.text == " "]
     edges = [-1, *spaces, len(characters)]
     seen: list[Character] = []
@@ -69,7 +75,7 @@ def with_what_is_seen(
         word = list(characters[before + 1 : end])
         if any(map(_is_figure, word)):
             after = characters[end].first if end < len(characters) else len(output)
-            seen += _code(word, seen[-1].last + 1 if seen else 0, after, output, charset, blank)
+            seen += _code(word, seen[-1].last + 1 if seen else 0, after, output, charset, blank, surplus)
         else:
             seen += word
     seen = _with_ordinals(_with_capital(seen, output, charset, blank), output, charset, blank)
@@ -213,9 +219,9 @@ def _with_ordinals(
 
 
 def _code(
-    word: list[Character], start: int, end: int, output: NDArray[np.float32], charset: str, blank: int
+    word: list[Character], start: int, end: int, output: NDArray[np.float32], charset: str, blank: int, surplus: float
 ) -> list[Character]:
-    """A word with figures between two time steps, its letters, slashes and dashes as they are seen."""
+    """A word with figures between two time steps, its letters and slashes as they are seen."""
     first, last = 0, len(word)
     while word[first].text in AROUND:
         first += 1
@@ -239,7 +245,8 @@ def _code(
         if _is_figure(each) or each.text in STROKES:
             values = np.exp(output[each.first : each.last + 1, likely].max(axis=0))
             text, seen = names[int(values.argmax())], float(values.max())
-            possible = len(inner) > 1 and (has_letters or text in UNLIKE_FIGURES or text == "/")
+            sure = surplus - (each.confidence - CLEAR_FIGURES) >= 0
+            possible = len(inner) > 1 and (has_letters or (sure and text in UNLIKE_FIGURES) or text == "/")
             if possible and seen >= max(CLEAR_SLASH if text == "/" else CLEAR, TIMES * each.confidence):
                 code.append(replace(each, text=text, confidence=seen))
                 continue
