@@ -60,3 +60,11 @@ def test_a_letter_beside_text_of_another_level_or_size_is_not_accepted() -> None
 def test_lines_without_text_and_badly_read_lines_are_not_accepted() -> None:
     item = ("the old stone bridge", 160.0, 100.0, 0.99, 20.0)
     assert accepted(item, ("", 160.0, 140.0, 0.0, 20.0), ("the old", 160.0, 180.0, 0.1, 20.0)) == [item[0]]
+
+
+def test_the_dashes_of_an_upright_rule_are_no_text_and_a_column_of_ones_is() -> None:
+    text = ("SEAT 14C", 100.0, 100.0, 0.99, 15.0)
+    dashes = [("I", 300.0, 60.0 + 12 * row, 0.4 + 0.04 * (row % 9), 6.0) for row in range(20)]
+    assert accepted(text, *dashes) == ["SEAT 14C"]
+    ones = [("1", 300.0, 60.0 + 26 * row, 0.5, 15.0) for row in range(8)]
+    assert accepted(("12", 300.0, 34.0, 0.9, 15.0), ("14", 300.0, 8.0, 0.9, 15.0), *ones).count("1") == 8

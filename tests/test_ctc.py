@@ -101,6 +101,17 @@ def test_a_sign_that_the_language_model_hardly_knows_is_read_where_the_picture_i
             assert beam_search(known, 0, model) == [1]
 
 
+def test_a_letter_after_a_figure_is_read_where_the_picture_is_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts have few units and ordinals: 4g was read 48 though the picture said g at 0.97."""
+    model = uniform("48ga", g=14)
+    picture = np.log(np.array([[0.01, 0.96, 0.01, 0.01, 0.01], [0.01, 0.01, 0.02, 0.95, 0.01]], np.float32))
+    for after_figure, read in ((0.0, [1, 2]), (1e-2, [1, 3])):
+        monkeypatch.setattr(model, "search", Search(16, 1.0, 1.8, 0.0, 1.0, after_figure=after_figure))
+        assert beam_search(picture, 0, model) == read
+        # After a letter it is as improbable as ever.
+        assert beam_search(picture[:, [0, 4, 2, 3, 1]], 0, model) == [4, 2]
+
+
 def test_the_bonus_is_for_longer_texts() -> None:
     values = np.log(np.array([[0.55, 0.45]], np.float32))
     assert beam_search(values, 0, uniform("a")) == []

@@ -1,5 +1,6 @@
 """Letters are small or capital as their height tells, where a line is set in type."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -52,6 +53,28 @@ def test_the_height_tells_the_case(shown: str, read: str) -> None:
     assert decided(shown, read, place) == shown
     # What is right stays.
     assert decided(shown, shown, place) == shown
+
+
+@pytest.mark.parametrize("rise", [-0.025, 0.025])
+@pytest.mark.parametrize(
+    ("shown", "read"), [("Continued on page", "continued on page"), ("see our room", "See our room")]
+)
+def test_the_height_tells_the_case_where_the_line_slopes_in_its_strip(shown: str, read: str, rise: float) -> None:
+    strip, characters = strip_of(shown)
+    slope = np.array([[1, 0, 0], [rise, 1, -rise * strip.shape[1] / 4]], np.float32)
+    strip = np.asarray(cv2.warpAffine(strip, slope, strip.shape[::-1], borderValue=255), np.uint8)
+    first = Character(read[0], 0.9, characters[0].first, characters[0].last)
+    assert with_case([first, *characters[1:]], [0], strip, 1.0, BASELINE)[0].text == shown[0]
+
+
+def test_the_first_letter_is_the_first_ink_wherever_it_was_recognised() -> None:
+    """An I in type without serifs is narrower than a time step."""
+    strip, characters = strip_of("Ingrown rose", kerning=0)
+    read = [Character(each.text, 0.9, each.first // 4, each.last // 4) for each in characters]
+    # Beside the letter, where there is more ink of the next.
+    place = characters[0].first // 4 + 1
+    read[0] = Character("i", 0.9, place, place)
+    assert with_case(read, [0], strip, 4.0, BASELINE)[0].text == "I"
 
 
 def test_letters_of_uneven_heights_tell_nothing() -> None:

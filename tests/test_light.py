@@ -262,3 +262,16 @@ def test_a_grey_margin_beside_a_sheet_stays_and_a_bar_across_it_is_lightened(rig
         draw.text((100, 140 + 60 * row), "The old stone bridge over the river", 20, ImageFont.load_default(26))
     page = dark_on_light_everywhere(np.asarray(image))
     assert (float(np.median(page[64:106, 4:right])) > 230) == light
+
+
+@pytest.mark.parametrize("angle", [0.3, 0.9, 1.4])
+def test_a_shadow_with_a_soft_edge_is_no_bar_with_dark_writing(angle: float) -> None:
+    """It was made as light as paper up to where it began, so that a step stood there between letters."""
+    page = np.full((980, 1220), 205, np.uint8)
+    for row in range(90, 900, 60):
+        for column in range(80, 1100, 170):
+            cv2.putText(page, "12", (column, row), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 60, 2, cv2.LINE_AA)
+    y, x = np.mgrid[:980, :1220]
+    beyond = (x - 610) * np.cos(angle) + (y - 490) * np.sin(angle)
+    shaded = (page * (1 - 0.35 / (1 + np.exp(-beyond / 24)))).astype(np.uint8)
+    assert np.array_equal(dark_on_light_everywhere(shaded), shaded)

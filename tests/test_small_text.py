@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from paragraph_ocr.pipeline.detection import MAGNIFICATION, Detector
+from paragraph_ocr.pipeline.detection import MAGNIFICATION, Detector, TextLine, _Marks
 from paragraph_ocr.pipeline.reader import PageReader
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -16,8 +16,13 @@ LETTER = Path(__file__).parent.parent / "samples" / "letter.jpg"
 
 
 @pytest.fixture(scope="module")
-def detector() -> Detector:
-    return PageReader.load().detector
+def reader() -> PageReader:
+    return PageReader.load()
+
+
+@pytest.fixture(scope="module")
+def detector(reader: PageReader) -> Detector:
+    return reader.detector
 
 
 @pytest.mark.parametrize(("size", "row", "rule", "ground"), [(14, 24, 5, 110), (12, 20, 4, None), (11, 18, 3, None)])
@@ -113,3 +118,35 @@ def test_drawings_are_not_searched_again_for_small_letters(detector: Detector, m
     detector.find(cv2.resize(texture, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST))
     assert sides
     assert round(MAGNIFICATION * detector.size) not in sides
+
+
+@pytest.mark.parametrize(("width", "size", "cell"), [(1500, 16, 110), (1800, 20, 150), (2100, 20, 110)])
+def test_lone_numbers_in_the_cells_of_a_grid_are_read(reader: PageReader, width: int, size: int, cell: int) -> None:
+    """They were found as tall as their cells, or as one line with the next, so that none was read."""
+    image = Image.new("L", (width, width * 4 // 5), 200)
+    draw, font = ImageDraw.Draw(image), ImageFont.truetype(FONTS / "DejaVuSans.ttf", size)
+    left, top = (width - 7 * cell) // 2, 120
+    for edge in range(8):
+        draw.line((left + edge * cell, top, left + edge * cell, top + 5 * cell), 120, 2)
+    for edge in range(6):
+        draw.line((left, top + edge * cell, left + 7 * cell, top + edge * cell), 120, 2)
+    days = [str(day) for day in range(1, 32)]
+    for place, day in enumerate(days):
+        spot = left + place % 7 * cell + 14, top + place // 7 * cell + 10 + size
+        draw.text(spot, day, 60, font, anchor="ls")
+    grain = np.random.default_rng(0).normal(0, 4, image.size[::-1])
+    page = np.clip(cv2.GaussianBlur(np.asarray(image, np.float32), (0, 0), 1) + grain, 0, 255).astype(np.uint8)
+    read = reader.read_image(page, "page")
+    assert read.rotation == 0
+    assert len(set(read.text.split()) & set(days)) >= 29
+
+
+def test_a_word_in_one_stroke_is_not_as_small_as_its_dots() -> None:
+    page = np.full((400, 900), 230, np.uint8)
+    x = np.arange(200, 420)
+    wave = np.stack([x, 200 - 14 * np.sin(x / 6.0)], axis=1).astype(np.int32)
+    cv2.polylines(page, [wave], False, 40, 3, cv2.LINE_AA)
+    for dot in (260, 330):
+        cv2.circle(page, (dot, 165), 4, 40, -1, cv2.LINE_AA)
+    word = TextLine(np.array([[195, 214], [425, 214]], np.float32), 60.0, 20.0, 0.9)
+    assert _Marks(page).fitted([word]) == [word]

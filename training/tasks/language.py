@@ -76,7 +76,7 @@ LISTS = ("en", "fr", "es", "pt", "nl", "pl", "hu", "ro", "sk", "da", "tr", "lt")
 # All writers of this source copied the same text.
 EXCLUDED = {"csafe_en"}
 # Tuned on degraded lines of training writers whose text the model was not trained on.
-SEARCH = Search(width=16, weight=0.6, bonus=1.8, floor=3e-3, sure=0.995, other_case=0.3, least=5e-4)
+SEARCH = Search(width=16, weight=0.6, bonus=1.8, floor=3e-3, sure=0.995, other_case=0.3, least=5e-4, after_figure=1e-2)
 
 
 def composed_lines(assets: Path, language: str, characters: int, seed: int) -> list[str]:

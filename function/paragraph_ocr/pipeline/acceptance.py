@@ -25,6 +25,8 @@ DASHES = "-–—"
 ON_A_LINE, IN_A_COLUMN = 0.6, 0.33
 # Entries of a column are so many characters long at most, and the character that stands with them needs so many.
 ENTRY, ENTRIES = 4, 2
+# What the dashes of an upright rule are read as, their least number, and the mean confidence that they are below.
+STROKES, MIN_STROKES, UNSURE_STROKES = frozenset("Il1|!i':;.-"), 6, 0.6
 # In ascender heights of the other line: how far levels, and the edges or the middles of a column, lie apart, and how
 # far away text on the same line is.
 LEVEL, EDGE, FARTHEST = 0.3, 0.4, 25.0
@@ -50,10 +52,13 @@ def accepted_lines(
         for index, (each, line) in enumerate(zip(found, lines, strict=True))
         if line.text and accepts(each, MIN_READING_WEIGHT + (1.0 - MIN_READING_WEIGHT) * line.confidence)
     }
+    dashes = _dashes_of_rules(found, lines)
+    kept -= dashes
     doubtful = [
         index
         for index, line in enumerate(lines)
         if index not in kept
+        and index not in dashes
         and len(line.text) == 1
         and (line.text.isalnum() or line.text in SIGNS + DASHES)
         and line.confidence >= min(ON_A_LINE, IN_A_COLUMN)
@@ -70,6 +75,31 @@ def accepted_lines(
         if lines[index].confidence >= needed:
             kept.add(index)
     return sorted(kept)
+
+
+def _dashes_of_rules(found: Sequence[TextLine], lines: Sequence[Line]) -> set[int]:
+    """Places of the lines that are the dashes of an upright rule: where a form or a ticket is to be torn or cut.
+
+    They are nearer to each other than lines of text, and resemble no letter enough to be read surely.
+    """
+    strokes = [index for index, line in enumerate(lines) if line.text in STROKES]
+    if len(strokes) < MIN_STROKES:
+        return set()
+    x = np.array([float(found[index].baseline[:, 0].mean()) for index in strokes])
+    y = np.array([float(found[index].baseline[:, 1].mean()) for index in strokes])
+    heights = np.array([found[index].ascender + found[index].descender for index in strokes])
+    sure = np.array([lines[index].confidence for index in strokes])
+    dashes: set[int] = set()
+    for at, height in zip(x.tolist(), heights.tolist(), strict=True):
+        column = np.flatnonzero(np.abs(x - at) < height / 2)
+        steps = np.diff(np.sort(y[column]))
+        if (
+            len(column) >= MIN_STROKES
+            and np.median(steps) <= np.median(heights[column])
+            and sure[column].mean() < UNSURE_STROKES
+        ):
+            dashes.update(strokes[place] for place in column.tolist())
+    return dashes
 
 
 def _place(line: TextLine) -> tuple[float, float, float, float, float]:

@@ -113,6 +113,12 @@ def _least(charset: str, least: float) -> tuple[float, ...]:
     return tuple(0.0 if character.isalpha() or character == " " else least for character in charset)
 
 
+@lru_cache
+def _figures(charset: str, offset: int) -> frozenset[int]:
+    """The classes of the figures of a charset, whose first class is `offset`."""
+    return frozenset(index + offset for index, character in enumerate(charset) if character.isdigit())
+
+
 def _uncertain_steps(
     log_probabilities: NDArray[np.float32], blank: int, search: Search
 ) -> Iterator[tuple[int, NDArray[np.float32], list[tuple[int, float]]]]:
@@ -191,6 +197,7 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
     search, step = language.search, language.step
     floor, weight, bonus = search.floor, search.weight, exp(search.bonus)
     least = _least(language.charset, search.least)
+    figures = _figures(language.charset, offset)
     new_prefix_floor = NEW_PREFIX_FLOOR * floor
     beam = [_Prefix(None, blank, language.start, in_blank=1.0)]
     before = -1
@@ -219,7 +226,10 @@ def beam_search(log_probabilities: NDArray[np.float32], blank: int, language: La
                 longer = children.get(at)
                 if longer is None:
                     log_probability, state = step(prefix.state, at - offset)
-                    factor = (exp(log_probability) + least[at - offset]) ** weight * bonus
+                    more = least[at - offset]
+                    if last in figures:
+                        more = max(more, search.after_figure)
+                    factor = (exp(log_probability) + more) ** weight * bonus
                     if gain * factor < new_prefix_floor:
                         continue
                     longer = children[at] = _Prefix(prefix, at, state, factor)

@@ -27,13 +27,23 @@ MAX_ROTATED_SIDE = 32_000
 MAX_ROTATED_PIXELS = 2 * MAX_LONGER_SIDE**2
 # Factors by which a page is reduced before it is searched again: if its lines are too tall, and if it has none.
 REDUCTION, REDUCTION_WITHOUT_LINES = 2**0.5, 4
-# Factor by which a page is enlarged before it is searched again, if no line covers at least half of its marks of the
-# size of letters: so many at least, and at most, since a texture has more. They are told where the longer side has so
-# many pixels, by being darker than a square around them by so many grey levels, and by their width and height.
-MAGNIFICATION, MIN_UNCOVERED, MAX_UNCOVERED, UNCOVERED_SHARE = 2.0, 60, 6000, 0.5
+# Factor by which a page is enlarged before it is searched again, if so many of its marks of the size of letters, and
+# this share of them, are outside of its lines and of what is around these; but not more than a texture has. Marks are
+# told where the longer side has so many pixels, by being darker than a square around them by so many grey levels, and
+# by their width and height.
+MAGNIFICATION, MIN_UNCOVERED, MAX_UNCOVERED, UNCOVERED_SHARE = 2.0, 40, 6000, 0.2
 MARK_SIDE, MARK_WINDOW, MARK_CONTRAST, MARK_WIDTHS, MARK_HEIGHTS = 1024, 7, 40, (2, 44), (3, 32)
+# What is around a line, in its ascenders: above, below, and before and after it.
+AROUND = (0.5, 0.6, 1.0)
+# The same for marks this tall, which are no specks, and no dots of the letters of a line: so many are enough.
+TALL_MARK, MIN_TALL_UNCOVERED = 7, 12
 # Ascender of a line whose letters such a mark may be one of, in heights of the mark.
 LARGEST_ASCENDER = 4.0
+# Lines whose marks have this share of their ascender at most, but are no specks, are fitted to the tallest: their
+# ascender and descender then, and the gap between two of them, in its height. There are so many at least, this share
+# of the page's lines, and the heights of most are the same but for that share.
+LEAST_FITTED, FITTING, FITTED, FITTED_GAP = 5, 0.5, (1.15, 0.35), 2.5
+MIN_FITTED, FITTED_SHARE, FITTED_EVEN = 4, 0.4, 0.2
 # The lines of that search are taken if they leave less than this share of the marks uncovered.
 STILL_UNCOVERED_SHARE = 0.6
 # A page of small lines in a part of it is searched again there, enlarged to ascenders of so many input pixels, if that
@@ -107,6 +117,8 @@ class _Marks:
         fits = (width >= MARK_WIDTHS[0]) & (width <= MARK_WIDTHS[1])
         fits &= (height >= MARK_HEIGHTS[0]) & (height <= MARK_HEIGHTS[1])
         self.centers, self.heights = np.rint(centers[fits]).astype(np.intp), height[fits]
+        # All that is dark, but for the ground.
+        self.bounds = bounds[1:]
         self.shape = small.shape
 
     def uncovered(self, lines: list[TextLine]) -> NDArray[np.bool_]:
@@ -116,6 +128,58 @@ class _Marks:
             cv2.fillPoly(ascenders, [np.rint(line.polygon * self.scale).astype(np.int32)], line.ascender * self.scale)
         around = ascenders[self.centers[:, 1], self.centers[:, 0]]
         return np.asarray((around == 0) | (around > LARGEST_ASCENDER * self.heights))
+
+    def missed(self, lines: list[TextLine]) -> tuple[int, int]:
+        """Numbers of marks away from all lines, and of the tall ones that are outside of all lines of their size."""
+        covered = np.zeros(self.shape, np.uint8)
+        for line in lines:
+            cv2.fillPoly(covered, [np.rint(_with_surroundings(line).polygon * self.scale).astype(np.int32)], 1)
+        away = covered[self.centers[:, 1], self.centers[:, 0]] == 0
+        return int(away.sum()), int((self.uncovered(lines) & (self.heights >= TALL_MARK)).sum())
+
+    def fitted(self, lines: list[TextLine]) -> list[TextLine]:
+        """Lines as they are, but instead of those far taller than their marks some as tall as these, if they are many.
+
+        Between the rules of a grid, a lone number seems to be as tall as its cell, and may be one line with the next.
+        """
+        parts = [self._fitted(line) for line in lines]
+        heights = [self.scale * own[0].ascender / FITTED[0] for own in parts if own]
+        if len(heights) < max(MIN_FITTED, FITTED_SHARE * len(lines)):
+            return lines
+        # What is left of faint letters has any height.
+        low, middle, high = np.percentile(heights, (10, 50, 90))
+        if high - low > max(1.5, FITTED_EVEN * middle):
+            return lines
+        return [part for line, own in zip(lines, parts, strict=True) for part in own or [line]]
+
+    def _fitted(self, line: TextLine) -> list[TextLine]:
+        """What `fitted` puts in the place of a line; nothing if it stays."""
+        left, top, right, bottom = (self.scale * edge for edge in _bounds(line.polygon))
+        x, y, width, height, _ = self.bounds.T
+        inside = (abs(2 * x + width - left - right) <= right - left) & (
+            abs(2 * y + height - top - bottom) <= bottom - top
+        )
+        # Rules and walls of cells reach beyond the line.
+        inside &= (width < right - left) & (height < bottom - top)
+        own = np.flatnonzero(inside)
+        tallest = int(height[own].max(initial=0))
+        short = LEAST_FITTED <= tallest <= FITTING * self.scale * line.ascender
+        # A word in one stroke is a large mark.
+        if not short or (width[own] > MARK_WIDTHS[1]).any():
+            return []
+        letters = own[height[own] > tallest / 2]
+        letters = letters[np.argsort(x[letters])]
+        feet = y[letters] + height[letters]
+        if np.ptp(feet) > tallest / 2:
+            return []
+        gaps = x[letters][1:] - (x + width)[letters][:-1]
+        parts = []
+        for part in np.split(letters, np.flatnonzero(gaps > FITTED_GAP * tallest) + 1):
+            level = float(np.median(y[part] + height[part]))
+            baseline = np.array([[x[part].min(), level], [(x + width)[part].max(), level]], np.float32) / self.scale
+            ascender, descender = (share * tallest / self.scale for share in FITTED)
+            parts.append(replace(line, baseline=baseline, ascender=ascender, descender=descender))
+        return parts
 
     def rows(self, lines: list[TextLine]) -> list[tuple[Box, float]]:
         """Bounds of the rows of small marks outside of all lines, and their median heights, in pixels of the page."""
@@ -350,6 +414,8 @@ class Detector:
                 found, side = [line.rescaled(1 / scale) for line in smaller], smaller_side
         larger = min(round(MAGNIFICATION * usual), max(page.shape))
         marks = _Marks(page) if side <= usual < larger else None
+        if marks:
+            found = marks.fitted(found)
         if marks and (again := self._search_uncovered(page, found, larger, marks)):
             found, side = again, larger
         slope = slope_of(found)
@@ -379,16 +445,18 @@ class Detector:
     def _search_uncovered(
         self, page: NDArray[np.uint8], lines: list[TextLine], side: int, marks: _Marks
     ) -> list[TextLine]:
-        """Detect the lines of a page again at a larger scale, if most of its letters are in none of its lines.
+        """Detect the lines of a page again at a larger scale, if many of its letters are in none of its lines.
 
         Text may be too small for the usual scale, as in a table on a sheet that was photographed from afar.
-        Returns nothing if there is no need, or if most letters are uncovered still.
+        Returns nothing if there is no need, or if most of these letters are uncovered still.
         """
-        uncovered = int(marks.uncovered(lines).sum())
-        if not max(MIN_UNCOVERED, UNCOVERED_SHARE * len(marks.centers)) <= uncovered <= MAX_UNCOVERED:
+        away, tall = before = marks.missed(lines)
+        many = away >= max(MIN_UNCOVERED, UNCOVERED_SHARE * len(marks.centers))
+        many |= tall >= max(MIN_TALL_UNCOVERED, UNCOVERED_SHARE * int((marks.heights >= TALL_MARK).sum()))
+        if not many or sum(before) > MAX_UNCOVERED:
             return []
-        again = self.detect(page, side).lines
-        return again if marks.uncovered(again).sum() < STILL_UNCOVERED_SHARE * uncovered else []
+        again = marks.fitted(self.detect(page, side).lines)
+        return again if sum(marks.missed(again)) < STILL_UNCOVERED_SHARE * sum(before) else []
 
     def _with_small_print(
         self, page: NDArray[np.uint8], lines: list[TextLine], marks: _Marks, scale: float
@@ -502,6 +570,14 @@ class Detector:
 
 def _length(line: TextLine) -> float:
     return float(line.baseline[-1, 0] - line.baseline[0, 0])
+
+
+def _with_surroundings(line: TextLine) -> TextLine:
+    """A line that reaches as far around it as its accents, the dots and tails of its letters, and a mark beside it."""
+    above, below, beside = (share * line.ascender for share in AROUND)
+    ends = np.array([[beside, 0.0]], np.float32)
+    baseline = np.concatenate([line.baseline[:1] - ends, line.baseline, line.baseline[-1:] + ends])
+    return replace(line, baseline=baseline, ascender=line.ascender + above, descender=line.descender + below)
 
 
 def _bounds(points: Points) -> Box:

@@ -126,6 +126,8 @@ class Search:
     least : float
         Added to the language model's probability of every digit and sign: the texts that it was fitted on have few of
         some signs and no codes, so that it does not know how improbable these are.
+    after_figure : float
+        Added to the probability of every character after a figure: what units, ordinals and codes go on with.
     """
 
     width: int
@@ -135,6 +137,7 @@ class Search:
     sure: float
     other_case: float = 0.0
     least: float = 0.0
+    after_figure: float = 0.0
 
 
 class LanguageModel:

@@ -27,6 +27,8 @@ SMALL, TALL = frozenset("acegmnopqrsuvwxyz"), frozenset("bdfhklABCDEFGHIKLMNOPRS
 POSSIBLE = 0.002
 # Letters of a line from whose median the height of small ones is known, and of capitals.
 SMALL_REFERENCES, TALL_REFERENCES = 2, 3
+# The same from which the slope of a line in its strip is known.
+RISE_REFERENCES = 4
 # Spread of the heights of small letters, the middle half of them relative to their median: more is handwriting.
 UNEVEN = 0.1
 # Height in heights of small letters: at most of a small letter, and at least of a capital.
@@ -103,15 +105,16 @@ def with_case(
             # As most letters of handwriting, which hang together.
             continue
         others = [
-            (character.text, height)
+            (character, height)
             for index, character in enumerate(characters)
             if index not in places and not np.isnan(height := height_of(index))
         ]
-        small = [height for text, height in others if text in SMALL]
-        tall = [height for text, height in others if text in TALL]
+        small = [(each.first - characters[place].first, height) for each, height in others if each.text in SMALL]
+        tall = [height for each, height in others if each.text in TALL]
         text = characters[place].text
         if len(small) >= SMALL_REFERENCES:
-            low, middle, high = np.percentile(small, (25, 50, 75))
+            steps, heights = np.array(small, np.float64).T
+            low, middle, high = np.percentile(heights - _rise(steps, heights) * steps, (25, 50, 75))
             if high - low > UNEVEN * middle:
                 continue
             share = own / float(middle)
@@ -125,6 +128,17 @@ def with_case(
         if (capital and text.islower()) or (little and text.isupper() and text != "I"):
             decided[place] = replace(characters[place], text=text.swapcase())
     return decided
+
+
+def _rise(steps: NDArray[np.float64], heights: NDArray[np.float64]) -> float:
+    """By how much letters at some time steps are higher from step to step, where the line slopes in its strip.
+
+    It is the median of those of all pairs (Theil and Sen); 0 where there are few.
+    """
+    if len(steps) < RISE_REFERENCES:
+        return 0.0
+    first, second = np.triu_indices(len(steps), 1)
+    return float(np.median((heights[second] - heights[first]) / (steps[second] - steps[first])))
 
 
 def alone_in_question(
@@ -213,9 +227,13 @@ def letter_heights(
         around = middle[:, max(round(centre - step), 0) : round(centre + step) + 1]
         found = np.bincount(around.ravel(), minlength=1)
         found[0] = 0
-        component = int(found.argmax())
         if characters[place].text == " " or not found.any():
             return np.nan
+        component = int(found.argmax())
+        if place == 0:
+            # What stands before the component that the first letter seems to be is the first letter, if it is as tall.
+            near = [each for each in np.flatnonzero(found).tolist() if stats[each][1] <= stats[component][1]]
+            component = min(near, key=lambda each: stats[each][0])
         left, top, width, _, _ = stats[component]
         # Letters that touch share their ink.
         shared = np.count_nonzero((left <= centres) & (centres < left + width)) > 1

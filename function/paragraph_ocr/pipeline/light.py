@@ -54,6 +54,8 @@ BAR_CONTRASTS, BAR_SHADING = (160, 100, INNER_CONTRAST, PART_CONTRAST), 24
 # Of the way from a bar's background to the page's paper, the lightest tenth of the writing on it goes so much at least:
 # light that falls on a dark table around a sheet does not.
 BAR_BRIGHTNESS = 0.5
+# Within so many pixels of its edge, the page is lighter than a bar with dark writing by this share of the difference.
+EDGE_REACH, HARD_EDGE = 4, 0.4
 # At the edge of a page a bar fills so much of its bounds: what is left of a dark table around a sheet mostly does not.
 EDGE_FILL = 0.7
 # The share of a column's height in a bar that a gap between two cells fills.
@@ -322,18 +324,21 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
                 continue
             if at_edge and contrast == INNER_CONTRAST:
                 continue
-            _settle_bar(page[around], dark[around], own, paper, polarity[around], ground[around])
+            _settle_bar(page, (left, top), dark[around], own, paper, polarity[around], ground[around])
             if at_edge and right - left < WIDE_BAR * page.shape[1]:
                 # What a scanner shows beside the sheet is no bar of it.
                 ground[around][(own > 0) & (polarity[around] == DARK_ON_DARK)] = 0
     return polarity, ground
 
 
-def _settle_bar(page: Grey, dark: Grey, own: Grey, paper: int, polarity: Grey, ground: Grey) -> None:
+def _settle_bar(
+    whole: Grey, corner: tuple[int, int], dark: Grey, own: Grey, paper: int, polarity: Grey, ground: Grey
+) -> None:
     """Set the polarity and the background of a part of a page where `own` is 1, if that is a bar.
 
-    `paper` is the grey level of the page's paper.
+    The part begins at `corner`, (x, y) on the whole page; `paper` is the grey level of the page's paper.
     """
+    page = whole[corner[1] : corner[1] + own.shape[0], corner[0] : corner[0] + own.shape[1]]
     inner = cv2.erode(own, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     if own.sum() < BAR_HEIGHT * BAR_WIDTH or dark[own > 0].mean() < BAR_FILL:
         return
@@ -353,9 +358,31 @@ def _settle_bar(page: Grey, dark: Grey, own: Grey, paper: int, polarity: Grey, g
             return
         polarity[own > 0] = LIGHT_ON_DARK
         ground[own > 0] = local[own > 0]
-    elif _is_light_on_dark(255 - page, 255 - local, inner > 0, (MIN_BAR_WRITING_SHARE, MAX_BAR_WRITING_SHARE)):
+    elif _has_hard_edge(whole, corner, own, paper - level) and _is_light_on_dark(
+        255 - page, 255 - local, inner > 0, (MIN_BAR_WRITING_SHARE, MAX_BAR_WRITING_SHARE)
+    ):
         polarity[own > 0] = DARK_ON_DARK
         ground[own > 0] = local[own > 0]
+
+
+def _has_hard_edge(whole: Grey, corner: tuple[int, int], own: Grey, darker: int) -> bool:
+    """Whether the paper around a part of a page is lighter than its edge by a share of what the part is darker.
+
+    A shadow, which ends gradually, is no bar.
+    """
+    square = np.ones((3, 3), np.uint8)
+    x, y = corner
+    left, top = min(x, EDGE_REACH), min(y, EDGE_REACH)
+    shown = whole[y - top : y + own.shape[0] + EDGE_REACH, x - left : x + own.shape[1] + EDGE_REACH]
+    part = np.zeros_like(shown)
+    part[top : top + own.shape[0], left : left + own.shape[1]] = own
+    near = cv2.dilate(part, square)
+    around = (cv2.dilate(near, square, iterations=EDGE_REACH - 1) > 0) & (near == 0)
+    inner = cv2.erode(part, square, iterations=EDGE_REACH - 1, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    edge = (part > 0) & (inner == 0)
+    if not around.any() or not edge.any():
+        return True
+    return float(np.median(shown[around])) - float(np.median(shown[edge])) > HARD_EDGE * darker
 
 
 def _with_letters(dark: Grey) -> Grey:
