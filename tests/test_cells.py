@@ -129,6 +129,11 @@ def test_a_number_has_the_marks_of_its_column() -> None:
     assert decided(*dates, ("06703/1958", {2: {"/": 0.2}}))[-1] == "06/03/1958"
 
 
+def test_slashes_are_not_added_to_dates_of_another_length() -> None:
+    dates = ["03/1/1954", "17/2/1961", "25/7/1949"]
+    assert decided(*dates, ("23/11/1995", {-4: {"/": 0.3}}))[-1] == "23/11/1995"
+
+
 def test_numbers_of_columns_with_other_marks_or_none_stay() -> None:
     doubtful = ("89103", {-3: {".": 0.3}})
     assert decided("2658", "107574", "34542", "13.29", doubtful, right=300.0)[-1] == "89103"

@@ -51,6 +51,8 @@ NEUTRAL = frozenset(["x", "X", "n/a", "N/A"])
 CURRENCIES = "€£$¥"
 # Marks within numbers, and those that may be specks after them.
 MARKS, STOPS = frozenset(".,/-:"), frozenset(".,:")
+# Marks that are so small that they may have been left out.
+POINTS = frozenset(".,")
 # Other numbers of a column that show where its marks are, and the least probability of a mark between two figures.
 NUMBERS, BETWEEN = 3, 0.02
 # Share of the other entries of a column that have no mark at their end, and the least probability that there is none.
@@ -210,7 +212,7 @@ def _mark(entry: _Entry, after: int, mark: str, characters: Sequence[Character],
         probability = shown.probability(entry.line, at - 1, mark)
         if probability >= LIKELY:
             return entry.line, at - 1, at, replace(before, text=mark, confidence=max(probability, before.confidence))
-    if before.text.isdigit() and at > entry.start:
+    if mark in POINTS and before.text.isdigit() and at > entry.start:
         probability, step = shown.between(entry.line, at, mark)
         if probability >= BETWEEN:
             return entry.line, at, at, Character(mark, probability, step, step)
