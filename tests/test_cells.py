@@ -80,6 +80,12 @@ def test_a_figure_in_a_column_of_letters_is_the_letter_that_it_may_be() -> None:
     assert decided("1)", "2)", doubtful, "4)")[2] == "1)"
 
 
+def test_a_column_of_ones_and_signs_has_noughts() -> None:
+    zero, likely_o, o = ("0", {0: {"o": 0.88}}), ("0", {0: {"o": 0.92}}), ("o", {0: {"0": 0.08}})
+    assert decided("1", "+", zero, "-", likely_o, likely_o, o, o) == ["1", "+", "0", "-", "0", "0", "0", "0"]
+    assert decided("a", "k", "o", "t", zero)[-1] == "o"
+
+
 def test_a_letter_in_a_column_of_letters_has_their_case() -> None:
     assert decided("a)", "b)", ("C)", {0: {"c": 0.05}}), "d)")[2] == "c)"
     assert decided("A.", "B.", ("c.", {0: {"C": 0.05}}), "D.")[2] == "C."

@@ -39,6 +39,8 @@ ALIKE = 1.5
 ENTRIES, SHARE = 2, 0.75
 # By how much more probable a column is as what it is taken for.
 CERTAIN = log(10.0)
+# The same of one of these, which look alike.
+ROUND, CERTAIN_IF_ROUND = "0Oo", log(30.0)
 # Letters whose shape is the same in both cases.
 ALIKE_IN_BOTH_CASES = "cosuvwxz"
 # What surrounds the number of a list, as in "a)" and "(2)".
@@ -430,7 +432,7 @@ def _tells(entry: _Entry, shown: _Shown) -> float:
         max(shown.best(entry.line, entry.start, among)[1], POSSIBLE) for among in (shown.figures, shown.letters)
     )
     odds = log(figure) - log(letter)
-    return odds if abs(odds) >= CERTAIN else 0.0
+    return odds if abs(odds) >= (CERTAIN_IF_ROUND if entry.text in ROUND else CERTAIN) else 0.0
 
 
 def _has_text(entry: _Entry) -> bool:
