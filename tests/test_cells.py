@@ -10,7 +10,8 @@ from paragraph_ocr.pipeline.detection import TextLine
 CHARSET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,)+-/€£$"
 ASCENDER = 20.0
 
-# The text of a line, and for the place of each of its doubtful characters what else it may be.
+# For the place of each doubtful character of a line what else it may be, or "" for nothing. The negative of a place has
+# what may stand before its character.
 Doubts = dict[int, dict[str, float]]
 
 
@@ -27,7 +28,9 @@ def decided(*lines: tuple[str, Doubts] | str, left: float = 100.0, right: float 
             own = 1.0 - sum(others.values())
             probabilities[step, -1] = 1e-5
             for shown, probability in {character: own, **others}.items():
-                probabilities[step, CHARSET.index(shown)] = probability
+                probabilities[step, CHARSET.index(shown) if shown else -1] = probability
+            for shown, probability in doubts.get(-place, {}).items() if place else ():
+                probabilities[step - 1, [CHARSET.index(shown), -1]] = probability, 1.0 - probability
             characters.append(Character(character, own, step, step))
         start = left if right is None else right - 14.0 * len(text)
         baseline = np.array([[start, 40.0 * row], [start + 14.0 * len(text), 40.0 * row]], np.float32)
@@ -77,6 +80,12 @@ def test_a_figure_in_a_column_of_letters_is_the_letter_that_it_may_be() -> None:
     assert decided("1)", "2)", doubtful, "4)")[2] == "1)"
 
 
+def test_a_column_of_ones_and_signs_has_noughts() -> None:
+    zero, likely_o, o = ("0", {0: {"o": 0.88}}), ("0", {0: {"o": 0.92}}), ("o", {0: {"0": 0.08}})
+    assert decided("1", "+", zero, "-", likely_o, likely_o, o, o) == ["1", "+", "0", "-", "0", "0", "0", "0"]
+    assert decided("a", "k", "o", "t", zero)[-1] == "o"
+
+
 def test_a_letter_in_a_column_of_letters_has_their_case() -> None:
     assert decided("a)", "b)", ("C)", {0: {"c": 0.05}}), "d)")[2] == "c)"
     assert decided("A.", "B.", ("c.", {0: {"C": 0.05}}), "D.")[2] == "C."
@@ -106,3 +115,43 @@ def test_amounts_of_a_page_are_in_the_currency_that_most_of_them_show() -> None:
     assert decided(("€5.10", sure), "£12", ("€538", sure), ("€80", sure))[1] == "£12"
     assert decided("€5", ("£12", unsure), "£6", "€9", "£3")[1] == "£12"
     assert decided("€5", ("£12", unsure))[1] == "£12"
+
+
+def test_a_number_has_the_marks_of_its_column() -> None:
+    amounts = ["26.58", "1,075.74", "345.42", "13.29"]
+
+    def read(text: str, doubts: Doubts) -> str:
+        return decided(*amounts, (text, doubts), right=300.0)[-1]
+
+    assert read("89103", {-3: {".": 0.05}}) == "891.03"
+    assert read("891 03", {3: {".": 0.1}}) == "891.03"
+    assert read("891,03", {3: {".": 0.1}}) == "891.03"
+    assert read("891703", {3: {".": 0.1}}) == "891.03"
+    # What cannot be a mark is none.
+    for text in ("89103", "891 03", "891,03", "891703"):
+        assert read(text, {}) == text
+    assert read("12", {-1: {".": 0.4}}) == "12"
+    dates = ["03/11/1954", "17/02/1961", "25/12/1949"]
+    assert decided(*dates, ("06703/1958", {2: {"/": 0.2}}))[-1] == "06/03/1958"
+
+
+def test_slashes_are_not_added_to_dates_of_another_length() -> None:
+    dates = ["03/1/1954", "17/2/1961", "25/7/1949"]
+    assert decided(*dates, ("23/11/1995", {-4: {"/": 0.3}}))[-1] == "23/11/1995"
+
+
+def test_numbers_of_columns_with_other_marks_or_none_stay() -> None:
+    doubtful = ("89103", {-3: {".": 0.3}})
+    assert decided("2658", "107574", "34542", "13.29", doubtful, right=300.0)[-1] == "89103"
+    assert decided("26.58", "13.29", doubtful, right=300.0)[-1] == "89103"
+    assert decided("26.58", "107574", "345.42", "1329", "7.10", doubtful, right=300.0)[-1] == "89103"
+
+
+def test_a_stop_that_the_others_of_a_column_lack_is_none() -> None:
+    doubtful = ("64.", {2: {"": 0.2}})
+    assert decided("12", "345", "7", doubtful)[-1] == "64"
+    assert decided("A", "F", "K", ("L.", {1: {"": 0.2}}))[-1] == "L"
+    # It stays where it is sure, where others have it, and where the column is too short to tell.
+    assert decided("12", "345", "7", "64.")[-1] == "64."
+    assert decided("12", "345.", "7", doubtful)[-1] == "64."
+    assert decided("12", "345", doubtful)[-1] == "64."

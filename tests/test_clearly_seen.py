@@ -6,7 +6,7 @@ import pytest
 from paragraph_ocr.pipeline.clearly_seen import with_what_is_seen
 from paragraph_ocr.pipeline.ctc import Character
 
-CHARSET = " ,-./0123456789" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
+CHARSET = " ,-./0123456789ºª°':$€()[]{}\\@" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
 BLANK = len(CHARSET)
 
 
@@ -22,7 +22,7 @@ def restored(read: str, seen: dict[int, tuple[str, float]], missed: tuple[int, s
         step = 2 * place + 1
         other, share = seen.get(place, (" ", 0.0))
         output[step, CHARSET.index(other)] = share
-        output[step, CHARSET.index(text)] += (1.0 - share) * 0.9
+        output[step, CHARSET.index(text)] += (1.0 - share) * 0.995
         characters.append(Character(text, float(output[step, CHARSET.index(text)]), step, step))
     if missed:
         place, text, share = missed
@@ -85,12 +85,89 @@ def test_a_letter_of_a_code_is_not_left_out(read: str, missed: tuple[int, str, f
     ("read", "seen", "text"),
     [
         ("von allem", {0: ("V", 0.8)}, "Von allem"),
-        ("da ich gehe", {3: ("I", 0.75)}, "da Ich gehe"),
         ("von allem", {0: ("V", 0.55)}, "von allem"),
         ("Von allem", {0: ("v", 0.8)}, "Von allem"),
         ("p. allem", {0: ("P", 0.8)}, "p. allem"),
-        ("a x4", {2: ("X", 0.8)}, "a x4"),
+        ("x4 allem", {0: ("X", 0.8)}, "x4 allem"),
     ],
 )
-def test_a_word_begins_with_the_capital_that_is_seen(read: str, seen: dict[int, tuple[str, float]], text: str) -> None:
+def test_a_line_begins_with_the_capital_that_is_seen(read: str, seen: dict[int, tuple[str, float]], text: str) -> None:
     assert restored(read, seen) == text
+
+
+def test_an_unsure_line_of_handwriting_begins_as_the_language_has_it() -> None:
+    assert restored("von allem", {0: ("V", 0.8), 4: ("e", 0.2), 6: ("e", 0.3)}) == "von allem"
+
+
+@pytest.mark.parametrize(
+    ("read", "missed", "text"),
+    [
+        ("Fatura n.: 82", (9, "º", 0.3), "Fatura n.º: 82"),
+        ("N.", (2, "º", 0.12), "N.º"),
+        ("Calle 3., 2", (8, "ª", 0.2), "Calle 3.ª, 2"),
+        ("Ann. 3", (4, "º", 0.3), "Ann. 3"),
+        ("N. Gray", (2, "º", 0.05), "N. Gray"),
+    ],
+)
+def test_the_ordinal_sign_of_a_number_is_not_left_out(read: str, missed: tuple[int, str, float], text: str) -> None:
+    assert restored(read, {}, missed) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "likely", "text"),
+    [
+        ("n': 12", 0.04, "n°: 12"),
+        ("N'", 0.3, "N°"),
+        ("n'est", 0.3, "n'est"),
+        ("n'", 0.01, "n'"),
+        ("an' 2", 0.3, "an' 2"),
+    ],
+)
+def test_the_degree_sign_of_a_number_is_no_apostrophe(read: str, likely: float, text: str) -> None:
+    assert restored(read, {read.index("'"): ("°", likely)}) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "seen", "text"),
+    [
+        ("a 51,299.99", {2: ("$", 0.8)}, "a $1,299.99"),
+        ("51,299.99", {0: ("$", 0.4)}, "51,299.99"),
+        ("5 a", {0: ("$", 0.8)}, "5 a"),
+        ("C:userslanna", {7: ("\\", 0.7)}, "C:users\\anna"),
+        ("C:userslanna", {7: ("\\", 0.45)}, "C:userslanna"),
+        ("userslanna", {5: ("\\", 0.7)}, "userslanna"),
+        ("userl anna", {4: ("\\", 0.7)}, "userl anna"),
+    ],
+)
+def test_signs_that_are_clearly_seen_stay(read: str, seen: dict[int, tuple[str, float]], text: str) -> None:
+    assert restored(read, seen) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "seen", "text"),
+    [
+        ("{x)", {2: ("}", 0.2)}, "{x}"),
+        ("[183) a", {4: ("]", 0.1)}, "[183] a"),
+        ("a [359) 851", {2: ("(", 0.3)}, "a (359) 851"),
+        ("14]", {0: ("[", 0.1)}, "[4]"),
+        # What belongs together, and what cannot be otherwise.
+        ("(see [4] a)", {}, "(see [4] a)"),
+        ("[183) a", {}, "[183) a"),
+        ("14]", {}, "14]"),
+        ("1) a", {0: ("(", 0.3)}, "1) a"),
+    ],
+)
+def test_a_bracket_ends_with_one_of_its_kind(read: str, seen: dict[int, tuple[str, float]], text: str) -> None:
+    assert restored(read, seen) == text
+
+
+def test_addresses_have_no_spaces_that_are_unsure() -> None:
+    assert restored("www. a.com", {4: ("a", 0.8)}) == "www.a.com"
+    assert restored("j. van@mail.com", {2: ("a", 0.8)}) == "j.van@mail.com"
+    assert restored("j. van@mail.com", {}) == "j. van@mail.com"
+    assert restored("mail. Then a", {5: ("a", 0.8)}) == "mail. Then a"
+
+
+def test_a_figure_of_an_unsure_line_of_handwriting_stays() -> None:
+    assert restored("p. 42 a", {3: ("H", 0.8)}) == "p. H2 a"
+    assert restored("p. 42 a", {3: ("H", 0.8), 0: ("b", 0.3), 6: ("o", 0.3)}) == "p. 42 a"

@@ -43,6 +43,8 @@ def decided(shown: str, read: str, place: int, sizes: list[int] | None = None, k
         ("Vous me voyez", "vous me voyez"),
         ("In so many rooms", "in so many rooms"),
         ("a room x 12", "a room X 12"),
+        ("Eggs x12", "Eggs X12"),
+        ("Eggs X12", "Eggs x12"),
         ("OF THE REPUBLIC", "oF THE REPUBLIC"),
     ],
 )
@@ -86,7 +88,7 @@ def test_letters_that_touch_and_lines_of_few_letters_tell_nothing() -> None:
 
 
 def test_only_the_first_letter_is_in_question_if_its_other_case_is_possible() -> None:
-    charset = "-sStT"
+    charset = "-sStTxX124 "
 
     def places(text: str, other: float) -> list[int]:
         output = np.full((2 * len(text), len(charset)), -20.0, np.float32)
@@ -104,6 +106,11 @@ def test_only_the_first_letter_is_in_question_if_its_other_case_is_possible() ->
     assert places("tss", 0.05) == []
     assert places("SST", 0.05) == []
     assert places("s", 0.05) == []
+    # In numbers of pieces, an x is in question, too.
+    assert places("Tst x12", 0.05) == [4]
+    assert places("Tst 4x12", 0.05) == [5]
+    assert places("Tst x12", 0.0001) == []
+    assert places("Tst xs", 0.05) == places("Tst sx12", 0.05) == []
 
 
 def test_a_letter_alone_has_the_case_that_figures_near_it_tell() -> None:

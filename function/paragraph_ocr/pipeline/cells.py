@@ -4,11 +4,16 @@
 gives some probability to each, and the language model knows nothing of a character alone. A column of numbers has
 figures, one of letters has letters, mostly of one case. What a character becomes must have some probability itself.
 
+The numbers of a column have their marks in the same places: the decimal points of amounts, the slashes of dates. Where
+one lacks its mark and the recogniser holds it possible there, it is read; and a full stop that none of the others has
+is none.
+
 Most pages have amounts in one currency, whose sign the recogniser knows from all of them where it is unsure of some.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from math import log
@@ -34,6 +39,8 @@ ALIKE = 1.5
 ENTRIES, SHARE = 2, 0.75
 # By how much more probable a column is as what it is taken for.
 CERTAIN = log(10.0)
+# The same of one of these, which look alike.
+ROUND, CERTAIN_IF_ROUND = "0Oo", log(30.0)
 # Letters whose shape is the same in both cases.
 ALIKE_IN_BOTH_CASES = "cosuvwxz"
 # What surrounds the number of a list, as in "a)" and "(2)".
@@ -44,6 +51,14 @@ STROKES = frozenset("|/\\]!")
 SIGNS = frozenset("+*×-–—")
 NEUTRAL = frozenset(["x", "X", "n/a", "N/A"])
 CURRENCIES = "€£$¥"
+# Marks within numbers, and those that may be specks after them.
+MARKS, STOPS = frozenset(".,/-:"), frozenset(".,:")
+# Marks that are so small that they may have been left out.
+POINTS = frozenset(".,")
+# Other numbers of a column that show where its marks are, and the least probability of a mark between two figures.
+NUMBERS, BETWEEN = 3, 0.02
+# Share of the other entries of a column that have no mark at their end, and the least probability that there is none.
+WITHOUT, NOTHING = 0.9, 0.05
 
 Output = NDArray[np.float32]
 
@@ -106,12 +121,13 @@ def decide_by_columns(
     """
     entries = _entries(found, read)
     decided = [list(characters) for characters in read]
-    shown = _Shown(outputs, read, charset, 1 if blank == 0 else 0)
+    shown = _Shown(outputs, read, charset, blank)
     for line, at, text in _currency_signs(read, shown):
         decided[line][at] = shown.changed(line, at, text)
     if sum(entry.is_number or _is_open(entry) for entry in entries) <= ENTRIES:
         return decided
     sides = np.array([(entry.left, entry.right, entry.level, entry.ascender) for entry in entries])
+    changes = _marks_of_columns(entries, sides, read, shown)
     columns = {place: _column(place, sides) for place, entry in enumerate(entries) if _is_open(entry)}
     for place, column in columns.items():
         entry, others = entries[place], [entries[other] for other in column]
@@ -125,7 +141,84 @@ def decide_by_columns(
         for entry in same if (text := _of_case(letter, odds)) and len(same) > ENTRIES else ():
             if entry.text != text and shown.probability(entry.line, entry.start, text) >= POSSIBLE:
                 decided[entry.line][entry.start] = shown.changed(entry.line, entry.start, text)
+    for line, start, end, mark in sorted(changes, key=lambda change: change[:2], reverse=True):
+        decided[line][start:end] = [mark] if mark else []
     return decided
+
+
+# The line and the places of characters, and the mark that they are; none if they are left out.
+_Change = tuple[int, int, int, Character | None]
+
+
+def _marks_of_columns(
+    entries: Sequence[_Entry], sides: NDArray[np.float64], read: Sequence[Sequence[Character]], shown: _Shown
+) -> list[_Change]:
+    """The marks of numbers as the others of their columns have them."""
+    marks = [_marks(entry.text) if entry.is_number else {} for entry in entries]
+    usual = Counter(mark for own in marks for mark in own.items())
+    likely = [mark for mark, count in usual.most_common() if count >= NUMBERS]
+    changes: list[_Change] = []
+    for place, entry in enumerate(entries):
+        if not (entry.is_number or entry.is_single):
+            continue
+        column: list[int] | None = None
+        if change := _false_stop(entry, read[entry.line], shown):
+            column = [other for other in _column(place, sides) if entries[other].is_number or entries[other].is_single]
+            ends = [entries[other].end < len(read[entries[other].line]) for other in column]
+            if len(ends) >= NUMBERS and ends.count(False) >= WITHOUT * len(ends):
+                changes.append(change)
+        for after, mark in likely if entry.is_number else ():
+            if marks[place].get(after) == mark or not (change := _mark(entry, after, mark, read[entry.line], shown)):
+                continue
+            column = [other for other in _column(place, sides) if entries[other].is_number]
+            have = sum(marks[other].get(after) == mark for other in column)
+            able = sum(_figures_of(entries[other].text) > after for other in column)
+            if have >= max(NUMBERS, SHARE * able):
+                changes.append(change)
+                break
+    return changes
+
+
+def _figures_of(text: str) -> int:
+    return sum(map(str.isdigit, text))
+
+
+def _marks(text: str) -> dict[int, str]:
+    """The marks between the figures of a number, by how many figures follow."""
+    return {
+        _figures_of(text[at:]): text[at]
+        for at in range(1, len(text) - 1)
+        if text[at] in MARKS and text[at - 1].isdigit() and text[at + 1].isdigit()
+    }
+
+
+def _false_stop(entry: _Entry, characters: Sequence[Character], shown: _Shown) -> _Change | None:
+    """A mark after an entry, at the end of its line, that may be none."""
+    end = entry.end
+    if end != len(characters) - 1 or characters[end].text not in STOPS or shown.nothing(entry.line, end) < NOTHING:
+        return None
+    return entry.line, end, end + 1, None
+
+
+def _mark(entry: _Entry, after: int, mark: str, characters: Sequence[Character], shown: _Shown) -> _Change | None:
+    """A mark before so many figures of a number, which has another character or nothing there, if it is possible."""
+    at, left = entry.end, after
+    while at > entry.start and left:
+        at -= 1
+        left -= characters[at].text.isdigit()
+    # What follows the mark begins here.
+    if left or at < 2:
+        return None
+    before = characters[at - 1]
+    if (before.text.isdigit() or before.text in MARKS or before.text == " ") and characters[at - 2].text.isdigit():
+        probability = shown.probability(entry.line, at - 1, mark)
+        if probability >= LIKELY:
+            return entry.line, at - 1, at, replace(before, text=mark, confidence=max(probability, before.confidence))
+    if mark in POINTS and before.text.isdigit() and at > entry.start:
+        probability, step = shown.between(entry.line, at, mark)
+        if probability >= BETWEEN:
+            return entry.line, at, at, Character(mark, probability, step, step)
+    return None
 
 
 def _currency_signs(read: Sequence[Sequence[Character]], shown: _Shown) -> list[tuple[int, int, str]]:
@@ -163,10 +256,10 @@ class _Shown:
     """The probabilities of what the characters of a page may be."""
 
     def __init__(
-        self, outputs: Sequence[Output], read: Sequence[Sequence[Character]], charset: str, offset: int
+        self, outputs: Sequence[Output], read: Sequence[Sequence[Character]], charset: str, blank: int
     ) -> None:
-        self._outputs, self._read, self._charset = outputs, read, charset
-        self._classes = {character: index + offset for index, character in enumerate(charset)}
+        self._outputs, self._read, self._blank = outputs, read, blank
+        self._classes = {character: index + (blank == 0) for index, character in enumerate(charset)}
         self.figures = [character for character in charset if character.isdigit() and character.isascii()]
         self.letters = [character for character in charset if character.isalpha() and character.isascii()]
         self._known: dict[tuple[int, int], Output] = {}
@@ -193,6 +286,17 @@ class _Shown:
     def probability(self, line: int, at: int, text: str) -> float:
         """The probability of a character; 0 if it is not known."""
         return float(self._probabilities(line, at)[self._classes[text]]) if text in self._classes else 0.0
+
+    def nothing(self, line: int, at: int) -> float:
+        """The probability that a character is none."""
+        character = self._read[line][at]
+        return float(np.exp(self._outputs[line][character.first : character.last + 1, self._blank].min()))
+
+    def between(self, line: int, at: int, text: str) -> tuple[float, int]:
+        """The probability of a character between another and the one before, and its time step."""
+        first, last = self._read[line][at - 1].last, self._read[line][at].first
+        steps = self._outputs[line][first : last + 1, self._classes[text]] if text in self._classes else np.empty(0)
+        return (float(np.exp(steps.max())), first + int(steps.argmax())) if len(steps) else (0.0, first)
 
     def changed(self, line: int, at: int, text: str) -> Character:
         """A character as another one, which has all the probability of what it was and is."""
@@ -328,7 +432,7 @@ def _tells(entry: _Entry, shown: _Shown) -> float:
         max(shown.best(entry.line, entry.start, among)[1], POSSIBLE) for among in (shown.figures, shown.letters)
     )
     odds = log(figure) - log(letter)
-    return odds if abs(odds) >= CERTAIN else 0.0
+    return odds if abs(odds) >= (CERTAIN_IF_ROUND if entry.text in ROUND else CERTAIN) else 0.0
 
 
 def _has_text(entry: _Entry) -> bool:

@@ -1,9 +1,11 @@
 """Put back what the recogniser sees clearly and the language model changed where it knows little.
 
 The language model is fitted on prose and on records. It knows how words of a language go on, but not what stands in
-codes, nor which words begin the entries of forms, lists and tables, mostly with a capital: it takes "87A365" for
-874365, "9K" for 9, and "Von" at the beginning of a line for "von". There, what the recogniser sees decides if it is
-clear.
+codes, nor that the entries of forms, lists and tables mostly begin with a capital: it takes "87A365" for 874365, "9K"
+for 9, and "Von" at the beginning of a line for "von". There, what the recogniser sees decides if it is clear, as it
+does for the sign of a currency before an amount and for the backslashes of paths. What stands around is as good a
+witness: a bracket ends with one of its kind, addresses have no spaces, and after the point of "n.º" and "3.º", and in
+"n°", no other sign stands.
 """
 
 from __future__ import annotations
@@ -21,10 +23,21 @@ from paragraph_ocr.pipeline.ctc import Character
 
 # Least probability of what is put back, and by how many times it is more probable than what it was taken for.
 CLEAR, TIMES = 0.5, 2.0
-# The same of the capital that a word begins with.
+# The same of the capital that a line begins with.
 CLEAR_CAPITAL = 0.6
+# Least mean confidence of the other characters of a line for that, and for a letter in a word of figures: in
+# handwriting, which is less sure, letters of both cases are alike, and so are figures and capitals.
+CLEAR_LINE, CLEAR_FIGURES = 0.98, 0.94
 # The same of a slash, which is slim.
 CLEAR_SLASH = 0.6
+# Least probability of an ordinal sign after a point, and of a degree sign that was read as an apostrophe.
+ORDINAL, DEGREE = 0.1, 0.02
+# Signs that the language model takes for figures before others, and for letters within words.
+BEFORE_FIGURES, WITHIN_WORDS = "$€£#", "\\"
+# Brackets, and the least probability of one that belongs to another.
+PAIRS, POSSIBLE = {"(": ")", "[": "]", "{": "}"}, 0.02
+# Most of the probability of a space within an address.
+SPACE = 0.3
 # What codes consist of besides letters and figures, and what may stand around them.
 WITHIN, AROUND = "/-", ".,:;()[]"
 # What a letter of a code may be taken for, besides figures.
@@ -37,7 +50,7 @@ UNLIKE_FIGURES = frozenset(string.ascii_uppercase) - frozenset("ODI")
 def with_what_is_seen(
     characters: Sequence[Character], output: NDArray[np.float32], charset: str, blank: int
 ) -> list[Character]:
-    """Characters of a line, with the letters of codes and the capitals at the beginning of words that are clearly seen.
+    """Characters of a line, with the letters of codes and the capital at its beginning that are clearly seen.
 
     Parameters
     ----------
@@ -49,6 +62,10 @@ def with_what_is_seen(
     blank : int
         Index of the blank class: 0 or C - 1.
     """
+    if not characters:
+        return []
+    # How much surer the line is than it has to be, apart from the character that is asked for.
+    surplus = sum(character.confidence - CLEAR_FIGURES for character in characters)
     spaces = [index for index, character in enumerate(characters) if character.text == " "]
     edges = [-1, *spaces, len(characters)]
     seen: list[Character] = []
@@ -58,10 +75,14 @@ def with_what_is_seen(
         word = list(characters[before + 1 : end])
         if any(map(_is_figure, word)):
             after = characters[end].first if end < len(characters) else len(output)
-            seen += _code(word, seen[-1].last + 1 if seen else 0, after, output, charset, blank)
+            seen += _code(word, seen[-1].last + 1 if seen else 0, after, output, charset, blank, surplus)
         else:
-            seen += _with_capital(word, output, charset, blank)
-    return seen
+            seen += word
+    seen = _with_ordinals(_with_capital(seen, output, charset, blank), output, charset, blank)
+    seen = _with_signs(seen, output, charset, blank)
+    if any(each.text in ")]}" for each in seen):
+        seen = _with_pairs(seen, output, charset, blank)
+    return _without_spaces_in_addresses(seen)
 
 
 def _is_figure(character: Character) -> bool:
@@ -74,24 +95,133 @@ def _classes(charset: str, characters: str, blank: int) -> NDArray[np.intp]:
     return np.array([charset.index(each) + (blank == 0) for each in characters if each in charset], np.intp)
 
 
-def _with_capital(word: list[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[Character]:
-    """A word without figures, its first letter a capital if it is seen as one."""
-    if len(word) < 2 or TIMES * word[0].confidence > 1.0 or not (word[0].text.islower() and word[1].text.isalpha()):
-        return word
-    capital = word[0].text.upper()
+def _with_capital(
+    characters: list[Character], output: NDArray[np.float32], charset: str, blank: int
+) -> list[Character]:
+    """The characters of a line, the first one a capital if it is seen as one."""
+    if len(characters) < 2 or not (characters[0].text.islower() and characters[1].text.isalpha()):
+        return characters
+    first, *rest = characters
+    if TIMES * first.confidence > 1.0 or sum(each.confidence for each in rest) < CLEAR_LINE * len(rest):
+        return characters
+    capital = first.text.upper()
     if len(capital) > 1 or capital not in charset:
-        return word
-    steps = output[word[0].first : word[0].last + 1, charset.index(capital) + (blank == 0)]
+        return characters
+    steps = output[first.first : first.last + 1, charset.index(capital) + (blank == 0)]
     seen = float(np.exp(steps.max()))
-    if seen < max(CLEAR_CAPITAL, TIMES * word[0].confidence):
-        return word
-    return [replace(word[0], text=capital, confidence=seen), *word[1:]]
+    if seen < max(CLEAR_CAPITAL, TIMES * first.confidence):
+        return characters
+    return [replace(first, text=capital, confidence=seen), *rest]
+
+
+def _with_signs(characters: list[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[Character]:
+    """The characters of a line, with the signs before amounts and the backslashes of paths that are clearly seen."""
+    start = 0
+    for place, each in enumerate(characters):
+        begins = not place or characters[place - 1].text == " "
+        start = place if begins else start
+        if TIMES * each.confidence > 1.0 or not each.text.isalnum():
+            continue
+        after = characters[place + 1].text if place + 1 < len(characters) else " "
+        if begins:
+            signs = BEFORE_FIGURES if after.isdigit() else ""
+        else:
+            # Only the words of paths have backslashes.
+            path = after != " " and any(each.text in ":\\" for each in characters[start:place])
+            signs = WITHIN_WORDS if path else ""
+        likely = _classes(charset, signs, blank)
+        if not len(likely):
+            continue
+        values = np.exp(output[each.first : each.last + 1, likely].max(axis=0))
+        if (seen := float(values.max())) >= max(CLEAR, TIMES * each.confidence):
+            text = charset[int(likely[int(values.argmax())]) - (blank == 0)]
+            characters[place] = replace(each, text=text, confidence=seen)
+    return characters
+
+
+def _with_pairs(characters: list[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[Character]:
+    """The characters of a line, with brackets that end as they begin."""
+
+    def probability(place: int, text: str) -> float:
+        if text not in charset:
+            return 0.0
+        each = characters[place]
+        return float(np.exp(output[each.first : each.last + 1, charset.index(text) + (blank == 0)].max()))
+
+    def put(place: int, text: str) -> None:
+        if characters[place].text != text:
+            sure = max(probability(place, text), characters[place].confidence)
+            characters[place] = replace(characters[place], text=text, confidence=sure)
+
+    begun: list[int] = []
+    start = 0
+    for place, each in enumerate(characters):
+        if each.text == " ":
+            start = place + 1
+        elif each.text in PAIRS:
+            begun.append(place)
+        elif each.text in PAIRS.values():
+            first = begun.pop() if begun else start
+            if PAIRS.get(characters[first].text) == each.text:
+                continue
+            joint = {pair: (probability(first, pair[0]), probability(place, pair[1])) for pair in PAIRS.items()}
+            (opening, closing), (one, other) = max(joint.items(), key=lambda item: item[1][0] * item[1][1])
+            # An item of a list, as in "1)", has no bracket before it.
+            if (
+                min(one, other) >= POSSIBLE
+                and place - first > 1
+                and (characters[first].text in PAIRS or closing == "]")
+            ):
+                put(first, opening)
+                put(place, closing)
+    return characters
+
+
+def _without_spaces_in_addresses(characters: list[Character]) -> list[Character]:
+    """The characters of a line, without the spaces after the full stops of e-mail and web addresses that are unsure."""
+    texts = [each.text for each in characters]
+
+    def is_false(place: int) -> bool:
+        if texts[place] != " " or characters[place].confidence > SPACE or texts[place - 1] != ".":
+            return False
+        before, after = "".join(texts[:place]).split(" ")[-1], "".join(texts[place + 1 :]).split(" ")[0]
+        return before.lower() == "www." or "@" in after
+
+    return [each for place, each in enumerate(characters) if not (0 < place < len(texts) - 1 and is_false(place))]
+
+
+def _with_ordinals(
+    characters: list[Character], output: NDArray[np.float32], charset: str, blank: int
+) -> list[Character]:
+    """The characters of a line, with the signs of "n.º", "3.º" and "n°"."""
+    found: list[Character] = []
+    for place, each in enumerate(characters):
+        found.append(each)
+        if each.text not in ".'" or not place:
+            continue
+        before, after = characters[place - 1], characters[place + 1 : place + 2]
+        # Of the abbreviation of "number", which is a word.
+        is_number = before.text in "nN" and not (place > 1 and characters[place - 2].text.isalnum())
+        if after and after[0].text not in " :,":
+            continue
+        if each.text == "'" and is_number and "°" in charset:
+            values = output[each.first : each.last + 1, charset.index("°") + (blank == 0)]
+            if (seen := float(np.exp(values.max()))) >= DEGREE:
+                found[-1] = replace(each, text="°", confidence=max(seen, each.confidence))
+        elif each.text == "." and (is_number or before.text.isdigit()):
+            start, end = each.last + 1, after[0].first if after else len(output)
+            signs = [sign for sign in "ºª" if sign in charset]
+            values = np.exp(output[start:end, [charset.index(sign) + (blank == 0) for sign in signs]])
+            if values.size and (seen := float(values.max())) >= ORDINAL:
+                at, sign = divmod(int(values.argmax()), len(signs))
+                found.append(Character(signs[sign], seen, start + at, start + at))
+    return found
 
 
 def _code(
-    word: list[Character], start: int, end: int, output: NDArray[np.float32], charset: str, blank: int
+    word: list[Character], start: int, end: int, output: NDArray[np.float32], charset: str, blank: int, surplus: float
 ) -> list[Character]:
-    """A word with figures between two time steps, its letters, slashes and dashes as they are seen."""
+    """A word with figures between two time steps, its letters and slashes as they are seen."""
     first, last = 0, len(word)
     while word[first].text in AROUND:
         first += 1
@@ -115,7 +245,8 @@ def _code(
         if _is_figure(each) or each.text in STROKES:
             values = np.exp(output[each.first : each.last + 1, likely].max(axis=0))
             text, seen = names[int(values.argmax())], float(values.max())
-            possible = len(inner) > 1 and (has_letters or text in UNLIKE_FIGURES or text == "/")
+            sure = surplus - (each.confidence - CLEAR_FIGURES) >= 0
+            possible = len(inner) > 1 and (has_letters or (sure and text in UNLIKE_FIGURES) or text == "/")
             if possible and seen >= max(CLEAR_SLASH if text == "/" else CLEAR, TIMES * each.confidence):
                 code.append(replace(each, text=text, confidence=seen))
                 continue

@@ -49,7 +49,7 @@ WIDEST = 2.2
 
 
 def in_question(characters: Sequence[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[int]:
-    """Places of the characters of a line that may be of the other case: its first letter, or none.
+    """Places of the characters of a line that may be of the other case: its first letter, and the x of "x12".
 
     Parameters
     ----------
@@ -61,16 +61,24 @@ def in_question(characters: Sequence[Character], output: NDArray[np.float32], ch
     blank : int
         Index of the blank class: 0 or C - 1.
     """
-    if len(characters) < 2 or not characters[1].text.islower():
-        # Words of capitals are written in capitals, however uneven.
-        return []
     offset = 1 if blank == 0 else 0
-    first = characters[0]
-    other = first.text.swapcase()
-    if first.text.lower() not in WITHOUT_ASCENDERS or other not in charset:
-        return []
-    steps = output[max(first.first - 1, 0) : first.last + 2, charset.index(other) + offset]
-    return [0] if steps.size and float(np.exp(steps.max())) >= POSSIBLE else []
+
+    def may_be_other(character: Character) -> bool:
+        other = character.text.swapcase()
+        if character.text.lower() not in WITHOUT_ASCENDERS or other not in charset:
+            return False
+        steps = output[max(character.first - 1, 0) : character.last + 2, charset.index(other) + offset]
+        return steps.size > 0 and float(np.exp(steps.max())) >= POSSIBLE
+
+    places = [
+        place + 1
+        for place, (before, own, after) in enumerate(zip(characters, characters[1:], characters[2:], strict=False))
+        if own.text in "xX" and after.text.isdigit() and (before.text == " " or before.text.isdigit())
+    ]
+    # Words of capitals are written in capitals, however uneven.
+    if len(characters) > 1 and characters[1].text.islower():
+        places.insert(0, 0)
+    return [place for place in places if may_be_other(characters[place])]
 
 
 def with_case(
