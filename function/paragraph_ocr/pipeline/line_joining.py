@@ -38,9 +38,9 @@ JOINED_GAP, HIDING = 0.8, 0.8
 USUAL_GAP, CELL_STARTS, LEAST_GAP, PROSE, PROSE_GAPS, NEAR_LINE, NEAR_START = 1.25, 2, 0.5, 10.0, 12, 6.0, 0.5
 # A line goes on behind what is larger than letters, if no gap beside that is wider than one between words, and what
 # stands above and below runs on there, too: it leaves no gap of so many ascenders. Where nothing runs on, fewer than
-# `CELL_STARTS` lines begin there, and it has more columns than an upright rule. Small letters lie so far above the
-# baseline, and whole ones are so tall.
-GUTTER, NO_RULE, SMALL_LETTERS, WHOLE = 0.5, 0.45, (0.65, 0.1), 0.5
+# `CELL_STARTS` lines begin there, but for those that are so near behind such a shape, and it has more columns than an
+# upright rule. Small letters lie so far above the baseline, and whole ones are so tall.
+GUTTER, BEHIND, NO_RULE, SMALL_LETTERS, WHOLE = 0.75, 1.2, 0.45, (0.65, 0.1), 0.5
 # In ascender heights, of a dash or a bullet at an end of a line: the widest gap before it, and what is free beyond it.
 MARK_GAP, MARK_FREE = 1.2, 1.0
 # Greatest width of what may be a part of a dotted or broken line, which a rule is not.
@@ -58,6 +58,8 @@ CELL_TEXT, CELL_EDGE, CELL_ENTRY, CELLS, CELL_FREE = 25.0, 0.4, 6.0, 3, (0.9, 0.
 # of the line that they belong to in these; and in ascenders of that line, how far above its baseline they end at least,
 # how far they begin at most, and how far before or behind its words; and the height of a mark relative to the least.
 ROW_MARK, ROW_LINE, ROW_LEVEL, ROW_GAP, ROW_ALIKE = 0.65, (0.7, 1.5), (0.08, 1.3), (-0.3, 1.2), 1.4
+# How often lines grow at most, as long as some go on behind a shape.
+PASSES = 3
 # A page with more marks in the shape of dashes is noisy.
 MAX_DASHES = 1000
 # Heights of letters in ascenders: a part of a line, and one that begins a line of its own; and the greatest width of
@@ -372,12 +374,18 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None
         piece.ends = row
     as_found = ends.copy()
     between = _BetweenWords(ink, pieces, as_found, usual)
-    for side in (1, 0):
-        for index in order if side == 1 else reversed(order):
-            piece = pieces[index]
-            if piece.alive:
-                margin = _margin(piece, side, as_found)
-                _grow(piece, side, pieces, ends, ink, unassigned, centre_y, usual, margin, between)
+    for _ in range(PASSES):
+        between.crossed = False
+        for side in (1, 0):
+            for index in order if side == 1 else reversed(order):
+                piece = pieces[index]
+                if piece.alive:
+                    margin = _margin(piece, side, as_found)
+                    _grow(piece, side, pieces, ends, ink, unassigned, centre_y, usual, margin, between)
+        if not between.crossed:
+            break
+        # Lines that go on behind a shape show how far others beside them may go on behind it.
+        as_found = ends[ends[:, 5] > 0].copy()
     for piece in pieces:
         for side in (0, 1):
             if piece.alive:
@@ -391,7 +399,7 @@ class _BetweenWords:
     """
 
     def __init__(self, ink: Ink, pieces: list[_Piece], ends: NDArray[np.float64], ascender: float) -> None:
-        self.ink, self.ends = ink, ends
+        self.ink, self.ends, self.crossed = ink, ends, False
         # By label: whether a component is larger than letters are, and whether it is as large as a whole one.
         large = (ink.height > TALLEST_LETTER * ascender) | (ink.width > 12 * ascender)
         self.large = np.concatenate([[False], large])
@@ -440,10 +448,14 @@ class _BetweenWords:
         # Letters of typewriting stand above each other: one line may begin there by chance.
         return self._starts(piece.right - reach, other.left + reach, float(other.ends[2]), ascender) < CELL_STARTS
 
-    def _starts(self, left: float, right: float, level: float, ascender: float) -> int:
-        """How many lines near a level begin between two columns."""
+    def _starts(
+        self, left: float, right: float, level: float, ascender: float, some: NDArray[np.bool_] | None = None
+    ) -> int:
+        """How many lines near a level, or `some` of them, begin between two columns."""
         apart = np.abs(self.ends[:, 2] - level)
         near = (apart > ascender / 2) & (apart <= NEAR_LINE * ascender)
+        if some is not None:
+            near &= some
         return int(np.count_nonzero(near & (self.ends[:, 0] >= left) & (self.ends[:, 0] <= right)))
 
     def gap(self, piece: _Piece, start: float, end: float) -> tuple[float, float]:
@@ -456,8 +468,16 @@ class _BetweenWords:
         hidden = int(self.large[part].any(axis=0).sum()) if part.size else 0
         return float(high - low - hidden), float(hidden)
 
-    def goes_on(self, piece: _Piece, start: float, end: float) -> bool:
-        """Whether what is larger than letters only hides a line in a gap, and does not part it from what follows."""
+    def is_crossed(self, piece: _Piece, start: float, end: float) -> bool:
+        """Whether what is larger than letters only hides a line in a gap, and does not part it from what follows.
+
+        Sets `crossed` if so.
+        """
+        crossed = self._is_crossed(piece, start, end)
+        self.crossed |= crossed
+        return crossed
+
+    def _is_crossed(self, piece: _Piece, start: float, end: float) -> bool:
         ascender = piece.line.ascender
         low, high = max(min(round(start), round(end)), 0), max(round(start), round(end))
         middle = (low + high) / 2
@@ -482,10 +502,21 @@ class _BetweenWords:
         return (
             blank <= WORD_GAP * ascender
             and large.any(axis=0).sum() >= NO_RULE * ascender
-            and self._starts(low - beside, high + beside, level, ascender) < CELL_STARTS
+            and self._starts(low - beside, high + beside, level, ascender, ~self.behind) < CELL_STARTS
             # What most of the line is connected with is a shadow or noise.
             and 2 * self.large[self._labels(piece, piece.left, piece.right)].any(axis=0).mean() < 1
         )
+
+    @cached_property
+    def behind(self) -> NDArray[np.bool_]:
+        """Whether each line, as found, begins right behind something that is larger than letters, and no rule."""
+        found = np.zeros(len(self.ends), np.bool_)
+        upper, lower = SMALL_LETTERS
+        for index, (left, _, level, _, ascender, _) in enumerate(self.ends.tolist()):
+            rows = slice(max(round(level - upper * ascender), 0), max(round(level - lower * ascender), 1))
+            part = self.ink.labels[rows, max(round(left - BEHIND * ascender), 0) : max(round(left), 0)]
+            found[index] = self.large[part].any(axis=0).sum() >= NO_RULE * ascender
+        return found
 
     @staticmethod
     def _rows(piece: _Piece, x: float, upper: float, lower: float) -> slice:
@@ -614,7 +645,7 @@ def _grow(
             widest = ROW_GAP[1] if raised else JOINED_GAP if begun else SEAM
             seam = clear <= widest * ascender and (begun or hidden == 0)
             stand = hidden == 0 and clear > 0 and between.stand(*((piece, other) if side else (other, piece)))
-            if seam or stand or between.goes_on(piece, end, beyond):
+            if seam or stand or between.is_crossed(piece, end, beyond):
                 if side:
                     piece.join(other)
                 else:
@@ -626,7 +657,7 @@ def _grow(
         clear, _ = between.gap(piece, end, float(near[letter]))
         in_row = piece.raised[side] and ink.height[letter] <= ROW_MARK * usual
         far_off = clear > (ROW_GAP[1] if in_row else WORD_GAP) * ascender
-        if far_off and not between.goes_on(piece, end, float(near[letter])):
+        if far_off and not between.is_crossed(piece, end, float(near[letter])):
             return
         piece.raised[side] &= in_row
         unassigned[letter] = False
