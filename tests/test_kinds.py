@@ -17,6 +17,7 @@ from benchmarks import kinds as benchmark
 from benchmarks.readers import OURS
 from paragraph_ocr.pipeline.reader import PageReader
 from training.data.pages import TrueLine, TruePage
+from training.synthesis import kinds
 from training.synthesis.canvas import MARKS, Canvas
 from training.synthesis.corpus import Corpus
 from training.synthesis.fonts import Face
@@ -99,6 +100,28 @@ def test_upright_margin_text_is_among_the_lines(faces: list[Face], corpus: Corpu
     ]
     assert tall
     assert all(line["polygon"] not in record["ignore"] for line in tall)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name.startswith("crossed_")])
+def test_something_that_is_larger_than_lines_lies_on_them(
+    faces: list[Face], corpus: Corpus, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(kinds, "CROSSED_HAND", 0.0)
+    crossed = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        document = KINDS[name].make(Maker(rng, faces, Vocabulary(corpus, rng, "en"), measured=True))
+        canvas = document.canvas
+        shape = (canvas.tone < 255) | (canvas.pen > 0)
+        rows = np.flatnonzero(shape.any(axis=1))
+        assert np.ptp(rows) > document.design.height
+        written = np.zeros(shape.shape, np.uint8)
+        for line in canvas.lines:
+            cv2.fillPoly(written, [np.round(line["polygon"]).astype(np.int32)], 1)
+        share = (shape & (written > 0)).sum() / written.sum()
+        assert share < 0.3
+        crossed += bool(share > 0)
+    assert crossed >= 7
 
 
 def test_pages_have_one_difficulty(faces: list[Face], corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

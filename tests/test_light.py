@@ -36,6 +36,19 @@ def test_dark_writing_stays_as_it_is(page: np.ndarray) -> None:
     assert np.array_equal(dark_on_light_everywhere(page), page)
 
 
+def test_a_large_word_over_small_letters_stays_dark() -> None:
+    image = Image.new("L", (1240, 600), 255)
+    draw = ImageDraw.Draw(image)
+    for row, text in enumerate(
+        ("February. Please bring your membership card", "contribution of 5.00 towards the cost")
+    ):
+        draw.text((90, 60 + 36 * row), text, fill=0, font=ImageFont.load_default(26))
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"), 200)
+    draw.text((400, 10), "Nova", fill=0, font=font)
+    page = np.asarray(image)
+    assert np.array_equal(dark_on_light_everywhere(page), page)
+
+
 def test_a_dark_table_around_a_sheet_stays_dark() -> None:
     page = np.full((800, 1000), 60, np.uint8)
     page[100:700, 150:850] = banner(255, 30)[:, :700]

@@ -64,6 +64,52 @@ def test_a_line_goes_on_behind_a_shape_that_crosses_it() -> None:
     assert end == pytest.approx(right, abs=4)
 
 
+def strokes(image: Image.Image, *ends: tuple[int, int, int, int]) -> np.ndarray:
+    """A page crossed by two strokes of a pen, the second from where the first ends."""
+    for stroke in ends:
+        ImageDraw.Draw(image).line(stroke, fill=0, width=7)
+    return np.asarray(image)
+
+
+def test_pieces_on_both_sides_of_a_signature_with_spaces_beside_it_are_one_line() -> None:
+    right = round(60 + FONT.getlength("the old stone bridge"))
+    image = drawn((60, 200, "the old stone bridge"), (right + 40, 200, "the river"))
+    pieces = [line(60, right, 200), line(right + 40, right + 140, 200)]
+    # On clean paper the same gap parts two columns.
+    assert len(complete_lines(np.asarray(image), pieces).lines) == 2
+    page = strokes(image, (right - 50, 330, right + 80, 70), (right + 80, 70, right + 200, 330))
+    assert ends(complete_lines(page, pieces).lines) == [(60, right + 140)]
+
+
+def test_a_line_takes_letters_between_the_strokes_of_a_signature() -> None:
+    right = round(60 + FONT.getlength("the old stone bridge"))
+    image = drawn((60, 200, "the old stone bridge"), (right + 40, 200, "over"))
+    page = strokes(image, (right - 50, 330, right + 80, 70), (right + 80, 70, right + 200, 120))
+    ((start, end),) = ends(complete_lines(page, [line(60, right, 200)]).lines)
+    assert (start, end) == (60, pytest.approx(right + 40 + FONT.getlength("over"), abs=3))
+
+
+def test_a_shape_over_the_gutter_of_two_columns_does_not_join_them() -> None:
+    texts = [(left, 100 + 50 * row, "the old stone bridge") for row in range(7) for left in (60, 390)]
+    image = drawn(*texts)
+    page = strokes(image, (355, 180, 367, 320), (367, 320, 360, 180))
+    width = FONT.getlength("the old stone bridge")
+    found = [line(left, left + width, baseline) for left, baseline, _ in texts]
+    assert len(complete_lines(page, found).lines) == 14
+
+
+def test_small_letters_that_a_large_word_overlaps_belong_to_their_line() -> None:
+    image = drawn(*((60, baseline, TEXT) for baseline in (60, 110, 160)))
+    big = FONT.font_variant(size=200)
+    ImageDraw.Draw(image).text((300, 290), "Nov", fill=0, font=big, anchor="ls")
+    right = 60 + FONT.getlength(TEXT)
+    lines = [line(60, right, 60), line(60, right, 110), line(60, 290, 160)]
+    word = TextLine(np.array([[300, 290], [300 + big.getlength("Nov"), 290]], np.float32), 148, 40, 0.95)
+    found = complete_lines(np.asarray(image), [*lines, word]).lines
+    assert (60, pytest.approx(right, abs=4)) in ends([each for each in found if each.baseline[0, 1] > 150])
+    assert len(found) == 4
+
+
 def test_columns_and_cells_beside_each_other_stay_apart() -> None:
     page = np.asarray(drawn((60, 200, "the old stone"), (300, 200, "over the river"), (700, 200, "12.50")))
     found = [

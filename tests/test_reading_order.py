@@ -364,3 +364,18 @@ def test_the_value_of_a_field_follows_its_label(end: float | None) -> None:
     by_row = [text for pair in FIELDS for text in pair]
     by_column = [text for column in zip(*FIELDS, strict=True) for text in column]
     assert read == (by_row if end else by_column)
+
+
+def test_the_pieces_of_a_line_that_something_crosses_are_read_one_after_the_other() -> None:
+    paragraph = [text_line(60, 900, 100 + 36 * row) for row in range(4)]
+    pieces = [text_line(60, 400, 244), text_line(460, 640, 244)]
+    closing = [text_line(60, 240, 316), text_line(60, 200, 388), text_line(60, 260, 424)]
+    lines = [*paragraph, *pieces, *closing]
+    assert reading_order(lines) == list(range(len(lines)))
+    assert reading_order(lines, ["a line of prose"] * len(lines)) == list(range(len(lines)))
+
+
+def test_the_first_lines_of_columns_below_a_line_over_both_are_no_pieces_of_one() -> None:
+    heading = text_line(60, 900, 100)
+    columns = [[text_line(left, right, 136 + 36 * row) for row in range(4)] for left, right in ((60, 440), (480, 900))]
+    assert reading_order([heading, *columns[0], *columns[1]]) == list(range(9))

@@ -31,6 +31,8 @@ Place = Callable[[Array], Array]
 File = tuple[bytes, str]
 # How close to text a shape stands, pixels.
 NEAREST, FARTHEST = 2, 40
+# Share of the pages with something across their lines that are written by hand.
+CROSSED_HAND = 0.25
 # Lines lower than so many pixels in the picture, as the tenth part of its lines may be, can hardly be read by anybody.
 LOWEST = 15.0
 # Letters of a fax, pixels from ascender to descender, before its rows are thinned out.
@@ -127,6 +129,97 @@ def cut(maker: Maker, what: str) -> Document:
     else:
         canvas.picture(figures.photo(rng, int(tall), int(wide)), x, y)
     return Document(canvas, design)
+
+
+def crossed(maker: Maker, what: str) -> Document:
+    """Prose of which something big crosses one to five lines: ``signature``, ``stamp``, ``heading`` or ``mark``.
+
+    The text stays readable, but for the few letters that a solid heading covers.
+    """
+    style = "hand" if maker.chance(CROSSED_HAND) else maker.style(0.0, 0.25)
+    design = maker.design(style, "sheet")
+    words, rng, pitch, height = maker.words, maker.rng, design.pitch, design.height
+    across = design.width - 2 * design.margin
+    canvas = maker.canvas(design.width, pitch * maker.uniform(11, 20))
+    base, bottom = height * maker.uniform(1.5, 3), canvas.height - pitch * maker.uniform(2, 5)
+    while base < bottom:
+        base = canvas.paragraph(
+            design.body, words.sentences(maker.integer(150, 700)), design.margin, base, across, pitch, bottom=bottom,
+            justified=maker.chance(0.3),
+        ) + pitch * float(rng.choice([0, 0.7]))  # fmt: skip
+    if not canvas.lines:
+        return Document(canvas, design)
+    # The last lines are the likeliest: there letters are signed and stamped.
+    count = min(maker.integer(1, 2 if what == "heading" else 5), len(canvas.lines))
+    first = len(canvas.lines) - count
+    if maker.chance(0.5):
+        first = maker.integer(0, first)
+    left, top = np.min([line["polygon"].min(0) for line in canvas.lines[first : first + count]], axis=0).tolist()
+    right, low = np.max([line["polygon"].max(0) for line in canvas.lines[first : first + count]], axis=0).tolist()
+    tall = max(low - top + height * maker.uniform(0, 4), 2.5 * height)
+    y = top if first + count == len(canvas.lines) or maker.chance(0.5) else low - tall
+    # Over the starts of the lines, over their ends, or somewhere in the middle.
+    place = float(rng.choice([0.0, 1.0, rng.random()]))
+    if what == "signature":
+        wide = tall * maker.uniform(1.2, 4)
+        x = left + place * (right - left - 0.6 * wide) - 0.2 * wide * (place == 0)
+        pen = np.zeros_like(canvas.pen)
+        figures.signature(pen, rng, x, y + 0.6 * tall, wide, 0.6 * tall, maker.integer(170, 255))
+        if maker.chance(0.5):
+            broad = round(maker.uniform(0.1, 0.25) * height) | 1
+            pen = np.asarray(cv2.dilate(pen, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (broad, broad))), np.uint8)
+        np.maximum(canvas.pen, pen, out=canvas.pen)
+    elif what == "stamp":
+        grey = maker.integer(60, 180)
+        if maker.chance(0.35):
+            radius = int(np.clip(tall / 2, 1.5 * height, 6 * height))
+            corner = int(left + place * (right - left) - radius), int(y + tall / 2 - radius)
+            figures.press(canvas.tone, figures.seal(rng, radius), *corner, grey)
+        else:
+            texts = [words.choose("stamps"), words.date()][: maker.integer(1, 2)]
+            setting = Setting(Hand(design.strong.hand.face, height * maker.uniform(1.1, 2.2)))
+            canvas.stamp(setting, texts, left + place * (right - left), y + tall / 2, maker.uniform(-30, 30), grey)
+    elif what == "heading":
+        # Only its upper or its lower edge lies on the lines; a grey one has them printed over it.
+        grey = 0 if maker.chance(0.5) else maker.integer(120, 210)
+        over = 0.85 * (low - top) if grey else maker.uniform(0.3, 0.8) * height
+        below = canvas.height - low > top
+        room = over + (canvas.height - low if below else top)
+        setting = maker.hand(min(height * maker.uniform(3, 6), room), "print")
+        base = low - over + setting.metrics.ascent if below else top + over
+        x = left + place * max(0.0, right - left - 0.5 * across)
+        big = canvas.text(setting, words.words(1).capitalize(), x, base, width=0.5 * across, grey=grey, noted=False)
+        if big is not None:
+            canvas.ignore.append(big["polygon"])
+    else:
+        _mark(maker, canvas, (left + place * (right - left), y), tall, height)
+    return Document(canvas, design)
+
+
+def _mark(maker: Maker, canvas: Canvas, at: tuple[float, float], tall: float, height: float) -> None:
+    """Draw a tick, a cross, a bracket, a ring, a fold or a scribble over text, around its middle and top `at`."""
+    x, y = at
+    kind = maker.words.pick(["tick", "cross", "bracket", "ring", "fold", "scribble"])
+    thick = max(1, round(height * maker.uniform(0.05, 0.3)))
+    value = maker.integer(120, 255)
+    if kind in ("tick", "cross"):
+        figures.mark(canvas.pen, maker.rng, x - tall / 2, y, tall, value, kind)
+    elif kind == "bracket":
+        deep = height * maker.uniform(0.4, 1.5) * (1 if maker.chance(0.5) else -1)
+        points = [(x + deep, y), (x, y + 0.1 * tall), (x, y + 0.9 * tall), (x + deep, y + tall)]
+        figures.stroke(canvas.pen, np.array(points, np.float32), value, thick)
+    elif kind == "ring":
+        radius = int(tall * maker.uniform(0.5, 0.9))
+        ring = np.zeros((2 * radius, 2 * radius), np.uint8)
+        cv2.circle(ring, (radius, radius), max(radius - 2 * thick, 2), 255, 2 * thick, cv2.LINE_AA)
+        figures.press(canvas.tone, ring, int(x - radius), int(y), maker.integer(90, 200))
+    elif kind == "fold":
+        lean = maker.uniform(-0.1, 0.1) * canvas.height
+        ends = (x - lean, 0.0, x + lean, float(canvas.height))
+        canvas.rule(*ends, grey=maker.integer(60, 200), thickness=maker.integer(1, 4))
+    else:
+        box = tuple(int(side) for side in (x - tall, y, x + tall, y + tall))
+        figures.scribble(canvas.pen, maker.rng, (box[0], box[1], box[2], box[3]), value)
 
 
 def singles(maker: Maker) -> Document:
@@ -255,6 +348,10 @@ KINDS: dict[str, Kind] = {
     "bleed": Kind("show-through of the back", spreads.bleed),
     "screen_light": Kind("screenshots, light", lambda m: spreads.screen(m, dark=False), encode=encode_screen),
     "screen_dark": Kind("screenshots, dark", lambda m: spreads.screen(m, dark=True), encode=encode_screen),
+    "crossed_signature": Kind("text crossed by a signature", lambda m: crossed(m, "signature")),
+    "crossed_stamp": Kind("text crossed by a stamp", lambda m: crossed(m, "stamp")),
+    "crossed_heading": Kind("text that a large word overlaps", lambda m: crossed(m, "heading")),
+    "crossed_mark": Kind("text crossed by a mark or a fold", lambda m: crossed(m, "mark")),
 }
 
 

@@ -56,6 +56,10 @@ BAR_CONTRASTS, BAR_SHADING = (160, 100, INNER_CONTRAST, PART_CONTRAST), 24
 BAR_BRIGHTNESS = 0.5
 # Within so many pixels of its edge, the page is lighter than a bar with dark writing by this share of the difference.
 EDGE_REACH, HARD_EDGE = 4, 0.4
+# Thickness in pixels of the rim around a bar, and the greatest share of it that is as dark as the bar, if that is no
+# wider than so many pixels: the strokes of a large letter that small ones touch go on beyond what looks like a bar.
+# What is light so near its left or right edge is the inside of a small letter there.
+BAR_AROUND, MAX_DARK_AROUND, SHORT_BAR, BAR_SIDES = 3, 0.1, 120, 10
 # At the edge of a page a bar fills so much of its bounds: what is left of a dark table around a sheet mostly does not.
 EDGE_FILL = 0.7
 # The share of a column's height in a bar that a gap between two cells fills.
@@ -322,13 +326,27 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
             if at_edge and own.mean() < EDGE_FILL:
                 around_sheet[around] |= own > 0
                 continue
-            if at_edge and contrast == INNER_CONTRAST:
+            if (at_edge and contrast == INNER_CONTRAST) or _is_part_of_strokes(own, dark, left, top):
                 continue
             _settle_bar(page, (left, top), dark[around], own, paper, polarity[around], ground[around])
             if at_edge and right - left < WIDE_BAR * page.shape[1]:
                 # What a scanner shows beside the sheet is no bar of it.
                 ground[around][(own > 0) & (polarity[around] == DARK_ON_DARK)] = 0
     return polarity, ground
+
+
+def _is_part_of_strokes(own: Grey, dark: Grey, left: int, top: int) -> bool:
+    """Whether what may be a bar, the mask `own` at a place on a page, is where dark strokes of the page cross."""
+    if own.shape[1] > SHORT_BAR or own.sum() < BAR_HEIGHT * BAR_WIDTH:
+        return False
+    wide = BAR_AROUND
+    bar = cv2.copyMakeBorder(own, wide, wide, wide, wide, cv2.BORDER_CONSTANT, value=0)
+    rim = cv2.dilate(bar, np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)) - bar
+    first = max(top - wide, 0), max(left - wide, 0)
+    around = dark[first[0] : top + own.shape[0] + wide, first[1] : left + own.shape[1] + wide]
+    row, column = first[0] - (top - wide), first[1] - (left - wide)
+    rim = rim[row : row + around.shape[0], column : column + around.shape[1]]
+    return bool(around[rim > 0].mean() > MAX_DARK_AROUND) if rim.any() else False
 
 
 def _settle_bar(
@@ -348,6 +366,10 @@ def _settle_bar(
     if len(letters) and letters[:, cv2.CC_STAT_WIDTH].max() > BAR_LETTER * own.shape[1]:
         return
     level = int(np.median(page[(own > 0) & (dark > 0)]))
+    if own.shape[1] <= SHORT_BAR:
+        inner = cv2.erode(
+            inner, np.ones((1, 2 * BAR_SIDES - 1), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
+        )
     # Light that falls off along the bar is no writing on it.
     local = np.asarray(cv2.medianBlur(np.where(own > 0, page, np.uint8(level)), BAR_WINDOW), np.uint8)
     local = np.clip(local, max(level - BAR_SHADING, 0), min(level + BAR_SHADING, 255))

@@ -36,6 +36,11 @@ JOINED_GAP, HIDING = 0.8, 0.8
 # the least gap between words, the length of lines that show the usual one, of which so many gaps are needed, how far
 # away a line is near, and how far from the gap it may begin.
 USUAL_GAP, CELL_STARTS, LEAST_GAP, PROSE, PROSE_GAPS, NEAR_LINE, NEAR_START = 1.25, 2, 0.5, 10.0, 12, 6.0, 0.5
+# A line goes on behind what is larger than letters, if no gap beside that is wider than one between words, and what
+# stands above and below runs on there, too: it leaves no gap of so many ascenders. Where nothing runs on, fewer than
+# `CELL_STARTS` lines begin there, but for those that are so near behind such a shape, and it has more columns than an
+# upright rule. Small letters lie so far above the baseline, and whole ones are so tall.
+GUTTER, BEHIND, NO_RULE, SMALL_LETTERS, WHOLE = 0.75, 1.2, 0.45, (0.65, 0.1), 0.5
 # In ascender heights, of a dash or a bullet at an end of a line: the widest gap before it, and what is free beyond it.
 MARK_GAP, MARK_FREE = 1.2, 1.0
 # Greatest width of what may be a part of a dotted or broken line, which a rule is not.
@@ -53,6 +58,8 @@ CELL_TEXT, CELL_EDGE, CELL_ENTRY, CELLS, CELL_FREE = 25.0, 0.4, 6.0, 3, (0.9, 0.
 # of the line that they belong to in these; and in ascenders of that line, how far above its baseline they end at least,
 # how far they begin at most, and how far before or behind its words; and the height of a mark relative to the least.
 ROW_MARK, ROW_LINE, ROW_LEVEL, ROW_GAP, ROW_ALIKE = 0.65, (0.7, 1.5), (0.08, 1.3), (-0.3, 1.2), 1.4
+# How often lines grow at most, as long as some go on behind a shape.
+PASSES = 3
 # A page with more marks in the shape of dashes is noisy.
 MAX_DASHES = 1000
 # Heights of letters in ascenders: a part of a line, and one that begins a line of its own; and the greatest width of
@@ -62,6 +69,8 @@ SHORTEST_LETTER, TALLEST_LETTER, WIDEST_LETTERS = 0.3, 2.0, 3.0
 # grows farther beyond it than this. In its ascenders: how far above or below it they are, and how far before them it
 # may end, since lines that break at the same shape have pieces on both sides of it.
 MARGIN_LINES, BEYOND_MARGIN, MARGIN_LEVEL, MARGIN_AHEAD = 2, 0.5, 4.5, 3.0
+# A line is tall, as a large word is, if its ascenders have so many times the height of those of most lines.
+TALL_LINE = 2.5
 # A component belongs to a line if so much of it lies within.
 COVERED = 0.5
 # The detector's confidence that is given to lines that it did not find: they are kept only if they are read well.
@@ -129,8 +138,12 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     if ascender is None and (ascender := letter_height(ink)) is None:
         return CompleteLines(lines, [], ink, [])
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
-    unassigned = ~_cover(ink, pieces) & (ink.area >= SMALLEST)
+    # Small letters that a large word overlaps may be parts of small lines, but no lines of their own: so are its dots.
+    tall = [piece for piece in pieces if piece.line.ascender > TALL_LINE * ascender * ink.scale]
+    unassigned = ~_cover(ink, [piece for piece in pieces if piece not in tall]) & (ink.area >= SMALLEST)
+    overlapped = _cover(ink, tall) if tall else np.zeros(len(unassigned), np.bool_)
     _join(pieces, ink, unassigned)
+    unassigned &= ~overlapped
     whole = _part_cells([piece for piece in pieces if piece.alive], ink, ascender * ink.scale)
     # Letters of a line turned by a quarter may have been found as lines of one letter.
     single = [piece for piece in whole if _length(piece.line.baseline) < SINGLE * ascender * ink.scale]
@@ -360,13 +373,19 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None
         row[:] = piece.ends
         piece.ends = row
     as_found = ends.copy()
-    between = _BetweenWords(ink, pieces, as_found)
-    for side in (1, 0):
-        for index in order if side == 1 else reversed(order):
-            piece = pieces[index]
-            if piece.alive:
-                margin = _margin(piece, side, as_found)
-                _grow(piece, side, pieces, ends, ink, unassigned, centre_y, usual, margin, between)
+    between = _BetweenWords(ink, pieces, as_found, usual)
+    for _ in range(PASSES):
+        between.crossed = False
+        for side in (1, 0):
+            for index in order if side == 1 else reversed(order):
+                piece = pieces[index]
+                if piece.alive:
+                    margin = _margin(piece, side, as_found)
+                    _grow(piece, side, pieces, ends, ink, unassigned, centre_y, usual, margin, between)
+        if not between.crossed:
+            break
+        # Lines that go on behind a shape show how far others beside them may go on behind it.
+        as_found = ends[ends[:, 5] > 0].copy()
     for piece in pieces:
         for side in (0, 1):
             if piece.alive:
@@ -376,11 +395,15 @@ def _join(pieces: list[_Piece], ink: Ink, unassigned: NDArray[np.bool_]) -> None
 class _BetweenWords:
     """Tells gaps between words from those between cells, by the gaps in the long lines of a page.
 
-    `ends` is the table of the `ends` of all pieces as they were found.
+    `ends` is the table of the `ends` of all pieces as they were found, and `ascender` that of most of them.
     """
 
-    def __init__(self, ink: Ink, pieces: list[_Piece], ends: NDArray[np.float64]) -> None:
-        self.ink, self.ends = ink, ends
+    def __init__(self, ink: Ink, pieces: list[_Piece], ends: NDArray[np.float64], ascender: float) -> None:
+        self.ink, self.ends, self.crossed = ink, ends, False
+        # By label: whether a component is larger than letters are, and whether it is as large as a whole one.
+        large = (ink.height > TALLEST_LETTER * ascender) | (ink.width > 12 * ascender)
+        self.large = np.concatenate([[False], large])
+        self.letters = np.concatenate([[False], ~large & (ink.height >= WHOLE * ascender)])
         self.pieces = [piece for piece in pieces if _length(piece.line.baseline) >= PROSE * piece.line.ascender]
 
     @cached_property
@@ -398,13 +421,18 @@ class _BetweenWords:
 
     def _blanks(self, piece: _Piece, left: float, right: float) -> list[tuple[int, int]]:
         """First and last column but one of each run of columns without ink on the line of a piece."""
+        inked = (self._labels(piece, left, right) > 0).any(axis=0)
+        first = max(round(left), 0)
+        edges = np.flatnonzero(np.diff(np.concatenate([[True], inked, [True]]).astype(np.int8))) + first
+        return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+    def _labels(self, piece: _Piece, left: float, right: float) -> NDArray[np.int32]:
+        """The labels of the ink between two columns on the line of a piece, rows from below."""
         height, width = self.ink.labels.shape
         columns = np.arange(max(round(left), 0), min(round(right) + 1, width))
         level = piece.levels(columns.astype(float), int(left >= piece.left))
         rows = np.rint(level).astype(np.intp) - np.arange(round(0.9 * piece.line.ascender))[:, None]
-        inked = (self.ink.labels[np.clip(rows, 0, height - 1), columns] > 0).any(axis=0)
-        edges = np.flatnonzero(np.diff(np.concatenate([[True], inked, [True]]).astype(np.int8))) + columns[0]
-        return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+        return np.asarray(self.ink.labels[np.clip(rows, 0, height - 1), columns])
 
     def stand(self, piece: _Piece, other: _Piece) -> bool:
         """Whether the gap between a piece and another one at the right of it is one between words."""
@@ -417,12 +445,91 @@ class _BetweenWords:
         gap = next((end - start for start, end in blanks if start <= middle <= end), 0)
         if not 0 < gap <= USUAL_GAP * self.usual * ascender:
             return False
-        left, _, level, *_ = self.ends.T
-        apart = np.abs(level - other.ends[2])
-        near = (apart > ascender / 2) & (apart <= NEAR_LINE * ascender)
         # Letters of typewriting stand above each other: one line may begin there by chance.
-        begin = near & (left >= piece.right - reach) & (left <= other.left + reach)
-        return int(np.count_nonzero(begin)) < CELL_STARTS
+        return self._starts(piece.right - reach, other.left + reach, float(other.ends[2]), ascender) < CELL_STARTS
+
+    def _starts(
+        self, left: float, right: float, level: float, ascender: float, some: NDArray[np.bool_] | None = None
+    ) -> int:
+        """How many lines near a level, or `some` of them, begin between two columns."""
+        apart = np.abs(self.ends[:, 2] - level)
+        near = (apart > ascender / 2) & (apart <= NEAR_LINE * ascender)
+        if some is not None:
+            near &= some
+        return int(np.count_nonzero(near & (self.ends[:, 0] >= left) & (self.ends[:, 0] <= right)))
+
+    def gap(self, piece: _Piece, start: float, end: float) -> tuple[float, float]:
+        """Of a gap in a piece's line, the columns without ink of what is larger than letters, and those with it."""
+        low, high = sorted((round(start), round(end)))
+        columns = np.arange(max(low, 0), min(high, self.ink.labels.shape[1]))
+        if len(columns) == 0:
+            return float(high - low), 0.0
+        part = self.ink.labels[self._rows(piece, (low + high) / 2, 0.9, 0.0), columns[0] : columns[-1] + 1]
+        hidden = int(self.large[part].any(axis=0).sum()) if part.size else 0
+        return float(high - low - hidden), float(hidden)
+
+    def is_crossed(self, piece: _Piece, start: float, end: float) -> bool:
+        """Whether what is larger than letters only hides a line in a gap, and does not part it from what follows.
+
+        Sets `crossed` if so.
+        """
+        crossed = self._is_crossed(piece, start, end)
+        self.crossed |= crossed
+        return crossed
+
+    def _is_crossed(self, piece: _Piece, start: float, end: float) -> bool:
+        ascender = piece.line.ascender
+        low, high = max(min(round(start), round(end)), 0), max(round(start), round(end))
+        middle = (low + high) / 2
+        within = self.ink.labels[self._rows(piece, middle, *SMALL_LETTERS), low:high]
+        large = self.large[within]
+        blank = _longest(~(large | self.letters[within]))
+        # What comes from above or below and ends beside the line, as the corner of a bar does, hides nothing.
+        third = -(-len(large) // 3)
+        if not large[:third].any() or not large[-third:].any():
+            return False
+        if blank > max(WORD_GAP, USUAL_GAP * self.usual) * ascender:
+            return False
+        level, beside = piece.level(middle), NEAR_START * ascender
+        rows = [
+            (level - NEAR_LINE * ascender, level - ascender),
+            (level + piece.line.descender, level + NEAR_LINE * ascender),
+        ]
+        columns = slice(max(round(low - beside), 0), round(high + beside))
+        around = [self.ink.labels[max(round(top), 0) : max(round(bottom), 0), columns] for top, bottom in rows]
+        if _longest(~self.letters[np.concatenate(around)]) < GUTTER * ascender:
+            return True
+        return (
+            blank <= WORD_GAP * ascender
+            and large.any(axis=0).sum() >= NO_RULE * ascender
+            and self._starts(low - beside, high + beside, level, ascender, ~self.behind) < CELL_STARTS
+            # What most of the line is connected with is a shadow or noise.
+            and 2 * self.large[self._labels(piece, piece.left, piece.right)].any(axis=0).mean() < 1
+        )
+
+    @cached_property
+    def behind(self) -> NDArray[np.bool_]:
+        """Whether each line, as found, begins right behind something that is larger than letters, and no rule."""
+        found = np.zeros(len(self.ends), np.bool_)
+        upper, lower = SMALL_LETTERS
+        for index, (left, _, level, _, ascender, _) in enumerate(self.ends.tolist()):
+            rows = slice(max(round(level - upper * ascender), 0), max(round(level - lower * ascender), 1))
+            part = self.ink.labels[rows, max(round(left - BEHIND * ascender), 0) : max(round(left), 0)]
+            found[index] = self.large[part].any(axis=0).sum() >= NO_RULE * ascender
+        return found
+
+    @staticmethod
+    def _rows(piece: _Piece, x: float, upper: float, lower: float) -> slice:
+        """The rows between so many ascenders above the line of a piece."""
+        level, ascender = piece.level(x), piece.line.ascender
+        return slice(max(round(level - upper * ascender), 0), max(round(level - lower * ascender), 1))
+
+
+def _longest(blank: NDArray[np.bool_]) -> float:
+    """The most columns beside each other that are blank in all rows."""
+    columns = np.concatenate([[False], blank.all(axis=0), [False]])
+    edges = np.flatnonzero(columns[1:] != columns[:-1])
+    return float((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def _level_marks(pieces: list[_Piece], ink: Ink, usual: float) -> None:
@@ -530,13 +637,15 @@ def _grow(
         letter_gap = sign * (near[letter] - end) if letter is not None else np.inf
         other_gap = sign * ((other.left if side else other.right) - end) if other is not None else np.inf
         if other is not None and other_gap <= letter_gap:
-            clear, hidden = _gap(piece, ink, end, end + sign * max(other_gap, 0.0), usual)
+            beyond = end + sign * max(other_gap, 0.0)
+            clear, hidden = between.gap(piece, end, beyond)
             taken = piece.taken[side] + other.taken[1 - side]
             begun = taken > HIDING * ascender or (hidden > HIDING * ascender and clear < SEAM * ascender)
             raised = piece.raised[side] or other.raised[1 - side]
             widest = ROW_GAP[1] if raised else JOINED_GAP if begun else SEAM
             seam = clear <= widest * ascender and (begun or hidden == 0)
-            if seam or (hidden == 0 and clear > 0 and between.stand(*((piece, other) if side else (other, piece)))):
+            stand = hidden == 0 and clear > 0 and between.stand(*((piece, other) if side else (other, piece)))
+            if seam or stand or between.is_crossed(piece, end, beyond):
                 if side:
                     piece.join(other)
                 else:
@@ -545,9 +654,10 @@ def _grow(
             return
         if letter is None:
             return
-        clear, _ = _gap(piece, ink, end, float(near[letter]), usual)
+        clear, _ = between.gap(piece, end, float(near[letter]))
         in_row = piece.raised[side] and ink.height[letter] <= ROW_MARK * usual
-        if clear > (ROW_GAP[1] if in_row else WORD_GAP) * ascender:
+        far_off = clear > (ROW_GAP[1] if in_row else WORD_GAP) * ascender
+        if far_off and not between.is_crossed(piece, end, float(near[letter])):
             return
         piece.raised[side] &= in_row
         unassigned[letter] = False
@@ -713,20 +823,6 @@ def _next_piece(
     apart = np.abs(piece.levels(ends[near, 1 - side], side) - ends[near, 3 - side])
     near = near[(apart <= LEVEL * large) & (large <= MAX_HEIGHT_RATIO * np.minimum(own, others))]
     return pieces[near[np.argmin(gap[near])]] if len(near) else None
-
-
-def _gap(piece: _Piece, ink: Ink, start: float, end: float, usual: float) -> tuple[float, float]:
-    """Of a gap in a line, the columns without ink of a shape that is larger than letters, and those with it."""
-    low, high = sorted((round(start), round(end)))
-    columns = np.arange(max(low, 0), min(high, ink.labels.shape[1]))
-    if len(columns) == 0:
-        return float(high - low), 0.0
-    level, ascender = piece.level((low + high) / 2), piece.line.ascender
-    rows = slice(max(round(level - 0.9 * ascender), 0), max(round(level), 1))
-    part = ink.labels[rows, columns[0] : columns[-1] + 1]
-    large = np.concatenate([[False], (ink.height > TALLEST_LETTER * usual) | (ink.width > 12 * usual)])
-    hidden = int(large[part].any(axis=0).sum()) if part.size else 0
-    return float(high - low - hidden), float(hidden)
 
 
 def _is_within(piece: _Piece, box: Box) -> bool:

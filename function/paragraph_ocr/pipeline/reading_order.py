@@ -41,6 +41,9 @@ CENTRED, UNDER_HEADING = 0.5, 2.5
 # What is farther below the line above it, in ascenders, does not go on the column of that line, if nothing stands
 # beside it at about its level.
 COLUMN_GAP, BESIDE_LEVEL = 6.0, 1.5
+# Two pieces of a line that something crosses are so near to each other and to the line above, in ascenders, and one is
+# so many times as tall as the other at most.
+BROKEN_GAP, NEXT_LINE, ALIKE = 4.0, 2.8, 1.5
 # The number, letter or bullet of a list's item, and its maximum distance from the item in ascenders.
 MARKER_GAP = 5.0
 MARKER = re.compile(r"\s*(?:\(?(?:\d{1,3}|[a-zA-Z])[.)]|[-–—•·*▪◦‣●○□☐])\s*")
@@ -220,6 +223,7 @@ def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
         return list(range(len(lines)))
     ascender = float(np.median([line.ascender for line in lines]))
     rows = _table_rows(lines, texts, ascender) if texts else _rows(lines, ascender)
+    rows = _with_broken_lines(rows, lines, ascender)
     left = np.array([lines[row[0]].baseline[:, 0].min() for row in rows])
     right = np.array([lines[row[-1]].baseline[:, 0].max() for row in rows])
     # What is written in one column runs over into the next.
@@ -255,6 +259,30 @@ def _order_of_block(lines: list[TextLine], texts: Sequence[str]) -> list[int]:
         waits -= before[first]
         waits[first] = -len(rows)
     return ordered
+
+
+def _with_broken_lines(rows: list[list[int]], lines: list[TextLine], ascender: float) -> list[list[int]]:
+    """Rows, of which those are joined that are pieces of one line which something crosses.
+
+    The line above goes on over both, and no other line near them begins where the second does, as those of a column do.
+    """
+    starts, ends = _ends(lines)
+    heights = np.array([line.ascender for line in lines])
+    first, last = {row[0]: row for row in rows}, {row[-1]: row for row in rows}
+    for left, right in _neighbours(starts, ends, heights, ascender).items():
+        small, large = sorted((heights[left], heights[right]))
+        gap = starts[right, 0] - ends[left, 0]
+        if left not in last or right not in first or gap > BROKEN_GAP * ascender or large > ALIKE * small:
+            continue
+        below = starts[left, 1] - starts[:, 1]
+        near = (np.abs(below) > ascender / 2) & (np.abs(below) <= NEXT_LINE * ascender)
+        over = (starts[:, 0] < ends[left, 0] - ascender) & (ends[:, 0] > starts[right, 0] + ascender)
+        column = near & (np.abs(starts[:, 0] - starts[right, 0]) < ascender)
+        if (near & (below > 0) & over).any() and not column.any():
+            row = last.pop(left)
+            row += first.pop(right)
+            last[row[-1]] = row
+    return list(first.values())
 
 
 def _connected(near: NDArray[np.bool_]) -> NDArray[np.bool_]:
