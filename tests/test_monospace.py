@@ -34,6 +34,13 @@ def texts(lines: list[ReadLine]) -> list[str]:
     return ["".join(character.text for character in line) for line in without_false_spaces(lines)]
 
 
+def test_signs_that_are_a_third_further_apart_than_letters_are_one_word() -> None:
+    stars = [Character("*", 0.9, at, at) for at in (3, 11, 19, 27)]
+    spaced = [each for star in stars for each in (Character(" ", 0.6, star.first - 4, star.first - 4), star)][1:]
+    lines = [*map(monospaced, PROSE), ReadLine(spaced, 4.0, 30.0)]
+    assert texts(lines)[-1] == "****"
+
+
 def test_spaces_within_the_cells_of_monospaced_numbers_and_codes_are_taken_out() -> None:
     lines = [
         *map(monospaced, PROSE),

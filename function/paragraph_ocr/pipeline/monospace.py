@@ -26,9 +26,9 @@ MIN_LINE_PAIRS = 4
 # The pitch of a line is even if this share of its pairs differs from it by at most this share of it. On
 # monospaced pages so many pairs of all lines do; in handwriting, fewer.
 EVEN_SHARE, EVEN, PAGE_EVEN_SHARE = 0.75, 0.25, 0.7
-# Across a space, characters are two pitches apart; less than this is none, between words and where a figure or a sign
-# is beside it.
-MIN_WORD_SPACE, MIN_SPACE = 1.2, 1.3
+# Across a space, characters are two pitches apart; less than this is none, between words, where a figure or a sign is
+# beside it, and between two signs.
+MIN_WORD_SPACE, MIN_SPACE, MIN_SIGN_SPACE = 1.2, 1.3, 1.5
 
 
 class ReadLine(NamedTuple):
@@ -120,7 +120,9 @@ def _with_true_spaces(line: ReadLine, pitch: float) -> list[Character]:
         if last + 1 < len(texts) and texts[last + 1] != " ":
             apart.append(middles[last + 1] - middles[first] - pitch)
         words = texts[last].isalpha() and (texts[first].isalpha() or texts[first] in STOPS)
-        return max(apart) >= (MIN_WORD_SPACE if words else MIN_SPACE) * pitch
+        signs = not (texts[first].isalnum() or texts[last].isalnum())
+        least = MIN_WORD_SPACE if words else MIN_SIGN_SPACE if signs else MIN_SPACE
+        return max(apart) >= least * pitch
 
     inner = range(1, len(texts) - 1)
     return [
