@@ -98,6 +98,17 @@ def test_a_shape_over_the_gutter_of_two_columns_does_not_join_them() -> None:
     assert len(complete_lines(page, found).lines) == 14
 
 
+def test_cells_on_both_sides_of_a_rule_that_leans_stay_apart() -> None:
+    image, found = Image.new("L", (1000, 560), 255), []
+    for row in range(10):
+        baseline, middle = 60 + 50 * row, 300 + 8 * row
+        for text, left in (("over the", middle - 9 - FONT.getlength("over the")), ("river", middle + 9)):
+            ImageDraw.Draw(image).text((left, baseline), text, fill=0, font=FONT, anchor="ls")
+            found.append(line(left, left + FONT.getlength(text), baseline))
+    page = strokes(image, (294, 20, 376, 530))
+    assert len(complete_lines(page, found).lines) == 20
+
+
 def test_small_letters_that_a_large_word_overlaps_belong_to_their_line() -> None:
     image = drawn(*((60, baseline, TEXT) for baseline in (60, 110, 160)))
     big = FONT.font_variant(size=200)

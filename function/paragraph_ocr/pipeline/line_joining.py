@@ -40,6 +40,8 @@ USUAL_GAP, CELL_STARTS, LEAST_GAP, PROSE, PROSE_GAPS, NEAR_LINE, NEAR_START = 1.
 # stands above and below runs on there, too: it leaves no gap of so many ascenders. Where nothing runs on, fewer than
 # `CELL_STARTS` lines begin there, but for those that are so near behind such a shape, and it has more columns than an
 # upright rule. Small letters lie so far above the baseline, and whole ones are so tall.
+# The shape is no rule, which is so many times as tall as wide, and no grid: it has this height and width at most.
+SLIM, SHAPE_SIZE = 4.0, (20.0, 45.0)
 GUTTER, BEHIND, NO_RULE, SMALL_LETTERS, WHOLE = 0.75, 1.2, 0.45, (0.65, 0.1), 0.5
 # In ascender heights, of a dash or a bullet at an end of a line: the widest gap before it, and what is free beyond it.
 MARK_GAP, MARK_FREE = 1.2, 1.0
@@ -403,6 +405,9 @@ class _BetweenWords:
         # By label: whether a component is larger than letters are, and whether it is as large as a whole one.
         large = (ink.height > TALLEST_LETTER * ascender) | (ink.width > 12 * ascender)
         self.large = np.concatenate([[False], large])
+        # Neither a rule nor the grid of a table.
+        within = (ink.height <= SHAPE_SIZE[0] * ascender) & (ink.width <= SHAPE_SIZE[1] * ascender)
+        self.shapes = np.concatenate([[False], large & within & (ink.height <= SLIM * ink.width)])
         self.letters = np.concatenate([[False], ~large & (ink.height >= WHOLE * ascender)])
         self.pieces = [piece for piece in pieces if _length(piece.line.baseline) >= PROSE * piece.line.ascender]
 
@@ -482,11 +487,11 @@ class _BetweenWords:
         low, high = max(min(round(start), round(end)), 0), max(round(start), round(end))
         middle = (low + high) / 2
         within = self.ink.labels[self._rows(piece, middle, *SMALL_LETTERS), low:high]
-        large = self.large[within]
-        blank = _longest(~(large | self.letters[within]))
+        shape = self.shapes[within]
+        blank = _longest(~(shape | self.letters[within]))
         # What comes from above or below and ends beside the line, as the corner of a bar does, hides nothing.
-        third = -(-len(large) // 3)
-        if not large[:third].any() or not large[-third:].any():
+        third = -(-len(shape) // 3)
+        if not shape[:third].any() or not shape[-third:].any():
             return False
         if blank > max(WORD_GAP, USUAL_GAP * self.usual) * ascender:
             return False
@@ -501,7 +506,7 @@ class _BetweenWords:
             return True
         return (
             blank <= WORD_GAP * ascender
-            and large.any(axis=0).sum() >= NO_RULE * ascender
+            and shape.any(axis=0).sum() >= NO_RULE * ascender
             and self._starts(low - beside, high + beside, level, ascender, ~self.behind) < CELL_STARTS
             # What most of the line is connected with is a shadow or noise.
             and 2 * self.large[self._labels(piece, piece.left, piece.right)].any(axis=0).mean() < 1
@@ -509,13 +514,13 @@ class _BetweenWords:
 
     @cached_property
     def behind(self) -> NDArray[np.bool_]:
-        """Whether each line, as found, begins right behind something that is larger than letters, and no rule."""
+        """Whether each line, as found, begins right behind such a shape."""
         found = np.zeros(len(self.ends), np.bool_)
         upper, lower = SMALL_LETTERS
         for index, (left, _, level, _, ascender, _) in enumerate(self.ends.tolist()):
             rows = slice(max(round(level - upper * ascender), 0), max(round(level - lower * ascender), 1))
             part = self.ink.labels[rows, max(round(left - BEHIND * ascender), 0) : max(round(left), 0)]
-            found[index] = self.large[part].any(axis=0).sum() >= NO_RULE * ascender
+            found[index] = self.shapes[part].any(axis=0).sum() >= NO_RULE * ascender
         return found
 
     @staticmethod
