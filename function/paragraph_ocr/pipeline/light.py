@@ -326,9 +326,12 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
             if at_edge and own.mean() < EDGE_FILL:
                 around_sheet[around] |= own > 0
                 continue
-            if (at_edge and contrast == INNER_CONTRAST) or _is_part_of_strokes(own, dark, left, top):
+            if at_edge and contrast == INNER_CONTRAST:
                 continue
             _settle_bar(page, (left, top), dark[around], own, paper, polarity[around], ground[around])
+            light = (own > 0) & (polarity[around] == LIGHT_ON_DARK)
+            if light.any() and not at_edge and _is_part_of_strokes(own, dark, left, top):
+                polarity[around][light] = 0
             if at_edge and right - left < WIDE_BAR * page.shape[1]:
                 # What a scanner shows beside the sheet is no bar of it.
                 ground[around][(own > 0) & (polarity[around] == DARK_ON_DARK)] = 0
@@ -366,14 +369,17 @@ def _settle_bar(
     if len(letters) and letters[:, cv2.CC_STAT_WIDTH].max() > BAR_LETTER * own.shape[1]:
         return
     level = int(np.median(page[(own > 0) & (dark > 0)]))
-    if own.shape[1] <= SHORT_BAR:
-        inner = cv2.erode(
+    middle = inner
+    x, y = corner
+    inside = x > 0 and y > 0 and x + own.shape[1] < whole.shape[1] and y + own.shape[0] < whole.shape[0]
+    if inside and own.shape[1] <= SHORT_BAR:
+        middle = cv2.erode(
             inner, np.ones((1, 2 * BAR_SIDES - 1), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
         )
     # Light that falls off along the bar is no writing on it.
     local = np.asarray(cv2.medianBlur(np.where(own > 0, page, np.uint8(level)), BAR_WINDOW), np.uint8)
     local = np.clip(local, max(level - BAR_SHADING, 0), min(level + BAR_SHADING, 255))
-    if _is_light_on_dark(page, local, inner > 0, (MIN_BAR_WRITING_SHARE, MAX_BAR_WRITING_SHARE)):
+    if _is_light_on_dark(page, local, middle > 0, (MIN_BAR_WRITING_SHARE, MAX_BAR_WRITING_SHARE)):
         lighter = cv2.subtract(page, local)[inner > 0]
         writing = lighter[lighter > PART_CONTRAST]
         if np.percentile(writing, 90) < BAR_BRIGHTNESS * (paper - level):
