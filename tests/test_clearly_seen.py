@@ -48,6 +48,14 @@ def test_a_letter_of_a_code_stays_a_letter(read: str, seen: dict[int, tuple[str,
     assert restored(read, seen) == text
 
 
+def test_a_one_alone_is_a_one_where_it_is_seen() -> None:
+    """Of a dictionary, "hard adj. 1 firm" was read as I, which prose has more often."""
+    assert restored("adj. I firm", {5: ("1", 0.8)}) == "adj. 1 firm"
+    assert restored("adj. l firm", {5: ("1", 0.8)}) == "adj. 1 firm"
+    for read, seen in (("and I know", {4: ("1", 0.6)}), ("and I know", {4: ("l", 0.9)}), ("King Il", {5: ("1", 0.9)})):
+        assert restored(read, seen) == read
+
+
 @pytest.mark.parametrize(
     ("read", "seen"),
     [

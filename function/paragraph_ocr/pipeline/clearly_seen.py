@@ -28,6 +28,8 @@ CLEAR_CAPITAL = 0.6
 # Least mean confidence of the other characters of a line for that, and for a letter in a word of figures: in
 # handwriting, which is less sure, letters of both cases are alike, and so are figures and capitals.
 CLEAR_LINE, CLEAR_FIGURES = 0.98, 0.94
+# Letters that a 1 alone is taken for, and its least probability.
+LIKE_ONE, CLEAR_ONE = frozenset("Il"), 0.7
 # The same of a slash, which is slim.
 CLEAR_SLASH = 0.6
 # Least probability of an ordinal sign after a point, and of a degree sign that was read as an apostrophe.
@@ -76,6 +78,8 @@ def with_what_is_seen(
         if any(map(_is_figure, word)):
             after = characters[end].first if end < len(characters) else len(output)
             seen += _code(word, seen[-1].last + 1 if seen else 0, after, output, charset, blank, surplus)
+        elif len(word) == 1 and word[0].text in LIKE_ONE:
+            seen.append(_one(word[0], output, charset, blank))
         else:
             seen += word
     seen = _with_ordinals(_with_capital(seen, output, charset, blank), output, charset, blank)
@@ -93,6 +97,16 @@ def _is_figure(character: Character) -> bool:
 def _classes(charset: str, characters: str, blank: int) -> NDArray[np.intp]:
     """Classes of some characters, of those that the charset has."""
     return np.array([charset.index(each) + (blank == 0) for each in characters if each in charset], np.intp)
+
+
+def _one(character: Character, output: NDArray[np.float32], charset: str, blank: int) -> Character:
+    """A letter alone, or the figure 1 where that is clearly seen: prose has more I than numbers of paragraphs."""
+    seen = float(
+        np.exp(output[character.first : character.last + 1, _classes(charset, "1", blank)].max(initial=-np.inf))
+    )
+    if seen < max(CLEAR_ONE, TIMES * character.confidence):
+        return character
+    return replace(character, text="1", confidence=seen)
 
 
 def _with_capital(
