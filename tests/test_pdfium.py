@@ -107,7 +107,8 @@ def test_a_bomb_takes_no_time_and_none_of_the_memory(monkeypatch: pytest.MonkeyP
     start = time.perf_counter()
     with monkeypatch.context() as patch:
         patch.setattr(pdfium, "PAGE_SECONDS", 2.0)
-        with pytest.raises(DeadlineExceeded, match="2 seconds"):
+        # A fast processor fills the memory of the process first.
+        with pytest.raises((DeadlineExceeded, TooLarge), match=r"longer than 2 seconds|too much memory"):
             decode(make_pdf([BOMB]))
     assert time.perf_counter() - start < 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
