@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from training.data.augmentation import degrade, shade, warp_strip
+from training.data.augmentation import cross, degrade, shade, warp_strip
 from training.data.strips import MARGIN
 
 
@@ -77,3 +77,26 @@ def test_what_is_written_under_a_shadow_stays_darker_than_the_paper() -> None:
         shaded = shade(page, rng)
         paper = cv2.dilate(shaded, np.ones((9, 9), np.uint8))
         assert np.mean(shaded[ink] < 0.5 * paper[ink]) > 0.95
+
+
+def test_what_is_drawn_over_a_strip_runs_across_it_and_leaves_its_ink_dark() -> None:
+    strip = np.full((48, 400), 220, np.uint8)
+    cv2.putText(strip, "over the bridge", (10, 34), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 40, 2, cv2.LINE_AA)
+    wider = changed = 0
+    for seed in range(300):
+        drawn = cross(strip, np.random.default_rng(seed))
+        assert drawn.dtype == np.uint8
+        assert drawn.shape[0] == 48
+        more = drawn.shape[1] - 400
+        assert 0 <= more <= 1.2 * 48
+        wider += more > 0
+        # Whichever side a shape stands at, the line is there as it was, or darker.
+        at = more if (drawn[:, :400] > strip).any() else 0
+        before, after = strip.astype(int), drawn[:, at : at + 400].astype(int)
+        assert (after <= before + 1).all()
+        darker = (before - after) > 20
+        changed += bool(darker.any() or more)
+        # What would be struck out is not to be read: nothing covers a row from end to end.
+        assert darker.mean(axis=1).max() < 0.9
+    assert 30 < wider < 90
+    assert changed > 200

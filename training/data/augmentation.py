@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.synthesis.figures import curve, stroke
+
 Grey = NDArray[np.uint8]
 
 
@@ -72,6 +74,60 @@ def warp_strip(
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(warped, np.uint8)
+
+
+def cross(strip: Grey, rng: np.random.Generator) -> Grey:
+    """Draw over a strip what stands on a page beside its text: a signature, a tick, a stamp's ring, a large shape.
+
+    Strokes run across the line rather than along it: what is struck out is not to be read.
+
+    Parameters
+    ----------
+    strip : uint8 (H, W)
+    rng : Generator
+
+    Returns
+    -------
+    uint8 (H, W'), W' up to W + 1.2 H where a shape stands before or after the line
+    """
+    height, width = strip.shape
+    ink = np.zeros_like(strip)
+    thickness = max(1, round(rng.uniform(0.03, 0.18) * height))
+    x = rng.uniform(0, width)
+    kind = rng.choice(["shape", "ring", "curve"], p=[0.2, 0.25, 0.55])
+    if kind == "shape":
+        beside = int(rng.uniform(0.2, 1.2) * height)
+        sides = (beside, 0) if rng.random() < 0.4 else (0, beside)
+        strip = np.asarray(np.pad(strip, ((0, 0), sides), mode="edge"), np.uint8)
+        ink = np.zeros_like(strip)
+        # The far end of the strip, with an edge that is straight, slanting or round.
+        y = np.linspace(-1, 1, 9)
+        foot, head, bulge = rng.uniform(0.0, 0.5, 3) * beside
+        edge = np.interp(y, [-1, 1], [head, foot]) + bulge * (1 - y**2)
+        corner = 0 if sides[0] else strip.shape[1]
+        outline = np.stack([edge if sides[0] else corner - edge, (y + 1) / 2 * height], axis=1)
+        outline[:, 1] += rng.choice([0.0, rng.uniform(-0.7, 0.7)]) * height
+        ends = [[corner, outline[-1, 1]], [corner, outline[0, 1]]]
+        cv2.fillPoly(ink, [np.concatenate([outline, ends]).round().astype(np.int32)], 255, cv2.LINE_AA)
+    elif kind == "ring":
+        radius = rng.uniform(0.8, 5.0) * height
+        angle = rng.uniform(-0.6, 0.6) + rng.choice([0.0, np.pi])
+        centre = round(x + radius * np.cos(angle)), round(height / 2 + radius * np.sin(angle))
+        for share in (1.0, rng.uniform(0.75, 0.95))[: int(rng.integers(1, 3))]:
+            axes = round(share * radius * rng.uniform(0.9, 1.1)), round(share * radius)
+            cv2.ellipse(ink, centre, axes, 0.0, 0.0, 360.0, 255, max(1, thickness // 2), cv2.LINE_AA)
+    else:
+        count = int(rng.integers(2, 6))
+        above = (np.arange(count) + rng.integers(2)) % 2 == 0
+        y = np.where(above, rng.uniform(-0.9, 0.2, count), rng.uniform(0.8, 1.9, count)) * height
+        points = np.stack([x + np.cumsum(rng.normal(0.35, 0.6, count)) * height, y], axis=1)
+        stroke(ink, curve(rng, points.astype(np.float32), 40 * count), 255, thickness)
+    cover = ink.astype(np.float32) / 255
+    if rng.random() < 0.3:
+        cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), rng.uniform(0.4, 1.5)), np.float32)
+    paper = float(np.percentile(strip, 90))
+    crossed = paper - (paper - min(paper, rng.uniform(0, 170))) * cover
+    return np.minimum(strip, np.asarray(crossed, np.uint8)) if paper > 90 else strip
 
 
 def degrade(

@@ -28,7 +28,7 @@ Grey = NDArray[np.uint8]
 # Languages with prose; the others have word lists and the Declaration of Human Rights.
 PROSE = ("en", "fr", "de", "es", "it", "pt")
 # Kinds of content with their shares.
-CONTENTS = {"prose": 0.22, "language": 0.32, "signs": 0.17, "names": 0.05, "short": 0.06, "rare": 0.14, "mixed": 0.04}
+CONTENTS = {"prose": 0.2, "language": 0.3, "signs": 0.22, "names": 0.05, "short": 0.07, "rare": 0.12, "mixed": 0.04}
 STYLES = {"hand": 0.32, "print": 0.5, "typewriter": 0.18}
 # Languages with characters that few others have are drawn more often.
 ACCENTED = ("pl", "cs", "hu", "ro", "tr", "lv", "lt", "es", "nl", "da", "sv", "hr", "sk", "sl", "nb", "is")
