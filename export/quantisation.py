@@ -140,6 +140,90 @@ def _rescale(model: onnx.ModelProto, given: onnx.GraphProto) -> None:
                 old.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array.reshape(old.dims)), old.name))
 
 
+def _with_products(model: onnx.ModelProto) -> None:
+    """Make integer matrix products of the float convolutions along a line that take activations in eight bits.
+
+    The activations are those that the convolution would take in float, and the result is in float: only the weights
+    are rounded. A product takes a fifth of the time.
+    """
+    graph = model.graph
+    arrays = {array.name: numpy_helper.to_array(array) for array in graph.initializer}
+    made_by = {name: node for node in graph.node for name in node.output}
+    for conv in [node for node in graph.node if node.op_type == "Conv"]:
+        squeeze = made_by.get(conv.input[0])
+        if squeeze is None or squeeze.op_type != "Squeeze" or arrays[conv.input[1]].ndim != 3:
+            continue
+        dequantize = made_by.get(squeeze.input[0])
+        if dequantize is None or dequantize.op_type != "DequantizeLinear":
+            continue
+        given = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in conv.attribute}
+        weights = arrays[conv.input[1]]
+        (stride,), channels, width = given["strides"], weights.shape[1], weights.shape[2]
+        if width != 2 * stride or given["group"] != 1 or given["dilations"] != [1] or len(conv.input) < 3:
+            continue
+        quantised, scale, zero = dequantize.input
+        rows = weights.transpose(0, 2, 1).reshape(len(weights), -1)
+        scales = finest_scales([rows])
+        constants = {
+            "pads": np.array([0, given["pads"][0], 0, 0, given["pads"][1], 0]),
+            "shape": np.array([0, -1, stride * channels]),
+            "first": np.array([0]),
+            "second": np.array([1]),
+            "last": np.array([-1]),
+            "end": np.array([np.iinfo(np.int64).max]),
+            "weights": np.rint(rows / scales[:, None]).astype(np.int8).T.copy(),
+            "scales": scales,
+            "zeros": np.zeros(len(scales), np.int8),
+        }
+        graph.initializer.extend(
+            numpy_helper.from_array(value, f"{conv.name}/{name}") for name, value in constants.items()
+        )
+        # A step of the result is the product of the weights with two neighbours, of `stride` columns each.
+        steps: list[tuple[str, str, str, dict[str, Any]]] = [
+            ("Squeeze", f"{quantised} {squeeze.input[1]}", "line", {}),
+            ("Transpose", "line", "columns", {"perm": [0, 2, 1]}),
+            ("Pad", f"columns pads {zero}", "padded", {}),
+            ("Reshape", "padded shape", "parts", {}),
+            ("Slice", "parts first last second", "before", {}),
+            ("Slice", "parts second end second", "after", {}),
+            ("Concat", "before after", "windows", {"axis": 2}),
+            ("DequantizeLinear", f"windows {scale} {zero}", "values", {}),
+            ("DequantizeLinear", "weights scales zeros", "factors", {"axis": 1}),
+            ("MatMul", "values factors", "product", {}),
+            ("Add", f"product {conv.input[2]}", "sum", {}),
+            ("Transpose", "sum", conv.output[0], {"perm": [0, 2, 1]}),
+        ]
+        own = {*constants, *(output for *_, output, _ in steps)} - {conv.output[0]}
+        nodes = [
+            onnx.helper.make_node(
+                kind,
+                [f"{conv.name}/{name}" if name in own else name for name in inputs.split()],
+                [f"{conv.name}/{output}" if output in own else output],
+                f"{conv.name}/{output}" if output in own else conv.name,
+                **attributes,
+            )
+            for kind, inputs, output, attributes in steps
+        ]
+        place = list(graph.node).index(conv)
+        for node in reversed(nodes):
+            graph.node.insert(place, node)
+        graph.node.remove(conv)
+    _remove_unused(graph)
+
+
+def _remove_unused(graph: onnx.GraphProto) -> None:
+    """Remove the nodes and the constants of a graph that nothing takes."""
+    while True:
+        used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+        unused = [node for node in graph.node if used.isdisjoint(node.output)]
+        if not unused:
+            break
+        for node in unused:
+            graph.node.remove(node)
+    for array in [array for array in graph.initializer if array.name not in used]:
+        graph.initializer.remove(array)
+
+
 def quantise(content: bytes, batches: list[NDArray[np.float32]]) -> bytes:
     """Quantise a model's weights and activations to eight bits.
 
@@ -148,9 +232,10 @@ def quantise(content: bytes, batches: list[NDArray[np.float32]]) -> bytes:
     (vpmaddubsw), and a text would depend on the processor that reads it. Kernels that multiply without saturation take
     half as long again there.
 
-    Some convolutions stay in float. Those of a single channel: in eight bits they are slower, and the input's own
-    shades count. Those along a line alone: half of all difference was made there. And those whose result the model
-    gives out, where distances would share a scale with logits.
+    Some convolutions are not quantised like the others. Those of a single channel stay in float: in eight bits they are
+    slower, and the input's own shades count; and so do those whose result the model gives out, where distances would
+    share a scale with logits. Those along a line alone give out floats: of results in eight bits, half of all
+    difference was made there.
 
     Parameters
     ----------
@@ -210,4 +295,6 @@ def quantise(content: bytes, batches: list[NDArray[np.float32]]) -> bytes:
             weight_type=QuantType.QInt8,
             extra_options={"CalibPercentile": PERCENTILE, "TensorQuantOverrides": overrides},
         )
-        return static.read_bytes()
+        model = onnx.load(static)
+        _with_products(model)
+        return bytes(model.SerializeToString())

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from export.__main__ import build, disagreement
-from export.conversion import run_torch
-from export.quantisation import MAX_PAIR_SUM, finest_scales, largest_pair_sums, product_orders
+from export.conversion import run_onnx, run_torch, to_onnx
+from export.quantisation import MAX_PAIR_SUM, finest_scales, largest_pair_sums, product_orders, quantise
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.pipeline.detection import Detector, letterbox
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light
@@ -73,9 +73,9 @@ def integer_weights(path: Path) -> dict[str, list[NDArray[np.int8]]]:
     made = {output: node for node in graph.node for output in node.output}
     found = {}
     for node in graph.node:
-        if node.op_type == "Conv" and node.input[1] in made:
+        if node.op_type in ("Conv", "MatMul") and node.input[1] in made:
             name = made[node.input[1]].input[0]
-            found[name] = product_orders(arrays[name].astype(int), "Conv")
+            found[name] = product_orders(arrays[name].astype(int), node.op_type)
         elif node.op_type == "DynamicQuantizeLSTM":
             for name in node.input[1:3]:
                 found[name] = product_orders(np.swapaxes(arrays[name], 1, 2).astype(int), "LSTM")
@@ -105,6 +105,33 @@ def test_weights_are_as_fine_as_that_allows() -> None:
         within = (np.max(largest, 0) <= MAX_PAIR_SUM) & (np.abs(np.rint(orders[0] / scaled[:, None])).max(1) <= 127)
         assert within.all() if fits else not within.any()
     assert np.abs(orders[0] / scales[:, None]).max(1).mean() > 70, "more than seven bits"
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_a_convolution_along_a_line_becomes_a_product_that_gives_floats(padding: int) -> None:
+    class Line(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = torch.nn.Conv2d(2, 8, 3, padding=1)
+            self.pairs = torch.nn.Conv1d(8, 16, 4, stride=2, padding=padding)
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(self.pairs(torch.relu(self.first(values)).squeeze(2)))
+
+    torch.manual_seed(0)
+    rng = np.random.default_rng(1)
+    batches = [rng.random((1, 2, 1, width), np.float32) for width in (16, 32, 48)]
+    network = Line().eval()
+    content = to_onnx(network, {"x": torch.from_numpy(batches[0])}, ["y"], {"x": {3: "width"}, "y": {2: "steps"}})
+    quantised = onnx.load_from_string(quantise(content, batches))
+    onnx.checker.check_model(quantised)
+    arrays = {array.name: numpy_helper.to_array(array) for array in quantised.graph.initializer}
+    kinds = [node.op_type for node in quantised.graph.node]
+    assert kinds.count("MatMul") == kinds.count("Conv") == 1
+    assert not any(array.dtype == np.float32 and array.ndim > 1 for array in arrays.values()), "no float weights"
+    for batch in batches:
+        ((seen,),) = run_onnx(quantised.SerializeToString(), [batch])
+        np.testing.assert_allclose(seen, run_torch(network, batch)[0], atol=0.02)
 
 
 def test_neighbours_are_those_that_a_kernel_adds() -> None:
