@@ -86,19 +86,22 @@ def _dashes_of_rules(found: Sequence[TextLine], lines: Sequence[Line]) -> set[in
     if len(strokes) < MIN_STROKES:
         return set()
     x = np.array([float(found[index].baseline[:, 0].mean()) for index in strokes])
+    order = np.argsort(x)
+    strokes, x = [strokes[place] for place in order.tolist()], x[order]
     y = np.array([float(found[index].baseline[:, 1].mean()) for index in strokes])
     heights = np.array([found[index].ascender + found[index].descender for index in strokes])
     sure = np.array([lines[index].confidence for index in strokes])
+    firsts, ends = np.searchsorted(x, x - heights / 2, "right"), np.searchsorted(x, x + heights / 2)
     dashes: set[int] = set()
-    for at, height in zip(x.tolist(), heights.tolist(), strict=True):
-        column = np.flatnonzero(np.abs(x - at) < height / 2)
-        steps = np.diff(np.sort(y[column]))
+    # Strokes of one column mostly have the same neighbours.
+    for first, end in set(zip(firsts.tolist(), ends.tolist(), strict=True)):
+        column = slice(first, end)
         if (
-            len(column) >= MIN_STROKES
-            and np.median(steps) <= np.median(heights[column])
+            end - first >= MIN_STROKES
+            and np.median(np.diff(np.sort(y[column]))) <= np.median(heights[column])
             and sure[column].mean() < UNSURE_STROKES
         ):
-            dashes.update(strokes[place] for place in column.tolist())
+            dashes.update(strokes[column])
     return dashes
 
 

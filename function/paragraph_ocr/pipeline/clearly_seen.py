@@ -52,7 +52,7 @@ UNLIKE_FIGURES = frozenset(string.ascii_uppercase) - frozenset("ODI")
 def with_what_is_seen(
     characters: Sequence[Character], output: NDArray[np.float32], charset: str, blank: int
 ) -> list[Character]:
-    """Characters of a line, with the letters of codes and the capital at its beginning that are clearly seen.
+    """Characters of a line, with what is clearly seen: letters of codes, a 1 alone, signs, brackets, a first capital.
 
     Parameters
     ----------
@@ -99,11 +99,16 @@ def _classes(charset: str, characters: str, blank: int) -> NDArray[np.intp]:
     return np.array([charset.index(each) + (blank == 0) for each in characters if each in charset], np.intp)
 
 
+def _seen(character: Character, text: str, output: NDArray[np.float32], charset: str, blank: int) -> float:
+    """The probability of another text where a character was read; 0 if the charset lacks it."""
+    if text not in charset:
+        return 0.0
+    return float(np.exp(output[character.first : character.last + 1, charset.index(text) + (blank == 0)].max()))
+
+
 def _one(character: Character, output: NDArray[np.float32], charset: str, blank: int) -> Character:
     """A letter alone, or the figure 1 where that is clearly seen: prose has more I than numbers of paragraphs."""
-    seen = float(
-        np.exp(output[character.first : character.last + 1, _classes(charset, "1", blank)].max(initial=-np.inf))
-    )
+    seen = _seen(character, "1", output, charset, blank)
     if seen < max(CLEAR_ONE, TIMES * character.confidence):
         return character
     return replace(character, text="1", confidence=seen)
@@ -119,11 +124,8 @@ def _with_capital(
     if TIMES * first.confidence > 1.0 or sum(each.confidence for each in rest) < CLEAR_LINE * len(rest):
         return characters
     capital = first.text.upper()
-    if len(capital) > 1 or capital not in charset:
-        return characters
-    steps = output[first.first : first.last + 1, charset.index(capital) + (blank == 0)]
-    seen = float(np.exp(steps.max()))
-    if seen < max(CLEAR_CAPITAL, TIMES * first.confidence):
+    seen = _seen(first, capital, output, charset, blank)
+    if len(capital) > 1 or seen < max(CLEAR_CAPITAL, TIMES * first.confidence):
         return characters
     return [replace(first, text=capital, confidence=seen), *rest]
 
@@ -157,10 +159,7 @@ def _with_pairs(characters: list[Character], output: NDArray[np.float32], charse
     """The characters of a line, with brackets that end as they begin."""
 
     def probability(place: int, text: str) -> float:
-        if text not in charset:
-            return 0.0
-        each = characters[place]
-        return float(np.exp(output[each.first : each.last + 1, charset.index(text) + (blank == 0)].max()))
+        return _seen(characters[place], text, output, charset, blank)
 
     def put(place: int, text: str) -> None:
         if characters[place].text != text:
@@ -218,9 +217,8 @@ def _with_ordinals(
         is_number = before.text in "nN" and not (place > 1 and characters[place - 2].text.isalnum())
         if after and after[0].text not in " :,":
             continue
-        if each.text == "'" and is_number and "°" in charset:
-            values = output[each.first : each.last + 1, charset.index("°") + (blank == 0)]
-            if (seen := float(np.exp(values.max()))) >= DEGREE:
+        if each.text == "'" and is_number:
+            if (seen := _seen(each, "°", output, charset, blank)) >= DEGREE:
                 found[-1] = replace(each, text="°", confidence=max(seen, each.confidence))
         elif each.text == "." and (is_number or before.text.isdigit()):
             start, end = each.last + 1, after[0].first if after else len(output)

@@ -338,18 +338,27 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
     return polarity, ground
 
 
+def _with_surroundings(page: Grey, corner: tuple[int, int], own: Grey, reach: int) -> tuple[Grey, Grey]:
+    """What a page shows of a part of it and up to so many pixels around, and the mask `own` of the part in that.
+
+    The part begins at `corner`, (x, y) on the page.
+    """
+    x, y = corner
+    height, width = own.shape
+    left, top = min(x, reach), min(y, reach)
+    shown = page[y - top : y + height + reach, x - left : x + width + reach]
+    part = np.zeros(shown.shape, np.uint8)
+    part[top : top + height, left : left + width] = own
+    return shown, part
+
+
 def _is_part_of_strokes(own: Grey, dark: Grey, left: int, top: int) -> bool:
     """Whether what may be a bar, the mask `own` at a place on a page, is where dark strokes of the page cross."""
     if own.shape[1] > SHORT_BAR or own.sum() < BAR_HEIGHT * BAR_WIDTH:
         return False
-    wide = BAR_AROUND
-    bar = cv2.copyMakeBorder(own, wide, wide, wide, wide, cv2.BORDER_CONSTANT, value=0)
-    rim = cv2.dilate(bar, np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)) - bar
-    first = max(top - wide, 0), max(left - wide, 0)
-    around = dark[first[0] : top + own.shape[0] + wide, first[1] : left + own.shape[1] + wide]
-    row, column = first[0] - (top - wide), first[1] - (left - wide)
-    rim = rim[row : row + around.shape[0], column : column + around.shape[1]]
-    return bool(around[rim > 0].mean() > MAX_DARK_AROUND) if rim.any() else False
+    around, bar = _with_surroundings(dark, (left, top), own, BAR_AROUND)
+    rim = cv2.dilate(bar, np.ones((2 * BAR_AROUND + 1, 2 * BAR_AROUND + 1), np.uint8)) > bar
+    return bool(rim.any() and around[rim].mean() > MAX_DARK_AROUND)
 
 
 def _settle_bar(
@@ -399,11 +408,7 @@ def _has_hard_edge(whole: Grey, corner: tuple[int, int], own: Grey, darker: int)
     A shadow, which ends gradually, is no bar.
     """
     square = np.ones((3, 3), np.uint8)
-    x, y = corner
-    left, top = min(x, EDGE_REACH), min(y, EDGE_REACH)
-    shown = whole[y - top : y + own.shape[0] + EDGE_REACH, x - left : x + own.shape[1] + EDGE_REACH]
-    part = np.zeros_like(shown)
-    part[top : top + own.shape[0], left : left + own.shape[1]] = own
+    shown, part = _with_surroundings(whole, corner, own, EDGE_REACH)
     near = cv2.dilate(part, square)
     around = (cv2.dilate(near, square, iterations=EDGE_REACH - 1) > 0) & (near == 0)
     inner = cv2.erode(part, square, iterations=EDGE_REACH - 1, borderType=cv2.BORDER_CONSTANT, borderValue=1)
