@@ -34,6 +34,7 @@ SOURCES = {
     "mss19_fr": "MSS-19",
     "peraire_fr": "Peraire",
     "notaires_fr": "Notaires",
+    "csafe_en": "CSAFE",
     "all": "all",
 }
 
