@@ -375,6 +375,30 @@ def test_cells_on_both_sides_of_an_upright_rule_are_lines_of_their_own(thickness
     assert all(start == pytest.approx(412, abs=5) for start, _ in cells[4:])
 
 
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_lines_of_two_columns_end_at_the_rule_that_they_touch_and_those_that_interrupt_it_do_not(
+    is_interrupted: bool,
+) -> None:
+    """Where nearly all lines end and begin at a rule, a line that runs up to it is not one with that behind it."""
+    words, rows = "Oak shelf", [80 + 50 * row for row in range(8)]
+    width = FONT.getlength(words)
+    # The third line touches the rule on both sides, or the rule is interrupted for it.
+    gap = 2 if not is_interrupted else 10
+    texts = [(round(400 - width - (gap if row == 2 else 12)), y, words) for row, y in enumerate(rows)]
+    texts += [(404 if row == 2 and not is_interrupted else 412, y, words) for row, y in enumerate(rows)]
+    image = ruled(*texts, thickness=2)
+    if is_interrupted:
+        ImageDraw.Draw(image).rectangle((396, rows[2] - 35, 406, rows[2] + 12), fill=255)
+        ImageDraw.Draw(image).text((392, rows[2]), "n", fill=0, font=FONT, anchor="ls")
+    found = [line(x, x + width, y) for x, y, _ in texts]
+    joined = line(texts[2][0], texts[10][0] + width, rows[2])
+    found = [each for row, each in enumerate(found) if row not in (2, 10)] + [joined]
+    lines = ends(complete_lines(np.asarray(image), found).lines)
+    assert len(lines) == (15 if is_interrupted else 16)
+    if not is_interrupted:
+        assert all(right < 404 or left > 396 for left, right in lines)
+
+
 def test_lines_that_cross_the_rule_of_a_margin_stay_whole() -> None:
     # At the rule some have a space, others a letter.
     texts = [(60 + 7 * row, 90 + 70 * row, TEXT) for row in range(6)]

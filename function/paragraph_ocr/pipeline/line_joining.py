@@ -103,6 +103,10 @@ NEAR_RULE = 6.0
 # most are clear of it by less than this width, in ascender heights, as letters of typewriting that stand above each
 # other are of a scratch on a film, more lines than cross it must end or begin there.
 PARTED, LETTER_GAP = 2, 0.85
+# Letters that touch a rule are parted there, too, if so many lines end and begin at it, and so many times as many as
+# touch it; and if so much of the rule is seen beside them, from so far above the baseline to so far below it, in
+# ascender heights.
+COLUMN_LINES, COLUMN_SHARE, RULE_SEEN, RULE_BESIDE = 6, 4, 0.85, (1.2, 0.4)
 # Descenders in ascender heights, of lines that were not found by the detector.
 DESCENDER = 0.35
 
@@ -737,7 +741,8 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
         bottom = max(each.bottom for each in beside) + BEYOND_RULE * usual
         crossing: list[tuple[_Piece, tuple[float, float]]] = []
         beyond: list[tuple[_Piece, tuple[float, float]]] = []
-        touched = touched_beyond = before = after = 0
+        touching: list[_Piece] = []
+        touched_beyond = before = after = 0
         for piece in pieces:
             ascender = piece.line.ascender
             x = rule.across(piece.level((piece.left + piece.right) / 2) - 0.4 * ascender)
@@ -755,17 +760,40 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
                     crossing.append((piece, edges))
                 elif not along and clear > 0 and width >= BEYOND_GAP * ascender:
                     beyond.append((piece, edges))
+                elif along:
+                    touching.append(piece)
                 else:
-                    touched += along
-                    touched_beyond += not along
+                    touched_beyond += 1
         gaps = [(right - left) / piece.line.ascender for piece, (left, right) in crossing]
         is_scratch = len(gaps) > before + after and float(np.median(gaps)) < LETTER_GAP
         parts = len(crossing) >= PARTED or min(before, after) >= PARTED
-        if len(crossing) > 2 * touched and parts and not is_scratch:
+        are_columns = min(before, after) >= max(COLUMN_LINES, COLUMN_SHARE * len(touching))
+        if (are_columns and touching) or (len(crossing) > 2 * len(touching) and parts and not is_scratch):
             for piece, edges in crossing + (beyond if len(beyond) > touched_beyond else []):
                 pieces += piece.part(*edges)
+            for piece in touching if are_columns else []:
+                if (sides := _edges_of_rule(ink, rule, piece)) is not None:
+                    pieces += piece.part(*sides)
             pieces = [piece for piece in pieces if piece.alive]
     return pieces
+
+
+def _edges_of_rule(ink: Ink, rule: UprightRule, piece: _Piece) -> tuple[float, float] | None:
+    """The left and right edge of a rule where a line crosses it; None where the rule is interrupted for the line."""
+    ascender = piece.line.ascender
+    level = piece.level(rule.across(piece.level((piece.left + piece.right) / 2)))
+    rows = np.arange(
+        max(round(level - RULE_BESIDE[0] * ascender), 0),
+        min(round(level + RULE_BESIDE[1] * ascender), ink.labels.shape[0]),
+    )
+    centre = rule.across(level - 0.4 * ascender)
+    columns = np.rint(rule.column + rule.slope * (rows - rule.top) - 0.5).astype(int)
+    near = columns[:, None] + np.arange(-1, 2)
+    inside = np.clip(near, 0, ink.labels.shape[1] - 1)
+    if not len(rows) or float((ink.labels[rows[:, None], inside] > 0).any(axis=1).mean()) < RULE_SEEN:
+        return None
+    half = rule.thickness / 2 + 1
+    return centre - half, centre + half
 
 
 def _clear_edges(
