@@ -15,6 +15,7 @@ from training.data.recomposition import (
     CutWord,
     HandBank,
     Recomposer,
+    circle,
     cut_word,
     decompose,
     draw_mark,
@@ -153,6 +154,32 @@ def test_a_line_is_written_by_one_hand_with_spaces_between_words(recognizer: Rec
     assert line.text == "nail lino"
     assert widest_gap(line) > 1.3 * 0.5
     assert recomposer.line(["xylophone"], np.random.default_rng(1)) is None
+
+
+def test_a_ring_goes_around_what_is_written() -> None:
+    for seed in range(30):
+        item = circle(printed("nail"), np.random.default_rng(seed))
+        ring, inside = item.strokes[-1], np.concatenate(item.strokes[:-1])
+        middle = inside.mean(axis=0)
+        # In each direction the ring is about as far out as the letters, or farther, but where it is not closed.
+        angles = np.arctan2(*(ring - middle).T)
+        assert np.ptp(angles) > 0.9 * 2 * np.pi
+        for points in inside[::5]:
+            direction = np.arctan2(*(points - middle))
+            beside = np.abs(angles - direction) < 0.3
+            if beside.any():
+                assert np.linalg.norm(ring[beside] - middle, axis=1).max() > 0.9 * np.linalg.norm(points - middle)
+        assert min(float(each[:, 0].min()) for each in item.strokes) == pytest.approx(0)
+
+
+def test_numbers_in_brackets_are_written_in_rings_half_of_the_time(recognizer: Recognizer, tmp_path: Path) -> None:
+    items = [printed(text, hand=7) for text in ["nolan", "lion", "annal", "alna", "loin"] * 6]
+    recomposer = Recomposer(items, recognizer, tmp_path)
+    lines = [recomposer.line(["(a)"], np.random.default_rng(seed)) for seed in range(40)]
+    assert {line.text for line in lines if line} == {"(a)"}
+    # A letter and a ring, or a letter and two brackets.
+    rings = sum(line is not None and len(line.strokes[-1]) == 40 for line in lines)
+    assert 10 <= rings <= 30
 
 
 def test_slant_is_measured_and_taken_out() -> None:

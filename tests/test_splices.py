@@ -78,6 +78,19 @@ def test_a_line_goes_on_like_another_of_its_hand() -> None:
     assert splicer.splice(2, rng) is strange
 
 
+def test_a_strip_is_inserted_between_two_words_at_the_lines_scale_and_on_its_paper() -> None:
+    one = Strip(np.full((64, 100), 200, np.uint8), "one two three", 0.7, "a", "x", struck=False)
+    ring = np.full((32, 20), 230, np.uint8)
+    ring[10:20, 5:15] = 60
+    splicer = Splicer([one, one], [[Cut(60, 2)], []])
+    made = splicer.insert(0, Strip(ring, "(7)", 0.7, "pen", "z", struck=False), np.random.default_rng(0))
+    assert made.text == "one two (7) three"
+    assert made.pixels.shape == (64, 100 + 40)
+    assert set(np.unique(made.pixels[:, :62])) == {200}
+    assert made.pixels[30, 80] == pytest.approx(30, abs=2)
+    assert splicer.insert(1, one, np.random.default_rng(0)) is one
+
+
 def test_cuts_are_found_once(recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strips = [strip for strip, _ in letter_strips(48)]
     first = load_cuts(strips, recognizer, tmp_path)

@@ -6,6 +6,7 @@ Accents and other marks that English lacks are drawn.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ GRID, REACH = 13, (0.2, 0.8)
 MAX_STEP = 0.7
 # Letters whose dots or bars are often written after the word.
 DELAYED = "ijtfxXTIFEHA"
+# What stands in a ring is in brackets in the text.
+CIRCLED = re.compile(r"\([0-9A-Za-z]{1,2}\)")
 # Combining marks that are drawn above a letter; their names are those of `MARKS`.
 ABOVE = {
     "\u0300": "grave",
@@ -386,6 +389,25 @@ class HandBank:
         return found
 
 
+def circle(item: PenItem, rng: Generator) -> PenItem:
+    """Draw a ring around an upright word, as writers do around numbers: uneven, askew, and not quite closed or more."""
+    points = np.concatenate(item.strokes)
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+    radii = np.array([right - left, bottom - top]) / 2 * rng.uniform(1.1, 1.4, 2) + rng.uniform(0.15, 0.5, 2)
+    # Most rings are about as wide as tall, also around a single figure.
+    radii = np.maximum(radii, radii.max() * rng.uniform(0.6, 1.0))
+    middle = np.array([(left + right) / 2, (top + bottom) / 2]) + rng.normal(0.0, 0.08, 2)
+    turns = float(rng.uniform(0.93, 1.12))
+    angles = float(rng.uniform(0, 2 * np.pi)) + float(rng.choice([-1, 1])) * np.linspace(0, 2 * np.pi * turns, 40)
+    swell = 1 + np.cumsum(rng.normal(0.0, 0.012, len(angles)))
+    ring = middle + radii * swell[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    # Both together are often no taller than a line.
+    size = rng.uniform(0.6, 1.0)
+    strokes = [(stroke - middle) * size + middle for stroke in (*item.strokes, ring)]
+    start = np.array([min(float(stroke[:, 0].min()) for stroke in strokes), 0.0])
+    return replace(item, strokes=tuple(np.asarray(stroke - start, np.float32) for stroke in strokes))
+
+
 def widest_gap(item: PenItem) -> float:
     """Return the widest space between the strokes of an upright word, x-heights."""
     spans = sorted((float(stroke[:, 0].min()), float(stroke[:, 0].max())) for stroke in item.strokes)
@@ -506,9 +528,17 @@ class Recomposer:
         """Write words in one hand; those that it cannot write are left out, None if these are all."""
         hands = list(self.hands)
         bank = self.bank(hands[int(rng.integers(len(hands)))])
-        written = [item for word in words if (item := bank.write(word, rng)) is not None]
+        written = [item for word in words if (item := self._write(bank, word, rng)) is not None]
         if not written:
             return None
         # Printed letters may stand further apart than the words of another hand.
         widest = max(widest_gap(shear(word, -bank.slant)) for word in written)
         return join_words(written, rng, 1.3 * widest + 0.2)
+
+    @staticmethod
+    def _write(bank: HandBank, word: str, rng: Generator) -> PenItem | None:
+        """Write a word in a hand; half of what is in brackets and short is in a ring instead."""
+        if CIRCLED.fullmatch(word) and rng.random() < 0.5:
+            inside = bank.write(word[1:-1], rng)
+            return replace(circle(inside, rng), text=word) if inside else None
+        return bank.write(word, rng)

@@ -111,11 +111,23 @@ class Splicer:
         left, right = (self.cuts[each][int(rng.integers(len(self.cuts[each])))] for each in (index, other))
         begins, ends = (np.asarray(self.strips[each].pixels) for each in (index, other))
         begins, ends = begins[:, : left.column], ends[:, right.column :]
-        # Equalises the paper on both sides of the cut.
-        paper = [float(np.percentile(part[::2, ::2], Normalisation().paper)) for part in (begins, ends)]
-        ends = np.clip(ends.astype(np.float32) + (paper[0] - paper[1]), 0, 255).astype(np.uint8)
         words = own.text.split()[: left.words] + self.strips[other].text.split()[right.words :]
-        return replace(own, pixels=np.hstack([begins, ends]), text=" ".join(words))
+        return replace(own, pixels=np.hstack([begins, _on_paper_of(begins, ends)]), text=" ".join(words))
+
+    def insert(self, index: int, other: Strip, rng: Generator) -> Strip:
+        """Insert a strip of the same scale between two words of a line; return the line if it has no cut."""
+        own = self.strips[index]
+        if not self.cuts[index]:
+            return own
+        cut = self.cuts[index][int(rng.integers(len(self.cuts[index])))]
+        pixels, words = np.asarray(own.pixels), own.text.split()
+        between = np.asarray(other.pixels)
+        if len(between) != len(pixels):
+            scale = len(pixels) / len(between)
+            between = np.asarray(cv2.resize(between, None, fx=scale, fy=scale), np.uint8)
+        parts = [pixels[:, : cut.column], _on_paper_of(pixels, between), pixels[:, cut.column :]]
+        text = " ".join([*words[: cut.words], other.text, *words[cut.words :]])
+        return replace(own, pixels=np.hstack(parts), text=text)
 
 
 def make_splicer(strips: list[Strip], sources: Collection[str], recognizer: Recognizer, cache: Path) -> Splicer:
@@ -125,6 +137,12 @@ def make_splicer(strips: list[Strip], sources: Collection[str], recognizer: Reco
     for index, own in zip(chosen, load_cuts([strips[each] for each in chosen], recognizer, cache), strict=True):
         cuts[index] = own
     return Splicer(strips, cuts)
+
+
+def _on_paper_of(pixels: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `other`, made lighter or darker until its paper is that of `pixels`."""
+    paper = [float(np.percentile(part[::2, ::2], Normalisation().paper)) for part in (pixels, other)]
+    return np.asarray(np.clip(other.astype(np.float32) + (paper[0] - paper[1]), 0, 255), np.uint8)
 
 
 def _core(strip: Strip, recognizer: Recognizer) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
 from training.data.augmentation import cross, degrade, warp_strip
 from training.data.lines import Composer, DrawnLines
 from training.data.pages import load_pages, refuse_shared_writers
-from training.data.recomposition import Recomposer
+from training.data.recomposition import Recomposer, circle
 from training.data.seen_text import SeenText
 from training.data.splices import Splicer, make_splicer
 from training.data.strips import MARGIN, Strip, enlarged, load_strips
@@ -64,13 +64,14 @@ class RecognitionOptions:
     `batch` is the number of strips that the exported model takes, `columns` the strip columns in a training batch,
     `weights` how often a line of a source is drawn (1 where it is not named), `capitals` how many times as often one is
     drawn that is written in capitals, `crossed` the share of strips that strokes cross or something large stands
-    beside, `spliced` the share of a source's lines that go on like another of the same hand (0 where it is not named),
-    `full_width` the share of batches padded to the exported width, `validation_pages` the pages of each source that are
-    read whole at every validation, `same_writer` the sources whose one writer may stand in both splits, `same_text`
-    those of which every writer copied the same text, so that its lines are validated all the same. `drawn` is the share
-    of lines that are drawn while fitting: `pen_lines` and `pen_words` from recorded strokes, `pen_texts` from parts of
-    these as other texts, `faces` in typefaces. Where `consistency` is more than 0, a batch holds each strip twice, in
-    other degradations, and this is the weight of the divergence of what is read of the two in the loss.
+    beside, `circled` the share of annotated lines with an insertion, a recorded hand's number in a ring, `spliced` the
+    share of a source's lines that go on like another of the same hand (0 where it is not named), `full_width` the share
+    of batches padded to the exported width, `validation_pages` the pages of each source that are read whole at every
+    validation, `same_writer` the sources whose one writer may stand in both splits, `same_text` those of which every
+    writer copied the same text, so that its lines are validated all the same. `drawn` is the share of lines that are
+    drawn while fitting: `pen_lines` and `pen_words` from recorded strokes, `pen_texts` from parts of these as other
+    texts, `faces` in typefaces. Where `consistency` is more than 0, a batch holds each strip twice, in other
+    degradations, and this is the weight of the divergence of what is read of the two in the loss.
     """
 
     height: int = 48
@@ -86,6 +87,7 @@ class RecognitionOptions:
     weights: dict[str, float] = field(default_factory=dict)
     capitals: float = 1.0
     crossed: float = 0.0
+    circled: float = 0.0
     spliced: dict[str, float] = field(default_factory=dict)
     consistency: float = 0.0
 
@@ -250,15 +252,30 @@ class LineRenderer:
             item = self.pen.line(rng) if kind == "pen_lines" else self.pen.line_of_words(rng)
         return Strip(self.pen.draw(item, rng), item.text, 0.7, kind, str(item.hand), False)
 
+    def circled(self, rng: np.random.Generator) -> Strip:
+        """Draw a strip of a number or a letter in a ring, written by a recorded hand."""
+        if self.hands is None or self.pen is None:
+            raise SystemExit("Circled numbers need recorded handwriting: give a folder with lines.npz with --data")
+        while True:
+            inside = str(rng.integers(1, 100)) if rng.random() < 0.9 else chr(int(rng.integers(65, 91)))
+            if (item := self.hands.line([inside], rng)) is not None:
+                ring = replace(circle(item, rng), text=f"({inside})")
+                return Strip(self.pen.draw(ring, rng), ring.text, 0.7, "pen_circled", str(item.hand), False)
+
     def _write_text(self, rng: np.random.Generator) -> PenItem:
-        """Write a line of text in a recorded hand."""
+        """Write a line of text in a recorded hand, one of eight with numbers or letters in brackets or in rings."""
         if self.hands is None or self.faces is None:
             raise SystemExit("Texts in recorded hands need a folder of fonts and texts: --data build/assets")
         composer = Composer(self.faces.texts, rng)
         while True:
             kind = str(rng.choice(list(PEN_TEXTS), p=list(PEN_TEXTS.values())))
             text = str(getattr(composer, kind)(int(rng.integers(12, 60))))
-            if (item := self.hands.line(text.split(), rng)) is not None:
+            words = text.split()
+            if rng.random() < 1 / 8:
+                for _ in range(int(rng.integers(1, 4))):
+                    inside = str(rng.integers(1, 100)) if rng.random() < 0.9 else chr(int(rng.integers(65, 91)))
+                    words.insert(int(rng.integers(len(words) + 1)), f"({inside})")
+            if (item := self.hands.line(words, rng)) is not None:
                 return item
 
 
@@ -342,6 +359,8 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         strip = self.lines.strips[index]
         if rng.random() < options.spliced.get(strip.source, 0.0):
             strip = self.lines.splice(index, rng)
+        elif self.renderer and rng.random() < options.circled:
+            strip = self.lines.insert(index, self.renderer.circled(rng), rng)
         return strip
 
 
