@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,18 @@ def test_every_kind_of_content_is_about_as_long_as_asked(assets: Path, kind: str
     for _ in range(30):
         text = getattr(composer, kind)(40)
         assert 0 < len(text) < 140
+
+
+def test_letters_get_marks_that_no_language_tells(assets: Path) -> None:
+    composer = Composer(Texts(assets, None, "train"), np.random.default_rng(3))
+    text = "Mille libri e zolle, 120 uomini. " * 200
+    marked = composer.marked(text)
+    assert not set(marked) - set(CHARSET)
+    plain = [module.STROKED.get(letter) or unicodedata.normalize("NFD", letter)[0] for letter in marked]
+    assert "".join(plain) == text
+    with_marks = [letter for letter, plain in zip(marked, text, strict=True) if letter != plain]
+    assert 0.2 < len(with_marks) / sum(letter in module.MARKS_OF for letter in text) < 0.4
+    assert {"ì", "í", "ï", "ł", "ż", "ö"} <= set(with_marks)
 
 
 def test_lines_consist_of_the_charset(assets: Path) -> None:

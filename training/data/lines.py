@@ -34,11 +34,28 @@ STYLES = {"hand": 0.32, "print": 0.5, "typewriter": 0.18}
 ACCENTED = ("pl", "cs", "hu", "ro", "tr", "lv", "lt", "es", "nl", "da", "sv", "hr", "sk", "sl", "nb", "is")
 # Share of the lines in print that are as small as captions and prices in a scan, and their heights in pixels.
 SMALL, SMALL_HEIGHTS = 0.2, (9.0, 18.0)
+# Share of the lines in print and typewriting whose letters get marks at random, and of the letters in them that do.
+MARKED, MARKED_LETTERS = 0.15, 0.3
 # Share of strips that show no text at all.
 BLANK = 0.05
 # Share of the lines in other scripts that are shown upside down, where Greek resembles numbers.
 UPSIDE_DOWN = 0.35
 TRAIN_SHARE = 0.9
+
+
+def _marks_of(charset: str) -> dict[str, list[str]]:
+    """Each letter with those of the charset that have a mark or a stroke added to it."""
+    found: dict[str, list[str]] = {}
+    for letter in charset:
+        base = STROKED.get(letter) or unicodedata.normalize("NFD", letter)[0]
+        if letter.isalpha() and base != letter and base.isascii():
+            found.setdefault(base, []).append(letter)
+    return found
+
+
+# Letters with a stroke, or without their dot, which Unicode does not compose.
+STROKED = {"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ħ": "h", "Ħ": "H", "ŧ": "t", "ı": "i"}
+MARKS_OF = _marks_of(CHARSET)
 
 
 @dataclass(frozen=True)
@@ -133,6 +150,13 @@ class Composer:
             text = text.title()
         text = unicodedata.normalize("NFC", text.replace("i̇", "i"))
         return " ".join(FOREIGN.sub("", text).split())
+
+    def marked(self, text: str) -> str:
+        """`text` with marks on letters at random, which no language helps to tell: ì, í, î, ï, į or i."""
+        return "".join(
+            self.pick(MARKS_OF[letter]) if letter in MARKS_OF and self.rng.random() < MARKED_LETTERS else letter
+            for letter in text
+        )
 
     def stretch(self, text: str, length: int) -> str:
         """Return a part of a text between two spaces."""
@@ -264,7 +288,10 @@ class DrawnLines:
         style = str(rng.choice(list(STYLES), p=list(STYLES.values())))
         composer = Composer(self.texts, rng)
         while True:
-            if drawn := self.draw_text(rng, style, composer.line()):
+            text = composer.line()
+            if style != "hand" and rng.random() < MARKED:
+                text = composer.marked(text)
+            if drawn := self.draw_text(rng, style, text):
                 return drawn
 
     def draw_text(self, rng: Generator, style: str, text: str, face: Face | None = None) -> Drawn | None:
