@@ -2,6 +2,7 @@
 
 import io
 import struct
+import weakref
 import zlib
 from typing import Any
 
@@ -14,6 +15,7 @@ from paragraph_ocr.errors import BrokenImage, TooLarge, UnsupportedFormat
 from paragraph_ocr.io import imaging
 from paragraph_ocr.io.decoding_cost import ALWAYS_CONFINED, MAX_JPEG_SCANS
 from paragraph_ocr.io.file_format import format_of, is_truncated
+from paragraph_ocr.io.image_file import ImageFile, open_file
 from paragraph_ocr.io.imaging import decode_pages
 from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 
@@ -325,3 +327,20 @@ def test_the_shape_of_pixels_is_what_the_resolution_says(dpi: tuple[int, int], o
     data = encode(Image.fromarray(page()), "JPEG", dpi=dpi, exif=exif)
     (decoded,) = decode_pages(data)
     assert decoded.pixel_aspect == pytest.approx(aspect)
+
+
+@pytest.mark.parametrize("name", ["WEBP", "PNG", "BMP"])
+def test_the_last_page_is_read_without_its_decoder(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder of a WebP keeps nine times the memory of the page."""
+    opened: list[weakref.ref[Image.Image]] = []
+
+    def open_and_watch(*arguments: Any) -> ImageFile:
+        file = open_file(*arguments)
+        opened.append(weakref.ref(file.image))
+        return file
+
+    monkeypatch.setattr(imaging, "open_file", open_and_watch)
+    pages = imaging.decode(encode(Image.fromarray(page()), name))
+    assert next(pages).shape == (40, 60)
+    assert [image() for image in opened] == [None]
+    assert list(pages) == []
