@@ -18,7 +18,7 @@ from paragraph_ocr.pipeline.ink import Ink, components, find_ink_mask, resized
 
 # Lengths are in ascender heights of the page's lines, unless stated otherwise.
 # The page is resized to ascenders of this many pixels for the search.
-ASCENDER = 32.0
+ASCENDER = 24.0
 # Greatest height and width of a dot, and the greatest distance between the middles of two of a leader.
 DOT, PITCH = 0.3, 1.3
 # Pixels that the height and the width of a dot may have on a small page, too: its edges fall between pixels.
