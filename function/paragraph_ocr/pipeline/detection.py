@@ -53,6 +53,9 @@ CLOSE_ASCENDER, CLOSER, CLOSE_MARGIN = 17.0, (1.4, 2.5), 4.0
 # share of `dense_ascender`: the smallest of its lines, such as those at the foot of a letter, run together or are not
 # found at all. Of a whole A4 page, 12-point letters are as small.
 SMALL = 0.6
+# Lines of handwriting that stand close, so many input pixels apart and so many of their ascenders at most, may have no
+# line between two of them: a page of them is searched again, enlarged by so much. Fewer lines than this do not tell.
+CROWDED, CROWDED_ENLARGEMENT, CROWDED_LINES = (18.0, 1.3), 1.4, 8
 # Print that is smaller than the text, as in the corners of a letterhead, is searched for again in parts of the page:
 # around lines that are not certain and whose ascenders are at most so many times as large as those of the text, and
 # around rows of so many marks at least that no line has, so far apart and so tall at most, in pixels of their scale.
@@ -432,8 +435,8 @@ class Detector:
         closer = None if side <= usual and dense else self._look_closer(page, found, usual / max(page.shape))
         if closer:
             found, input_scale = closer
-        elif side <= usual and (dense or small):
-            side = round(settings.enlargement * usual)
+        elif side <= usual and (dense or small or _is_crowded(found, usual / max(page.shape))):
+            side = round((settings.enlargement if dense or small else CROWDED_ENLARGEMENT) * usual)
             input_scale = side / max(page.shape)
             found = self.detect(page, side).lines or found
         if marks:
@@ -659,6 +662,23 @@ def _lower_quartile_height(lines: list[TextLine]) -> float:
     """Lower quartile of the lines' heights, ascender to descender; infinite without lines."""
     heights = sorted(line.ascender + line.descender for line in lines)
     return heights[(len(heights) - 1) // 4] if heights else float("inf")
+
+
+def _is_crowded(lines: list[TextLine], scale: float) -> bool:
+    """Whether lines stand so close to each other at a scale, by the distances to the next one below."""
+    spans = np.array([(line.baseline[0, 0], line.baseline[-1, 0]) for line in lines], np.float64).reshape(-1, 2)
+    levels = np.array([line.baseline[:, 1].mean() for line in lines], np.float64)
+    left, right = spans.T
+    shared = np.minimum(right, right[:, None]) - np.maximum(left, left[:, None])
+    below = levels - levels[:, None]
+    next_below = np.where((below > 0) & (shared > 0.3 * (right - left)[:, None]), below, np.inf).min(
+        axis=1, initial=np.inf
+    )
+    pitches = next_below[np.isfinite(next_below)]
+    if len(pitches) < CROWDED_LINES:
+        return False
+    pitch, ascender = float(np.median(pitches)), float(np.median([line.ascender for line in lines]))
+    return pitch * scale <= CROWDED[0] and pitch <= CROWDED[1] * ascender
 
 
 def slope_of(lines: list[TextLine]) -> float:
