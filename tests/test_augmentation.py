@@ -1,7 +1,8 @@
 import cv2
 import numpy as np
+import pytest
 
-from training.data.augmentation import cross, degrade, shade, warp_strip
+from training.data.augmentation import blur, cross, degrade, shade, warp_strip
 from training.data.strips import MARGIN
 
 
@@ -100,3 +101,18 @@ def test_what_is_drawn_over_a_strip_runs_across_it_and_leaves_its_ink_dark() -> 
         assert darker.mean(axis=1).max() < 0.9
     assert 30 < wider < 90
     assert changed > 200
+
+
+def test_a_blurred_strip_keeps_its_ink_where_it_was() -> None:
+    strip = np.full((48, 300), 230, np.uint8)
+    strip[20:28, 140:160] = 30
+    sharp = np.abs(np.diff(strip.astype(int), axis=1)).max()
+    for seed in range(40):
+        seen = blur(strip, np.random.default_rng(seed)).astype(float)
+        assert seen.shape == strip.shape
+        ink = 230 - seen
+        rows, columns = np.indices(ink.shape)
+        assert ink.sum() == pytest.approx(200 * 160, rel=0.05)
+        middle = [(ink * places).sum() / ink.sum() for places in (rows, columns)]
+        assert middle == pytest.approx([23.5, 149.5], abs=1.5)
+        assert np.abs(np.diff(seen, axis=0)).max() < sharp or np.abs(np.diff(seen, axis=1)).max() < sharp

@@ -130,6 +130,35 @@ def cross(strip: Grey, rng: np.random.Generator) -> Grey:
     return np.minimum(strip, np.asarray(crossed, np.uint8)) if paper > 90 else strip
 
 
+def blur(strip: Grey, rng: np.random.Generator) -> Grey:
+    """Blur a line as a photo out of focus, or one of a hand that moved, does.
+
+    Parameters
+    ----------
+    strip : uint8 (H, W)
+    rng : Generator
+
+    Returns
+    -------
+    uint8 (H, W)
+    """
+    unit = len(strip) / 48
+    if rng.random() < 0.5:
+        return np.asarray(cv2.GaussianBlur(strip, (0, 0), rng.uniform(0.8, 2.7) * unit), np.uint8)
+    # The path of a point while the shutter was open, slightly bent.
+    length, angle, bend = rng.uniform(3.0, 11.0) * unit, rng.uniform(0, np.pi), rng.normal(0, 0.12)
+    along = np.linspace(-0.5, 0.5, 64)
+    across = bend * (4 * along**2 - 1)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = length * np.stack([along, across], axis=1) @ turn.T
+    reach = int(np.ceil(np.abs(points).max())) + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    columns, rows = np.rint(points).astype(int).T + reach
+    np.add.at(kernel, (rows, columns), 1.0)
+    kernel = np.asarray(cv2.GaussianBlur(kernel, (0, 0), 0.5), np.float32)
+    return np.asarray(cv2.filter2D(strip, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE), np.uint8)
+
+
 def degrade(
     image: Grey, rng: np.random.Generator, ruled: float = 0.15, distance: tuple[float, float] = (0.2, 1.0)
 ) -> Grey:

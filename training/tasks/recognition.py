@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from paragraph_ocr.models import FOLDER, Model
 from paragraph_ocr.pipeline.recognition import Recognizer, StripScaling
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
-from training.data.augmentation import cross, degrade, warp_strip
+from training.data.augmentation import blur, cross, degrade, warp_strip
 from training.data.lines import Composer, DrawnLines
 from training.data.pages import load_pages, refuse_shared_writers
 from training.data.recomposition import Recomposer, circle
@@ -64,14 +64,15 @@ class RecognitionOptions:
     `batch` is the number of strips that the exported model takes, `columns` the strip columns in a training batch,
     `weights` how often a line of a source is drawn (1 where it is not named), `capitals` how many times as often one is
     drawn that is written in capitals, `crossed` the share of strips that strokes cross or something large stands
-    beside, `circled` the share of annotated lines with an insertion, a recorded hand's number in a ring, `spliced` the
-    share of a source's lines that go on like another of the same hand (0 where it is not named), `full_width` the share
-    of batches padded to the exported width, `validation_pages` the pages of each source that are read whole at every
-    validation, `same_writer` the sources whose one writer may stand in both splits, `same_text` those of which every
-    writer copied the same text, so that its lines are validated all the same. `drawn` is the share of lines that are
-    drawn while fitting: `pen_lines` and `pen_words` from recorded strokes, `pen_texts` from parts of these as other
-    texts, `faces` in typefaces. Where `consistency` is more than 0, a batch holds each strip twice, in other
-    degradations, and this is the weight of the divergence of what is read of the two in the loss.
+    beside, `circled` the share of annotated lines with an insertion, a recorded hand's number in a ring, `blurred` that
+    of strips blurred like a photo, `spliced` the share of a source's lines that go on like another of the same hand (0
+    where it is not named), `full_width` the share of batches padded to the exported width, `validation_pages` the pages
+    of each source that are read whole at every validation, `same_writer` the sources whose one writer may stand in both
+    splits, `same_text` those of which every writer copied the same text, so that its lines are validated all the same.
+    `drawn` is the share of lines that are drawn while fitting: `pen_lines` and `pen_words` from recorded strokes,
+    `pen_texts` from parts of these as other texts, `faces` in typefaces. Where `consistency` is more than 0, a batch
+    holds each strip twice, in other degradations, and this is the weight of the divergence of what is read of the two
+    in the loss.
     """
 
     height: int = 48
@@ -88,6 +89,7 @@ class RecognitionOptions:
     capitals: float = 1.0
     crossed: float = 0.0
     circled: float = 0.0
+    blurred: float = 0.0
     spliced: dict[str, float] = field(default_factory=dict)
     consistency: float = 0.0
 
@@ -320,7 +322,8 @@ class AugmentedLines(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
                     warped = cross(warped, rng)
                 # CTC needs a frame for each character and a blank between doubled ones.
                 if warped.shape[1] // 4 > 1.15 * len(strip.text):
-                    candidates.append(([degrade(warped, rng) for _ in range(views)], strip.text))
+                    seen = [blur(warped, rng) if rng.random() < options.blurred else warped for _ in range(views)]
+                    candidates.append(([degrade(view, rng) for view in seen], strip.text))
             candidates.sort(key=lambda item: item[0][0].shape[1])
             batches: list[list[tuple[list[NDArray[np.uint8]], str]]] = [[]]
             for item in candidates:
