@@ -280,6 +280,22 @@ def test_figures_between_the_rules_of_a_table_have_lines() -> None:
     assert sorted(round(float(each.baseline[0, 1])) for each in complete.lines[1:]) == pytest.approx(levels, abs=2)
 
 
+def test_numbers_in_the_cells_of_a_grid_have_lines_and_the_grid_has_none() -> None:
+    page = drawn((60, 60, TEXT), (60, 100, TEXT))
+    draw = ImageDraw.Draw(page)
+    places = [(300 + 50 * column, 120 + 50 * row) for row in range(6) for column in range(6)]
+    for number, (x, y) in enumerate(places):
+        draw.rectangle((x, y, x + 46, y + 46), outline=0, fill=0 if number % 7 == 3 else 255)
+        if number % 7 != 3:
+            draw.text((x + 6, y + 26), str(number + 10), 0, ImageFont.load_default(22), anchor="ls")
+    # The detector may take the grid for a large word.
+    grid = TextLine(np.array([[300, 410], [600, 410]], np.float32), 280, 80, 0.67)
+    found = [*(line(60, 60 + FONT.getlength(TEXT), level) for level in (60, 100)), grid]
+    complete = complete_lines(np.asarray(page), found)
+    levels = [y + 26 for number, (_, y) in enumerate(places) if number % 7 != 3]
+    assert sorted(round(float(each.baseline[0, 1])) for each in complete.lines[2:]) == pytest.approx(levels, abs=2)
+
+
 def test_short_words_set_upright_in_one_pitch_are_one_box() -> None:
     page = Image.new("L", (900, 700), 255)
     ImageDraw.Draw(page).text((200, 90), "The annual meeting of the society", 0, FONT, anchor="ls")

@@ -293,6 +293,22 @@ def test_words_begin_and_end_where_their_ink_does(reader: PageReader) -> None:
         assert ink[gap] - 2 < edge < ink[gap + 1] + 2
 
 
+def test_words_below_upright_headings_are_read(reader: PageReader) -> None:
+    page = Image.new("L", (900, 500), 255)
+    font = ImageFont.load_default(24)
+    draw = ImageDraw.Draw(page)
+    draw.text((50, 40), "Cleaning rota of the house", 0, font)
+    for column, (heading, *entries) in enumerate((("Thursday", "7b", "12"), ("Wednesday", "34", "9a"))):
+        x = 300 + 200 * column
+        along = Image.new("L", (160, 34), 255)
+        ImageDraw.Draw(along).text((10, 2), heading, 0, font)
+        page.paste(along.rotate(90, expand=True), (x, 120))
+        for row, entry in enumerate(entries):
+            draw.text((x + 2, 300 + 60 * row), entry, 0, font)
+    lines = [line.text for line in reader.read_image(np.asarray(page), "rota.png").lines]
+    assert sorted(lines) == ["12", "34", "7b", "9a", "Cleaning rota of the house", "Thursday", "Wednesday"]
+
+
 def test_figures_close_above_each_other_are_read(reader: PageReader) -> None:
     image = Image.new("L", (800, 560), 255)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(26)

@@ -73,6 +73,8 @@ SHORTEST_LETTER, TALLEST_LETTER, WIDEST_LETTERS = 0.3, 2.0, 3.0
 MARGIN_LINES, BEYOND_MARGIN, MARGIN_LEVEL, MARGIN_AHEAD = 2, 0.5, 4.5, 3.0
 # A line is tall, as a large word is, if its ascenders have so many times the height of those of most lines.
 TALL_LINE = 2.5
+# It is a grid if the detector is less sure of it, and walls of cells have so much of its ink, without solid cells.
+SURE_WORD, GRID = 0.8, 0.5
 # A component belongs to a line if so much of it lies within.
 COVERED = 0.5
 # The detector's confidence that is given to lines that it did not find: they are kept only if they are read well.
@@ -91,8 +93,9 @@ MAX_COLUMNS = 2000
 PART_OF_LETTER, WHOLE_LETTER = 0.8, (0.75, 1.35)
 # A line of one letter is shorter than this many ascender heights.
 SINGLE = 1.5
-# Length in ascender heights from which straight ink is a rule, of a table or of paper.
-RULE = 4.0
+# Length in ascender heights from which straight ink is a rule, of a table or of paper; and that from which it is a wall
+# of a cell, if the walls have this share of the ink of a shape that is as wide and as tall, and fills less of its box.
+RULE, WALL, WALLS, HOLLOW = 4.0, 1.6, 0.8, 0.7
 # In ascender heights, where a line crosses an upright rule between two cells: the least width that is clear of letters,
 # on each side and on both with the rule; how far a rule may reach beyond its ends, as in a dark head; and there, the
 # least clear width.
@@ -146,6 +149,9 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
     # Small letters that a large word overlaps may be parts of small lines, but no lines of their own: so are its dots.
     tall = [piece for piece in pieces if piece.line.ascender > TALL_LINE * ascender * ink.scale]
+    unsure = [piece for piece in tall if piece.line.confidence < SURE_WORD]
+    if unsure and (grids := _grids(ink, unsure, ascender * ink.scale)):
+        pieces, tall = ([piece for piece in own if piece not in grids] for own in (pieces, tall))
     unassigned = ~_cover(ink, [piece for piece in pieces if piece not in tall]) & (ink.area >= SMALLEST)
     overlapped = _cover(ink, tall) if tall else np.zeros(len(unassigned), np.bool_)
     _join(pieces, ink, unassigned)
@@ -954,6 +960,8 @@ def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Pie
     letters = unassigned & (height >= max(low, 6)) & (height <= high) & (width <= 3 * height) & (fill > 0.12)
     # What fills its box is a blot or a bullet, or, if it is slim, a 1 or an l.
     letters &= (fill < 0.85) | (width < 0.5 * height)
+    if letters.any():
+        letters &= ~_cells(ink, ascender)
     indices = sorted(np.flatnonzero(letters), key=lambda index: ink.left[index])
     rows: list[list[int]] = []
     # Letters come from the left: a row that ends too far from one of them ends too far from all that follow.
@@ -1038,7 +1046,41 @@ def _without_rules(ink: Ink, ascender: float) -> NDArray[np.int32]:
     )
     # The edges of rules that lie a little askew are part of them.
     rules = cv2.dilate(cv2.bitwise_or(across, down), np.ones((3, 3), np.uint8))
-    return np.asarray(np.where(rules > 0, 0, ink.labels), np.int32)
+    labels = np.asarray(np.where(rules > 0, 0, ink.labels), np.int32)
+    labels[np.concatenate([[False], _cells(ink, ascender)])[labels]] = 0
+    return labels
+
+
+def _cells(ink: Ink, ascender: float) -> NDArray[np.bool_]:
+    """Which components are the walls of cells, as of a grid, bool (N,); they may be shorter than a rule."""
+    least = WALL * ascender
+    cells = (ink.width >= least) & (ink.height >= least) & (ink.area <= HOLLOW * ink.width * ink.height)
+    length = max(round(least), 3)
+    for index in np.flatnonzero(cells).tolist():
+        around = np.s_[ink.top[index] : ink.bottom[index], ink.left[index] : ink.right[index]]
+        own = (ink.labels[around] == index + 1).view(np.uint8)
+        across, down = (
+            cv2.morphologyEx(own, cv2.MORPH_OPEN, np.ones(shape, np.uint8)) for shape in ((1, length), (length, 1))
+        )
+        cells[index] = np.count_nonzero(cv2.bitwise_or(across, down)) >= WALLS * ink.area[index]
+    return np.asarray(cells)
+
+
+def _grids(ink: Ink, pieces: list[_Piece], ascender: float) -> list[_Piece]:
+    """Those of some pieces that are no words, but the walls of cells."""
+    walls = np.concatenate([[False], _cells(ink, ascender)])
+    if not walls.any():
+        return []
+    large = (ink.width >= WALL * ascender) & (ink.height >= WALL * ascender)
+    solid = np.concatenate([[True], large & (ink.area > HOLLOW * ink.width * ink.height)])
+    grids = []
+    for piece in pieces:
+        left, top = np.maximum(piece.line.polygon.min(axis=0).astype(int), 0).tolist()
+        right, bottom = np.ceil(piece.line.polygon.max(axis=0)).astype(int).tolist()
+        labels = ink.labels[top:bottom, left:right]
+        if int(np.count_nonzero(walls[labels])) >= GRID * max(int(np.count_nonzero(~solid[labels])), 1):
+            grids.append(piece)
+    return grids
 
 
 def _stands_alone(

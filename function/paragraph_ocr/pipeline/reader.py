@@ -411,11 +411,10 @@ class PageReader:
         for box, instead in sorted(zip(complete.upright, complete.instead, strict=True), key=lambda each: each[0]):
             least = max(VERTICAL_TEXT_LEGIBILITY, weigh(page, instead, self.recognizer).upright)
             lines = self._read_upright(page, box, least, deadline, options)
-            if lines:
-                # The margins of neighbouring boxes show the same lines.
-                read += [line for line in lines if not any(_is_within(line.box, own.box) for own in read)]
-            else:
-                found += instead
+            # A word that stands below upright text, as in the cell below an upright heading, is no part of it.
+            found += [each for each in instead if not any(_has_middle(line.box, each) for line in lines)]
+            # The margins of neighbouring boxes show the same lines.
+            read += [line for line in lines if not any(_is_within(line.box, own.box) for own in read)]
         return found, read
 
     def _read_upright(
@@ -623,6 +622,12 @@ def _in_order(page: NDArray[np.uint8], accepted: Sequence[tuple[TextLine, Line]]
         left, top, right, bottom = zip(*(lines[index].box for index in row), strict=True)
         rows.append((min(left), min(top), max(right), max(bottom)))
     return [lines[place] for place in order.lines], rows
+
+
+def _has_middle(box: Box, line: TextLine) -> bool:
+    """Whether the middle of a line is inside a box."""
+    x, y = line.baseline[[0, -1]].mean(axis=0).tolist()
+    return bool(box[0] <= x <= box[2] and box[1] <= y - line.ascender / 2 <= box[3])
 
 
 def _is_within(box: Box, other: Box) -> bool:
