@@ -288,3 +288,33 @@ def test_a_shadow_with_a_soft_edge_is_no_bar_with_dark_writing(angle: float) -> 
     beyond = (x - 610) * np.cos(angle) + (y - 490) * np.sin(angle)
     shaded = (page * (1 - 0.35 / (1 + np.exp(-beyond / 24)))).astype(np.uint8)
     assert np.array_equal(dark_on_light_everywhere(shaded), shaded)
+
+
+@pytest.mark.parametrize("side", [26, 48, 90])
+def test_a_light_figure_on_a_dark_disc_becomes_dark_on_paper(side: int) -> None:
+    image = Image.fromarray(banner(255, 255))
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(round(0.55 * side))
+    for number in range(1, 10):
+        x, y = 60 + 90 * (number - 1), 90
+        draw.ellipse((x - side / 2, y - side / 2, x + side / 2, y + side / 2), fill=30)
+        draw.text((x, y), str(number), 255, font, anchor="mm")
+    seen = dark_on_light_everywhere(np.asarray(image))[90 - side // 2 - 2 : 90 + side // 2 + 3]
+    for number in range(1, 10):
+        x = 60 + 90 * (number - 1)
+        of_figure = Image.new("L", (90, len(seen)), 255)
+        ImageDraw.Draw(of_figure).text((45, side // 2 + 2), str(number), 0, font, anchor="mm")
+        own = seen[:, x - 45 : x + 45] if x > 45 else seen[:, : x + 45]
+        assert np.abs(own.astype(int) - np.asarray(of_figure)).mean() < 6
+
+
+@pytest.mark.parametrize("text", ["O0o", "Q8e", "•©●"])
+@pytest.mark.parametrize("size", [30, 60, 120])
+def test_round_letters_and_bullets_stay_dark(text: str, size: int) -> None:
+    image = Image.fromarray(banner(255, 255))
+    fonts = Path(matplotlib.get_data_path()) / "fonts/ttf"
+    for place, name in enumerate(("DejaVuSans-Bold.ttf", "DejaVuSans.ttf")):
+        font = ImageFont.truetype(str(fonts / name), size)
+        ImageDraw.Draw(image).text((60 + 420 * place, 90), text, 20, font, anchor="lm")
+    page = np.asarray(image)
+    assert np.array_equal(dark_on_light_everywhere(page), page)

@@ -68,6 +68,16 @@ CELL_GAP = 0.8
 WIDE_BAR = 0.5
 # How far beyond a bar with dark writing the page is lightened with it, rows and columns.
 BAR_RIM = (11, 15)
+# A disc or a square with a number or a letter on it, as of a step or a place on a map: least and greatest side in
+# pixels of `BAR_SIDE`, longer over shorter side, the share of its bounds that it fills, and that of its convex hull.
+DISC, DISC_LONGER, DISC_FULL, DISC_CONVEX = (18, 160), 1.15, 0.68, 0.94
+# By how many grey levels it is darker than paper, and by how many most of it varies at most.
+DISC_CONTRAST, DISC_EVEN = 60, 30
+# What is light on it, by this share of the way from its level to that of paper: its share of the disc; in sides of
+# that, its longer side, its thickness, which is less than that of the inside of an O, and how far from its middle it is.
+DISC_LIGHT, DISC_WRITING, DISC_LETTER, DISC_STROKE, DISC_MIDDLE = 0.4, (0.02, 0.4), (0.28, 0.76), 0.2, 0.13
+# The edge of a disc, which is wiped, in its sides, within and, in pixels, beyond it.
+DISC_EDGE, BEYOND_DISC = 0.07, 3
 # Rows that are lightened at once.
 ROWS = 128
 LIGHT_ON_DARK, DARK_ON_DARK = 1, 2
@@ -200,6 +210,10 @@ def dark_on_light_everywhere(page: Grey) -> Grey:
         page, small, background = (np.asarray(255 - grey, np.uint8) for grey in (page, small, background))
     paper = int(np.percentile(background, 90))
     large = _shrunk(page, BAR_SIDE, cv2.INTER_LINEAR)
+    if (without := _without_discs(page, small, large, paper)) is not page:
+        page = without
+        small, large = _shrunk(page, PART_SIDE), _shrunk(page, BAR_SIDE, cv2.INTER_LINEAR)
+        background = _background(small)
     polarity, ground = _bars(large, paper)
     shaded = np.where(polarity == DARK_ON_DARK, ground, np.uint8(0)) if DARK_ON_DARK in polarity else None
     inverted = _dark_parts(small, background, paper, polarity, ground)
@@ -217,6 +231,94 @@ def dark_on_light_everywhere(page: Grey) -> Grey:
     result = page.copy()
     result[where] = negative[where].astype(np.uint8)
     return result
+
+
+def _without_discs(page: Grey, small: Grey, large: Grey, paper: int) -> Grey:
+    """A page as it is, or with the light numbers and letters on small dark discs and squares as dark ones on paper.
+
+    Parameters
+    ----------
+    page, small, large : uint8 (H, W), uint8 (h', w'), uint8 (h, w)
+        The page, and what it is with a longer side of `PART_SIDE` and of `BAR_SIDE`.
+    paper : int
+        Grey level of the page's paper.
+    """
+    zoom = large.shape[0] / small.shape[0]
+    # Without strokes of letters, little is left.
+    dark = cv2.morphologyEx(
+        (small < max(paper - DISC_CONTRAST, 0)).view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
+    )
+    boxes = components(np.asarray(dark, np.uint8), 4).boxes[1:]
+    _, _, width, height, area = boxes.T
+    shorter, longer = np.minimum(width, height), np.maximum(width, height)
+    may = (shorter + 2 >= DISC[0] / zoom) & (longer <= DISC[1] / zoom + 2)
+    may &= (longer <= DISC_LONGER * shorter + 2) & (area >= (1 - DISC_WRITING[1]) * DISC_FULL * width * height)
+    result = page
+    for left, top, across, down, _ in boxes[may].tolist():
+        x, y = (max(round(zoom * (place - 2)), 0) for place in (left, top))
+        part = large[y : round(zoom * (top + down + 2)), x : round(zoom * (left + across + 2))]
+        disc = _disc(part, paper)
+        if disc is not None:
+            result = page.copy() if result is page else result
+            _invert_disc(result, disc, (x, y), page.shape[0] / large.shape[0], paper)
+    return result
+
+
+def _disc(part: Grey, paper: int) -> Grey | None:
+    """The mask, 1 within its outline, of what is largest and dark in a part of a page, if it is a disc with writing."""
+    found = components(part < max(paper - DISC_CONTRAST, 0), 4)
+    if found.number == 1:
+        return None
+    own = np.pad((found.labels == found.boxes[1:, cv2.CC_STAT_AREA].argmax() + 1).view(np.uint8), 1)
+    (outline,), _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    left, top, across, down = cv2.boundingRect(outline)
+    side = min(across, down)
+    if side < DISC[0] or max(across, down) > DISC_LONGER * side:
+        return None
+    middle = left - 1 + across / 2, top - 1 + down / 2
+    if cv2.contourArea(outline) < max(
+        DISC_CONVEX * cv2.contourArea(cv2.convexHull(outline)), DISC_FULL * across * down
+    ):
+        return None
+    whole = np.asarray(cv2.drawContours(np.zeros_like(own), [outline], -1, 1, cv2.FILLED), np.uint8)[1:-1, 1:-1]
+    own = own[1:-1, 1:-1]
+    filled = int(np.count_nonzero(whole))
+    inner = cv2.erode(whole, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    low, level, high = np.percentile(part[(own & inner) > 0], (10, 50, 80))
+    light = ((inner > 0) & (part > level + DISC_LIGHT * (paper - level))).view(np.uint8)
+    if high - low > DISC_EVEN:
+        return None
+    if not DISC_WRITING[0] * filled <= np.count_nonzero(light) <= DISC_WRITING[1] * filled:
+        return None
+    x, y, across, down = cv2.boundingRect(light)
+    if not DISC_LETTER[0] * side <= max(across, down) <= DISC_LETTER[1] * side:
+        return None
+    apart = max(abs(x + across / 2 - middle[0]), abs(y + down / 2 - middle[1]))
+    return whole if apart <= DISC_MIDDLE * side and _thickness(light > 0) <= max(DISC_STROKE * side, 3) else None
+
+
+def _invert_disc(page: Grey, disc: Grey, corner: tuple[int, int], zoom: float, paper: int) -> None:
+    """Make the light writing on a disc of a page dark on paper.
+
+    `disc` is its mask on the page reduced by `zoom`, at a corner (x, y) there.
+    """
+    edge = max(round(DISC_EDGE * min(disc.shape)), 1)
+    mask = np.pad(disc, BEYOND_DISC)
+    inner = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * edge + 1, 2 * edge + 1)))
+    outer = cv2.dilate(mask, np.ones((2 * BEYOND_DISC + 1, 2 * BEYOND_DISC + 1), np.uint8))
+    width, height = (round(zoom * length) for length in mask.shape[::-1])
+    left, top = (round(zoom * (place - BEYOND_DISC)) for place in corner)
+    part = page[max(top, 0) : top + height, max(left, 0) : left + width]
+    rows, columns = (
+        slice(max(-place, 0), max(-place, 0) + n) for place, n in zip((top, left), part.shape, strict=True)
+    )
+    within, around = (
+        cv2.resize(each, (width, height), interpolation=cv2.INTER_NEAREST)[rows, columns] > 0 for each in (inner, outer)
+    )
+    level = float(np.median(part[within]))
+    lighter = np.maximum(part[within] - level, 0)
+    part[around & ~within] = paper
+    part[within] = (paper - np.minimum(lighter * (paper / max(paper - level, 60)), paper)).astype(np.uint8)
 
 
 def _lightened(page: Grey, shaded: Grey, paper: int) -> Grey:
