@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from pages import draw_page
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
-from paragraph_ocr.pipeline.false_lines import find_false_lines, is_bar_code, wiped
+from paragraph_ocr.pipeline.false_lines import find_false_lines, is_bar_code, is_row_of_marks, wiped
 from paragraph_ocr.pipeline.reader import PageReader
 
 
@@ -23,6 +23,23 @@ def test_bars_of_one_height_are_a_bar_code_and_letters_are_none() -> None:
     letters = np.asarray(draw_page(["illi III lill 1111 ill"], size=34)[0])[70:118, 50:500]
     assert not is_bar_code(letters)
     assert not is_bar_code(np.full((48, 300), 230, np.uint8))
+
+
+def test_holes_and_dashes_in_a_row_are_no_text(reader: PageReader) -> None:
+    page, _ = draw_page(["", "The nucleus contains the DNA", "Plant cells have a cell wall", ""], size=34)
+    draw = ImageDraw.Draw(page)
+    for place in range(18):
+        draw.rounded_rectangle((30 + 41 * place, 14, 48 + 41 * place, 38), 6, fill=40)
+    lines = [line.text for line in reader.read_image(np.asarray(page), "notebook").lines]
+    assert lines == ["The nucleus contains the DNA", "Plant cells have a cell wall"]
+
+
+@pytest.mark.parametrize(
+    "text", ["illi III lill 1111 ill", "..............", "the moon is in the room on noon", "X X X X X"]
+)
+def test_letters_and_dots_are_no_row_of_marks(text: str) -> None:
+    strip = np.asarray(draw_page([text], size=34)[0])[70:118, 50:600]
+    assert not is_row_of_marks(strip)
 
 
 def shown_through(turned_over: str = "long edge") -> tuple[np.ndarray, int]:

@@ -1,8 +1,8 @@
-"""Detect lines that are no text of this side of the sheet: bar codes, and show-through of the back."""
+"""Detect lines that are no text of this side of the sheet: bar codes, rows of holes, and show-through of the back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.ink import components
 from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import BEYOND, Geometry, cut, frame, percentiles
 
@@ -22,6 +23,9 @@ MIN_SHOW_THROUGH_HEIGHTS, MIN_LINE_HEIGHTS = 8, 4
 UPSIDE_DOWN_GAIN = 0.05
 # Bars of a bar code, and the share of its dark columns that are dark from top to bottom.
 MIN_BARS, SOLID = 12, 0.85
+# Marks of a row of holes or dashes: their least number, the share of their bounds that each fills, the share of the ink
+# that they have, and by how much most differ from the median in width and height, in that, and in their distance.
+MIN_MARKS, MARK_FULL, MARK_INK, MARKS_ALIKE, MARKS_APART = 10, 0.72, 0.85, 0.2, 0.15
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,15 @@ class FalseLines:
 
     Attributes
     ----------
-    bar_codes, show_through : frozenset of int
+    bar_codes, marks, show_through : frozenset of int
+        `marks` are rows of holes, as of a notebook, and of dashes, as of a border.
     faintest : float
         Grey levels between paper and ink that show-through has at most, if what has less may be wiped off the page:
         there is show-through, and more of it than of faint writing; else 0.
     """
 
     bar_codes: frozenset[int]
+    marks: frozenset[int]
     show_through: frozenset[int]
     faintest: float
 
@@ -66,8 +72,9 @@ def find_false_lines(
     lines: Sequence[TextLine],
     recognizer: Recognizer,
     looks: Mapping[int, Look] | None = None,
+    unsure: Collection[int] = (),
 ) -> FalseLines:
-    """Which lines of a page are bar codes or show through from the back, where writing is faint and mirrored.
+    """Which lines of a page are bar codes or rows of marks, or show through from the back, where writing is faint and mirrored.
 
     Parameters
     ----------
@@ -77,15 +84,18 @@ def find_false_lines(
     recognizer : Recognizer
     looks : mapping of int to Look, optional
         What some of the lines look like in the strips in which they were read, by their place.
+    unsure : collection of int, optional
+        Places of the lines that may be rows of marks: their readings are not sure.
     """
     if not lines:
-        return FalseLines(frozenset(), frozenset(), 0.0)
+        return FalseLines(frozenset(), frozenset(), frozenset(), 0.0)
     known = looks or {}
     seen = [
         known[index] if index in known else look_at(_strip(page, line, recognizer), recognizer)
         for index, line in enumerate(lines)
     ]
     bar_codes = frozenset(index for index, look in enumerate(seen) if look.bar_code)
+    marks = frozenset(index for index in unsure if is_row_of_marks(_strip(page, lines[index], recognizer)))
     contrasts = np.array([look.contrast for look in seen])
     lengths = np.array([_length(line, recognizer.geometry) for line in lines])
     order = np.argsort(contrasts)
@@ -100,7 +110,7 @@ def find_false_lines(
         show_through = long
     length, of_faint = float(lengths[list(show_through)].sum()), float(lengths[faint].sum())
     wipe = length >= MIN_SHOW_THROUGH_HEIGHTS and 2 * length > of_faint
-    return FalseLines(bar_codes, show_through, FAINT * float(usual) if wipe else 0.0)
+    return FalseLines(bar_codes, marks, show_through, FAINT * float(usual) if wipe else 0.0)
 
 
 def wiped(page: NDArray[np.uint8], faintest: float) -> NDArray[np.uint8]:
@@ -163,6 +173,28 @@ def is_bar_code(strip: NDArray[np.uint8]) -> bool:
     bars = int(np.count_nonzero(np.diff((share > 0.5).astype(np.int8)) == 1))
     some = share > 0.15
     return bars >= MIN_BARS and float((share[some] > 0.9).mean()) >= SOLID
+
+
+def is_row_of_marks(strip: NDArray[np.uint8]) -> bool:
+    """Whether a strip shows many solid marks of the same size at the same distances, and hardly anything else.
+
+    Parameters
+    ----------
+    strip : uint8 (H, W)
+    """
+    dark, light = percentiles(strip, (5, 95))
+    if light - dark < 32:
+        return False
+    left, top, width, height, area = components(strip < (dark + light) / 2).boxes[1:].T
+    alike = area >= MARK_FULL * width * height
+    for side in (width, height):
+        middle = float(np.median(side[alike])) if alike.any() else 0.0
+        alike &= np.abs(side - middle) <= max(MARKS_ALIKE * middle, 1)
+    if np.count_nonzero(alike) < MIN_MARKS or area[alike].sum() < MARK_INK * area.sum():
+        return False
+    steps = np.diff(np.sort(left[alike]))
+    usual = float(np.median(steps))
+    return bool((np.abs(steps - usual) <= MARKS_APART * usual + 1).mean() >= MARK_INK)
 
 
 def _contrast(strip: NDArray[np.uint8], baseline: float) -> float:

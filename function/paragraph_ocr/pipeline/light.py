@@ -74,7 +74,7 @@ DISC, DISC_LONGER, DISC_FULL, DISC_CONVEX = (18, 160), 1.15, 0.68, 0.94
 # By how many grey levels it is darker than paper, and by how many most of it varies at most.
 DISC_CONTRAST, DISC_EVEN = 60, 30
 # What is light on it, by this share of the way from its level to that of paper: its share of the disc; in sides of
-# that, its longer side, its thickness, which is less than that of the inside of an O, and how far from its middle it is.
+# that, its longer side, its thickness, less than that of the inside of an O, and how far it is from the middle.
 DISC_LIGHT, DISC_WRITING, DISC_LETTER, DISC_STROKE, DISC_MIDDLE = 0.4, (0.02, 0.4), (0.28, 0.76), 0.2, 0.13
 # The edge of a disc, which is wiped, in its sides, within and, in pixels, beyond it.
 DISC_EDGE, BEYOND_DISC = 0.07, 3

@@ -64,6 +64,8 @@ SIZE_TOLERANCE = (0.8, 1.1)
 LANGUAGE_LINES = 24
 # Number of lines from which the adapted or the general recogniser is chosen for a page.
 CHOICE_LINES = 6
+# Confidence of a line from which it is no row of holes or dashes.
+SURE_LINE = 0.8
 # Minimum legibility, 0 to 1, of text that runs up or down the page.
 VERTICAL_TEXT_LEGIBILITY = 0.7
 
@@ -391,12 +393,10 @@ class PageReader:
         """The accepted lines of a page and the lines of `more`, in no order, and `FalseLines.faintest`."""
         kept = accepted_lines(found, lines, self.detector.accepts)
         known = {place: looks[index] for place, index in enumerate(kept) if index in looks}
-        false = find_false_lines(page, [found[index] for index in kept], self.recognizer, known)
-        kept = [
-            index
-            for place, index in enumerate(kept)
-            if place not in false.bar_codes and place not in false.show_through
-        ]
+        unsure = [place for place, index in enumerate(kept) if lines[index].confidence < SURE_LINE]
+        false = find_false_lines(page, [found[index] for index in kept], self.recognizer, known, unsure)
+        left_out = false.bar_codes | false.marks | false.show_through
+        kept = [index for place, index in enumerate(kept) if place not in left_out]
         text = [(found[index], lines[index]) for index in kept] + [each for each in more if each[1].text]
         return text, false.faintest
 
