@@ -296,6 +296,27 @@ def test_numbers_in_the_cells_of_a_grid_have_lines_and_the_grid_has_none() -> No
     assert sorted(round(float(each.baseline[0, 1])) for each in complete.lines[2:]) == pytest.approx(levels, abs=2)
 
 
+def test_a_line_far_taller_than_its_letters_becomes_as_tall_as_these() -> None:
+    page = np.asarray(drawn((60, 100, TEXT), (60, 260, TEXT)))
+    right = 60 + FONT.getlength(TEXT)
+    # As where the staves of music stand between the lines.
+    tall = TextLine(np.array([[60, 266], [right, 266]], np.float32), 44, 18, 0.85)
+    usual, fitted = complete_lines(page, [line(60, right, 100), tall]).lines
+    assert (usual.ascender, usual.descender) == (21, 7)
+    assert fitted.ascender == pytest.approx(21, abs=3)
+    assert fitted.baseline[:, 1] == pytest.approx(260, abs=2)
+
+
+def test_a_line_with_ink_as_high_as_its_ascender_stays_as_tall() -> None:
+    image = drawn((60, 100, TEXT), (60, 260, TEXT))
+    right = 60 + FONT.getlength(TEXT)
+    for x in range(70, round(right), 60):
+        ImageDraw.Draw(image).line((x, 218, x + 8, 228), fill=0, width=3)
+    tall = TextLine(np.array([[60, 260], [right, 260]], np.float32), 44, 18, 0.85)
+    _, stays = complete_lines(np.asarray(image), [line(60, right, 100), tall]).lines
+    assert stays is tall
+
+
 def test_short_words_set_upright_in_one_pitch_are_one_box() -> None:
     page = Image.new("L", (900, 700), 255)
     ImageDraw.Draw(page).text((200, 90), "The annual meeting of the society", 0, FONT, anchor="ls")

@@ -74,7 +74,7 @@ def find_false_lines(
     looks: Mapping[int, Look] | None = None,
     unsure: Collection[int] = (),
 ) -> FalseLines:
-    """Which lines of a page are bar codes or rows of marks, or show through from the back, where writing is faint and mirrored.
+    """Which lines of a page are bar codes, rows of marks, or show through from the back: faint and mirrored writing.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def is_row_of_marks(strip: NDArray[np.uint8]) -> bool:
     dark, light = percentiles(strip, (5, 95))
     if light - dark < 32:
         return False
-    left, top, width, height, area = components(strip < (dark + light) / 2).boxes[1:].T
+    left, _, width, height, area = components(strip < (dark + light) / 2).boxes[1:].T
     alike = area >= MARK_FULL * width * height
     for side in (width, height):
         middle = float(np.median(side[alike])) if alike.any() else 0.0

@@ -75,6 +75,13 @@ MARGIN_LINES, BEYOND_MARGIN, MARGIN_LEVEL, MARGIN_AHEAD = 2, 0.5, 4.5, 3.0
 TALL_LINE = 2.5
 # It is a grid if the detector is less sure of it, and walls of cells have so much of its ink, without solid cells.
 SURE_WORD, GRID = 0.8, 0.5
+# A line is fitted to its letters, which are so many at least, if they are so much less tall than its ascender, as where
+# the staves of music stand beside it. Most are not much less tall, and end on the baseline within this share of it.
+# The share is larger where some are so many times as tall as most: others may be small letters without ascenders.
+FITTED_LETTERS, FITTED_HEIGHT, FITTED_TALL, FITTED_ALIKE, FITTED_LEVEL = 5, (0.5, 0.6), 1.3, 0.6, 0.15
+# Ascender of a line in the height of its tallest letters, and from where on no ink is above them, but in so many of
+# its columns.
+FITTED_ASCENDER, FITTED_FREE, FITTED_INK = 1.1, 1.25, 0.02
 # A component belongs to a line if so much of it lies within.
 COVERED = 0.5
 # The detector's confidence that is given to lines that it did not find: they are kept only if they are read well.
@@ -147,6 +154,8 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     if ascender is None and (ascender := letter_height(ink)) is None:
         return CompleteLines(lines, [], ink, [])
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
+    for piece in pieces:
+        _fit_height(piece, ink)
     # Small letters that a large word overlaps may be parts of small lines, but no lines of their own: so are its dots.
     tall = [piece for piece in pieces if piece.line.ascender > TALL_LINE * ascender * ink.scale]
     unsure = [piece for piece in tall if piece.line.confidence < SURE_WORD]
@@ -821,6 +830,40 @@ def _clear_edges(
         float(left[-1] + 1) if len(left) else centre - reach,
         float(right[0]) if len(right) else centre + reach,
     )
+
+
+def _fit_height(piece: _Piece, ink: Ink) -> None:
+    """Let a line that is far taller than its letters become as tall as these."""
+    line = piece.line
+    middle, ascender = (ink.left + ink.right) / 2, line.ascender
+    level = np.interp(middle, *line.baseline.T)
+    own = (middle > piece.left) & (middle < piece.right) & (ink.area >= SMALLEST)
+    own &= (ink.top > level - 1.1 * ascender) & (ink.bottom < level + line.descender) & (ink.width < 3 * ascender)
+    own &= ink.height >= SHORTEST_LETTER / 2 * ascender
+    if np.count_nonzero(own) < FITTED_LETTERS:
+        return
+    height = ink.height[own]
+    small, tallest = np.percentile(height, (30, 90)).tolist()
+    if tallest > FITTED_HEIGHT[int(tallest >= FITTED_TALL * small)] * ascender:
+        return
+    above = (level - ink.bottom)[own]
+    rise = float(np.median(above))
+    on_line = (height >= tallest / 2) & (np.abs(above - rise) <= FITTED_LEVEL * tallest + 1)
+    if on_line.mean() < FITTED_ALIKE:
+        return
+    # Letters of handwriting may be in pieces, of which others reach as high as the ascender.
+    columns = np.arange(max(round(piece.left), 0), min(round(piece.right), ink.labels.shape[1]))
+    levels = np.interp(columns, *line.baseline.T) - rise
+    rows = np.arange(round(FITTED_FREE * tallest), max(round(0.95 * ascender - rise), round(FITTED_FREE * tallest) + 2))
+    above_them = ink.labels[np.clip(np.rint(levels).astype(np.intp) - rows[:, None], 0, None), columns] > 0
+    if above_them.any(axis=0).mean() > FITTED_INK:
+        return
+    baseline = (line.baseline - np.array([0.0, rise])).astype(np.float32)
+    piece.line = replace(
+        line, baseline=baseline, ascender=FITTED_ASCENDER * tallest, descender=DESCENDER * FITTED_ASCENDER * tallest
+    )
+    piece.found = None
+    piece._measure()
 
 
 def _take_whole_letter(piece: _Piece, ink: Ink, unassigned: NDArray[np.bool_], usual: float) -> None:
