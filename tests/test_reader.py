@@ -21,7 +21,7 @@ from paragraph_ocr.io.limits import Limits
 from paragraph_ocr.models import ModelError
 from paragraph_ocr.pipeline.acceptance import MIN_READING_WEIGHT
 from paragraph_ocr.pipeline.ctc import Character
-from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.detection import Detection, TextLine
 from paragraph_ocr.pipeline.language import LanguageModel
 from paragraph_ocr.pipeline.options import ReadOptions
 from paragraph_ocr.pipeline.reader import PageReader
@@ -307,6 +307,19 @@ def test_words_below_upright_headings_are_read(reader: PageReader) -> None:
             draw.text((x + 2, 300 + 60 * row), entry, 0, font)
     lines = [line.text for line in reader.read_image(np.asarray(page), "rota.png").lines]
     assert sorted(lines) == ["12", "34", "7b", "9a", "Cleaning rota of the house", "Thursday", "Wednesday"]
+
+
+def test_a_line_that_is_found_too_tall_is_read_as_tall_as_its_letters(
+    reader: PageReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    font = ImageFont.load_default(20)
+    page = Image.new("L", (1000, 300), 255)
+    for row, text in enumerate(("the water is wide and", "neither have I wings")):
+        for place, word in enumerate(text.split()):
+            ImageDraw.Draw(page).text((60 + 180 * place, 100 + 100 * row), word, 0, font, anchor="ls")
+    lines = [TextLine(np.array([[60, level + 6], [900, level + 6]], np.float32), 34, 16, 0.85) for level in (100, 200)]
+    monkeypatch.setattr(reader.detector, "find", lambda _: Detection(list(lines), False))
+    assert reader.read_image(np.asarray(page), "song").text == "the water is wide and\nneither have I wings"
 
 
 def test_figures_close_above_each_other_are_read(reader: PageReader) -> None:

@@ -7,6 +7,7 @@ page's ink that are as large as letters tell where lines go on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
@@ -75,12 +76,11 @@ MARGIN_LINES, BEYOND_MARGIN, MARGIN_LEVEL, MARGIN_AHEAD = 2, 0.5, 4.5, 3.0
 TALL_LINE = 2.5
 # It is a grid if the detector is less sure of it, and walls of cells have so much of its ink, without solid cells.
 SURE_WORD, GRID = 0.8, 0.5
-# A line is fitted to its letters, which are so many at least, if they are so much less tall than its ascender, as where
-# the staves of music stand beside it. Most are not much less tall, and end on the baseline within this share of it.
-# The share is larger where some are so many times as tall as most: others may be small letters without ascenders.
-FITTED_LETTERS, FITTED_HEIGHT, FITTED_TALL, FITTED_ALIKE, FITTED_LEVEL = 5, (0.5, 0.6), 1.3, 0.6, 0.15
-# Ascender of a line in the height of its tallest letters, and from where on no ink is above them, but in so many of
-# its columns.
+# A line may be so much taller than its letters, which are so many at least, as where staves of music stand beside it. Most
+# of its marks are at least half as tall as the tallest, and end on the baseline within this share of that height.
+FITTED_LETTERS, FITTED_HEIGHT, FITTED_ALIKE, FITTED_LEVEL = 5, 0.6, 0.6, 0.15
+# Ascender of a line in the height of its tallest letters, and from where on no ink is above them, but in so many of its
+# columns.
 FITTED_ASCENDER, FITTED_FREE, FITTED_INK = 1.1, 1.25, 0.02
 # A component belongs to a line if so much of it lies within.
 COVERED = 0.5
@@ -154,8 +154,6 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     if ascender is None and (ascender := letter_height(ink)) is None:
         return CompleteLines(lines, [], ink, [])
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
-    for piece in pieces:
-        _fit_height(piece, ink)
     # Small letters that a large word overlaps may be parts of small lines, but no lines of their own: so are its dots.
     tall = [piece for piece in pieces if piece.line.ascender > TALL_LINE * ascender * ink.scale]
     unsure = [piece for piece in tall if piece.line.confidence < SURE_WORD]
@@ -191,6 +189,55 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
         ink,
         instead,
     )
+
+
+def fitted_lines(lines: Sequence[TextLine], ink: Ink) -> dict[int, TextLine]:
+    """Lines as tall as their letters, by the places of those lines that are far taller, as the detector saw them.
+
+    Parameters
+    ----------
+    lines : sequence of TextLine
+    ink : Ink
+        Ink of the page.
+    """
+    middle, letters = (ink.left + ink.right) / 2, ink.area >= SMALLEST
+    fitted = {}
+    for index, line in enumerate(lines):
+        small = line.rescaled(ink.scale)
+        own = letters & (middle > small.baseline[0, 0]) & (middle < small.baseline[-1, 0])
+        low, high = small.polygon[:, 1].min(), small.polygon[:, 1].max()
+        own = np.flatnonzero(own & (ink.top > low) & (ink.bottom < high))
+        if len(own) >= FITTED_LETTERS and (other := _fitted(small, ink, own)) is not None:
+            fitted[index] = other.rescaled(1 / ink.scale)
+    return fitted
+
+
+def _fitted(line: TextLine, ink: Ink, own: NDArray[np.intp]) -> TextLine | None:
+    """A line as tall as its letters, which are among its own components, if it is far taller."""
+    ascender = line.ascender
+    level = np.interp((ink.left[own] + ink.right[own]) / 2, *line.baseline.T)
+    above, height = level - ink.bottom[own], ink.height[own]
+    letters = (height >= SHORTEST_LETTER / 2 * ascender) & (above > -line.descender)
+    letters &= (above + height < 1.1 * ascender) & (ink.width[own] < 3 * ascender)
+    above, height = above[letters], height[letters]
+    if len(height) < FITTED_LETTERS or (tallest := float(np.percentile(height, 90))) > FITTED_HEIGHT * ascender:
+        return None
+    rise = float(np.median(above))
+    if ((height >= tallest / 2) & (np.abs(above - rise) <= FITTED_LEVEL * tallest + 1)).mean() < FITTED_ALIKE:
+        return None
+    # Letters of handwriting may be in pieces, of which others reach as high as the ascender.
+    columns = np.arange(
+        max(round(float(line.baseline[0, 0])), 0), min(round(float(line.baseline[-1, 0])), ink.labels.shape[1])
+    )
+    first = round(FITTED_FREE * tallest)
+    rows = np.arange(first, max(round(0.95 * ascender - rise), first + 2))[:, None]
+    levels = np.rint(np.interp(columns, *line.baseline.T) - rise).astype(np.intp)
+    inked = ink.labels[np.clip(levels - rows, 0, ink.labels.shape[0] - 1), columns] > 0
+    if inked.any(axis=0).mean() > FITTED_INK:
+        return None
+    baseline = (line.baseline - np.array([0.0, rise])).astype(np.float32)
+    above_it = FITTED_ASCENDER * tallest
+    return replace(line, baseline=baseline, ascender=above_it, descender=DESCENDER * above_it)
 
 
 def _contrast(page: NDArray[np.uint8], lines: list[TextLine]) -> float | None:
@@ -830,40 +877,6 @@ def _clear_edges(
         float(left[-1] + 1) if len(left) else centre - reach,
         float(right[0]) if len(right) else centre + reach,
     )
-
-
-def _fit_height(piece: _Piece, ink: Ink) -> None:
-    """Let a line that is far taller than its letters become as tall as these."""
-    line = piece.line
-    middle, ascender = (ink.left + ink.right) / 2, line.ascender
-    level = np.interp(middle, *line.baseline.T)
-    own = (middle > piece.left) & (middle < piece.right) & (ink.area >= SMALLEST)
-    own &= (ink.top > level - 1.1 * ascender) & (ink.bottom < level + line.descender) & (ink.width < 3 * ascender)
-    own &= ink.height >= SHORTEST_LETTER / 2 * ascender
-    if np.count_nonzero(own) < FITTED_LETTERS:
-        return
-    height = ink.height[own]
-    small, tallest = np.percentile(height, (30, 90)).tolist()
-    if tallest > FITTED_HEIGHT[int(tallest >= FITTED_TALL * small)] * ascender:
-        return
-    above = (level - ink.bottom)[own]
-    rise = float(np.median(above))
-    on_line = (height >= tallest / 2) & (np.abs(above - rise) <= FITTED_LEVEL * tallest + 1)
-    if on_line.mean() < FITTED_ALIKE:
-        return
-    # Letters of handwriting may be in pieces, of which others reach as high as the ascender.
-    columns = np.arange(max(round(piece.left), 0), min(round(piece.right), ink.labels.shape[1]))
-    levels = np.interp(columns, *line.baseline.T) - rise
-    rows = np.arange(round(FITTED_FREE * tallest), max(round(0.95 * ascender - rise), round(FITTED_FREE * tallest) + 2))
-    above_them = ink.labels[np.clip(np.rint(levels).astype(np.intp) - rows[:, None], 0, None), columns] > 0
-    if above_them.any(axis=0).mean() > FITTED_INK:
-        return
-    baseline = (line.baseline - np.array([0.0, rise])).astype(np.float32)
-    piece.line = replace(
-        line, baseline=baseline, ascender=FITTED_ASCENDER * tallest, descender=DESCENDER * FITTED_ASCENDER * tallest
-    )
-    piece.found = None
-    piece._measure()
 
 
 def _take_whole_letter(piece: _Piece, ink: Ink, unassigned: NDArray[np.bool_], usual: float) -> None:

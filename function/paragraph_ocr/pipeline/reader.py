@@ -32,6 +32,7 @@ from paragraph_ocr.pipeline.detection import Detector, TextLine
 from paragraph_ocr.pipeline.false_lines import Look, find_false_lines, look_at, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
+from paragraph_ocr.pipeline.ink import Ink
 from paragraph_ocr.pipeline.language import RECORDS, Languages
 from paragraph_ocr.pipeline.leaders import take_leaders_off
 from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text, length_per_character
@@ -46,7 +47,7 @@ from paragraph_ocr.pipeline.letter_case import (
     with_case,
 )
 from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, strip_dark_on_light
-from paragraph_ocr.pipeline.line_joining import CompleteLines, complete_lines
+from paragraph_ocr.pipeline.line_joining import CompleteLines, complete_lines, fitted_lines
 from paragraph_ocr.pipeline.monospace import ReadLine, is_monospaced, without_false_spaces
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
 from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
@@ -64,6 +65,8 @@ SIZE_TOLERANCE = (0.8, 1.1)
 LANGUAGE_LINES = 24
 # Number of lines from which the adapted or the general recogniser is chosen for a page.
 CHOICE_LINES = 6
+# Minimum confidence gain by which a line that is as tall as its letters is read better than as it was found.
+FITTED_GAIN = 0.02
 # Confidence of a line from which it is no row of holes or dashes.
 SURE_LINE = 0.8
 # Minimum legibility, 0 to 1, of text that runs up or down the page.
@@ -302,6 +305,7 @@ class PageReader:
         ]
         looks: dict[int, Look] = {}
         read = self.read_lines(page, found, deadline, progress, readings, options, looks)
+        self._read_fitted(page, found, read, complete.ink, deadline, options)
         accepted, faintest = self._accepted(page, found, read, looks, combs)
         if faintest:
             # Lines of both sides may be merged: detect again on the page without the show-through.
@@ -399,6 +403,24 @@ class PageReader:
         kept = [index for place, index in enumerate(kept) if place not in left_out]
         text = [(found[index], lines[index]) for index in kept] + [each for each in more if each[1].text]
         return text, false.faintest
+
+    def _read_fitted(
+        self,
+        page: NDArray[np.uint8],
+        found: list[TextLine],
+        read: list[Line],
+        ink: Ink,
+        deadline: float,
+        options: ReadOptions,
+    ) -> None:
+        """Replace lines of a page that are far taller than their letters by lines as tall as these, if read better."""
+        fitted = fitted_lines(found, ink)
+        if not fitted:
+            return
+        again = self.read_lines(page, list(fitted.values()), deadline, options=options)
+        for (index, line), other in zip(fitted.items(), again, strict=True):
+            if other.confidence > read[index].confidence + FITTED_GAIN:
+                found[index], read[index] = line, other
 
     def _with_upright(
         self, page: NDArray[np.uint8], complete: CompleteLines, deadline: float, options: ReadOptions
