@@ -66,6 +66,26 @@ def test_leaders_are_wiped_and_lines_end_where_they_begin(pitch: int, slope: flo
     assert ends(clear.lines) == [(40, 206)]
 
 
+def test_leaders_of_a_small_page_are_wiped_where_dots_touch() -> None:
+    small = ImageFont.load_default(16)
+    image = Image.new("L", (500, 220), 255)
+    draw = ImageDraw.Draw(image)
+    for y in ROWS:
+        draw.text((20, y), "Dale Street", 0, small, anchor="ls")
+        draw.text((400, y), "01522", 0, small, anchor="ls")
+    before = np.asarray(image).copy()
+    for y in ROWS:
+        # Of each three, the first two touch, as where the distance is three pixels and a third.
+        for x in range(120, 388, 10):
+            draw.rectangle((x, y - 2, x + 5, y - 1), fill=160)
+            for dot in (x, x + 4, x + 7):
+                draw.rectangle((dot, y - 2, dot + 1, y - 1), fill=30)
+    lines = [TextLine(np.array([[20, y], [130, y]], np.float32), 12, 4, 0.95) for y in ROWS]
+    page = np.asarray(image)
+    clear = take_leaders_off(page, lines, find_ink(page))
+    assert np.abs(clear.page.astype(int) - before).max() < 40
+
+
 @pytest.mark.parametrize("size", [3, 5])
 def test_leaders_of_large_dots_are_wiped(size: int) -> None:
     """Dots of a quarter of the ascenders, as print has them in tables of contents."""

@@ -23,6 +23,8 @@ ASCENDER = 24.0
 DOT, PITCH = 0.3, 1.3
 # Pixels that the height and the width of a dot may have on a small page, too: its edges fall between pixels.
 SMALL_DOT = 3
+# Dots of a page whose ascenders have fewer pixels may touch: widest of what they make, and their pitch, in its height.
+TOUCHING_UNIT, TOUCHING, TOUCHING_PITCH = 20, 4.0, 1.5
 # Dots of a leader, fewer are an ellipsis, and its length; and the dots of one on a page that has so many long ones.
 # Running text may have a few rows of dots by accident, as where an underline is broken; lists have many.
 MIN_DOTS, MIN_LEADER, MIN_DOTS_BESIDE, LEADERS = 8, 3.5, 4, 3
@@ -128,9 +130,18 @@ def _components(mask: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.int64]
     count, _, stats, _ = components(mask)
     left, top, width, height, area = (stats[1:count, column].astype(np.int64) for column in range(5))
     boxes = np.column_stack([left, top, left + width, top + height, area])
-    dots = (height <= max(DOT * unit, SMALL_DOT)) & (width <= max(DOT * unit, SMALL_DOT))
+    largest = max(DOT * unit, SMALL_DOT)
+    dots = (height <= largest) & (width <= largest)
     letters = (height >= 0.4 * unit) & (height <= 3 * unit) & (width <= 12 * unit)
-    return boxes[dots], boxes[letters]
+    # Of a small page, dots that touch are parted.
+    touching = (height <= largest) & ~dots & (width <= TOUCHING * height) & (unit < TOUCHING_UNIT)
+    parts = [boxes[dots]]
+    for left_end, upper, right_end, lower, own in boxes[touching].tolist():
+        number = max(round((right_end - left_end) / (TOUCHING_PITCH * (lower - upper))), 2)
+        ends = np.rint(np.linspace(left_end, right_end, number + 1)).astype(np.int64)
+        whole = np.full((3, number), [[upper], [lower], [own // number]])
+        parts.append(np.column_stack([ends[:-1], whole[0], ends[1:], whole[1], whole[2]]))
+    return np.concatenate(parts), boxes[letters]
 
 
 def _leaders(

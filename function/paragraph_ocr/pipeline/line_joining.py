@@ -76,8 +76,8 @@ MARGIN_LINES, BEYOND_MARGIN, MARGIN_LEVEL, MARGIN_AHEAD = 2, 0.5, 4.5, 3.0
 TALL_LINE = 2.5
 # It is a grid if the detector is less sure of it, and walls of cells have so much of its ink, without solid cells.
 SURE_WORD, GRID = 0.8, 0.5
-# A line may be so much taller than its letters, which are so many at least, as where staves of music stand beside it. Most
-# of its marks are at least half as tall as the tallest, and end on the baseline within this share of that height.
+# A line may be so much taller than its letters, which are so many at least, as where staves of music stand beside it.
+# Most of its marks are at least half as tall as the tallest, and end on the baseline within this share of that height.
 FITTED_LETTERS, FITTED_HEIGHT, FITTED_ALIKE, FITTED_LEVEL = 5, 0.6, 0.6, 0.15
 # Ascender of a line in the height of its tallest letters, and from where on no ink is above them, but in so many of its
 # columns.

@@ -66,7 +66,7 @@ LANGUAGE_LINES = 24
 # Number of lines from which the adapted or the general recogniser is chosen for a page.
 CHOICE_LINES = 6
 # Minimum confidence gain by which a line that is as tall as its letters is read better than as it was found.
-FITTED_GAIN = 0.02
+FITTED_GAIN = 0.05
 # Confidence of a line from which it is no row of holes or dashes.
 SURE_LINE = 0.8
 # Minimum legibility, 0 to 1, of text that runs up or down the page.
