@@ -48,6 +48,39 @@ def test_a_letter_of_a_code_stays_a_letter(read: str, seen: dict[int, tuple[str,
     assert restored(read, seen) == text
 
 
+@pytest.mark.parametrize(
+    ("read", "seen", "text"),
+    [
+        ("total 1.46", {9: ("G", 0.6)}, "total 1.4G"),
+        ("ana 2.1k Jan", {7: ("K", 0.8)}, "ana 2.1K Jan"),
+        ("1 kg 2500 9", {10: ("g", 0.6)}, "1 kg 2500 g"),
+    ],
+)
+def test_the_unit_after_a_number_is_a_letter_where_it_is_seen(
+    read: str, seen: dict[int, tuple[str, float]], text: str
+) -> None:
+    assert restored(read, seen) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "seen"),
+    [
+        ("total 1.46", {9: ("G", 0.45)}),
+        ("of 2500 9", {8: ("q", 0.8)}),
+        ("from 9 to", {5: ("g", 0.8)}),
+        ("on 1.2.46", {8: ("G", 0.6)}),
+    ],
+)
+def test_figures_after_numbers_stay_where_no_unit_is_seen(read: str, seen: dict[int, tuple[str, float]]) -> None:
+    assert restored(read, seen) == read
+
+
+def test_no_bracket_begins_a_word_where_an_initial_is_seen() -> None:
+    assert restored("Abbott ), 14", {7: ("J", 0.52)}) == "Abbott J, 14"
+    assert restored("a (b ) c", {5: ("J", 0.52)}) == "a (b ) c"
+    assert restored("part A) of", {6: ("J", 0.52)}) == "part A) of"
+
+
 def test_a_one_alone_is_a_one_where_it_is_seen() -> None:
     """Of a dictionary, "hard adj. 1 firm" was read as I, which prose has more often."""
     assert restored("adj. I firm", {5: ("1", 0.8)}) == "adj. 1 firm"

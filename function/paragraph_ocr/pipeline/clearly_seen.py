@@ -10,6 +10,7 @@ witness: a bracket ends with one of its kind, addresses have no spaces, and afte
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,6 +41,10 @@ BEFORE_FIGURES, WITHIN_WORDS = "$€£#", "\\"
 PAIRS, POSSIBLE = {"(": ")", "[": "]", "{": "}"}, 0.02
 # Most of the probability of a space within an address.
 SPACE = 0.3
+# Letters of units that stand alone after a number, as in "200 g", and by how many times such a letter is more probable.
+UNITS, UNIT_TIMES = "ghlmstVWAJKN", 1.4
+# Least probability of a capital that was read as a bracket at the beginning of a word, where none was begun.
+INITIAL = 0.3
 # What codes consist of besides letters and figures, and what may stand around them.
 WITHIN, AROUND = "/-", ".,:;()[]"
 # What a letter of a code may be taken for, besides figures.
@@ -77,6 +82,8 @@ def with_what_is_seen(
         word = list(characters[before + 1 : end])
         if any(map(_is_figure, word)):
             after = characters[end].first if end < len(characters) else len(output)
+            if len(word) != 2:
+                word[-1] = _unit(characters[: before + 1], word, output, charset, blank, surplus)
             seen += _code(word, seen[-1].last + 1 if seen else 0, after, output, charset, blank, surplus)
         elif len(word) == 1 and word[0].text in LIKE_ONE:
             seen.append(_one(word[0], output, charset, blank))
@@ -112,6 +119,36 @@ def _one(character: Character, output: NDArray[np.float32], charset: str, blank:
     if seen < max(CLEAR_ONE, TIMES * character.confidence):
         return character
     return replace(character, text="1", confidence=seen)
+
+
+def _unit(
+    before: Sequence[Character],
+    word: Sequence[Character],
+    output: NDArray[np.float32],
+    charset: str,
+    blank: int,
+    surplus: float,
+) -> Character:
+    """The last character of a word with figures, a letter if it is seen as that of a unit, as in "1.4G" and "200 g"."""
+    *number, last = word
+    alone = not number
+    if alone:
+        # After the space.
+        if not (last.text.isdigit() and len(before) > 1 and before[-2].text.isdigit()):
+            return last
+        letters = UNITS
+    else:
+        texts = "".join(each.text for each in number)
+        if not (texts[-1].isdigit() and re.fullmatch(r"\d+[.,]\d+", texts) and last.text.isalnum()):
+            return last
+        letters = string.ascii_letters if last.text.isdigit() else last.text.swapcase()
+    likely = _classes(charset, letters, blank)
+    if surplus < last.confidence - CLEAR_FIGURES or not len(likely):
+        return last
+    values = np.exp(output[last.first : last.last + 1, likely].max(axis=0))
+    if (seen := float(values.max())) < max(CLEAR, UNIT_TIMES * last.confidence):
+        return last
+    return replace(last, text=charset[int(likely[int(values.argmax())]) - (blank == 0)], confidence=seen)
 
 
 def _with_capital(
@@ -175,6 +212,10 @@ def _with_pairs(characters: list[Character], output: NDArray[np.float32], charse
             begun.append(place)
         elif each.text in PAIRS.values():
             first = begun.pop() if begun else start
+            if first == place and place and (letter := _initial(each, output, charset, blank)) is not None:
+                # An initial, as in "R J": no closing bracket begins a word.
+                characters[place] = letter
+                continue
             if PAIRS.get(characters[first].text) == each.text:
                 continue
             joint = {pair: (probability(first, pair[0]), probability(place, pair[1])) for pair in PAIRS.items()}
@@ -188,6 +229,15 @@ def _with_pairs(characters: list[Character], output: NDArray[np.float32], charse
                 put(first, opening)
                 put(place, closing)
     return characters
+
+
+def _initial(bracket: Character, output: NDArray[np.float32], charset: str, blank: int) -> Character | None:
+    """The capital that is seen where a bracket was read, if any is."""
+    likely = _classes(charset, string.ascii_uppercase, blank)
+    values = np.exp(output[bracket.first : bracket.last + 1, likely].max(axis=0))
+    if (seen := float(values.max())) < max(INITIAL, bracket.confidence):
+        return None
+    return replace(bracket, text=charset[int(likely[int(values.argmax())]) - (blank == 0)], confidence=seen)
 
 
 def _without_spaces_in_addresses(characters: list[Character]) -> list[Character]:
