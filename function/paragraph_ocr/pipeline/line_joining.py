@@ -200,14 +200,20 @@ def fitted_lines(lines: Sequence[TextLine], ink: Ink) -> dict[int, TextLine]:
     ink : Ink
         Ink of the page.
     """
-    middle, letters = (ink.left + ink.right) / 2, ink.area >= SMALLEST
+    marks = np.flatnonzero(ink.area >= SMALLEST)
+    middle, top, bottom = (ink.left[marks] + ink.right[marks]) / 2, ink.top[marks], ink.bottom[marks]
     fitted = {}
     for index, line in enumerate(lines):
-        small = line.rescaled(ink.scale)
-        own = letters & (middle > small.baseline[0, 0]) & (middle < small.baseline[-1, 0])
-        low, high = small.polygon[:, 1].min(), small.polygon[:, 1].max()
-        own = np.flatnonzero(own & (ink.top > low) & (ink.bottom < high))
-        if len(own) >= FITTED_LETTERS and (other := _fitted(small, ink, own)) is not None:
+        x, y = line.baseline.T * ink.scale
+        ascender, descender = line.ascender * ink.scale, line.descender * ink.scale
+        inside = (middle > x[0]) & (middle < x[-1]) & (top > y.min() - 1.1 * ascender) & (bottom < y.max() + descender)
+        own = marks[inside]
+        if len(own) < FITTED_LETTERS:
+            continue
+        # Of most lines, more than a tenth of the marks are taller.
+        if np.count_nonzero(ink.height[own] > FITTED_HEIGHT * ascender + 1) > len(own) / 10 + 1:
+            continue
+        if (other := _fitted(line.rescaled(ink.scale), ink, own)) is not None:
             fitted[index] = other.rescaled(1 / ink.scale)
     return fitted
 
@@ -1016,8 +1022,7 @@ def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Pie
     letters = unassigned & (height >= max(low, 6)) & (height <= high) & (width <= 3 * height) & (fill > 0.12)
     # What fills its box is a blot or a bullet, or, if it is slim, a 1 or an l.
     letters &= (fill < 0.85) | (width < 0.5 * height)
-    if letters.any():
-        letters &= ~_cells(ink, ascender)
+    letters[_walls(ink, letters, ascender)] = False
     indices = sorted(np.flatnonzero(letters), key=lambda index: ink.left[index])
     rows: list[list[int]] = []
     # Letters come from the left: a row that ends too far from one of them ends too far from all that follow.
@@ -1037,6 +1042,10 @@ def _unassigned_lines(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Pie
             near.append(rows[-1])
     lines = []
     strokes = _without_rules(ink, ascender) if rows else None
+    if strokes is not None:
+        for wall in _walls(ink, _near(ink, [_bounds(ink, row) for row in rows], ascender), ascender):
+            around = strokes[_bounds_of(ink, wall)]
+            around[around == wall + 1] = 0
     for row in rows:
         tall = float(np.max(height[row]))
         bottom = float(np.median(ink.bottom[row]))
@@ -1102,39 +1111,53 @@ def _without_rules(ink: Ink, ascender: float) -> NDArray[np.int32]:
     )
     # The edges of rules that lie a little askew are part of them.
     rules = cv2.dilate(cv2.bitwise_or(across, down), np.ones((3, 3), np.uint8))
-    labels = np.asarray(np.where(rules > 0, 0, ink.labels), np.int32)
-    labels[np.concatenate([[False], _cells(ink, ascender)])[labels]] = 0
-    return labels
+    return np.asarray(np.where(rules > 0, 0, ink.labels), np.int32)
 
 
-def _cells(ink: Ink, ascender: float) -> NDArray[np.bool_]:
-    """Which components are the walls of cells, as of a grid, bool (N,); they may be shorter than a rule."""
+def _walls(ink: Ink, some: NDArray[np.bool_], ascender: float) -> list[int]:
+    """Which of some components are the walls of cells, as of a grid; they may be shorter than a rule."""
     least = WALL * ascender
-    cells = (ink.width >= least) & (ink.height >= least) & (ink.area <= HOLLOW * ink.width * ink.height)
+    hollow = (ink.width >= least) & (ink.height >= least) & (ink.area <= HOLLOW * ink.width * ink.height)
     length = max(round(least), 3)
-    for index in np.flatnonzero(cells).tolist():
-        around = np.s_[ink.top[index] : ink.bottom[index], ink.left[index] : ink.right[index]]
-        own = (ink.labels[around] == index + 1).view(np.uint8)
+    walls = []
+    for index in np.flatnonzero(some & hollow).tolist():
+        own = (ink.labels[_bounds_of(ink, index)] == index + 1).view(np.uint8)
         across, down = (
             cv2.morphologyEx(own, cv2.MORPH_OPEN, np.ones(shape, np.uint8)) for shape in ((1, length), (length, 1))
         )
-        cells[index] = np.count_nonzero(cv2.bitwise_or(across, down)) >= WALLS * ink.area[index]
-    return np.asarray(cells)
+        if np.count_nonzero(cv2.bitwise_or(across, down)) >= WALLS * ink.area[index]:
+            walls.append(index)
+    return walls
+
+
+def _bounds_of(ink: Ink, index: int) -> tuple[slice, slice]:
+    """Rows and columns of a component."""
+    return np.s_[ink.top[index] : ink.bottom[index], ink.left[index] : ink.right[index]]
+
+
+def _near(ink: Ink, boxes: Sequence[Box], margin: float) -> NDArray[np.bool_]:
+    """Which components have bounds that overlap some boxes with a margin."""
+    near = np.zeros(len(ink.area), np.bool_)
+    for left, top, right, bottom in boxes:
+        across = (ink.left < right + margin) & (ink.right > left - margin)
+        near |= across & (ink.top < bottom + margin) & (ink.bottom > top - margin)
+    return near
 
 
 def _grids(ink: Ink, pieces: list[_Piece], ascender: float) -> list[_Piece]:
     """Those of some pieces that are no words, but the walls of cells."""
-    walls = np.concatenate([[False], _cells(ink, ascender)])
-    if not walls.any():
+    polygons = [piece.line.polygon for piece in pieces]
+    boxes = [(*polygon.min(axis=0).tolist(), *polygon.max(axis=0).tolist()) for polygon in polygons]
+    walls = _walls(ink, _near(ink, boxes, 0.0), ascender)
+    if not walls:
         return []
     large = (ink.width >= WALL * ascender) & (ink.height >= WALL * ascender)
-    solid = np.concatenate([[True], large & (ink.area > HOLLOW * ink.width * ink.height)])
+    solid = np.flatnonzero(large & (ink.area > HOLLOW * ink.width * ink.height))
     grids = []
-    for piece in pieces:
-        left, top = np.maximum(piece.line.polygon.min(axis=0).astype(int), 0).tolist()
-        right, bottom = np.ceil(piece.line.polygon.max(axis=0)).astype(int).tolist()
-        labels = ink.labels[top:bottom, left:right]
-        if int(np.count_nonzero(walls[labels])) >= GRID * max(int(np.count_nonzero(~solid[labels])), 1):
+    for piece, (left, top, right, bottom) in zip(pieces, boxes, strict=True):
+        labels = ink.labels[max(int(top), 0) : int(bottom) + 1, max(int(left), 0) : int(right) + 1]
+        counts = np.bincount(labels.ravel(), minlength=len(ink.area) + 1)[1:]
+        if counts[walls].sum() >= GRID * max(int(counts.sum() - counts[solid].sum()), 1):
             grids.append(piece)
     return grids
 
