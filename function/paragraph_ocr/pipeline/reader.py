@@ -419,7 +419,7 @@ class PageReader:
             return
         again = self.read_lines(page, list(fitted.values()), deadline, options=options)
         for (index, line), other in zip(fitted.items(), again, strict=True):
-            if other.confidence > read[index].confidence + FITTED_GAIN:
+            if other.text != read[index].text and other.confidence > read[index].confidence + FITTED_GAIN:
                 found[index], read[index] = line, other
 
     def _with_upright(
