@@ -128,7 +128,7 @@ def decide_by_columns(
         return decided
     sides = np.array([(entry.left, entry.right, entry.level, entry.ascender) for entry in entries])
     changes = _marks_of_columns(entries, sides, read, shown)
-    columns = {place: _column(place, sides) for place, entry in enumerate(entries) if _is_open(entry)}
+    columns = {place: column_of(place, sides) for place, entry in enumerate(entries) if _is_open(entry)}
     for place, column in columns.items():
         entry, others = entries[place], [entries[other] for other in column]
         if len(others) < ENTRIES:
@@ -163,14 +163,16 @@ def _marks_of_columns(
             continue
         column: list[int] | None = None
         if change := _false_stop(entry, read[entry.line], shown):
-            column = [other for other in _column(place, sides) if entries[other].is_number or entries[other].is_single]
+            column = [
+                other for other in column_of(place, sides) if entries[other].is_number or entries[other].is_single
+            ]
             ends = [entries[other].end < len(read[entries[other].line]) for other in column]
             if len(ends) >= NUMBERS and ends.count(False) >= WITHOUT * len(ends):
                 changes.append(change)
         for after, mark in likely if entry.is_number else ():
             if marks[place].get(after) == mark or not (change := _mark(entry, after, mark, read[entry.line], shown)):
                 continue
-            column = [other for other in _column(place, sides) if entries[other].is_number]
+            column = [other for other in column_of(place, sides) if entries[other].is_number]
             have = sum(marks[other].get(after) == mark for other in column)
             able = sum(_figures_of(entries[other].text) > after for other in column)
             if have >= max(NUMBERS, SHARE * able):
@@ -336,7 +338,7 @@ def _is_open(entry: _Entry) -> bool:
     return len(entry.text) <= LONGEST and (mixed or set(entry.text) <= set("OIlo")) and not entry.text.isdigit()
 
 
-def _column(place: int, sides: NDArray[np.float64]) -> list[int]:
+def column_of(place: int, sides: NDArray[np.float64]) -> list[int]:
     """Places of the other entries of a column, which lie above and below each other at one edge or in the middle."""
     left, right, level, ascender = sides.T
     own = sides[place]
