@@ -7,12 +7,14 @@ from paragraph_ocr.pipeline.cells import decide_by_columns
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import TextLine
 
-CHARSET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,)+-/€£$"
+CHARSET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,)+-/€£$~"
 ASCENDER = 20.0
 
 # For the place of each doubtful character of a line what else it may be, or "" for nothing. The negative of a place has
 # what may stand before its character.
 Doubts = dict[int, dict[str, float]]
+# A sign that was not read may stand before the first character.
+BEFORE: Doubts = {1000: {"~": 0.4, "-": 0.3}}
 
 
 def decided(*lines: tuple[str, Doubts] | str, left: float = 100.0, right: float | None = None) -> list[str]:
@@ -32,6 +34,8 @@ def decided(*lines: tuple[str, Doubts] | str, left: float = 100.0, right: float 
             for shown, probability in doubts.get(-place, {}).items() if place else ():
                 probabilities[step - 1, [CHARSET.index(shown), -1]] = probability, 1.0 - probability
             characters.append(Character(character, own, step, step))
+        for shown, probability in doubts.get(1000, {}).items():
+            probabilities[0, CHARSET.index(shown)] = probability
         start = left if right is None else right - 14.0 * len(text)
         baseline = np.array([[start, 40.0 * row], [start + 14.0 * len(text), 40.0 * row]], np.float32)
         found.append(TextLine(baseline, ASCENDER, 7.0, 0.9))
@@ -133,6 +137,20 @@ def test_a_number_has_the_marks_of_its_column() -> None:
     assert read("12", {-1: {".": 0.4}}) == "12"
     dates = ["03/11/1954", "17/02/1961", "25/12/1949"]
     assert decided(*dates, ("06703/1958", {2: {"/": 0.2}}))[-1] == "06/03/1958"
+
+
+def test_a_number_has_the_minus_of_its_column() -> None:
+    amounts = ["-26.58", "-1,075.74", "-345.42", "-13.29"]
+
+    def read(text: str, doubts: Doubts, others: list[str] = amounts) -> str:
+        return decided(*others, (text, doubts), right=300.0)[-1]
+
+    assert read("~3.43", {0: {"-": 0.1}}) == "-3.43"
+    assert read("~3.43", {}) == "~3.43"
+    assert read("43.16", {}) == "43.16"
+    assert decided(*amounts, ("43.16", BEFORE), right=300.0)[-1] == "-43.16"
+    assert decided("26.58", "1,075.74", "-345.42", "13.29", ("43.16", BEFORE), right=300.0)[-1] == "43.16"
+    assert read("~3.43", {0: {"-": 0.1}}, ["26.58", "75.74", "-345.42", "13.29"]) == "~3.43"
 
 
 def test_slashes_are_not_added_to_dates_of_another_length() -> None:

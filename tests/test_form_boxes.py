@@ -424,3 +424,68 @@ def test_a_label_to_the_right_comes_first_and_words_stay_in_order() -> None:
     assert [each.text for each in label(lines, boxes)] == ["Smoker?", "[x] Yes", "[ ] No"]
     assert [each.text for each in label([line("Yes No", 130, 500)], boxes)] == ["[x] Yes [ ] No"]
     assert [each.text for each in label([line("Smoker", 0, 90)], boxes[:1])] == ["Smoker [x]"]
+
+
+def test_a_faint_mark_between_the_letters_of_a_comb_is_one() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 140, "Born")]
+    comb(draw, "05 09 99")
+    empty = find(image, lines)
+    assert empty.combs[0].parted
+    for left in (300 + 2 * 48, 300 + 5 * 48):
+        draw.rectangle((left + 22, 136, left + 23, 137), fill=130)
+    (found,) = find(image, lines).combs
+    assert not found.parted
+    row = found.pixels.min(axis=0) < 200
+    assert np.count_nonzero(np.diff(row.astype(int)) == 1) >= 8
+
+
+def test_cells_that_are_narrower_than_letters_of_the_page_are_a_comb() -> None:
+    image, draw = sheet()
+    line = TextLine(np.array([[40, 60], [900, 60]], np.float32), 2 * ASCENDER, 7, 0.9)
+    for index in range(10):
+        left = 300 + 32 * index
+        draw.rectangle((left, 100, left + 35, 176), outline=0, width=4)
+    draw.text((318, 160), "7", 0, ImageFont.load_default(22), anchor="ms")
+    found = find_form_boxes(np.asarray(image), [line], find_ink(np.asarray(image), 16 / (2 * ASCENDER)))
+    assert [len(each.cells) for each in found.combs] == [10]
+    # So few of them may be letters.
+    draw.rectangle((300 + 100, 90, 700, 190), fill=255)
+    few = find_form_boxes(np.asarray(image), [line], find_ink(np.asarray(image), 16 / (2 * ASCENDER)))
+    assert not few.combs
+
+
+def test_a_faint_comb_is_found_where_others_are_clearer_without_their_paper() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 140, "Name"), written(draw, 40, 340, "Date")]
+    page = np.array(image)
+    page[100:149, 200:777] -= np.random.default_rng(0).integers(0, 40, (49, 577), np.uint8)
+    image = Image.fromarray(page)
+    draw = ImageDraw.Draw(image)
+    comb(draw, "BRIDGE      ", 200)
+    for index in range(4):
+        left = 300 + 48 * index
+        draw.rectangle((left, 300, left + 48, 348), outline=228, width=2)
+        draw.text((left + 24, 338), "1946"[index], 0, FONT, anchor="ms")
+    assert sorted(len(each.cells) for each in find(image, lines).combs) == [4, 12]
+
+
+def test_a_comb_goes_on_where_its_walls_are_faint() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 140, "Name")]
+    draw.rectangle((252, 100, 300, 148), outline=228, width=2)
+    draw.text((276, 138), "A", 0, FONT, anchor="ms")
+    comb(draw, "BRIDGE")
+    (found,) = find(image, lines).combs
+    assert len(found.cells) == 7
+
+
+def test_what_is_left_of_the_walls_of_a_comb_is_no_part_of_its_letters() -> None:
+    image, draw = sheet()
+    lines = [written(draw, 40, 140, "Name")]
+    comb(draw, "BRIDGE")
+    clean = find(image, lines).combs[0].pixels
+    for index in range(1, 6):
+        # A wall that is thicker in one place.
+        draw.rectangle((300 + 48 * index, 110, 300 + 48 * index + 4, 124), fill=60)
+    assert find(image, lines).combs[0].pixels.shape == clean.shape

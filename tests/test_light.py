@@ -318,3 +318,37 @@ def test_round_letters_and_bullets_stay_dark(text: str, size: int) -> None:
         ImageDraw.Draw(image).text((60 + 420 * place, 90), text, 20, font, anchor="lm")
     page = np.asarray(image)
     assert np.array_equal(dark_on_light_everywhere(page), page)
+
+
+def test_a_bar_whose_letters_touch_its_edge_is_inverted_from_end_to_end() -> None:
+    image = Image.new("L", (1280, 900), 255)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((60, 100, 1200, 116), fill=10)
+    font = ImageFont.load_default(19)
+    places = {"DESCRIPTION": 64, "DISCOUNT": 560, "HEIGHT": 760, "PRICE": 1134}
+    for word, left in places.items():
+        draw.text((left, 99 - font.getbbox("H")[1]), word, 245, font)
+    # One that does not touch it shows that the writing is light.
+    draw.text((900, 108), "score", 245, ImageFont.load_default(15), anchor="lm")
+    for row in range(10):
+        draw.text((64, 125 + 40 * row), "The old stone bridge over the river", 20, font)
+    page = dark_on_light_everywhere(np.asarray(image))
+    for left in places.values():
+        assert np.median(page[104:113, left : left + 60]) > 200
+        assert page[104:113, left : left + 60].min() < 80
+    # The page beside it stays.
+    assert np.array_equal(page[130:], np.asarray(image)[130:])
+
+
+@pytest.mark.parametrize("angle", [0.3, -0.6])
+def test_nothing_is_left_of_the_edges_of_a_bar_that_lies_aslant(angle: float) -> None:
+    image = Image.new("L", (1700, 1200), 240)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((100, 300, 1600, 340), fill=15)
+    draw.text((120, 320), "Description", 240, ImageFont.load_default(26), anchor="lm")
+    image = image.rotate(angle, Image.Resampling.BICUBIC, fillcolor=240)
+    page = dark_on_light_everywhere(np.asarray(image))
+    bar = np.asarray(image)[:, 400:1550] < 128
+    assert (page[:, 400:1550][bar] < 128).mean() < 0.01
+    rows = (page[:, 400:1550] < 128).sum(axis=1)
+    assert rows.max() < 150, rows.max()

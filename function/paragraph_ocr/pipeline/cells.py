@@ -6,7 +6,7 @@ figures, one of letters has letters, mostly of one case. What a character become
 
 The numbers of a column have their marks in the same places: the decimal points of amounts, the slashes of dates. Where
 one lacks its mark and the recogniser holds it possible there, it is read; and a full stop that none of the others has
-is none.
+is none. Most have a minus before them or none has.
 
 Most pages have amounts in one currency, whose sign the recogniser knows from all of them where it is unsure of some.
 """
@@ -57,6 +57,9 @@ MARKS, STOPS = frozenset(".,/-:"), frozenset(".,:")
 POINTS = frozenset(".,")
 # Other numbers of a column that show where its marks are, and the least probability of a mark between two figures.
 NUMBERS, BETWEEN = 3, 0.02
+# The sign before negative numbers, what a blurred one may be taken for, and the least probability that one of both is
+# there.
+MINUS, LIKE_MINUS, SIGN = "-", "~", 0.1
 # Share of the other entries of a column that have no mark at their end, and the least probability that there is none.
 WITHOUT, NOTHING = 0.9, 0.05
 
@@ -127,8 +130,8 @@ def decide_by_columns(
     if sum(entry.is_number or _is_open(entry) for entry in entries) <= ENTRIES:
         return decided
     sides = np.array([(entry.left, entry.right, entry.level, entry.ascender) for entry in entries])
-    changes = _marks_of_columns(entries, sides, read, shown)
-    columns = {place: _column(place, sides) for place, entry in enumerate(entries) if _is_open(entry)}
+    changes = [*_marks_of_columns(entries, sides, read, shown), *_signs_of_columns(entries, sides, read, shown)]
+    columns = {place: column_of(place, sides) for place, entry in enumerate(entries) if _is_open(entry)}
     for place, column in columns.items():
         entry, others = entries[place], [entries[other] for other in column]
         if len(others) < ENTRIES:
@@ -163,19 +166,47 @@ def _marks_of_columns(
             continue
         column: list[int] | None = None
         if change := _false_stop(entry, read[entry.line], shown):
-            column = [other for other in _column(place, sides) if entries[other].is_number or entries[other].is_single]
+            column = [
+                other for other in column_of(place, sides) if entries[other].is_number or entries[other].is_single
+            ]
             ends = [entries[other].end < len(read[entries[other].line]) for other in column]
             if len(ends) >= NUMBERS and ends.count(False) >= WITHOUT * len(ends):
                 changes.append(change)
         for after, mark in likely if entry.is_number else ():
             if marks[place].get(after) == mark or not (change := _mark(entry, after, mark, read[entry.line], shown)):
                 continue
-            column = [other for other in _column(place, sides) if entries[other].is_number]
+            column = [other for other in column_of(place, sides) if entries[other].is_number]
             have = sum(marks[other].get(after) == mark for other in column)
             able = sum(_figures_of(entries[other].text) > after for other in column)
             if have >= max(NUMBERS, SHARE * able):
                 changes.append(change)
                 break
+    return changes
+
+
+def _signs_of_columns(
+    entries: Sequence[_Entry], sides: NDArray[np.float64], read: Sequence[Sequence[Character]], shown: _Shown
+) -> list[_Change]:
+    """The minus signs before numbers that most others of their columns have, where a line begins with the number."""
+    numbers = [place for place, entry in enumerate(entries) if entry.start == 0 and entry.is_number]
+    negative = {place for place in numbers if entries[place].text[0] == MINUS}
+    changes: list[_Change] = []
+    for place in numbers if len(negative) >= NUMBERS else ():
+        entry = entries[place]
+        first = read[entry.line][0]
+        if not (first.text.isdigit() or first.text == LIKE_MINUS):
+            continue
+        others = [other for other in column_of(place, sides) if other in numbers]
+        have = sum(other in negative for other in others)
+        if have < max(NUMBERS, len(others) / 2):
+            continue
+        if first.text == LIKE_MINUS:
+            if shown.probability(entry.line, 0, MINUS) >= LIKELY:
+                changes.append((entry.line, 0, 1, shown.changed(entry.line, 0, MINUS)))
+        else:
+            probability, step = shown.before(entry.line, MINUS + LIKE_MINUS)
+            if probability >= SIGN:
+                changes.append((entry.line, 0, 0, Character(MINUS, probability, step, step)))
     return changes
 
 
@@ -298,6 +329,12 @@ class _Shown:
         steps = self._outputs[line][first : last + 1, self._classes[text]] if text in self._classes else np.empty(0)
         return (float(np.exp(steps.max())), first + int(steps.argmax())) if len(steps) else (0.0, first)
 
+    def before(self, line: int, texts: str) -> tuple[float, int]:
+        """The probability of any of some characters before the first of a line, and its time step."""
+        kinds = [self._classes[text] for text in texts if text in self._classes]
+        steps = np.exp(self._outputs[line][: self._read[line][0].first][:, kinds]).sum(axis=1)
+        return (min(float(steps.max()), 1.0), int(steps.argmax())) if len(steps) else (0.0, 0)
+
     def changed(self, line: int, at: int, text: str) -> Character:
         """A character as another one, which has all the probability of what it was and is."""
         character = self._read[line][at]
@@ -336,7 +373,7 @@ def _is_open(entry: _Entry) -> bool:
     return len(entry.text) <= LONGEST and (mixed or set(entry.text) <= set("OIlo")) and not entry.text.isdigit()
 
 
-def _column(place: int, sides: NDArray[np.float64]) -> list[int]:
+def column_of(place: int, sides: NDArray[np.float64]) -> list[int]:
     """Places of the other entries of a column, which lie above and below each other at one edge or in the middle."""
     left, right, level, ascender = sides.T
     own = sides[place]

@@ -78,6 +78,8 @@ INSET, ROUND_INSET = 0.12, 0.25
 SAME_CELL = (0.1, 0.25)
 # Cells of a comb, and those from which more are looked for beside them.
 MIN_CELLS, MIN_VISIBLE_CELLS = 3, 2
+# The same of cells that are narrower than letters of the page usually are.
+MIN_NARROW_CELLS = 5
 # Width over height of the cells of a comb, and the maximum relative difference of their widths.
 COMB_CELL, COMB_WIDTHS = (0.4, 1.7), 0.3
 WALL = 0.4
@@ -96,8 +98,11 @@ RULE = 1.2
 MAX_CELLS, MAX_RULES = 4000, 2000
 # How far above the rule letters of an open comb may begin, and their least height.
 OPEN_CELL, LETTER = 3.2, 0.4
-# Least area of a full stop or a hyphen that is alone in a cell of a comb, in squares of the cell's height.
-MARK = 0.005
+# Greatest width of what is left of a wall beside a letter, in heights of the cells.
+SLIVER = 0.1
+# Least area of a full stop or a hyphen that is alone in a cell of a comb, in squares of the cell's height; between two
+# letters, a spot that is so much darker than paper, relative to the letters, and has so many pixels is a mark, too.
+MARK, FAINT_MARK, FAINT_MARK_SIZE = 0.005, 0.35, 4
 # Space on either side of a letter in the composed line, and the width of an empty cell, in heights of the cells.
 LETTER_SPACE, EMPTY_CELL = 0.06, 0.5
 PAPER = 255
@@ -227,14 +232,20 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
     to_page = (np.array([page.shape[1], page.shape[0]]) / small.shape[::-1]).tolist()
     unit = ascender / to_page[1]
     found = _search(mask, mask, lines, unit, to_page, MAX_CELLS) if has_corners else NOTHING
-    faint_too = _search(_with_faint(small, mask), mask, lines, unit, to_page, MAX_FAINT_CELLS) if has_faint else NOTHING
+    # Walls of combs may be faint in places.
+    faint_too = NOTHING
+    if has_faint or found.combs:
+        faint_too = _search(_with_faint(small, mask), mask, lines, unit, to_page, MAX_FAINT_CELLS)
     # Cells that faint walls bound are those of a form if most of them are used: squared paper has others, too.
-    if faint_too.used - found.used >= MIN_FORM_SHARE * (len(faint_too.cells) - len(found.cells)):
+    used = {*(cell for _, cell in faint_too.check_boxes), *(cell for row in faint_too.combs for cell in row)}
+    only = _apart_from(faint_too.cells, found.cells)
+    if sum(cell in used for cell in only) >= MIN_FORM_SHARE * len(only):
         found = _merged(found, faint_too)
     check_boxes = [_check_box(mask, outer, cell, INSET, to_page) for outer, cell in found.check_boxes]
     check_boxes += _solid_boxes(mask, lines, check_boxes, unit, to_page)
     check_boxes += _round_boxes(mask, faint, circles, lines, ascender, ink.scale, to_page)
-    open_combs = _open_combs(mask, unit)
+    closed = [cell for row in found.combs for cell in row]
+    open_combs = [row for row in _open_combs(mask, unit) if len(_apart_from(row, closed)) == len(row)]
     rows = found.combs + open_combs
     combs = [comb for row in rows if (comb := _comb(small, mask, row, to_page))]
     if not check_boxes and not combs and not open_combs:
@@ -258,11 +269,6 @@ class _Found:
     check_boxes: list[tuple[Box, Box]]
     combs: list[list[Box]]
 
-    @property
-    def used(self) -> int:
-        """Number of cells that are a check box or in a comb."""
-        return len(self.check_boxes) + sum(map(len, self.combs))
-
 
 NOTHING = _Found([], [], [])
 
@@ -279,6 +285,11 @@ def _search(
     is_large = (sides[:, 1] - sides[:, 0]).min(axis=1) >= CELL_WIDTH[0] * unit + 2
     small = [cell for cell, large in zip(drawn, is_large, strict=True) if not large and _has_thick_walls(mask, cell)]
     drawn = [cell for cell, large in zip(drawn, is_large, strict=True) if large]
+    # The walls of narrow cells may be found as tall lines of text, which hide how small the letters are.
+    narrow = [cell for cell in small if cell[3] - cell[1] >= CELL_HEIGHT[0] * unit + 2]
+    narrow = [cell for row in _rows(narrow, unit) if len(row) >= MIN_NARROW_CELLS for cell in row]
+    drawn += narrow
+    small = [cell for cell in small if cell not in narrow]
     large = _with_hidden_cells(drawn, walls, unit)
     cells = [*large, *small]
     neighbours = _neighbours(cells, unit)
@@ -321,6 +332,17 @@ def _merged(found: _Found, more: _Found) -> _Found:
         if not any(_is_same(outer, other) for other in others):
             check_boxes.append((outer, cell))
     return _Found(found.cells, check_boxes, combs)
+
+
+def _apart_from(cells: Sequence[Box], others: Sequence[Box]) -> list[Box]:
+    """The cells whose middle is in none of some others."""
+    left, top, right, bottom = np.array(others, np.float64).reshape(-1, 4).T
+    middles = (((cell[0] + cell[2]) / 2, (cell[1] + cell[3]) / 2) for cell in cells)
+    return [
+        cell
+        for cell, (x, y) in zip(cells, middles, strict=True)
+        if not ((left <= x) & (x <= right) & (top <= y) & (y <= bottom)).any()
+    ]
 
 
 def _check_box(mask: Grey, outer: Box, cell: Box, inset: float, to_page: Sequence[float]) -> CheckBox:
@@ -843,32 +865,41 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float])
     # On pages that lie aslant, each cell has its own level.
     height = round(min(cell[3] - cell[1] for cell in row)) - 2
     space = max(1, round(LETTER_SPACE * height))
+    cells = [
+        (round(cell[0]) + 1, max(round(cell[3]) - 1 - height, 0), round(cell[2]) - 1, round(cell[3]) - 1)
+        for cell in row
+    ]
+    inks = [_without_walls(mask[top:bottom, left:right], height) for left, top, right, bottom in cells]
+    letters = [index for index, ink in enumerate(inks) if _is_filled(ink, height)]
+    if not letters:
+        return None
+    shown = [small[top:bottom, left:right] for left, top, right, bottom in cells]
+    darkness = float(np.median([np.median(shown[index]) - shown[index].min() for index in letters]))
+    # All cells as light as the lightest.
+    paper = max(int(np.median(shown[index])) for index in letters)
     parts: list[Grey] = []
     columns: list[tuple[float, float]] = []
     tops, bottoms, blank, at, parted = [], [], 0, 0, False
-    for cell in row:
-        left, right = round(cell[0]) + 1, round(cell[2]) - 1
-        bottom = round(cell[3]) - 1
-        top = max(bottom - height, 0)
-        ink = mask[top:bottom, left:right]
-        filled, rows = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
-        if ink.sum() < SMALLEST or (len(rows) < 0.15 * height and not _is_mark(ink, height)):
-            blank += bool(parts)
+    for index in range(letters[0], letters[-1] + 1):
+        left, top, _, bottom = cells[index]
+        ink = inks[index] if index in letters else _faint_mark(shown[index], darkness, height)
+        if ink is None:
+            blank += 1
             continue
         if blank:
-            parts.append(np.full((height, round(EMPTY_CELL * height)), PAPER, np.uint8))
+            parts.append(np.full((height, round(EMPTY_CELL * height)), paper, np.uint8))
             at += parts[-1].shape[1]
             blank, parted = 0, True
+        filled, rows = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
         first, last = left + int(filled[0]), left + int(filled[-1]) + 1
-        part = np.full((height, last - first + 2 * space), PAPER, np.uint8)
-        part[: bottom - top, space:-space] = small[top:bottom, first:last]
+        part = np.full((height, last - first + 2 * space), paper, np.uint8)
+        lighter = paper - int(np.median(shown[index]))
+        part[: bottom - top, space:-space] = np.minimum(small[top:bottom, first:last].astype(int) + lighter, paper)
         columns += [(at + space, first), (at + space + last - first, last)]
         parts.append(part)
         at += part.shape[1]
         tops.append(int(rows[0]))
         bottoms.append(int(rows[-1]) + 1)
-    if not parts:
-        return None
     pixels = np.concatenate(parts, axis=1)
     baseline = float(np.median(bottoms))
     ascender = max(baseline - float(np.median(tops)), 0.3 * height)
@@ -877,7 +908,7 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float])
     across[:, 1] *= to_page[0]
     # Composed lines get a margin, like that of lines on a page.
     border = round(0.5 * ascender)
-    padded = cv2.copyMakeBorder(pixels, 0, 0, border, border, cv2.BORDER_CONSTANT, value=PAPER)
+    padded = cv2.copyMakeBorder(pixels, 0, 0, border, border, cv2.BORDER_CONSTANT, value=paper)
     across[:, 0] += border
     ends[:, 0] += border
     return Comb(
@@ -889,14 +920,41 @@ def _comb(small: Grey, mask: Grey, row: Sequence[Box], to_page: Sequence[float])
     )
 
 
-def _is_mark(ink: Grey, height: int) -> bool:
+def _without_walls(ink: Grey, height: int) -> Grey:
+    """Return the ink of a cell without slivers of the walls at its sides, beside what else there is."""
+    if not (ink[:, :1].any() or ink[:, -1:].any()):
+        return ink
+    count, labels, boxes, _ = components(ink)
+    left, _, width, _, _ = boxes.T
+    slivers = ((left == 0) | (left + width == ink.shape[1])) & (width <= max(SLIVER * height, 2))
+    slivers[0] = False
+    return ink if slivers.sum() == count - 1 else np.asarray(np.where(slivers[labels], np.uint8(0), ink))
+
+
+def _is_filled(ink: Grey, height: int) -> bool:
+    """Return whether there is a letter or a mark in the ink of a cell."""
+    rows = np.count_nonzero(ink.any(axis=1))
+    return bool(ink.sum() >= SMALLEST and (rows >= 0.15 * height or _is_mark(ink, height)))
+
+
+def _faint_mark(part: Grey, darkness: float, height: int) -> Grey | None:
+    """Return the ink of a mark in a cell between letters that are so much darker than paper, if there is one."""
+    paper, dark = (float(np.median(part)), float(part.min())) if part.size else (0.0, 0.0)
+    if paper - dark < max(FAINT_MARK * darkness, FAINT_CONTRAST):
+        return None
+    ink = (part < (paper + dark) / 2).view(np.uint8)
+    return ink if _is_mark(ink, height, FAINT_MARK_SIZE) else None
+
+
+def _is_mark(ink: Grey, height: int, least: float | None = None) -> bool:
     """Return whether the ink in a cell is a hyphen or a full stop: one mark that does not touch the walls."""
     count, _, boxes, _ = components(ink)
     if count < 2:
         return False
     left, top, width, tall, area = boxes[1 + int(boxes[1:, 4].argmax())]
     apart = left > 0 and top > 0 and left + width < ink.shape[1] and top + tall < ink.shape[0]
-    return bool(apart and area >= max(SMALLEST, MARK * height * height) and area >= 0.7 * ink.sum())
+    least = max(SMALLEST, MARK * height * height) if least is None else least
+    return bool(apart and area >= least and area >= 0.7 * ink.sum())
 
 
 def _inner(cell: Box, inset: float) -> tuple[slice, slice]:

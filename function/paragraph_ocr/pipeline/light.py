@@ -62,6 +62,10 @@ EDGE_REACH, HARD_EDGE = 4, 0.4
 BAR_AROUND, MAX_DARK_AROUND, SHORT_BAR, BAR_SIDES = 3, 0.1, 120, 10
 # At the edge of a page a bar fills so much of its bounds: what is left of a dark table around a sheet mostly does not.
 EDGE_FILL = 0.7
+# The least share of a column of a bar that is dark above and below a letter.
+BAR_RIMS = 0.1
+# How far above and below a bar what is as wide as a bar is part of it.
+SLIVER = 3
 # The share of a column's height in a bar that a gap between two cells fills.
 CELL_GAP = 0.8
 # A bar with dark writing at the edge of the page has at least this share of its width.
@@ -223,13 +227,16 @@ def dark_on_light_everywhere(page: Grey) -> Grey:
         return page
     size = page.shape[::-1]
     where = cv2.resize(inverted, size, interpolation=cv2.INTER_NEAREST).view(bool)
+    # The paper along the edge would become a rule.
+    inner = cv2.resize(cv2.erode(inverted, np.ones((3, 3), np.uint8)), size, interpolation=cv2.INTER_NEAREST).view(bool)
     levels = cv2.resize(ground, size, interpolation=cv2.INTER_LINEAR)
     # Lighter than the background by all that it can be becomes black, whatever the background is.
     gain = np.asarray(paper / np.maximum(255 - np.arange(256), 60), np.float32)
     lighter = cv2.subtract(page, levels)
     negative = paper - np.minimum(lighter * gain[levels], paper)
     result = page.copy()
-    result[where] = negative[where].astype(np.uint8)
+    result[where] = np.maximum(page[where], paper)
+    result[inner] = negative[inner].astype(np.uint8)
     return result
 
 
@@ -434,10 +441,67 @@ def _bars(page: Grey, paper: int) -> tuple[Grey, Grey]:
             light = (own > 0) & (polarity[around] == LIGHT_ON_DARK)
             if light.any() and not at_edge and _is_part_of_strokes(own, dark, left, top):
                 polarity[around][light] = 0
+            elif light.any():
+                _continue_bar(page, (left, top), light, paper, polarity, ground)
             if at_edge and right - left < WIDE_BAR * page.shape[1]:
                 # What a scanner shows beside the sheet is no bar of it.
                 ground[around][(own > 0) & (polarity[around] == DARK_ON_DARK)] = 0
+    if LIGHT_ON_DARK in polarity:
+        # Of a bar that lies aslant, slivers are left above and below what is filled.
+        levels = cv2.dilate(np.where(polarity == LIGHT_ON_DARK, ground, np.uint8(0)), np.ones((2 * SLIVER + 1, 1)))
+        left_over = (page < paper - PART_CONTRAST) & (polarity == 0) & (levels > 0)
+        slivers = cv2.morphologyEx(left_over.view(np.uint8), cv2.MORPH_OPEN, np.ones((1, BAR_WIDTH), np.uint8)) > 0
+        polarity[slivers] = LIGHT_ON_DARK
+        ground[slivers] = levels[slivers]
     return polarity, ground
+
+
+def _continue_bar(
+    page: Grey, corner: tuple[int, int], own: NDArray[np.bool_], paper: int, polarity: Grey, ground: Grey
+) -> None:
+    """Let a bar with light writing go on to the left and right of a part of it, beyond letters that touch its edge.
+
+    Such letters are open to the paper beside the bar and part it. Between two letters a bar is dark from its upper edge
+    to its lower one.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+    corner : (x, y)
+        Where the part begins on the page.
+    own : bool (h, w)
+        Mask of the part.
+    paper : int
+        Grey level of the page's paper.
+    polarity, ground : uint8 (H, W)
+        As `_bars` returns them; set where the bar goes on.
+    """
+    x, y = corner
+    width = own.shape[1]
+    across = np.arange(width)
+    whole = own.sum(axis=0) > 0
+    upper, lower = own.argmax(axis=0), len(own) - own[::-1].argmax(axis=0)
+    high = int(np.median((lower - upper)[whole]))
+    slope, begin = np.polyfit(across[whole], upper[whole], 1) if width > 4 * high else (0.0, np.median(upper[whole]))
+    level = int(np.median(ground[y : y + len(own), x : x + width][own]))
+    for ahead in (range(x - 1, -1, -1), range(x + width, page.shape[1])):
+        bar: list[tuple[int, int]] = []
+        between: list[tuple[int, int]] = []
+        for column in ahead:
+            top = max(y + round(begin + slope * (column - x)), 0)
+            between.append((column, top))
+            inner = page[top : top + high, column]
+            share = float((inner < (level + paper) / 2).mean()) if inner.size else 0.0
+            if share < BAR_RIMS or len(between) > high:
+                break
+            if share >= BAR_EDGE and abs(float(np.median(inner)) - level) <= BAR_SHADING:
+                bar += between
+                between = []
+        for column, top in bar:
+            rows = np.s_[top : top + high, column]
+            free = polarity[rows] == 0
+            polarity[rows][free] = LIGHT_ON_DARK
+            ground[rows][free] = level
 
 
 def _with_surroundings(page: Grey, corner: tuple[int, int], own: Grey, reach: int) -> tuple[Grey, Grey]:
