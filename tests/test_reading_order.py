@@ -335,6 +335,27 @@ def test_columns_of_prose_between_rules_stay_columns() -> None:
     assert [lines[index] for index in order_between_rules(lines, texts, rules).lines] == [heading, *left, *right]
 
 
+def test_columns_of_advertisements_between_rules_are_read_one_after_the_other() -> None:
+    """On a photo the lines of close columns are not quite on the same levels, and justified lines are in pieces."""
+    rules = [Rule(10, level, 990, level) for level in (10, 60, 700)]
+    lines, texts = [text_line(20, 400, 45)], ["NOTICES"]
+    for column, left in enumerate((20, 350, 680)):
+        for row in range(15):
+            level = 100 + 30 * row + 8 * column + 20 * ((row + column) // 5)
+            if row % 5 == 4:
+                parts = [("Box 224.", 0, 140)]
+            elif column == 0 and row % 5 == 0:
+                parts = [("piano", 0, 140), ("good tone", 170, 310)]
+            else:
+                parts = [("piano, upright, good tone", 0, 310)]
+            lines += [text_line(left + start, left + end, level) for _, start, end in parts]
+            texts += [text for text, _, _ in parts]
+    shuffled = np.random.default_rng(0).permutation(len(lines))
+    order = order_between_rules([lines[index] for index in shuffled], [texts[index] for index in shuffled], rules)
+    assert [int(shuffled[place]) for place in order.lines] == list(range(len(lines)))
+    assert order.rows == []
+
+
 def test_columns_of_notes_on_ruled_paper_stay_columns() -> None:
     rules = [Rule(10, 30 + 45 * row, 990, 30 + 45 * row) for row in range(9)]
     notes = cells((20, 520), [

@@ -115,7 +115,8 @@ NEAR_RULE = 6.0
 PARTED, LETTER_GAP = 2, 0.85
 # Letters that touch a rule are parted there, too, if so many lines end and begin at it, and so many times as many as
 # touch it; and if so much of the rule is seen beside them, from so far above the baseline to so far below it, in
-# ascender heights.
+# ascender heights. A line beyond the end of such a rule goes on behind it where the others begin, within so much.
+COLUMN_START = 0.6
 COLUMN_LINES, COLUMN_SHARE, RULE_SEEN, RULE_BESIDE = 6, 4, 0.85, (1.2, 0.4)
 # Descenders in ascender heights, of lines that were not found by the detector.
 DESCENDER = 0.35
@@ -809,8 +810,11 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
         bottom = max(each.bottom for each in beside) + BEYOND_RULE * usual
         crossing: list[tuple[_Piece, tuple[float, float]]] = []
         beyond: list[tuple[_Piece, tuple[float, float]]] = []
+        starts: list[float] = []
         touching: list[_Piece] = []
-        touched_beyond = before = after = 0
+        touched_beyond = before = 0
+        # How far behind the rule lines begin, in their ascenders.
+        behind: list[float] = []
         for piece in pieces:
             ascender = piece.line.ascender
             x = rule.across(piece.level((piece.left + piece.right) / 2) - 0.4 * ascender)
@@ -819,7 +823,8 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
             along = rule.top <= y <= rule.bottom
             if piece.right <= x + 0.3 * ascender or piece.left >= x - 0.3 * ascender:
                 before += along and x - NEAR_RULE * ascender <= piece.right <= x + 0.3 * ascender
-                after += along and x - 0.3 * ascender <= piece.left <= x + NEAR_RULE * ascender
+                if along and x - 0.3 * ascender <= piece.left <= x + NEAR_RULE * ascender:
+                    behind.append((piece.left - x) / ascender)
             elif top <= y <= bottom:
                 # A horizontal rule that is rough is left in part, and is thin.
                 (left, right), edges = (_clear_edges(letters, rule, level, ascender, least) for least in (3, 1))
@@ -828,15 +833,21 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
                     crossing.append((piece, edges))
                 elif not along and clear > 0 and width >= BEYOND_GAP * ascender:
                     beyond.append((piece, edges))
+                    starts.append((right - x) / ascender)
                 elif along:
                     touching.append(piece)
                 else:
                     touched_beyond += 1
         gaps = [(right - left) / piece.line.ascender for piece, (left, right) in crossing]
-        is_scratch = len(gaps) > before + after and float(np.median(gaps)) < LETTER_GAP
-        parts = len(crossing) >= PARTED or min(before, after) >= PARTED
-        are_columns = min(before, after) >= max(COLUMN_LINES, COLUMN_SHARE * len(touching))
-        if (are_columns and touching) or (len(crossing) > 2 * len(touching) and parts and not is_scratch):
+        is_scratch = len(gaps) > before + len(behind) and float(np.median(gaps)) < LETTER_GAP
+        lines_beside = min(before, len(behind))
+        parts = len(crossing) >= PARTED or lines_beside >= PARTED
+        are_columns = lines_beside >= max(COLUMN_LINES, COLUMN_SHARE * len(touching))
+        # Where all lines beside a rule end at it, those beyond its end do if they go on where the others begin.
+        if are_columns and not crossing:
+            aligned = np.abs(np.array(starts) - np.median(behind)) <= COLUMN_START
+            beyond = [each for each, is_aligned in zip(beyond, aligned, strict=True) if is_aligned]
+        if (are_columns and (touching or beyond)) or (len(crossing) > 2 * len(touching) and parts and not is_scratch):
             for piece, edges in crossing + (beyond if len(beyond) > touched_beyond else []):
                 pieces += piece.part(*edges)
             for piece in touching if are_columns else []:

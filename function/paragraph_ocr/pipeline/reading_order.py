@@ -100,10 +100,17 @@ def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequ
     units: list[list[int]] = []
     rows: list[list[int]] = []
     tables = ruled_tables(rules, middles) if rules and lines else []
-    for band in [row for table in tables if not _is_ruled_paper(table, lines, texts) for row in table.rows]:
-        own = [lines[index] for index in band]
-        if len(_cells(own)) > 1:
-            order, parts = _order_of_row(own, [texts[index] for index in band])
+    for table in tables:
+        if _is_ruled_paper(table, lines, texts):
+            continue
+        bands = [band for band in table.rows if len(_cells([lines[index] for index in band])) > 1]
+        for band in bands:
+            own, own_texts = [lines[index] for index in band], [texts[index] for index in band]
+            if len(bands) == 1 and _gutter(_levelled(own), own_texts, list(range(len(own)))) is not None:
+                # Columns of prose between two rules, as of a newspaper, are no cells of a row.
+                units.append([band[place] for place in reading_order(own, own_texts)])
+                continue
+            order, parts = _order_of_row(own, own_texts)
             units.append([band[place] for place in order])
             rows += [[band[place] for place in part] for part in parts]
     if not units:
