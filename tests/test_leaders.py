@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import find_ink
@@ -64,6 +64,45 @@ def test_leaders_are_wiped_and_lines_end_where_they_begin(pitch: int, slope: flo
     assert np.abs(clear.page.astype(int) - before).max() < 40
     assert not np.array_equal(page, before)
     assert ends(clear.lines) == [(40, 206)]
+
+
+ITEMS = (("Soup", 130, "4.50"), ("Fish of the day", 265, "12.80"), ("Bread", 140, "2.10"), ("Tea or coffee", 250, "3"))
+
+
+def bars(*bars: tuple[int, int], words_after: bool = True) -> Image.Image:
+    """A list whose leaders, from and to these columns, are bars, as of a blurred picture."""
+    image = sheet(*((40, 60 + 60 * row, ITEMS[row][0]) for row in range(len(bars))))
+    for row, (left, right) in enumerate(bars):
+        draw, y = ImageDraw.Draw(image), 60 + 60 * row
+        draw.line((left, y - 2, right, y - 2), fill=120, width=3)
+        if words_after:
+            draw.text((right + 12, y), ITEMS[row][2], fill=0, font=FONT, anchor="ls")
+    return image.filter(ImageFilter.GaussianBlur(1.2))
+
+
+def test_leaders_that_are_bars_in_a_blurred_picture_are_wiped() -> None:
+    image = bars(*((left, 690) for _, left, _ in ITEMS))
+    page, clear = taken(image, line(40, 300, 120))
+    assert len(clear.leaders) == 4
+    for row in range(4):
+        assert page[55 + 60 * row : 62 + 60 * row, 280:680].min() < 180
+        assert clear.page[55 + 60 * row : 62 + 60 * row, 280:680].min() > 230
+    assert ends(clear.lines) == [(40, pytest.approx(265, abs=3))]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        # Blanks of a form, blanks in sentences, and too few.
+        bars(*((left, 690) for _, left, _ in ITEMS), words_after=False),
+        bars((270, 690), (270, 690), (270, 690), (270, 690)),
+        bars((130, 300), (265, 500), (140, 420), (250, 600)),
+        bars((130, 690), (265, 690)),
+    ],
+)
+def test_other_bars_stay(image: Image.Image) -> None:
+    page, clear = taken(image, line(40, 300, 120))
+    assert clear.page is page
 
 
 def test_leaders_of_a_small_page_are_wiped_where_dots_touch() -> None:

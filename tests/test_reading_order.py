@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from paragraph_ocr.pipeline.detection import TextLine
+from paragraph_ocr.pipeline.leaders import Leader
 from paragraph_ocr.pipeline.reading_order import order_between_rules, reading_order
 from paragraph_ocr.pipeline.ruling import Rule
 
@@ -354,6 +355,27 @@ def test_columns_of_advertisements_between_rules_are_read_one_after_the_other() 
     order = order_between_rules([lines[index] for index in shuffled], [texts[index] for index in shuffled], rules)
     assert [int(shuffled[place]) for place in order.lines] == list(range(len(lines)))
     assert order.rows == []
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.02])
+def test_columns_of_a_list_with_leaders_are_read_one_after_the_other(slope: float) -> None:
+    """A directory has names and numbers in turn, which without leaders would be the columns of one table."""
+    lines, texts, leaders = [], [], []
+    for column in range(3):
+        for row in range(6):
+            for text, left, right in (("Abbott J, 14 Dale", 20, 160 + 10 * (row % 3)), ("01522 418", 240, 300)):
+                start, end = 320 * column + left, 320 * column + right
+                ends = np.array([[x, 60 + 40 * row + slope * x] for x in (start, end)], np.float32)
+                lines.append(TextLine(ends, 20, 8, 1.0))
+                texts.append(text)
+            start, end = 320 * column + 170 + 10 * (row % 3), 320 * column + 235
+            # One that was not seen.
+            if (column, row) != (1, 2):
+                leaders.append(Leader(start, end, 60 + 40 * row + slope * (start + end) / 2, slope, 3))
+    shuffled = np.random.default_rng(0).permutation(len(lines))
+    own, own_texts = [lines[index] for index in shuffled], [texts[index] for index in shuffled]
+    order = order_between_rules(own, own_texts, [], leaders).lines
+    assert [int(shuffled[place]) for place in order] == list(range(len(lines)))
 
 
 def test_columns_of_notes_on_ruled_paper_stay_columns() -> None:

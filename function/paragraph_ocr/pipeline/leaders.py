@@ -38,6 +38,8 @@ FREE = (0.2, 0.6)
 SPECKS = 0.2
 # Share of the dots of a leader that are about as large as most, within half.
 ALIKE = 0.7
+# In a blurred picture the dots of a leader make a bar; at least LEADERS of them end below each other, within so much.
+BLURRED_ENDS = 2.0
 # How far the letters beside a leader end above or below its dots.
 BASELINE = 0.2
 # A dot at an end whose area is so many times that of most is a full stop.
@@ -50,14 +52,7 @@ SHORTEST = 0.3
 BESIDE = 1.0
 
 
-class WithoutLeaders(NamedTuple):
-    """A page without its leaders, and its lines, of which none reaches into a leader."""
-
-    page: NDArray[np.uint8]
-    lines: list[TextLine]
-
-
-class _Leader(NamedTuple):
+class Leader(NamedTuple):
     """A leader: left and right end of its dots, their level and its slope, and their height, in pixels of the page."""
 
     left: float
@@ -65,6 +60,14 @@ class _Leader(NamedTuple):
     level: float
     slope: float
     dot: float
+
+
+class WithoutLeaders(NamedTuple):
+    """A page without its leaders, its lines, of which none reaches into a leader, and the leaders."""
+
+    page: NDArray[np.uint8]
+    lines: list[TextLine]
+    leaders: Sequence[Leader] = ()
 
 
 def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -> WithoutLeaders:
@@ -91,27 +94,27 @@ def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -
         return WithoutLeaders(page, lines)
     scale = min(1.0, ASCENDER / ascender)
     mask = find_ink_mask(resized(page, scale)).view(np.uint8)
-    dots, letters = _components(mask, ascender * scale)
-    if len(dots) < MIN_DOTS:
-        return WithoutLeaders(page, lines)
-    leaders: list[_Leader] = []
+    dots, letters, bars = _components(mask, ascender * scale)
+    leaders: list[Leader] = []
     wiped = np.zeros_like(mask)
     unit = ascender * scale
-    found = _leaders(dots, letters, mask, unit, MIN_DOTS)
-    if sum(leader.right - leader.left >= MIN_LEADER * unit for _, leader in found) < LEADERS:
-        return WithoutLeaders(page, lines)
-    found = _leaders(dots, letters, mask, unit, MIN_DOTS_BESIDE)
+    found = _leaders(dots, letters, mask, unit, MIN_DOTS) if len(dots) >= MIN_DOTS else []
+    if sum(leader.right - leader.left >= MIN_LEADER * unit for _, leader in found) >= LEADERS:
+        found = _leaders(dots, letters, mask, unit, MIN_DOTS_BESIDE)
+    else:
+        found = []
+    found += _blurred_leaders(bars, letters, mask, unit)
     for chain, leader in found:
         for left, top, right, bottom, _ in chain.tolist():
             wiped[top:bottom, left:right] = 1
         left, right, level, dot = (value / scale for value in (leader.left, leader.right, leader.level, leader.dot))
-        leaders.append(_Leader(left, right, level, leader.slope, dot))
+        leaders.append(Leader(left, right, level, leader.slope, dot))
     if not leaders:
         return WithoutLeaders(page, lines)
     clear, others = page.copy(), mask > wiped
     for leader in leaders:
         _wipe(clear, wiped, others, leader, scale, ascender)
-    return WithoutLeaders(clear, [part for line in lines for part in _without(line, leaders)])
+    return WithoutLeaders(clear, [part for line in lines for part in _without(line, leaders)], leaders)
 
 
 def _has_rows_of_marks(ink: Ink, unit: float) -> bool:
@@ -125,8 +128,8 @@ def _has_rows_of_marks(ink: Ink, unit: float) -> bool:
     return bool(cv2.morphologyEx(near, cv2.MORPH_OPEN, np.ones((1, max(long, 3)), np.uint8)).any())
 
 
-def _components(mask: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Left, top, right, bottom and area of the components that may be dots, and of those that may be letters."""
+def _components(mask: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Left, top, right, bottom and area of components that may be dots, letters, and bars that dots make in a blur."""
     count, _, stats, _ = components(mask)
     left, top, width, height, area = (stats[1:count, column].astype(np.int64) for column in range(5))
     boxes = np.column_stack([left, top, left + width, top + height, area])
@@ -141,12 +144,44 @@ def _components(mask: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.int64]
         ends = np.rint(np.linspace(left_end, right_end, number + 1)).astype(np.int64)
         whole = np.full((3, number), [[upper], [lower], [own // number]])
         parts.append(np.column_stack([ends[:-1], whole[0], ends[1:], whole[1], whole[2]]))
-    return np.concatenate(parts), boxes[letters]
+    bars = (width >= MIN_LEADER * unit) & (area <= DOT * unit * width)
+    bars &= height <= DOT * unit + STEEPEST * width
+    return np.concatenate(parts), boxes[letters], boxes[bars]
+
+
+def _blurred_leaders(
+    bars: NDArray[np.int64], letters: NDArray[np.int64], mask: NDArray[np.uint8], unit: float
+) -> list[tuple[NDArray[np.int64], Leader]]:
+    """Leaders that are bars in a blurred picture: as in a list, they begin anywhere and end below each other.
+
+    The blanks of a form may look the same, but do not stand between two columns of text.
+    """
+    found: list[tuple[NDArray[np.int64], Leader]] = []
+    for left, top, right, bottom, area in bars.tolist():
+        part = mask[top:bottom, left:right].astype(np.float64)
+        levels = top + (np.arange(0.5, bottom - top) @ part) / np.maximum(part.sum(axis=0), 1)
+        thick = area / (right - left)
+        edges = np.arange(left, right - 1, 2)
+        upper = levels[: 2 * len(edges) : 2] - thick / 2
+        chain = np.column_stack([edges, upper, edges + 2, upper + thick, np.full(len(edges), thick)])
+        if (leader := _leader(chain, unit)) is None or not _is_between(leader, letters, unit):
+            continue
+        above = [max(round(leader.level - free * unit), 0) for free in FREE[::-1]]
+        inside = round(unit / 2)
+        if mask[above[0] : min(above[1], top), left + inside : right - inside].any(axis=0).mean() <= SPECKS:
+            found.append((np.array([[left, top, right, bottom, area]]), leader))
+    starts, ends, levels = (np.array([leader[place] for _, leader in found]) for place in range(3))
+    lists = []
+    for each in found:
+        below = (np.abs(ends - each[1].right) <= BLURRED_ENDS * unit) & (np.abs(levels - each[1].level) > unit)
+        if below.sum() + 1 >= LEADERS and np.ptp([each[1].left, *starts[below]]) > unit:
+            lists.append(each)
+    return lists
 
 
 def _leaders(
     dots: NDArray[np.int64], letters: NDArray[np.int64], mask: NDArray[np.uint8], unit: float, fewest: int
-) -> list[tuple[NDArray[np.int64], _Leader]]:
+) -> list[tuple[NDArray[np.int64], Leader]]:
     """Leaders of at least so many dots, with their dots."""
     found = []
     for chain in _chains(dots, mask, unit, fewest):
@@ -204,7 +239,7 @@ def _without_full_stops(chain: NDArray[np.int64]) -> NDArray[np.int64]:
     return chain[int(chain[0, 4] > most) : len(chain) - int(chain[-1, 4] > most)]
 
 
-def _leader(chain: NDArray[np.int64], unit: float) -> _Leader | None:
+def _leader(chain: NDArray[np.int64], unit: float) -> Leader | None:
     """The leader that a chain of dots is, if it is one: on a line, without gaps."""
     x, y = (chain[:, 0] + chain[:, 2]) / 2, (chain[:, 1] + chain[:, 3]) / 2
     if x[-1] - x[0] < len(chain):
@@ -224,10 +259,10 @@ def _leader(chain: NDArray[np.int64], unit: float) -> _Leader | None:
     if float(np.percentile(far, 90)) > max(APART * unit, 1.0):
         return None
     dot = float(np.median(chain[:, 3] - chain[:, 1]))
-    return _Leader(float(chain[0, 0]), float(chain[-1, 2]), float(level), float(slope), dot)
+    return Leader(float(chain[0, 0]), float(chain[-1, 2]), float(level), float(slope), dot)
 
 
-def _is_between(leader: _Leader, letters: NDArray[np.int64], unit: float) -> bool:
+def _is_between(leader: Leader, letters: NDArray[np.int64], unit: float) -> bool:
     """Whether there are letters to the left and to the right of a leader."""
     if not len(letters):
         return False
@@ -245,7 +280,7 @@ def _is_between(leader: _Leader, letters: NDArray[np.int64], unit: float) -> boo
     return True
 
 
-def _without(line: TextLine, leaders: Sequence[_Leader]) -> list[TextLine]:
+def _without(line: TextLine, leaders: Sequence[Leader]) -> list[TextLine]:
     """The parts of a line that are no leaders: the line itself if there are none in it, a copy if one is beside it."""
     first, last = float(line.baseline[0, 0]), float(line.baseline[-1, 0])
     spans = [(first, last)]
@@ -282,7 +317,7 @@ def _wipe(
     page: NDArray[np.uint8],
     dots: NDArray[np.uint8],
     others: NDArray[np.bool_],
-    leader: _Leader,
+    leader: Leader,
     scale: float,
     ascender: float,
 ) -> None:

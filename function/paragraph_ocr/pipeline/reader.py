@@ -34,7 +34,7 @@ from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
 from paragraph_ocr.pipeline.ink import Ink
 from paragraph_ocr.pipeline.language import RECORDS, Languages
-from paragraph_ocr.pipeline.leaders import take_leaders_off
+from paragraph_ocr.pipeline.leaders import Leader, take_leaders_off
 from paragraph_ocr.pipeline.legibility import doubt, is_legible, is_text, length_per_character
 from paragraph_ocr.pipeline.letter_case import (
     TALL,
@@ -316,7 +316,7 @@ class PageReader:
             looks = {}
             again = self.read_lines(page, found, deadline, options=options, looks=looks)
             accepted, _ = self._accepted(page, found, again, looks, combs)
-        lines, rows = _in_order(page, accepted)
+        lines, rows = _in_order(page, accepted, clear.leaders)
         lines = label(lines, boxes.check_boxes)
         lines += vertical
         if not is_text(lines, mean_confidence(lines), length_per_character(found, lines) > 0):
@@ -636,11 +636,13 @@ class PageReader:
         ]
 
 
-def _in_order(page: NDArray[np.uint8], accepted: Sequence[tuple[TextLine, Line]]) -> tuple[list[Line], list[Box]]:
+def _in_order(
+    page: NDArray[np.uint8], accepted: Sequence[tuple[TextLine, Line]], leaders: Sequence[Leader] = ()
+) -> tuple[list[Line], list[Box]]:
     """Lines in reading order, and the boxes of the rows of tables with rules."""
     placed, lines = [found for found, _ in accepted], [line for _, line in accepted]
     rules = find_rules(page, float(np.median([each.ascender for each in placed]))) if has_columns(placed) else []
-    order = order_between_rules(placed, [line.text for line in lines], rules)
+    order = order_between_rules(placed, [line.text for line in lines], rules, leaders)
     rows = []
     for row in order.rows:
         left, top, right, bottom = zip(*(lines[index].box for index in row), strict=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.pipeline.detection import TextLine, slope_of
+from paragraph_ocr.pipeline.leaders import TEXT_GAP, Leader
 from paragraph_ocr.pipeline.ruling import Rule, RuledTable, ruled_tables
 
 # So many amounts make a column, if from each to what it is for it is at least this share of the row, and if they are
@@ -82,7 +83,9 @@ def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]
     return order
 
 
-def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequence[Rule]) -> Order:
+def order_between_rules(
+    lines: list[TextLine], texts: Sequence[str], rules: Sequence[Rule], leaders: Sequence[Leader] = ()
+) -> Order:
     """Return the reading order of a page where horizontal rules may part the rows of tables.
 
     Between two rules of a table that has lines beside each other, rows are read one after the other, and a row cell by
@@ -94,7 +97,16 @@ def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequ
     texts : sequence of str
         What was read of each.
     rules : sequence of Rule
+    leaders : sequence of Leader
+        What follows one is read after what is before it, so that lists with leaders stay columns.
     """
+    if leaders and len(entries := _across_leaders(lines, leaders)) < len(lines):
+        whole = [_from_end_to_end(lines[entry[0]], lines[entry[-1]]) for entry in entries]
+        inner = order_between_rules(whole, [texts[entry[0]] for entry in entries], rules)
+        return Order(
+            [index for place in inner.lines for index in entries[place]],
+            [[index for place in row for index in entries[place]] for row in inner.rows],
+        )
     lines = [replace(line, boxed=True) if _is_field(line, rules) else line for line in lines]
     middles = np.array([line.baseline.mean(axis=0) - (0.0, line.ascender / 3) for line in lines], np.float64)
     units: list[list[int]] = []
@@ -121,6 +133,37 @@ def order_between_rules(lines: list[TextLine], texts: Sequence[str], rules: Sequ
     whole = [_as_one_line([lines[index] for index in unit]) for unit in units]
     order = reading_order(whole, [" ".join(texts[index] for index in unit) for unit in units])
     return Order([index for place in order for index in units[place]], rows)
+
+
+def _across_leaders(lines: Sequence[TextLine], leaders: Sequence[Leader]) -> list[list[int]]:
+    """The lines, each alone, but those that leaders connect together, left to right."""
+    starts, ends = _ends(lines)
+    heights = np.array([line.ascender for line in lines])
+    following: dict[int, int] = {}
+    for leader in leaders:
+        half = leader.slope * (leader.right - leader.left) / 2
+        sides = []
+        for gap, points, level in (
+            (leader.left - ends[:, 0], ends, leader.level - half),
+            (starts[:, 0] - leader.right, starts, leader.level + half),
+        ):
+            near = (gap > -heights) & (gap <= TEXT_GAP * heights) & (np.abs(points[:, 1] - level) <= heights / 2)
+            sides.append(int(np.argmin(np.where(near, gap, np.inf))) if near.any() else None)
+        left, right = sides
+        if left is not None and right is not None and starts[left, 0] < starts[right, 0]:
+            following.setdefault(left, right)
+    entries = []
+    for index in set(range(len(lines))).difference(following.values()):
+        entry = [index]
+        while (after := following.get(entry[-1])) is not None:
+            entry.append(after)
+        entries.append(entry)
+    return entries
+
+
+def _from_end_to_end(first: TextLine, last: TextLine) -> TextLine:
+    """A line from the beginning of one to the end of another one."""
+    return first if first is last else replace(first, baseline=np.stack([first.baseline[0], last.baseline[-1]]))
 
 
 def _is_field(line: TextLine, rules: Sequence[Rule]) -> bool:
