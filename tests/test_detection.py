@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -244,6 +245,23 @@ def test_what_is_found_only_while_it_is_large_stays(rise: int, monkeypatch: pyte
     assert line.ascender > 30
     # A line that slopes is looked for again on the page turned straight, as large as it was found.
     assert min(model.sides[5:], default=256) >= 192
+
+
+@pytest.mark.parametrize(("spots", "grey", "stay"), [(90, 215, False), (20, 215, True), (90, 60, True)])
+def test_many_faint_spots_that_the_detector_doubts_are_no_lines(
+    spots: int, grey: int, stay: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rough ground has hundreds; a few faint lines, or dark ones, may be text."""
+    page = np.full((1000, 800), 250, np.uint8)
+    lines = [text_line(40, 60, 60 + 60 * row) for row in range(8)]
+    lines += [replace(text_line(100 + 70 * (n % 10), 130 + 70 * (n % 10), 40 + 80 * (n // 10)), confidence=0.8)
+              for n in range(spots)]  # fmt: skip
+    for line in lines:
+        (left, y), (right, _) = line.baseline.astype(int).tolist()
+        page[y - 20 : y : 3, left:right] = 40 if line.confidence == 1 else grey
+    model = Detector(InkModel(ascender=20))
+    monkeypatch.setattr(model, "detect", lambda *_: Detection(lines, False))
+    assert len(model.find(page).lines) == 8 + spots * stay
 
 
 def test_a_detector_that_was_exported_before_lines_could_be_too_tall_is_refused() -> None:

@@ -65,6 +65,9 @@ SMALL_PRINT, ROW_MARKS, ROW_GAP, ROW_HEIGHT = 0.95, 6, 12, 6
 # of what is found, in that of a line that it takes the place of.
 PRINT_MARGIN, PRINT_ENLARGEMENT, REPLACED = (10.0, 2.0), (2.0, 1.3), 0.9
 PRINT_PLACES, PRINT_PARTS, PRINT_SHARE = 40, 6, 0.25
+# Lines that are not certain, so many and not fewer than the others, are noise where they are shorter than so many of
+# their ascenders and have less than this share of the contrast of the certain ones, of which there are so many at least.
+NOISE_LINES, NOISE_LENGTH, NOISE_CONTRAST, MIN_SURE = 60, 20.0, 0.5, 3
 # What is wider and taller than this, in twos of input pixels, and within this share of the contrast as dark as the
 # darkest of the page, is no letter; it does not count in how dark the writing is if it has this share of the page, and
 # if the writing is lighter by this share of the contrast.
@@ -405,6 +408,7 @@ class Detector:
         page, downscaling = downscale(page)
         side = usual = input_side(page, self.size)
         found, sideways = self.detect(page, side)
+        found = self._without_noise(page, found)
         smaller_side = side
         near, scale = page, 1.0
         while smaller_side > max(self.model.card.multiples) and (
@@ -439,11 +443,27 @@ class Detector:
             side = round((settings.enlargement if dense or small else CROWDED_ENLARGEMENT) * usual)
             input_scale = side / max(page.shape)
             found = self.detect(page, side).lines or found
+        found = self._without_noise(page, found)
         if marks:
             found = self._with_small_print(page, found, marks if back is None else _Marks(page), input_scale)
         if back is not None:
             found = [replace(line, baseline=_moved(line.baseline, back)) for line in found]
         return Detection([line.rescaled(1 / downscaling) for line in found], sideways)
+
+    def _without_noise(self, page: NDArray[np.uint8], lines: list[TextLine]) -> list[TextLine]:
+        """Lines but those of a rough ground: many that are short, unsure, and far fainter than the certain ones."""
+        certain = self.settings.certain_confidence
+        sure = [line for line in lines if line.confidence >= certain]
+        if len(lines) - len(sure) < max(NOISE_LINES, len(sure)) or len(sure) < MIN_SURE:
+            return lines
+        least = NOISE_CONTRAST * float(np.median([_contrast(page, line) for line in sure]))
+        return [
+            line
+            for line in lines
+            if line.confidence >= certain
+            or _length(line) > NOISE_LENGTH * line.ascender
+            or _contrast(page, line) >= least
+        ]
 
     def _search_uncovered(
         self, page: NDArray[np.uint8], lines: list[TextLine], side: int, marks: _Marks
@@ -581,6 +601,16 @@ class Detector:
 
 def _length(line: TextLine) -> float:
     return float(line.baseline[-1, 0] - line.baseline[0, 0])
+
+
+def _contrast(page: NDArray[np.uint8], line: TextLine) -> float:
+    """Grey levels between the paper and the ink within a line's bounds."""
+    left, top, right, bottom = (max(round(value), 0) for value in _bounds(line.polygon))
+    part = page[top : bottom + 1, left : right + 1]
+    if not part.size:
+        return 0.0
+    dark, paper = np.percentile(part, (3, 90))
+    return float(paper - dark)
 
 
 def _with_surroundings(line: TextLine) -> TextLine:
