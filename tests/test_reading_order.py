@@ -378,6 +378,44 @@ def test_columns_of_a_list_with_leaders_are_read_one_after_the_other(slope: floa
     assert [int(shuffled[place]) for place in order] == list(range(len(lines)))
 
 
+def test_bars_of_links_at_the_top_and_the_bottom_are_read_before_and_after_the_columns() -> None:
+    above = [text_line(left, left + 90, 40 + 6 * (left < 100)) for left in (20, 190, 330, 560, 770, 890)]
+    filters = [text_line(20, 120, 130 + 40 * row) for row in range(6)]
+    goods = [text_line(left, left + 180, 220 + 30 * row) for left in (300, 640) for row in range(5)]
+    below = [text_line(left, left + 90, 460) for left in (20, 230, 470, 800)]
+    lines = [*above, *filters, *goods, *below]
+    shuffled = np.random.default_rng(0).permutation(len(lines))
+    order = reading_order([lines[index] for index in shuffled], [f"Goods{index}" for index in shuffled])
+    assert [int(shuffled[place]) for place in order] == list(range(len(lines)))
+
+
+def test_headings_of_columns_far_above_them_are_no_bar() -> None:
+    columns = [[text_line(left, left + 150, 40), *(text_line(left, left + 150, 120 + 30 * row) for row in range(5))]
+               for left in (20, 230, 440, 650)]  # fmt: skip
+    lines = [line for column in columns for line in column]
+    assert reading_order(lines, ["Terms and conditions"] * len(lines)) == list(range(len(lines)))
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_cards_are_read_row_by_row_and_tables_beside_each_other_one_after_the_other(apart: bool) -> None:
+    """Both are framed; the rows of cards are far apart, those of tables are not."""
+    pitch = 200 if apart else 66
+    texts, lines, rules = [], [], []
+    for left in (20, 340, 660):
+        for row in range(3):
+            rules.append(Rule(left, 30 + pitch * row, left + 280, 30 + pitch * row))
+            rules.append(Rule(left, 96 + pitch * row, left + 280, 96 + pitch * row))
+            places = ((0, 0, "City bike"), (0, 30, "549.00"), (170, 30, "Add to cart"))
+            for x, y, text in places:
+                lines.append(text_line(left + 10 + x, left + 20 + x + 8 * len(text), 55 + y + pitch * row))
+                texts.append(f"{text} {left} {row}")
+    rules = sorted(set(rules), key=lambda rule: rule.left_y)
+    order = [texts[index] for index in order_between_rules(lines, texts, rules).lines]
+    cards = [texts[3 * number : 3 * number + 3] for number in range(9)]
+    in_rows = [text for row in range(3) for card in cards[row::3] for text in card]
+    assert order == (in_rows if apart else texts)
+
+
 def test_columns_of_notes_on_ruled_paper_stay_columns() -> None:
     rules = [Rule(10, 30 + 45 * row, 990, 30 + 45 * row) for row in range(9)]
     notes = cells((20, 520), [

@@ -66,7 +66,7 @@ SMALL_PRINT, ROW_MARKS, ROW_GAP, ROW_HEIGHT = 0.95, 6, 12, 6
 PRINT_MARGIN, PRINT_ENLARGEMENT, REPLACED = (10.0, 2.0), (2.0, 1.3), 0.9
 PRINT_PLACES, PRINT_PARTS, PRINT_SHARE = 40, 6, 0.25
 # Lines that are not certain, so many and not fewer than the others, are noise where they are shorter than so many of
-# their ascenders and have less than this share of the contrast of the certain ones, of which there are so many at least.
+# their ascenders and have less than this share of the contrast of the certain ones, at least this many.
 NOISE_LINES, NOISE_LENGTH, NOISE_CONTRAST, MIN_SURE = 60, 20.0, 0.5, 3
 # What is wider and taller than this, in twos of input pixels, and within this share of the contrast as dark as the
 # darkest of the page, is no letter; it does not count in how dark the writing is if it has this share of the page, and

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,11 @@ MAX_PAPER_PITCH, MIN_FULL_ROWS = 2.8, 0.85
 MAX_ALONE, ALONE_GAP = 4, 4.0
 # The distance of a footer or a page number from the columns, in distances between their lines.
 FOOTER_GAP = 1.6
+# Rows of cards are apart by so many of the largest distances between two lines of a card.
+CARD_GAP = 2.0
+# A bar of links at the top or the bottom of a page has so many lines at least, on one level within so many ascenders,
+# with such a gap to all others, and this share of the width of all lines.
+BAR_LINES, BAR_LEVEL, BAR_GAP, BAR_WIDTH = 4, 1.2, 2.5, 0.6
 # The value of a field stands on a rule: so far above it or below it, and so far from its start; the rule goes on beyond
 # the value by so much, as no underline does. In ascenders.
 FIELD_ABOVE, FIELD_BELOW, FIELD_START, FIELD_REST = 0.7, 0.3, 1.5, 1.0
@@ -76,11 +82,45 @@ def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]
         Places in `lines`.
     """
     lines = _levelled(lines)
-    order: list[int] = []
-    for block in _blocks(lines, texts, list(range(len(lines)))) if texts else [list(range(len(lines)))]:
+    above, body, below = _bars(lines)
+    order = list(above)
+    for block in _blocks(lines, texts, body) if texts else [body]:
         within = _order_of_block([lines[index] for index in block], [texts[index] for index in block] if texts else ())
         order += [block[place] for place in within]
-    return order
+    return order + below
+
+
+def _bars(lines: list[TextLine]) -> tuple[list[int], list[int], list[int]]:
+    """Places of the lines of a bar at the top and of one at the bottom, left to right, and of those between them.
+
+    A bar, as of the links of a web page, is a row far from all other lines, most of which do not stand below or above
+    it as the columns of a table do.
+    """
+    body = list(range(len(lines)))
+    if len(lines) <= 2 * BAR_LINES:
+        return [], body, []
+    starts, ends = _ends(lines)
+    levels = np.array([_level(line) for line in lines])
+    ascender = float(np.median([line.ascender for line in lines]))
+    width = float(ends[:, 0].max() - starts[:, 0].min())
+    edges = np.stack([starts[:, 0], (starts[:, 0] + ends[:, 0]) / 2, ends[:, 0]])
+    by_level = np.argsort(levels, kind="stable")
+    found: list[list[int]] = []
+    for side in (by_level, by_level[::-1]):
+        steps = np.abs(np.diff(levels[side]))
+        count = int(np.argmax(steps > BAR_LEVEL * ascender)) + 1
+        row, others = side[:count], side[count:]
+        columns = (np.abs(edges[:, row, None] - edges[:, None, others]) < ascender / 2).sum(axis=2)
+        aligned = (columns >= MIN_CELLS).any(axis=0)
+        is_bar = (
+            count >= BAR_LINES
+            and steps[count - 1] >= BAR_GAP * ascender
+            and ends[row, 0].max() - starts[row, 0].min() >= BAR_WIDTH * width
+            and 2 * aligned.sum() <= count
+        )
+        found.append([int(index) for index in row[np.argsort(starts[row, 0])]] if is_bar else [])
+    above, below = found
+    return above, [index for index in body if index not in above and index not in below], below
 
 
 def order_between_rules(
@@ -128,6 +168,7 @@ def order_between_rules(
     if not units:
         return Order(reading_order(lines, texts), [])
     # What is between two rules is put in order as if it was one line.
+    units = _rows_of_cards(units, lines)
     taken = {index for unit in units for index in unit}
     units = [[index] for index in range(len(lines)) if index not in taken] + units
     whole = [_as_one_line([lines[index] for index in unit]) for unit in units]
@@ -186,6 +227,39 @@ def _is_ruled_paper(table: RuledTable, lines: Sequence[TextLine], texts: Sequenc
     several = sum(len(_cells([lines[index] for index in row])) > 1 for row in table.rows)
     length = float(np.median([len(texts[index]) for index in within]))
     return several < MIN_FULL_ROWS * len(table.rows) or length >= PROSE_CHARACTERS
+
+
+def _rows_of_cards(units: list[list[int]], lines: Sequence[TextLine]) -> list[list[int]]:
+    """Units of lines, of which those are joined that are cards beside each other, left to right.
+
+    Cards, as of the goods in a shop, stand in rows and columns, and the rows are far apart.
+    """
+    if len(units) < 4:
+        return units
+    levels = [sorted(_level(lines[index]) for index in unit) for unit in units]
+    lefts = [min(float(lines[index].baseline[0, 0]) for index in unit) for unit in units]
+    ascender = float(np.median([lines[index].ascender for unit in units for index in unit]))
+    rows: list[list[int]] = []
+    for place in sorted(range(len(units)), key=lambda place: levels[place][0]):
+        if rows and levels[place][0] - levels[rows[-1][0]][0] <= ascender:
+            rows[-1].append(place)
+        else:
+            rows.append([place])
+    rows = [sorted(row, key=lambda place: lefts[place]) for row in rows]
+    first = [lefts[place] for place in rows[0]]
+    within = max(float(np.diff(own).max(initial=0)) for own in levels)
+    gaps = [
+        min(levels[place][0] for place in lower) - max(levels[place][-1] for place in upper)
+        for upper, lower in pairwise(rows)
+    ]
+    is_grid = len(first) > 1 and all(
+        len(row) <= len(first)
+        and np.abs(np.subtract([lefts[place] for place in row], first[: len(row)])).max() <= ascender
+        for row in rows
+    )
+    if not gaps or not is_grid or within <= ascender / 2 or min(gaps) < CARD_GAP * within:
+        return units
+    return [[index for place in row for index in units[place]] for row in rows]
 
 
 def _as_one_line(lines: Sequence[TextLine]) -> TextLine:
