@@ -389,6 +389,15 @@ def test_bars_of_links_at_the_top_and_the_bottom_are_read_before_and_after_the_c
     assert [int(shuffled[place]) for place in order] == list(range(len(lines)))
 
 
+def test_an_address_beside_a_stamp_is_no_bar() -> None:
+    """Its lines are close, and on a page of large writing."""
+    address = [text_line(60, 250 - 10 * row, 65 + 34 * row) for row in range(3)]
+    stamp = [text_line(1100, 1140, 96), text_line(870, 930, 130)]
+    text = [text_line(470, 1050, 410 + 75 * row, 50) for row in range(6)]
+    lines = [*address, *stamp, *text]
+    assert [place for place in reading_order(lines, [""] * len(lines)) if place < 3] == [0, 1, 2]
+
+
 def test_headings_of_columns_far_above_them_are_no_bar() -> None:
     columns = [[text_line(left, left + 150, 40), *(text_line(left, left + 150, 120 + 30 * row) for row in range(5))]
                for left in (20, 230, 440, 650)]  # fmt: skip

@@ -109,7 +109,7 @@ def _bars(lines: list[TextLine]) -> tuple[list[int], list[int], list[int]]:
     for side in (by_level, by_level[::-1]):
         steps = np.abs(np.diff(levels[side]))
         count = int(np.argmax(steps > BAR_LEVEL * ascender)) + 1
-        row, others = side[:count], side[count:]
+        row, others = side[:count][np.argsort(starts[side[:count], 0])], side[count:]
         columns = (np.abs(edges[:, row, None] - edges[:, None, others]) < ascender / 2).sum(axis=2)
         aligned = (columns >= MIN_CELLS).any(axis=0)
         is_bar = (
@@ -117,8 +117,9 @@ def _bars(lines: list[TextLine]) -> tuple[list[int], list[int], list[int]]:
             and steps[count - 1] >= BAR_GAP * ascender
             and ends[row, 0].max() - starts[row, 0].min() >= BAR_WIDTH * width
             and 2 * aligned.sum() <= count
+            and (ends[row[:-1], 0] < starts[row[1:], 0]).all()
         )
-        found.append([int(index) for index in row[np.argsort(starts[row, 0])]] if is_bar else [])
+        found.append(row.tolist() if is_bar else [])
     above, below = found
     return above, [index for index in body if index not in above and index not in below], below
 
