@@ -437,20 +437,20 @@ def test_lines_of_two_columns_end_at_the_rule_that_they_touch_and_those_that_int
         assert all(right < 404 or left > 396 for left, right in lines)
 
 
-@pytest.mark.parametrize(("start", "parts"), [(412, 2), (430, 1)])
-def test_lines_beyond_the_end_of_a_rule_between_columns_are_parted_where_the_others_begin(
-    start: int, parts: int
+@pytest.mark.parametrize(("start", "level", "parts"), [(412, 440, 2), (430, 440, 1), (412, 40, 1)])
+def test_lines_below_the_end_of_a_rule_between_columns_are_parted_where_the_others_begin(
+    start: int, level: int, parts: int
 ) -> None:
-    """The lower end of a rule may be too faint to be seen, and a heading below it goes across."""
-    words, rows = "Oak shelf", [80 + 45 * row for row in range(8)]
+    """The lower end of a rule may be too faint to be seen; a heading above or below it goes across."""
+    words, rows = "Oak shelf", [85 + 45 * row for row in range(8)]
     width = FONT.getlength(words)
     texts = [(left, y, words) for y in rows for left in (round(388 - width), 412)]
-    last = [(round(388 - width), 440, words), (start, 440, words)]
+    last = [(round(388 - width), level, words), (start, level, words)]
     image = ruled(*texts, *last, thickness=2)
-    ImageDraw.Draw(image).rectangle((398, 405, 404, 470), fill=255)
-    found = [line(x, x + width, y) for x, y, _ in texts] + [line(last[0][0], start + width, 440)]
+    ImageDraw.Draw(image).rectangle((398, 410, 404, 470), fill=255)
+    found = [line(x, x + width, y) for x, y, _ in texts] + [line(last[0][0], start + width, level)]
     lines = complete_lines(np.asarray(image), found).lines
-    assert sum(each.baseline[0, 1] > 420 for each in lines) == parts
+    assert sum(abs(each.baseline[0, 1] - level) < 10 for each in lines) == parts
 
 
 def test_lines_that_cross_the_rule_of_a_margin_stay_whole() -> None:

@@ -115,7 +115,7 @@ NEAR_RULE = 6.0
 PARTED, LETTER_GAP = 2, 0.85
 # Letters that touch a rule are parted there, too, if so many lines end and begin at it, and so many times as many as
 # touch it; and if so much of the rule is seen beside them, from so far above the baseline to so far below it, in
-# ascender heights. A line beyond the end of such a rule goes on behind it where the others begin, within so much.
+# ascender heights. A line below the end of such a rule goes on behind it where the others begin, within so much.
 COLUMN_START = 0.6
 COLUMN_LINES, COLUMN_SHARE, RULE_SEEN, RULE_BESIDE = 6, 4, 0.85, (1.2, 0.4)
 # Descenders in ascender heights, of lines that were not found by the detector.
@@ -833,7 +833,8 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
                     crossing.append((piece, edges))
                 elif not along and clear > 0 and width >= BEYOND_GAP * ascender:
                     beyond.append((piece, edges))
-                    starts.append((right - x) / ascender)
+                    # Above the rules of a table a heading may go across.
+                    starts.append((right - x) / ascender if y > rule.bottom else np.inf)
                 elif along:
                     touching.append(piece)
                 else:
@@ -843,7 +844,7 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
         lines_beside = min(before, len(behind))
         parts = len(crossing) >= PARTED or lines_beside >= PARTED
         are_columns = lines_beside >= max(COLUMN_LINES, COLUMN_SHARE * len(touching))
-        # Where all lines beside a rule end at it, those beyond its end do if they go on where the others begin.
+        # Where all lines beside a rule end at it, those below its end do if they go on where the others begin.
         if are_columns and not crossing:
             aligned = np.abs(np.array(starts) - np.median(behind)) <= COLUMN_START
             beyond = [each for each, is_aligned in zip(beyond, aligned, strict=True) if is_aligned]
