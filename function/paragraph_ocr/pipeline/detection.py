@@ -190,7 +190,7 @@ class _Marks:
         return parts
 
     def slope(self) -> float:
-        """The slope at which the ink lies in rows, degrees; positive if they fall to the right, 0 if that is unclear."""
+        """The slope at which the ink lies in rows, degrees, positive if they fall to the right; 0 if it is unclear."""
         y, x = (places.astype(np.float32) for places in np.nonzero(self.dark))
         step = max(1, len(y) // SLOPE_PIXELS)
         y, x = y[::step], x[::step]
