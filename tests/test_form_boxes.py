@@ -233,6 +233,25 @@ def test_squared_paper_has_no_boxes(grey: int) -> None:
     assert (found.check_boxes, found.combs) == ([], [])
 
 
+def test_a_row_of_squared_paper_between_written_rows_is_no_comb() -> None:
+    """Writing hides the walls of the squares above and below, so that the row seems to stand alone."""
+    image = Image.new("L", (1100, 1000), 255)
+    draw = ImageDraw.Draw(image)
+    for place in range(0, 1100, 46):
+        draw.line((place, 0, place, 1000), 90, 2)
+        draw.line((0, place, 1100, place), 90, 2)
+    lines = []
+    for row in range(6, 9):
+        bottom = 46 * row + 30
+        for x in range(0, 1050, 46):
+            # Letters on the upright rules of the rows above and below the free one.
+            if row != 7:
+                draw.line((x, bottom - 26, x + 20, bottom), 255, 9)
+        lines.append(written(draw, 300, bottom, "the old stone bridge over the river"))
+    found = find(image, lines)
+    assert (found.combs, found.page) == ([], None)
+
+
 @pytest.mark.parametrize(
     ("groups", "gap", "text"),
     [(["7", "5", "0", "1", "1"], 10, "75011"), (["04", "07", "1986"], 30, "04 07 1986")],

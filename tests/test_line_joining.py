@@ -453,6 +453,28 @@ def test_lines_below_the_end_of_a_rule_between_columns_are_parted_where_the_othe
     assert sum(abs(each.baseline[0, 1] - level) < 10 for each in lines) == parts
 
 
+def test_lines_on_squared_paper_stay_whole_and_numbers_in_a_grid_do_not() -> None:
+    """Letters stand on some of the rules of squared paper, between cells they do not."""
+    grid = drawn()
+    for x in range(40, 1000, 48):
+        ImageDraw.Draw(grid).line((x, 20, x, 480), fill=120, width=1)
+    paper = grid.copy()
+    found = [line(54, 74 + 48 * 14, 90 + 60 * row) for row in range(6)]
+    for row in range(6):
+        for column in range(15):
+            # At each rule, a letter of one line of six stands on it.
+            on_rule = 24 if column % 6 == row and column < 14 else 0
+            at = (64 + 48 * column + on_rule, 90 + 60 * row)
+            ImageDraw.Draw(paper).text(at, "a", fill=0, font=FONT, anchor="ms")
+    # Pieces of the rules are told from text later.
+    whole = [end for end in ends(complete_lines(np.asarray(paper), found).lines) if end[1] - end[0] > 5]
+    assert whole == ends(found)
+    for row in range(6):
+        for column in range(15):
+            ImageDraw.Draw(grid).text((64 + 48 * column, 90 + 60 * row), "7", fill=0, font=FONT, anchor="ms")
+    assert len(complete_lines(np.asarray(grid), found).lines) == 6 * 15
+
+
 def test_lines_that_cross_the_rule_of_a_margin_stay_whole() -> None:
     # At the rule some have a space, others a letter.
     texts = [(60 + 7 * row, 90 + 70 * row, TEXT) for row in range(6)]

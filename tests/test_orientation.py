@@ -82,6 +82,20 @@ def test_few_characters_prove_little(reader: PageReader) -> None:
     assert whole.upright > 0.85 > part.upright
 
 
+def test_rows_of_noise_prove_nothing_beside_lines(reader: PageReader) -> None:
+    letter = Image.open(Path(__file__).parents[1] / "samples" / "letter.jpg").convert("L")
+    page = np.vstack([np.asarray(letter), np.full((400, letter.width), 250, np.uint8)])
+    noise = np.random.default_rng(0)
+    page[letter.height :][noise.random((400, letter.width)) < 0.1] = 0
+    found = reader.detector.find(np.asarray(letter)).lines
+    rows = [
+        TextLine(np.array([[100, y], [1100, y]], np.float32), 6, 2, 0.65)
+        for y in range(letter.height + 20, letter.height + 380, 20)
+    ]
+    evidence = weigh(page, [*rows, *found], reader.recognizer, None)
+    assert evidence.upright == pytest.approx(weigh(page, found, reader.recognizer, None).upright)
+
+
 def test_digits_are_tried_upside_down_however_surely_they_are_read(reader: PageReader) -> None:
     letters, digits = (np.asarray(draw_page([text])[0]) for text in ("the old stone bridge", "60896 10861 96019"))
     weighed = [weigh(page, reader.detector.find(page).lines, reader.recognizer, None) for page in (letters, digits)]

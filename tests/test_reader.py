@@ -182,7 +182,7 @@ def test_a_turned_page_is_read_upright_and_its_lines_stay_where_they_are(
             assert (x, y) == pytest.approx({1: (height - v, u), 2: (width - u, height - v), 3: (v, width - u)}[turn])
 
 
-@pytest.mark.parametrize("degrees", [-14, 10])
+@pytest.mark.parametrize("degrees", [-44, -14, 10, 33])
 def test_a_skewed_page_is_read_and_its_lines_slope(reader: PageReader, letter: Page, degrees: int) -> None:
     image = Image.open(LETTER).convert("L").rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=240)
     page = reader.read_image(np.asarray(image), "skewed.png")

@@ -120,6 +120,18 @@ def squared(pixels: Grey) -> Changed:
     return grid, _same
 
 
+def unfocused(pixels: Grey) -> Changed:
+    """Out of focus by a nine hundredth of the page's height."""
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), pixels.shape[0] / 900), np.uint8), _same
+
+
+def moved(pixels: Grey) -> Changed:
+    """Moved by a three hundredth of the page's height, aslant, while it was photographed."""
+    side = max(3, pixels.shape[0] // 300)
+    path = np.eye(side, dtype=np.float32) / side
+    return np.asarray(cv2.filter2D(pixels, -1, path, borderType=cv2.BORDER_REPLICATE), np.uint8), _same
+
+
 def resized(pixels: Grey, longest: int) -> Changed:
     """With its longer side in so many pixels."""
     scale = longest / max(pixels.shape)
@@ -139,12 +151,15 @@ CONDITIONS: dict[str, Callable[[Grey], Changed]] = {
     "turned by 270°": lambda pixels: turned(pixels, 3),
     "skewed by 15°": lambda pixels: skewed(pixels, 15),
     "skewed by -8°": lambda pixels: skewed(pixels, -8),
+    "skewed by 40°": lambda pixels: skewed(pixels, 40),
     "photo: perspective, shadow, table": photographed,
     "book: curved lines": curved,
     "shadow": shaded,
     "faint ink": faint,
     "white on black": lambda pixels: (255 - pixels, _same),
     "squared paper": squared,
+    "out of focus": unfocused,
+    "moved": moved,
     "900 px": lambda pixels: resized(pixels, 900),
     "10,000 px": lambda pixels: resized(pixels, 10_000),
 }

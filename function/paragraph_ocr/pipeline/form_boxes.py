@@ -96,6 +96,8 @@ APART, GROUP_GAP, UNEVEN_GAPS, EQUAL_CELLS, MIN_CELLS_APART = 0.6, 1.6, 0.12, 0.
 RULE = 1.2
 # A page with more cells, or more rules on which ticks may stand, is a pattern and no form.
 MAX_CELLS, MAX_RULES = 4000, 2000
+# Squared paper has so many cells at least, as wide as whole squares but for this share of one.
+SQUARES, SAME_SQUARE = 150, 0.2
 # How far above the rule letters of an open comb may begin, and their least height.
 OPEN_CELL, LETTER = 3.2, 0.4
 # Greatest width of what is left of a wall beside a letter, in heights of the cells.
@@ -245,7 +247,8 @@ def find_form_boxes(page: Grey, lines: Sequence[TextLine], ink: Ink) -> FormBoxe
     check_boxes += _solid_boxes(mask, lines, check_boxes, unit, to_page)
     check_boxes += _round_boxes(mask, faint, circles, lines, ascender, ink.scale, to_page)
     closed = [cell for row in found.combs for cell in row]
-    open_combs = [row for row in _open_combs(mask, unit) if len(_apart_from(row, closed)) == len(row)]
+    open_combs = _without_squares(_open_combs(mask, unit), found.cells)
+    open_combs = [row for row in open_combs if len(_apart_from(row, closed)) == len(row)]
     rows = found.combs + open_combs
     combs = [comb for row in rows if (comb := _comb(small, mask, row, to_page))]
     if not check_boxes and not combs and not open_combs:
@@ -295,7 +298,7 @@ def _search(
     neighbours = _neighbours(cells, unit)
     beside_of = dict(zip(large, _neighbours(large, unit) if small else neighbours, strict=True))
     combs = [row for row in _rows(large, unit) if _is_comb(row, beside_of)]
-    combs = _with_gaps(large, combs, beside_of)
+    combs = _without_squares(_with_gaps(large, combs, beside_of), cells)
     in_combs = {cell for row in combs for cell in row}
     check_boxes: list[tuple[Box, Box]] = []
     solid: list[tuple[Box, Box]] = []
@@ -318,6 +321,19 @@ def _search(
         if any(1 / SAME_SIZE <= size / (outer[3] - outer[1]) <= SAME_SIZE for size in sizes)
     ]
     return _Found(cells, check_boxes, combs)
+
+
+def _without_squares(combs: list[list[Box]], cells: Sequence[Box]) -> list[list[Box]]:
+    """Combs without those of squared paper: rows of squares or some of them, where writing hides walls around them."""
+    if len(cells) < SQUARES or 2 * sum(map(len, combs)) > len(cells):
+        return combs
+    usual = float(np.median([right - left for left, _, right, _ in cells]))
+
+    def is_of_squares(row: Sequence[Box]) -> bool:
+        squares = float(np.median([right - left for left, _, right, _ in row])) / usual
+        return abs(squares - max(round(squares), 1)) <= SAME_SQUARE
+
+    return [row for row in combs if not is_of_squares(row)]
 
 
 def _merged(found: _Found, more: _Found) -> _Found:

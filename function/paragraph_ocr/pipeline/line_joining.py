@@ -118,6 +118,10 @@ PARTED, LETTER_GAP = 2, 0.85
 # ascender heights. A line below the end of such a rule goes on behind it where the others begin, within so much.
 COLUMN_START = 0.6
 COLUMN_LINES, COLUMN_SHARE, RULE_SEEN, RULE_BESIDE = 6, 4, 0.85, (1.2, 0.4)
+# Squared paper has so many upright rules at least, this share of them whole squares from the next but for this share of
+# one, mostly so many ascender heights at most; and of the places where lines cross them, letters stand on at least this
+# share.
+SQUARES, EVEN_SQUARES, SQUARE, WRITTEN_OVER = 6, (0.7, 0.15), 3.5, 0.1
 # Descenders in ascender heights, of lines that were not found by the detector.
 DESCENDER = 0.35
 
@@ -803,6 +807,8 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
     if not rules:
         return pieces
     letters = _without_rules(ink, usual) > 0
+    if _is_squared_paper(rules, pieces, letters, usual):
+        return pieces
     for rule in rules:
         # In places a rule may not be seen, as in a dark head: a table ends where the last of its rules does.
         beside = [each for each in rules if each.top < rule.bottom and each.bottom > rule.top]
@@ -826,15 +832,14 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
                 if along and x - 0.3 * ascender <= piece.left <= x + NEAR_RULE * ascender:
                     behind.append((piece.left - x) / ascender)
             elif top <= y <= bottom:
-                # A horizontal rule that is rough is left in part, and is thin.
-                (left, right), edges = (_clear_edges(letters, rule, level, ascender, least) for least in (3, 1))
-                clear, width = min(x - left, right - x) - rule.thickness / 2, right - left
+                clear, width = _clear_width(letters, rule, level, ascender)
+                edges = _clear_edges(letters, rule, level, ascender, 1)
                 if along and clear >= CELL_CLEAR * ascender and width >= CELL_GAP * ascender:
                     crossing.append((piece, edges))
                 elif not along and clear > 0 and width >= BEYOND_GAP * ascender:
                     beyond.append((piece, edges))
                     # Above the rules of a table a heading may go across.
-                    starts.append((right - x) / ascender if y > rule.bottom else np.inf)
+                    starts.append((edges[1] - x) / ascender if y > rule.bottom else np.inf)
                 elif along:
                     touching.append(piece)
                 else:
@@ -856,6 +861,41 @@ def _part_cells(pieces: list[_Piece], ink: Ink, usual: float) -> list[_Piece]:
                     pieces += piece.part(*sides)
             pieces = [piece for piece in pieces if piece.alive]
     return pieces
+
+
+def _is_squared_paper(
+    rules: Sequence[UprightRule], pieces: Sequence[_Piece], letters: NDArray[np.bool_], usual: float
+) -> bool:
+    """Whether upright rules are those of squared paper, on which letters stand anywhere, and of no grid of cells."""
+    middle = float(np.median([(rule.top + rule.bottom) / 2 for rule in rules]))
+    gaps = np.diff(sorted(rule.across(middle) for rule in rules))
+    gaps = gaps[gaps > 0.3 * usual]
+    if len(gaps) + 1 < SQUARES or float(np.median(gaps)) > SQUARE * usual:
+        return False
+    # Of faint rules, some are not found.
+    share, tolerance = EVEN_SQUARES
+    squares = gaps / np.percentile(gaps, 20)
+    if (np.abs(squares - np.rint(squares)) <= tolerance).mean() < share:
+        return False
+    crossed = written = 0
+    for piece in pieces:
+        ascender = piece.line.ascender
+        for rule in rules:
+            x = rule.across(piece.level((piece.left + piece.right) / 2) - 0.4 * ascender)
+            level = piece.level(x)
+            if piece.left + 0.3 * ascender < x < piece.right - 0.3 * ascender and rule.top <= level <= rule.bottom:
+                clear, width = _clear_width(letters, rule, level, ascender)
+                crossed += 1
+                written += clear < CELL_CLEAR * ascender or width < CELL_GAP * ascender
+    return written > WRITTEN_OVER * crossed
+
+
+def _clear_width(letters: NDArray[np.bool_], rule: UprightRule, level: float, ascender: float) -> tuple[float, float]:
+    """How far letters of a line are from a rule that it crosses on the nearer side, and from each other."""
+    # A horizontal rule that is rough is left in part, and is thin.
+    left, right = _clear_edges(letters, rule, level, ascender, 3)
+    x = rule.across(level - 0.4 * ascender)
+    return min(x - left, right - x) - rule.thickness / 2, right - left
 
 
 def _edges_of_rule(ink: Ink, rule: UprightRule, piece: _Piece) -> tuple[float, float] | None:

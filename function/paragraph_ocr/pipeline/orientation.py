@@ -17,6 +17,8 @@ from paragraph_ocr.pipeline.windows import densest_part
 # Number of a page's longest lines that are read in each orientation; up to the maximum until their total length is
 # PROBES_LENGTH ascender heights, since the lines of a column of digits have one character each.
 PROBES, MAX_PROBES, PROBES_LENGTH = 3, 12, 12.0
+# Lines that the detector is less sure of are read last.
+CERTAIN = 0.8
 # Columns of their strips that are read: about a dozen letters.
 PROBE_COLUMNS = 320
 # Minimum confidence gain before a page counts as lying on its side against the detector's prediction.
@@ -178,7 +180,9 @@ def weigh(
         Number of columns that are read of each strip; None for all.
     """
     lengths = np.array([float(np.ptp(line.baseline[:, 0])) / line.ascender for line in lines])
-    order = np.argsort(lengths)[::-1][:MAX_PROBES]
+    # Rows of noise are long for their height, but seldom certain.
+    certain = np.array([line.confidence >= CERTAIN for line in lines], np.bool_)
+    order = np.lexsort((lengths, certain))[::-1][:MAX_PROBES]
     needed = max(PROBES, int(np.searchsorted(np.cumsum(lengths[order]), PROBES_LENGTH)) + 1)
     longest = order[:needed][::-1].tolist()
     strips, outputs = _read(page, [lines[index] for index in longest], recognizer, columns)
