@@ -63,6 +63,15 @@ def test_light_that_falls_on_a_dark_table_is_no_writing_on_it() -> None:
     assert np.array_equal(dark_on_light_everywhere(page), page)
 
 
+def test_the_dim_side_of_a_sheet_on_a_patterned_table_keeps_its_dark_writing() -> None:
+    rows, columns = np.mgrid[:1000, :1500]
+    page = np.where(np.sin(rows / 10) * np.sin(columns / 10) > 0.4, 190, 110).astype(np.uint8)
+    sheet = np.tile(banner(255, 30)[180:580, 50:450], (2, 2))
+    page[100:900, 150:950] = (sheet * np.clip(np.linspace(1.6, 0.5, 800), None, 1.0)).astype(np.uint8)
+    seen = dark_on_light_everywhere(page)
+    assert np.array_equal(seen[100:900, 150:950], page[100:900, 150:950])
+
+
 @pytest.mark.parametrize("table", [40, 80])
 def test_a_bar_at_the_edge_of_a_sheet_is_told_from_the_dark_table_around_it(table: int) -> None:
     sheet = np.full((500, 900), 175, np.uint8)

@@ -32,6 +32,9 @@ MIN_SKEW = 1.0
 MIN_WRITING_SHARE, MAX_WRITING_SHARE = 0.01, 0.4
 # The share of a page from which what is as light as paper and connected is paper, not writing on a dark part.
 PAPER_SHARE = 0.01
+# The side of a place in a part, in these pixels; by which share of it more is dark than light, where it has dark
+# writing; and the greatest share of a part with light writing that such places have.
+PLACE, DARK_PLACE, DARK_PLACES = 41, 0.05, 0.005
 # Thickness of the thickest stroke of writing relative to that of the ground it is on: more is the inside of a large
 # dark letter, such as an O.
 THICKEST = 0.35
@@ -389,7 +392,9 @@ def _dark_parts(small: Grey, background: Grey, paper: int, polarity: Grey, groun
             continue
         around = np.s_[top : top + height, left : left + width]
         within = (labels[around] == part) & inner[around]
-        inverted[part] = _is_light_on_dark(small[around], background[around], within, paper=open_paper[around])
+        inverted[part] = _is_light_on_dark(
+            small[around], background[around], within, paper=open_paper[around]
+        ) and not _has_dark_writing(small[around], background[around], within)
     if not inverted.any() and not polarity.any():
         return polarity
     marked = np.asarray(cv2.resize(inverted[labels], size, interpolation=cv2.INTER_NEAREST), np.uint8)
@@ -659,6 +664,24 @@ def _is_light_on_dark(
     if not (shares[0] < lighter < shares[1] and lighter > 4 * darker and (difference**3).mean() > 0):
         return False
     return _thickness(strokes) <= THICKEST * _thickness(within & ~strokes)
+
+
+def _has_dark_writing(part: Grey, background: Grey, within: NDArray[np.bool_]) -> bool:
+    """Whether there are places in part of a picture where strokes are darker than what surrounds them.
+
+    A patterned table and the dim side of a sheet on it are one dark part, of which the pattern has most of the strokes.
+
+    Parameters
+    ----------
+    part, background : uint8 (H, W)
+    within : bool (H, W)
+    """
+    window = (PLACE, PLACE)
+    darker, lighter = (
+        cv2.blur(((cv2.subtract(*pair) > PART_CONTRAST / 2) & within).astype(np.float32), window)
+        for pair in ((background, part), (part, background))
+    )
+    return bool((darker > lighter + DARK_PLACE)[within].mean() > DARK_PLACES)
 
 
 def _thickness(mask: NDArray[np.bool_]) -> float:
