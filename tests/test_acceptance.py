@@ -68,3 +68,17 @@ def test_the_dashes_of_an_upright_rule_are_no_text_and_a_column_of_ones_is() -> 
     assert accepted(text, *dashes) == ["SEAT 14C"]
     ones = [("1", 300.0, 60.0 + 26 * row, 0.5, 15.0) for row in range(8)]
     assert accepted(("12", 300.0, 34.0, 0.9, 15.0), ("14", 300.0, 8.0, 0.9, 15.0), *ones).count("1") == 8
+
+
+@pytest.mark.parametrize(("confidence", "pitch", "kept"), [(0.4, 56, 0), (0.9, 56, 10), (0.4, 80, 10)])
+def test_a_column_of_holes_that_are_read_as_any_character_is_no_text(confidence: float, pitch: int, kept: int) -> None:
+    found, lines = [], []
+    for place, text in enumerate("8808208D08"):
+        level = 100.0 + pitch * place
+        found.append(TextLine(np.array([[60.0 - place, level], [80.0 - place, level]], np.float32), 33, 11, 0.95))
+        lines.append(Line(text, confidence, (), (), ()))
+    for row in range(10):
+        level = 100.0 + 80 * row
+        found.append(TextLine(np.array([[200.0, level], [700.0, level]], np.float32), 33, 11, 0.95))
+        lines.append(Line("the old stone bridge", 0.9, (), (), ()))
+    assert len(accepted_lines(found, lines, lambda line, read: line.confidence > 0.9)) == kept + 10

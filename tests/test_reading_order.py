@@ -469,3 +469,11 @@ def test_the_first_lines_of_columns_below_a_line_over_both_are_no_pieces_of_one(
     heading = text_line(60, 900, 100)
     columns = [[text_line(left, right, 136 + 36 * row) for row in range(4)] for left, right in ((60, 440), (480, 900))]
     assert reading_order([heading, *columns[0], *columns[1]]) == list(range(9))
+
+
+def test_the_dates_of_a_diary_are_read_with_their_entries() -> None:
+    dates = [text_line(20, 110, 100 + 90 * day) for day in range(4)]
+    entries = [text_line(200, 780 - 9 * row, 100 + 30 * row) for row in range(12)]
+    texts = [f"{day} June" for day in range(9, 13)] + ["what was written of the day, to its end"] * 12
+    expected = [line for day in range(4) for line in (dates[day], *entries[3 * day : 3 * day + 3])]
+    assert ordered([*dates, *entries], texts) == expected

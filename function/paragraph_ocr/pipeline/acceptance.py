@@ -7,7 +7,7 @@ nevertheless.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,10 @@ ON_A_LINE, IN_A_COLUMN = 0.6, 0.33
 ENTRY, ENTRIES = 4, 2
 # What the dashes of an upright rule are read as, their least number, and the mean confidence that they are below.
 STROKES, MIN_STROKES, UNSURE_STROKES = frozenset("Il1|!i':;.-"), 6, 0.6
+# Holes of a ring binding are read as any character: their least number in a column, the mean confidence that they are
+# below, how many times their height they are apart at most, and the share of them that is level with text, as the
+# characters in a column of a table are.
+MIN_HOLES, UNSURE_HOLES, HOLE_PITCH, LEVEL_HOLES = 8, 0.5, 3.0, 0.6
 # In ascender heights of the other line: how far levels, and the edges or the middles of a column, lie apart, and how
 # far away text on the same line is.
 LEVEL, EDGE, FARTHEST = 0.3, 0.4, 25.0
@@ -52,13 +56,15 @@ def accepted_lines(
         for index, (each, line) in enumerate(zip(found, lines, strict=True))
         if line.text and accepts(each, MIN_READING_WEIGHT + (1.0 - MIN_READING_WEIGHT) * line.confidence)
     }
-    dashes = _dashes_of_rules(found, lines)
-    kept -= dashes
+    strokes = [index for index, line in enumerate(lines) if line.text in STROKES]
+    marks = _columns_of_marks(found, lines, strokes, MIN_STROKES, UNSURE_STROKES, 1.0)
+    marks |= _holes(found, lines, kept - marks)
+    kept -= marks
     doubtful = [
         index
         for index, line in enumerate(lines)
         if index not in kept
-        and index not in dashes
+        and index not in marks
         and len(line.text) == 1
         and (line.text.isalnum() or line.text in SIGNS + DASHES)
         and line.confidence >= min(ON_A_LINE, IN_A_COLUMN)
@@ -77,32 +83,47 @@ def accepted_lines(
     return sorted(kept)
 
 
-def _dashes_of_rules(found: Sequence[TextLine], lines: Sequence[Line]) -> set[int]:
-    """Places of the lines that are the dashes of an upright rule: where a form or a ticket is to be torn or cut.
+def _columns_of_marks(
+    found: Sequence[TextLine], lines: Sequence[Line], some: Sequence[int], least: int, unsure: float, pitch: float
+) -> set[int]:
+    """Places of those of some lines of a character each that are marks: dashes of an upright rule, or rows of holes.
 
-    They are nearer to each other than lines of text, and resemble no letter enough to be read surely.
+    In an upright rule, as where a form is to be torn, they are nearer to each other than lines of text. They resemble
+    no character enough to be read surely. A column has at least so many, of a mean confidence below `unsure`, and at
+    most `pitch` times their height apart.
     """
-    strokes = [index for index, line in enumerate(lines) if line.text in STROKES]
-    if len(strokes) < MIN_STROKES:
+    if len(some) < least:
         return set()
-    x = np.array([float(found[index].baseline[:, 0].mean()) for index in strokes])
+    x = np.array([float(found[index].baseline[:, 0].mean()) for index in some])
     order = np.argsort(x)
-    strokes, x = [strokes[place] for place in order.tolist()], x[order]
-    y = np.array([float(found[index].baseline[:, 1].mean()) for index in strokes])
-    heights = np.array([found[index].ascender + found[index].descender for index in strokes])
-    sure = np.array([lines[index].confidence for index in strokes])
+    ordered, x = [some[place] for place in order.tolist()], x[order]
+    y = np.array([float(found[index].baseline[:, 1].mean()) for index in ordered])
+    heights = np.array([found[index].ascender + found[index].descender for index in ordered])
+    sure = np.array([lines[index].confidence for index in ordered])
     firsts, ends = np.searchsorted(x, x - heights / 2, "right"), np.searchsorted(x, x + heights / 2)
-    dashes: set[int] = set()
-    # Strokes of one column mostly have the same neighbours.
+    marks: set[int] = set()
+    # Marks of one column mostly have the same neighbours.
     for first, end in set(zip(firsts.tolist(), ends.tolist(), strict=True)):
         column = slice(first, end)
         if (
-            end - first >= MIN_STROKES
-            and np.median(np.diff(np.sort(y[column]))) <= np.median(heights[column])
-            and sure[column].mean() < UNSURE_STROKES
+            end - first >= least
+            and np.median(np.diff(np.sort(y[column]))) <= pitch * np.median(heights[column])
+            and sure[column].mean() < unsure
         ):
-            dashes.update(strokes[column])
-    return dashes
+            marks.update(ordered[column])
+    return marks
+
+
+def _holes(found: Sequence[TextLine], lines: Sequence[Line], kept: Collection[int]) -> set[int]:
+    """Places of the lines of a character each that are holes of a ring binding, given those that are kept so far."""
+    single = [index for index, line in enumerate(lines) if len(line.text) == 1]
+    holes = _columns_of_marks(found, lines, single, MIN_HOLES, UNSURE_HOLES, HOLE_PITCH)
+    if text := [index for index in kept if len(lines[index].text) > 1] if holes else []:
+        places, none = np.array([_place(found[index]) for index in text]), np.zeros(len(text), np.bool_)
+        level = sum(_stands_with(_place(found[index]), places, none)[0] for index in holes)
+        if level > LEVEL_HOLES * len(holes):
+            return set()
+    return holes
 
 
 def _place(line: TextLine) -> tuple[float, float, float, float, float]:

@@ -55,6 +55,11 @@ BROKEN_GAP, NEXT_LINE, ALIKE = 4.0, 2.8, 1.5
 MARKER_GAP = 5.0
 MARKER = re.compile(r"\s*(?:\(?(?:\d{1,3}|[a-zA-Z])[.)]|[-–—•·*▪◦‣●○□☐])\s*")
 
+# The day and the month, or the day of the week, of an entry of a diary.
+DATE = re.compile(
+    r"\s*(?:\d{1,2}(?:\.|st|nd|rd|th)?\s+[^\W\d]{3,9}|[^\W\d]{2,9}[.,]?\s+\d{1,2}(?:st|nd|rd|th)?)[.,:]?\s*"
+)
+
 
 class Order(NamedTuple):
     """Places of lines in reading order, and those in each row that rules of a table tell."""
@@ -637,6 +642,8 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
     numeric = {
         column: _is_numeric([numbers[index] for index in column if index in partnered]) for column in set(columns)
     }
+    dates = [bool(DATE.fullmatch(text)) for text in texts]
+    dated = {column: _is_numeric([dates[index] for index in column if index in partnered]) for column in set(columns)}
     prose = {column: _is_prose(column, texts, ends[:, 0] - starts[:, 0]) for column in set(columns)}
     amounts = {pair[1] for pair in _rows(lines, ascender) if len(pair) == 2}
     links: dict[int, int] = {}
@@ -657,7 +664,7 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
             links[left] = right
         elif prose[first] and prose[second]:
             continue
-        elif numeric[first] or numeric[second]:
+        elif numeric[first] or numeric[second] or (dated[first] and len(texts[right]) >= PROSE_CHARACTERS):
             into = sum(other in second for other in following.values())
             if len(pairs) >= MIN_CELLS or into >= MIN_CELLS:
                 links[left] = right
