@@ -70,12 +70,18 @@ def test_the_dashes_of_an_upright_rule_are_no_text_and_a_column_of_ones_is() -> 
     assert accepted(("12", 300.0, 34.0, 0.9, 15.0), ("14", 300.0, 8.0, 0.9, 15.0), *ones).count("1") == 8
 
 
-@pytest.mark.parametrize(("confidence", "pitch", "kept"), [(0.4, 56, 0), (0.9, 56, 10), (0.4, 80, 10)])
-def test_a_column_of_holes_that_are_read_as_any_character_is_no_text(confidence: float, pitch: int, kept: int) -> None:
+@pytest.mark.parametrize(
+    ("confidence", "pitch", "height", "kept"),
+    [(0.4, 56, 33, 0), (0.9, 56, 33, 10), (0.4, 80, 33, 10), (0.4, 80, 57, 10)],
+    ids=["holes", "figures", "figures of a table", "numbers in rings"],
+)
+def test_a_column_of_holes_that_are_read_as_any_character_is_no_text(
+    confidence: float, pitch: int, height: int, kept: int
+) -> None:
     found, lines = [], []
     for place, text in enumerate("8808208D08"):
-        level = 100.0 + pitch * place
-        found.append(TextLine(np.array([[60.0 - place, level], [80.0 - place, level]], np.float32), 33, 11, 0.95))
+        level = 100.0 + pitch * place + (height - 33) / 2
+        found.append(TextLine(np.array([[60.0 - place, level], [80.0 - place, level]], np.float32), height, 11, 0.95))
         lines.append(Line(text, confidence, (), (), ()))
     for row in range(10):
         level = 100.0 + 80 * row

@@ -120,7 +120,13 @@ def _holes(found: Sequence[TextLine], lines: Sequence[Line], kept: Collection[in
     holes = _columns_of_marks(found, lines, single, MIN_HOLES, UNSURE_HOLES, HOLE_PITCH)
     if text := [index for index in kept if len(lines[index].text) > 1] if holes else []:
         places, none = np.array([_place(found[index]) for index in text]), np.zeros(len(text), np.bool_)
-        level = sum(_stands_with(_place(found[index]), places, none)[0] for index in holes)
+        usual = float(np.median(places[:, 4]))
+        level = 0
+        for index in holes:
+            # By its middle, since a ring around a number is taller than text.
+            left, right, first, last, ascender = _place(found[index])
+            lower = (ascender - usual) / 2
+            level += _stands_with((left, right, first - lower, last - lower, usual), places, none)[0]
         if level > LEVEL_HOLES * len(holes):
             return set()
     return holes
