@@ -24,7 +24,7 @@ from paragraph_ocr.pipeline.language import Languages
 # Confidence below which text is always illegible, and from which it is always legible.
 ILLEGIBLE_CONFIDENCE, LEGIBLE_CONFIDENCE = 0.5, 0.9
 # Between them, the required confidence rises by CONFIDENCE_SLOPE for each nat by which the mean log probability of a
-# character is below PROBABLE_TEXT.
+# character is below PROBABLE_TEXT, and by more, in proportion, where fewer letters than those of Latin print were read.
 PROBABLE_TEXT, CONFIDENCE_SLOPE = -1.6, 0.25
 # With fewer letters and digits than this, the rise is reduced in proportion, since short codes and formulas are
 # improbable, too.
@@ -88,7 +88,7 @@ def is_legible(lines: Sequence[Line], confidence: float, languages: Languages | 
     if languages is None or not known:
         return True
     improbable = max(0.0, PROBABLE_TEXT - languages.mean_log_probability(texts)) * min(1.0, known / MIN_CHARACTERS)
-    return confidence >= ILLEGIBLE_CONFIDENCE + CONFIDENCE_SLOPE * improbable
+    return confidence >= ILLEGIBLE_CONFIDENCE + CONFIDENCE_SLOPE * improbable * max(1.0, length / SPARSE_LENGTH)
 
 
 def length_per_character(found: Sequence[TextLine], lines: Sequence[Line]) -> float:
