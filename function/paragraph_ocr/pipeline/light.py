@@ -290,7 +290,7 @@ def _disc(part: Grey, paper: int) -> Grey | None:
         DISC_CONVEX * cv2.contourArea(cv2.convexHull(outline)), DISC_FULL * across * down
     ):
         return None
-    whole = np.asarray(cv2.drawContours(np.zeros_like(own), [outline], -1, 1, cv2.FILLED), np.uint8)[1:-1, 1:-1]
+    whole = np.asarray(cv2.fillPoly(np.zeros_like(own), [outline], 1), np.uint8)[1:-1, 1:-1]
     own = own[1:-1, 1:-1]
     filled = int(np.count_nonzero(whole))
     inner = cv2.erode(whole, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
