@@ -194,11 +194,11 @@ class _Marks:
 
     def slope(self) -> float:
         """The slope at which the ink lies in rows, degrees, positive if they fall to the right; 0 if it is unclear."""
-        y, x = (places.astype(np.float32) for places in np.nonzero(self.dark))
-        step = max(1, len(y) // SLOPE_PIXELS)
-        y, x = y[::step], x[::step]
         if len(self.centers) < SLOPE_MARKS:
             return 0.0
+        y, x = np.nonzero(self.dark)
+        step = max(1, len(y) // SLOPE_PIXELS)
+        y, x = y[::step].astype(np.float32), x[::step].astype(np.float32)
 
         def clearness(degrees: float) -> float:
             cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))

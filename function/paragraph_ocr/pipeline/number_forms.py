@@ -62,20 +62,7 @@ def in_forms_of_columns(
 ) -> list[list[Character]]:
     """Characters of the lines of a page, those of numbers in the form of the others of their column.
 
-    Parameters
-    ----------
-    found : sequence of TextLine
-    read : sequence of list of Character
-        The characters of each line.
-    outputs : sequence of float32 (T, C)
-        The log probabilities from which each line was read.
-    charset : str
-    blank : int
-        Index of the blank class: 0 or C - 1.
-
-    Returns
-    -------
-    list of list of Character
+    Parameters are those of `cells.decide_by_columns`.
     """
     decided = list(read)
     numbers = [number for line, characters in enumerate(read) if (number := _number(line, characters))]
