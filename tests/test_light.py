@@ -317,6 +317,22 @@ def test_a_light_figure_on_a_dark_disc_becomes_dark_on_paper(side: int) -> None:
         assert np.abs(own.astype(int) - np.asarray(of_figure)).mean() < 6
 
 
+def test_a_frame_of_a_pixel_around_a_screen_of_dots_is_no_disc() -> None:
+    """Reduced it seems to be one; at the scale where discs are looked at, its edge is all that is connected."""
+    image = Image.new("L", (1280, 900), 255)
+    draw = ImageDraw.Draw(image)
+    for row in range(10):
+        draw.text((64, 225 + 60 * row), "The old stone bridge over the river", 20, ImageFont.load_default(30))
+    page = np.array(image)
+    y, x = np.mgrid[60:140, 300:380]
+    page[60:140, 300:380][(x + y) % 2 == 0] = 0
+    for edge in (0, 1, -2, -1):
+        page[59:141, 299:381][edge] = page[59:141, 299:381][:, edge] = 255
+    for edge in (0, -1):
+        page[58:142, 298:382][edge] = page[58:142, 298:382][:, edge] = 0
+    assert np.array_equal(dark_on_light_everywhere(page)[200:], page[200:])
+
+
 @pytest.mark.parametrize("text", ["O0o", "Q8e", "•©●"])
 @pytest.mark.parametrize("size", [30, 60, 120])
 def test_round_letters_and_bullets_stay_dark(text: str, size: int) -> None:

@@ -113,6 +113,14 @@ def _seen(character: Character, text: str, output: NDArray[np.float32], charset:
     return float(np.exp(output[character.first : character.last + 1, charset.index(text) + (blank == 0)].max()))
 
 
+def _likeliest(
+    character: Character, texts: str, output: NDArray[np.float32], charset: str, blank: int
+) -> tuple[str, float]:
+    """Which of some characters is most probable where one was read, and its probability."""
+    seen = max(texts, key=lambda text: _seen(character, text, output, charset, blank))
+    return seen, _seen(character, seen, output, charset, blank)
+
+
 def _one(character: Character, output: NDArray[np.float32], charset: str, blank: int) -> Character:
     """A letter alone, or the figure 1 where that is clearly seen: prose has more I than numbers of paragraphs."""
     seen = _seen(character, "1", output, charset, blank)
@@ -131,8 +139,7 @@ def _unit(
 ) -> Character:
     """The last character of a word with figures, a letter if it is seen as that of a unit, as in "1.4G" and "200 g"."""
     *number, last = word
-    alone = not number
-    if alone:
+    if not number:
         # After the space.
         if not (last.text.isdigit() and len(before) > 1 and before[-2].text.isdigit()):
             return last
@@ -142,13 +149,10 @@ def _unit(
         if not (texts[-1].isdigit() and re.fullmatch(r"\d+[.,]\d+", texts) and last.text.isalnum()):
             return last
         letters = string.ascii_letters if last.text.isdigit() else last.text.swapcase()
-    likely = _classes(charset, letters, blank)
-    if surplus < last.confidence - CLEAR_FIGURES or not len(likely):
+    text, seen = _likeliest(last, letters, output, charset, blank)
+    if surplus < last.confidence - CLEAR_FIGURES or seen < max(CLEAR, UNIT_TIMES * last.confidence):
         return last
-    values = np.exp(output[last.first : last.last + 1, likely].max(axis=0))
-    if (seen := float(values.max())) < max(CLEAR, UNIT_TIMES * last.confidence):
-        return last
-    return replace(last, text=charset[int(likely[int(values.argmax())]) - (blank == 0)], confidence=seen)
+    return replace(last, text=text, confidence=seen)
 
 
 def _with_capital(
@@ -233,11 +237,8 @@ def _with_pairs(characters: list[Character], output: NDArray[np.float32], charse
 
 def _initial(bracket: Character, output: NDArray[np.float32], charset: str, blank: int) -> Character | None:
     """The capital that is seen where a bracket was read, if any is."""
-    likely = _classes(charset, string.ascii_uppercase, blank)
-    values = np.exp(output[bracket.first : bracket.last + 1, likely].max(axis=0))
-    if (seen := float(values.max())) < max(INITIAL, bracket.confidence):
-        return None
-    return replace(bracket, text=charset[int(likely[int(values.argmax())]) - (blank == 0)], confidence=seen)
+    text, seen = _likeliest(bracket, string.ascii_uppercase, output, charset, blank)
+    return replace(bracket, text=text, confidence=seen) if seen >= max(INITIAL, bracket.confidence) else None
 
 
 def _without_spaces_in_addresses(characters: list[Character]) -> list[Character]:

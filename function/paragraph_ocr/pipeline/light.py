@@ -294,7 +294,11 @@ def _disc(part: Grey, paper: int) -> Grey | None:
     own = own[1:-1, 1:-1]
     filled = int(np.count_nonzero(whole))
     inner = cv2.erode(whole, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    low, level, high = np.percentile(part[(own & inner) > 0], (10, 50, 80))
+    solid = part[(own & inner) > 0]
+    if not solid.size:
+        # A thin ring.
+        return None
+    low, level, high = np.percentile(solid, (10, 50, 80))
     light = ((inner > 0) & (part > level + DISC_LIGHT * (paper - level))).view(np.uint8)
     if high - low > DISC_EVEN:
         return None
