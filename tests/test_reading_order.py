@@ -477,3 +477,7 @@ def test_the_dates_of_a_diary_are_read_with_their_entries() -> None:
     texts = [f"{day} June" for day in range(9, 13)] + ["what was written of the day, to its end"] * 12
     expected = [line for day in range(4) for line in (dates[day], *entries[3 * day : 3 * day + 3])]
     assert ordered([*dates, *entries], texts) == expected
+
+
+def test_leaders_of_a_page_without_lines_have_no_order() -> None:
+    assert order_between_rules([], [], [], [Leader(100.0, 400.0, 50.0, 0.0, 4.0)]).lines == []

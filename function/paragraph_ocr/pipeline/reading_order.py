@@ -146,7 +146,7 @@ def order_between_rules(
     leaders : sequence of Leader
         What follows one is read after what is before it, so that lists with leaders stay columns.
     """
-    if leaders and len(entries := _across_leaders(lines, leaders)) < len(lines):
+    if lines and leaders and len(entries := _across_leaders(lines, leaders)) < len(lines):
         whole = [_from_end_to_end(lines[entry[0]], lines[entry[-1]]) for entry in entries]
         inner = order_between_rules(whole, [texts[entry[0]] for entry in entries], rules)
         return Order(
