@@ -242,7 +242,7 @@ def _without_full_stops(chain: NDArray[np.int64]) -> NDArray[np.int64]:
 def _leader(chain: NDArray[np.int64], unit: float) -> Leader | None:
     """The leader that a chain of dots is, if it is one: on a line, without gaps."""
     x, y = (chain[:, 0] + chain[:, 2]) / 2, (chain[:, 1] + chain[:, 3]) / 2
-    if x[-1] - x[0] < len(chain):
+    if x[-1] - x[0] < len(chain) or len(np.unique(x)) < MIN_DOTS_BESIDE:
         # Dots above each other.
         return None
     steps = np.diff(x)

@@ -491,7 +491,8 @@ def _continue_bar(
     whole = own.sum(axis=0) > 0
     upper, lower = own.argmax(axis=0), len(own) - own[::-1].argmax(axis=0)
     high = int(np.median((lower - upper)[whole]))
-    slope, begin = np.polyfit(across[whole], upper[whole], 1) if width > 4 * high else (0.0, np.median(upper[whole]))
+    is_long = np.count_nonzero(whole) > 4 * high
+    slope, begin = np.polyfit(across[whole], upper[whole], 1) if is_long else (0.0, np.median(upper[whole]))
     level = int(np.median(ground[y : y + len(own), x : x + width][own]))
     for ahead in (range(x - 1, -1, -1), range(x + width, page.shape[1])):
         bar: list[tuple[int, int]] = []
