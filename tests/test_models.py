@@ -66,12 +66,28 @@ def test_a_card_without_a_key_is_refused(copy: Path) -> None:
         Model(copy, threads=1)
 
 
-@pytest.mark.parametrize("seconds", [-1.0, 0.02])
-def test_a_run_ends_at_its_deadline_and_the_model_stays_usable(seconds: float) -> None:
-    # A run of the largest input takes some tenths of a second.
+def test_a_run_after_its_deadline_does_not_start_and_the_model_stays_usable() -> None:
     model = Model(FOLDER / "detector.onnx", threads=1)
     values = np.zeros(model.input_shape, np.float32)
-    with limited(seconds), pytest.raises(DeadlineExceeded, match="takes longer"):
+    with limited(-1.0), pytest.raises(DeadlineExceeded, match="takes longer") as raised:
         model.run(values)
+    assert raised.value.__cause__ is None
+    with limited(3600.0):
+        assert len(model.run(values)) == len(model.run(values)) > 0
+
+
+def test_a_run_ends_at_its_deadline_and_the_model_stays_usable() -> None:
+    model = Model(FOLDER / "detector.onnx", threads=1)
+    values = np.zeros(model.input_shape, np.float32)
+    # A run of the largest input takes 25 ms or more. On a busy machine, the timer may come too late or too early.
+    for _ in range(50):
+        try:
+            with limited(0.005):
+                model.run(values)
+        except DeadlineExceeded as error:
+            if error.__cause__ is not None:
+                break
+    else:
+        pytest.fail("no run ended in its course")
     with limited(3600.0):
         assert len(model.run(values)) == len(model.run(values)) > 0
