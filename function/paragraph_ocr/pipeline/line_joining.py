@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paragraph_ocr.document import Box
+from paragraph_ocr.pipeline.crops import complete_cut_out
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import SMALLEST, Ink, find_ink, letter_height
 from paragraph_ocr.pipeline.rectification import Points
@@ -127,16 +128,18 @@ DESCENDER = 0.35
 
 
 class CompleteLines(NamedTuple):
-    """Lines of a page in no order, boxes in which text may run up or down the page, and the page's ink.
+    """Lines of a page in no order, boxes in which text may run up or down the page, the page's ink, and the page.
 
     Boxes are left, top, right and bottom, in pixels of the page. `instead` has the lines of each box for the case that
-    its letters are no turned line, as in a column of single digits; they are not among `lines`.
+    its letters are no turned line, as in a column of single digits; they are not among `lines`. Of a page that was cut
+    out around a word or a few, `page` has no parts of other words.
     """
 
     lines: list[TextLine]
     upright: list[Box]
     ink: Ink
     instead: list[list[TextLine]]
+    page: NDArray[np.uint8]
 
 
 def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLines:
@@ -157,7 +160,9 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     scale = min(1.0, ASCENDER / ascender) if ascender else min(1.0, 1024 / min(page.shape))
     ink = find_ink(page, scale, _contrast(page, lines))
     if ascender is None and (ascender := letter_height(ink)) is None:
-        return CompleteLines(lines, [], ink, [])
+        return CompleteLines(lines, [], ink, [], page)
+    cut_out = complete_cut_out(lines, ink)
+    lines, page = cut_out.lines, cut_out.wiped(page, ink)
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
     # Small letters that a large word overlaps may be parts of small lines, but no lines of their own: so are its dots.
     tall = [piece for piece in pieces if piece.line.ascender > TALL_LINE * ascender * ink.scale]
@@ -165,6 +170,7 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     if unsure and (grids := _grids(ink, unsure, ascender * ink.scale)):
         pieces, tall = ([piece for piece in own if piece not in grids] for own in (pieces, tall))
     unassigned = ~_cover(ink, [piece for piece in pieces if piece not in tall]) & (ink.area >= SMALLEST)
+    unassigned &= ~cut_out.others
     overlapped = _cover(ink, tall) if tall else np.zeros(len(unassigned), np.bool_)
     _join(pieces, ink, unassigned)
     unassigned &= ~overlapped
@@ -193,6 +199,7 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
         ],
         ink,
         instead,
+        page,
     )
 
 

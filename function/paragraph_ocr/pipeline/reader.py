@@ -278,6 +278,7 @@ class PageReader:
         upright = find_upright(pixels, self.detector, self.recognizer, partial(_check, deadline))
         page = np.rot90(pixels, upright.turn)
         complete = complete_lines(page, upright.lines)
+        page = complete.page
         clear = take_leaders_off(page, upright.lines, complete.ink)
         if clear.page is not page:
             # Lines that a leader was part of or beside are read anew, since they are new objects.
