@@ -39,6 +39,12 @@ def test_a_line_as_tall_as_small_letters_takes_in_the_accents_and_the_ends_of_it
     assert 46 + found.descender == pytest.approx(bottom, abs=2)
 
 
+def test_the_height_of_a_line_of_many_letters_stays() -> None:
+    page = cropped((20, 46, "the old stone bridge (over) the river"), size=(560, 70))
+    found = line(20, 500, 46, ascender=14, descender=3)
+    assert complete_cut_out([found], find_ink(page)).lines == [found]
+
+
 def test_tails_of_the_line_above_are_no_line() -> None:
     page = cropped((20, 2, "gypqy"), (20, 48, "stone bridge"))
     tails, whole = line(20, 96, 4, 9, 3), line(20, 180, 48)

@@ -20,6 +20,8 @@ from paragraph_ocr.pipeline.ink import SMALLEST, Ink
 
 # An image has been cut out around so many lines at most.
 LINES = 3
+# A line has few letters up to this length, in its ascenders; of more, the detector tells the height well.
+SHORT = 12.0
 # A component belongs to a line if so much of its box lies within the line's polygon, and if it is so many ascenders
 # longer than the line at most.
 INSIDE, LONGER = 0.4, 2.5
@@ -112,9 +114,11 @@ def _reach_into(lines: Sequence[TextLine], ink: Ink) -> NDArray[np.bool_]:
 
 
 def _fitted(line: TextLine, ink: Ink, some: NDArray[np.intp], others: Sequence[TextLine]) -> TextLine:
-    """A line as long and as tall as those of some components that belong to it."""
+    """A line of few letters as long and as tall as those of some components that belong to it."""
     ascender = line.ascender
     left, right = float(line.baseline[0, 0]), float(line.baseline[-1, 0])
+    if right - left > SHORT * ascender:
+        return line
     middle = (ink.left[some] + ink.right[some]) / 2
     level = np.interp(middle, *line.baseline.T)
     top, bottom, first, last = (edges[some] for edges in (ink.top, ink.bottom, ink.left, ink.right))
