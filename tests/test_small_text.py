@@ -6,9 +6,10 @@ import cv2
 import matplotlib
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from paragraph_ocr.pipeline.detection import MAGNIFICATION, Detector, TextLine, _Marks
+from paragraph_ocr.pipeline.detection import MAGNIFICATION, Detection, Detector, TextLine, _Marks
 from paragraph_ocr.pipeline.reader import PageReader
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -150,3 +151,30 @@ def test_a_word_in_one_stroke_is_not_as_small_as_its_dots() -> None:
         cv2.circle(page, (dot, 165), 4, 40, -1, cv2.LINE_AA)
     word = TextLine(np.array([[195, 214], [425, 214]], np.float32), 60.0, 20.0, 0.9)
     assert _Marks(page).fitted([word]) == [word]
+
+
+def test_a_page_with_many_specks_is_not_searched_whole_again(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On old paper, most marks outside of the lines are specks: a window of the page tells that they are no letters."""
+    image = Image.new("L", (1200, 1600), 255)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.truetype(FONTS / "DejaVuSans.ttf", 30)
+    for number in range(12):
+        draw.text((100, 100 + 60 * number), "the old stone bridge over the river", font=font, fill=40)
+    rng = np.random.default_rng(3)
+    for x, y, size in rng.integers((50, 900, 4), (1150, 1550, 14), (180, 3)).tolist():
+        draw.polygon([(x, y), (x + size, y + size // 3), (x + size // 2, y + size)], fill=60)
+    searched: list[tuple[tuple[int, ...], int]] = []
+    detect = Detector.detect
+
+    def recorded(self: Detector, page: NDArray[np.uint8], side: int) -> Detection:
+        searched.append((page.shape, side))
+        return detect(self, page, side)
+
+    monkeypatch.setattr(Detector, "detect", recorded)
+    assert len(detector.find(np.array(image)).lines) >= 12
+    assert ((1600, 1200), detector.size) in searched
+    larger = [shape for shape, side in searched if side > detector.size or shape != (1600, 1200)]
+    assert larger
+    assert (1600, 1200) not in larger

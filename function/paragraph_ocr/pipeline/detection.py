@@ -140,13 +140,37 @@ class _Marks:
         around = ascenders[self.centers[:, 1], self.centers[:, 0]]
         return np.asarray((around == 0) | (around > LARGEST_ASCENDER * self.heights))
 
-    def missed(self, lines: list[TextLine]) -> tuple[int, int]:
-        """Numbers of marks away from all lines, and of the tall ones that are outside of all lines of their size."""
+    def missed(self, lines: list[TextLine], box: Box | None = None) -> tuple[int, int]:
+        """Numbers of marks away from all lines, and of the tall ones that are outside of all lines of their size.
+
+        Only those in `box` count, in pixels of the page, if there is one.
+        """
+        away, tall = self._missed(lines)
+        if box:
+            x, y = self.centers.T / self.scale
+            inside = (x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3])
+            away, tall = away & inside, tall & inside
+        return int(away.sum()), int(tall.sum())
+
+    def _missed(self, lines: list[TextLine]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """The marks that `missed` counts, bool (N,) each."""
         covered = np.zeros(self.shape, np.uint8)
         for line in lines:
             cv2.fillPoly(covered, [np.rint(_with_surroundings(line).polygon * self.scale).astype(np.int32)], 1)
         away = covered[self.centers[:, 1], self.centers[:, 0]] == 0
-        return int(away.sum()), int((self.uncovered(lines) & (self.heights >= TALL_MARK)).sum())
+        return np.asarray(away), self.uncovered(lines) & (self.heights >= TALL_MARK)
+
+    def densest(self, lines: list[TextLine], side: float) -> tuple[int, int]:
+        """Left and top of the square of a page with the most marks that `missed` counts, by halves of its side."""
+        away, tall = self._missed(lines)
+        x, y = self.centers[away | tall].T / self.scale
+        steps = [np.arange(0, max(length / self.scale - side / 2, 1), side / 2) for length in self.shape[::-1]]
+        counts, _, _ = np.histogram2d(x, y, [np.append(each, each[-1] + side / 2) for each in steps])
+        squares = counts.copy()
+        squares[:-1] += counts[1:]
+        squares[:, :-1] += squares[:, 1:]
+        column, row = np.unravel_index(int(squares.argmax()), squares.shape)
+        return int(steps[0][column]), int(steps[1][row])
 
     def fitted(self, lines: list[TextLine]) -> list[TextLine]:
         """Lines as they are, but instead of those far taller than their marks some as tall as these, if they are many.
@@ -527,7 +551,7 @@ class Detector:
             missed >= max(least, UNCOVERED_SHARE * of_all)
             for missed, least, of_all in zip(before, (MIN_UNCOVERED, MIN_TALL_UNCOVERED), shares, strict=True)
         ]
-        if not any(many) or sum(before) > MAX_UNCOVERED:
+        if not any(many) or sum(before) > MAX_UNCOVERED or not self._finds_more(page, lines, side, marks):
             return []
         again = marks.fitted(self.detect(page, side).lines)
         # Of a photo, the ground around the sheet may have marks, too.
@@ -536,6 +560,23 @@ class Detector:
             for missed, was, now in zip(many, before, marks.missed(again), strict=True)
         )
         return again if better else []
+
+    def _finds_more(self, page: NDArray[np.uint8], lines: list[TextLine], side: int, marks: _Marks) -> bool:
+        """Whether a search at a larger scale covers letters that no line has: asked of the window with most of them.
+
+        On old paper, most of these are specks, and a search of the whole page is of no use.
+        """
+        reach = self.size * max(page.shape) / side
+        if reach >= max(page.shape):
+            return True
+        left, top = marks.densest(lines, reach)
+        part = page[top : round(top + reach), left : round(left + reach)]
+        found = self.detect(part, round(side * max(part.shape) / max(page.shape))).lines
+        corner = np.array([left, top], np.float32)
+        moved = [replace(line, baseline=line.baseline + corner) for line in found]
+        box = (left, top, left + reach, top + reach)
+        before, after = marks.missed(lines, box), marks.missed(marks.fitted(moved), box)
+        return any(now < STILL_UNCOVERED_SHARE * was for was, now in zip(before, after, strict=True))
 
     def _with_small_print(
         self, page: NDArray[np.uint8], lines: list[TextLine], marks: _Marks, scale: float
