@@ -99,6 +99,14 @@ def test_a_line_ends_where_only_the_rule_of_the_paper_goes_on() -> None:
     assert found.baseline[0, 0] == pytest.approx(20, abs=10)
 
 
+def test_letters_that_the_edge_of_a_page_cuts_begin_no_line() -> None:
+    levels = (60, 100, 140, 180)
+    page = cropped(*((20, level, "stone bridge") for level in levels), (20, 223, "T"), (140, 223, "D"), size=(300, 220))
+    lines = [line(20, 180, level) for level in levels]
+    assert (page[-1] < 128).any()
+    assert len(complete_lines(page, lines).lines) == len(levels)
+
+
 def test_lines_of_a_page_stay_as_they_are() -> None:
     levels = (60, 100, 140, 180)
     page = cropped(*((20, level, "pére chef") for level in levels), size=(300, 220))

@@ -50,8 +50,8 @@ class CutOut(NamedTuple):
     others: NDArray[np.bool_]
 
     def wiped(self, page: NDArray[np.uint8], ink: Ink) -> NDArray[np.uint8]:
-        """The page, uint8 (H, W), without the parts of other words."""
-        if not self.others.any():
+        """The page, uint8 (H, W), without the parts of other words, if it has few lines."""
+        if len(self.lines) > LINES or not self.others.any():
             return page
         marks = np.concatenate([[False], self.others])[ink.labels]
         height, width = page.shape
@@ -66,7 +66,7 @@ def complete_cut_out(lines: Sequence[TextLine], ink: Ink) -> CutOut:
     """Lines of an image as long and as tall as their letters, if it was cut out, without what the cut left of others.
 
     Tails of the letters above and tops of those below are no lines, and marks at the left and the right edge no
-    letters. The lines of an image that has more than a few are left as they are, but for such remnants of lines.
+    letters. The lines of an image that has more than a few are left as they are, but for such remnants.
 
     Parameters
     ----------
@@ -74,16 +74,18 @@ def complete_cut_out(lines: Sequence[TextLine], ink: Ink) -> CutOut:
     ink : Ink
         Ink of the page.
     """
-    others = np.zeros(len(ink.area), np.bool_)
     lines = _without_remnants(lines, ink)
-    if not 0 < len(lines) <= LINES:
-        return CutOut(lines, others)
+    if not lines:
+        return CutOut(lines, np.zeros(len(ink.area), np.bool_))
     scaled = [line.rescaled(ink.scale) for line in lines]
     cut = _cut(ink)
-    whole = np.flatnonzero(~cut & (ink.area >= SMALLEST))
     largest = PART * ink.scale * max(line.ascender for line in lines)
     part = (ink.width <= largest) & (ink.height <= largest)
-    others |= cut & part & ~_reach_into(scaled, ink)
+    others = cut & part
+    others[others] = ~_reach_into(scaled, ink, np.flatnonzero(others))
+    if len(lines) > LINES:
+        return CutOut(lines, others)
+    whole = np.flatnonzero(~cut & (ink.area >= SMALLEST))
     fitted = []
     for line, found in zip(lines, scaled, strict=True):
         tall = _fitted(found, ink, whole, [other for other in scaled if other is not found])
@@ -102,14 +104,15 @@ def _cut(ink: Ink) -> NDArray[np.bool_]:
     return np.asarray((ink.top <= 1) | (ink.bottom >= ink.labels.shape[0] - 1))
 
 
-def _reach_into(lines: Sequence[TextLine], ink: Ink) -> NDArray[np.bool_]:
-    """Which components reach into the small letters of one of the lines, bool (N,)."""
-    middle = (ink.left + ink.right) / 2
+def _reach_into(lines: Sequence[TextLine], ink: Ink, some: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which of some components reach into the small letters of one of the lines, bool (K,)."""
+    left, top, right, bottom = (edges[some] for edges in (ink.left, ink.top, ink.right, ink.bottom))
+    middle = (left + right) / 2
     reach = np.zeros(len(middle), np.bool_)
     for line in lines:
         level = np.interp(middle, *line.baseline.T)
-        along = (ink.right > line.baseline[0, 0]) & (ink.left < line.baseline[-1, 0])
-        reach |= along & (ink.bottom > level - BODY * line.ascender) & (ink.top < level)
+        along = (right > line.baseline[0, 0]) & (left < line.baseline[-1, 0])
+        reach |= along & (bottom > level - BODY * line.ascender) & (top < level)
     return reach
 
 
