@@ -178,3 +178,17 @@ def test_a_page_with_many_specks_is_not_searched_whole_again(
     larger = [shape for shape, side in searched if side > detector.size or shape != (1600, 1200)]
     assert larger
     assert (1600, 1200) not in larger
+
+
+@pytest.mark.parametrize(("x", "y"), [(20, 20), (1100, 1500), (600, 1540), (1150, 700)])
+def test_the_window_that_is_asked_has_the_marks(x: int, y: int) -> None:
+    image = Image.new("L", (1200, 1600), 255)
+    draw = ImageDraw.Draw(image)
+    for number in range(20):
+        left, top = x + number % 5 * 9, y + number // 5 * 12
+        draw.line((left, top, left + 4, top + 8), fill=0, width=3)
+    marks = _Marks(np.array(image))
+    for kind in range(2):
+        left, top = marks.densest([], 800.0, kind)
+        assert 0 <= left <= x < x + 40 <= left + 800 <= 1200
+        assert 0 <= top <= y < y + 48 <= top + 800 <= 1600

@@ -160,17 +160,20 @@ class _Marks:
         away = covered[self.centers[:, 1], self.centers[:, 0]] == 0
         return np.asarray(away), self.uncovered(lines) & (self.heights >= TALL_MARK)
 
-    def densest(self, lines: list[TextLine], side: float) -> tuple[int, int]:
-        """Left and top of the square of a page with the most marks that `missed` counts, by halves of its side."""
-        away, tall = self._missed(lines)
-        x, y = self.centers[away | tall].T / self.scale
-        steps = [np.arange(0, max(length / self.scale - side / 2, 1), side / 2) for length in self.shape[::-1]]
-        counts, _, _ = np.histogram2d(x, y, [np.append(each, each[-1] + side / 2) for each in steps])
+    def densest(self, lines: list[TextLine], side: float, kind: int) -> tuple[int, int]:
+        """Left and top of the square of a page with the most marks of a kind of `missed`, by halves of its side."""
+        x, y = self.centers[self._missed(lines)[kind]].T / self.scale
+        lengths = [length / self.scale for length in self.shape[::-1]]
+        edges = [np.append(np.arange(0, length, side / 2), np.inf) for length in lengths]
+        counts, _, _ = np.histogram2d(x, y, edges)
         squares = counts.copy()
         squares[:-1] += counts[1:]
         squares[:, :-1] += squares[:, 1:]
-        column, row = np.unravel_index(int(squares.argmax()), squares.shape)
-        return int(steps[0][column]), int(steps[1][row])
+        most = np.unravel_index(int(squares.argmax()), squares.shape)
+        left, top = (
+            int(max(min(edge[at], length - side), 0)) for edge, at, length in zip(edges, most, lengths, strict=True)
+        )
+        return left, top
 
     def fitted(self, lines: list[TextLine]) -> list[TextLine]:
         """Lines as they are, but instead of those far taller than their marks some as tall as these, if they are many.
@@ -551,7 +554,9 @@ class Detector:
             missed >= max(least, UNCOVERED_SHARE * of_all)
             for missed, least, of_all in zip(before, (MIN_UNCOVERED, MIN_TALL_UNCOVERED), shares, strict=True)
         ]
-        if not any(many) or sum(before) > MAX_UNCOVERED or not self._finds_more(page, lines, side, marks):
+        if not any(many) or sum(before) > MAX_UNCOVERED:
+            return []
+        if not any(missed and self._finds_more(page, lines, side, marks, kind) for kind, missed in enumerate(many)):
             return []
         again = marks.fitted(self.detect(page, side).lines)
         # Of a photo, the ground around the sheet may have marks, too.
@@ -561,22 +566,22 @@ class Detector:
         )
         return again if better else []
 
-    def _finds_more(self, page: NDArray[np.uint8], lines: list[TextLine], side: int, marks: _Marks) -> bool:
-        """Whether a search at a larger scale covers letters that no line has: asked of the window with most of them.
+    def _finds_more(self, page: NDArray[np.uint8], lines: list[TextLine], side: int, marks: _Marks, kind: int) -> bool:
+        """Whether a search at a larger scale covers marks that no line has: asked of the window with most of them.
 
-        On old paper, most of these are specks, and a search of the whole page is of no use.
+        On old paper, most of these are specks, and a search of the whole page is of no use. `kind` is the place of the
+        number in what `_Marks.missed` returns.
         """
         reach = self.size * max(page.shape) / side
         if reach >= max(page.shape):
             return True
-        left, top = marks.densest(lines, reach)
+        left, top = marks.densest(lines, reach, kind)
         part = page[top : round(top + reach), left : round(left + reach)]
         found = self.detect(part, round(side * max(part.shape) / max(page.shape))).lines
         corner = np.array([left, top], np.float32)
-        moved = [replace(line, baseline=line.baseline + corner) for line in found]
+        moved = marks.fitted([replace(line, baseline=line.baseline + corner) for line in found])
         box = (left, top, left + reach, top + reach)
-        before, after = marks.missed(lines, box), marks.missed(marks.fitted(moved), box)
-        return any(now < STILL_UNCOVERED_SHARE * was for was, now in zip(before, after, strict=True))
+        return marks.missed(moved, box)[kind] < STILL_UNCOVERED_SHARE * marks.missed(lines, box)[kind]
 
     def _with_small_print(
         self, page: NDArray[np.uint8], lines: list[TextLine], marks: _Marks, scale: float
