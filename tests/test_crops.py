@@ -1,18 +1,25 @@
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from paragraph_ocr.pipeline.crops import complete_cut_out
+from paragraph_ocr.pipeline.crops import complete_cut_out, with_margin
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import find_ink
 from paragraph_ocr.pipeline.line_joining import complete_lines
 from paragraph_ocr.pipeline.reader import PageReader
 
 FONT = ImageFont.load_default(28)
+FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+
+
+@pytest.fixture(scope="module")
+def reader() -> PageReader:
+    return PageReader.load()
 
 
 def cropped(*texts: tuple[int, int, str], size: tuple[int, int] = (240, 70)) -> NDArray[np.uint8]:
@@ -114,8 +121,34 @@ def test_lines_of_a_page_stay_as_they_are() -> None:
     assert complete_cut_out(lines, find_ink(page)).lines == lines
 
 
-def test_words_cut_out_of_the_sample_are_read_as_in_it() -> None:
-    reader = PageReader.load()
+@pytest.mark.parametrize("text", ["No. 7", "2026", "1,250.00", "#12", "14:30", "Rue", "Total", "Yes"])
+@pytest.mark.parametrize("size", [18, 32, 120])
+def test_print_that_fills_its_image_is_read_upright(reader: PageReader, text: str, size: int) -> None:
+    font = ImageFont.truetype(FONTS / "DejaVuSans-Bold.ttf", size)
+    left, top, right, bottom = font.getbbox(text)
+    image = Image.new("L", (round(right - left), round(bottom - top)), 255)
+    ImageDraw.Draw(image).text((-left, -top), text, fill=0, font=font)
+    page = reader.read_image(np.asarray(image), "crop")
+    assert [line.text for line in page.lines] == [text]
+    corners = np.array(page.lines[0].polygon)
+    assert (corners.min(axis=0) > -0.45 * image.height).all()
+    assert (corners.max(axis=0) < np.array(image.size) + 0.45 * image.height).all()
+    assert np.ptp(corners[:, 0]) > 0.9 * image.width
+
+
+def test_an_image_gets_paper_around_it_where_writing_touches_its_edge() -> None:
+    page = cropped((20, 46, "stone"))
+    assert with_margin(page)[1] == 0
+    around, margin = with_margin(page[:44])
+    assert margin > 0
+    assert (around[margin:-margin, margin:-margin] == page[:44]).all()
+    assert (around[-margin:] == 255).all()
+    large = np.full((900, 1200), 255, np.uint8)
+    large[:, :30] = 0
+    assert with_margin(large)[1] == 0
+
+
+def test_words_cut_out_of_the_sample_are_read_as_in_it(reader: PageReader) -> None:
     page = np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "letter.jpg").convert("L"))
     same, words = 0, 0
     for each in reader.read_image(page, "letter").lines:

@@ -15,9 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from paragraph_ocr.document import Box
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import SMALLEST, Ink
 
+# An image is small up to this shorter side in pixels, and gets a margin of this share of it.
+SMALL_SIDE, MARGIN = 400, 0.15
 # An image has been cut out around so many lines at most.
 LINES = 3
 # A line has few letters up to this length, in its ascenders; of more, the detector tells the height well.
@@ -62,7 +65,29 @@ class CutOut(NamedTuple):
         return np.asarray(cv2.inpaint(page, mask, reach, cv2.INPAINT_TELEA), np.uint8)
 
 
-def complete_cut_out(lines: Sequence[TextLine], ink: Ink) -> CutOut:
+def with_margin(page: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+    """A small image whose edges cut or touch writing, with paper around it, and how many pixels of it.
+
+    Letters that fill an image to its edges are read worse, and short words in any direction.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+        Dark strokes on light paper, evenly lit.
+    """
+    smaller = min(page.shape)
+    if smaller > SMALL_SIDE:
+        return page, 0
+    darkest, paper = float(page.min()), int(np.percentile(page, 80))
+    rim = [page[:2], page[-2:], page[:, :2], page[:, -2:]]
+    if min(float(each.min()) for each in rim) > (darkest + paper) / 2:
+        return page, 0
+    margin = math.ceil(MARGIN * smaller)
+    around = cv2.copyMakeBorder(page, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=paper)
+    return np.asarray(around, np.uint8), margin
+
+
+def complete_cut_out(lines: Sequence[TextLine], ink: Ink, margin: int = 0) -> CutOut:
     """Lines of an image as long and as tall as their letters, if it was cut out, without what the cut left of others.
 
     Tails of the letters above and tops of those below are no lines, and marks at the left and the right edge no
@@ -73,12 +98,17 @@ def complete_cut_out(lines: Sequence[TextLine], ink: Ink) -> CutOut:
     lines : sequence of TextLine
     ink : Ink
         Ink of the page.
+    margin : int
+        Pixels of the page around what was cut out.
     """
-    lines = _without_remnants(lines, ink)
+    height, width = ink.labels.shape
+    inset = margin * ink.scale
+    edges = (inset, inset, width - inset, height - inset)
+    lines = _without_remnants(lines, ink, edges)
     if not lines:
         return CutOut(lines, np.zeros(len(ink.area), np.bool_))
     scaled = [line.rescaled(ink.scale) for line in lines]
-    cut = _cut(ink)
+    cut = _cut(ink, edges)
     largest = PART * ink.scale * max(line.ascender for line in lines)
     part = (ink.width <= largest) & (ink.height <= largest)
     others = cut & part
@@ -89,19 +119,19 @@ def complete_cut_out(lines: Sequence[TextLine], ink: Ink) -> CutOut:
     fitted = []
     for line, found in zip(lines, scaled, strict=True):
         tall = _fitted(found, ink, whole, [other for other in scaled if other is not found])
-        own = _trimmed(tall, ink)
+        own = _trimmed(tall, ink, edges)
         if own is not tall:
             left, right = own.baseline[0, 0], own.baseline[-1, 0]
-            others |= part & (ink.left <= 1) & (ink.right <= left + 1)
-            others |= part & (ink.right >= ink.labels.shape[1] - 1) & (ink.left >= right - 1)
+            others |= part & (ink.left <= edges[0] + 1) & (ink.right <= left + 1)
+            others |= part & (ink.right >= edges[2] - 1) & (ink.left >= right - 1)
         fitted.append(line if own is found else own.rescaled(1 / ink.scale))
     # What was read with parts of other words beside it is read anew.
     return CutOut([replace(line) for line in fitted] if others.any() else fitted, others)
 
 
-def _cut(ink: Ink) -> NDArray[np.bool_]:
+def _cut(ink: Ink, edges: Box) -> NDArray[np.bool_]:
     """Which components the upper or the lower edge of the image cuts, bool (N,)."""
-    return np.asarray((ink.top <= 1) | (ink.bottom >= ink.labels.shape[0] - 1))
+    return np.asarray((ink.top <= edges[1] + 1) | (ink.bottom >= edges[3] - 1))
 
 
 def _reach_into(lines: Sequence[TextLine], ink: Ink, some: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -111,7 +141,7 @@ def _reach_into(lines: Sequence[TextLine], ink: Ink, some: NDArray[np.intp]) -> 
     reach = np.zeros(len(middle), np.bool_)
     for line in lines:
         level = np.interp(middle, *line.baseline.T)
-        along = (right > line.baseline[0, 0]) & (left < line.baseline[-1, 0])
+        along = (right > line.baseline[0, 0] - line.ascender) & (left < line.baseline[-1, 0] + line.ascender)
         reach |= along & (bottom > level - BODY * line.ascender) & (top < level)
     return reach
 
@@ -152,13 +182,15 @@ def _fitted(line: TextLine, ink: Ink, some: NDArray[np.intp], others: Sequence[T
     return replace(line, baseline=baseline, ascender=above, descender=below)
 
 
-def _trimmed(line: TextLine, ink: Ink) -> TextLine:
+def _trimmed(line: TextLine, ink: Ink, edges: Box) -> TextLine:
     """A line without what the left and the right edge of the image leave of other words, and without rules alone."""
     width, ascender = ink.labels.shape[1], line.ascender
     left, right = max(round(float(line.baseline[0, 0])), 0), min(round(float(line.baseline[-1, 0])), width)
-    at_edge = left < AT_EDGE * ascender, right > width - AT_EDGE * ascender
+    at_edge = left < edges[0] + AT_EDGE * ascender, right > edges[2] - AT_EDGE * ascender
     if not any(at_edge) or right - left < 2 * ascender:
         return line
+    left = max(math.floor(edges[0]), 0) if at_edge[0] else left
+    right = min(math.ceil(edges[2]), width) if at_edge[1] else right
     level = np.interp(np.arange(left, right), *line.baseline.T)
     rows = np.arange(-round(0.9 * ascender), round(0.2 * ascender))[:, None] + np.rint(level).astype(np.intp)
     band = ink.labels[np.clip(rows, 0, ink.labels.shape[0] - 1), np.arange(left, right)] > 0
@@ -173,11 +205,11 @@ def _trimmed(line: TextLine, ink: Ink) -> TextLine:
     ]
     # Where the letters themselves reach from edge to edge, a narrow one is no less than they are.
     cut = [
-        at_edge[0] and left + runs[0][0] <= 1 and runs[0][1] - runs[0][0] < FRAGMENT * ascender,
-        at_edge[1] and left + runs[-1][1] >= width - 1 and runs[-1][1] - runs[-1][0] < FRAGMENT * ascender,
+        at_edge[0] and left + runs[0][0] <= edges[0] + 1 and runs[0][1] - runs[0][0] < FRAGMENT * ascender,
+        at_edge[1] and left + runs[-1][1] >= edges[2] - 1 and runs[-1][1] - runs[-1][0] < FRAGMENT * ascender,
     ]
     rest = runs[cut[0] : len(runs) - cut[1]]
-    if rest and not (left + rest[0][0] <= 1 or left + rest[-1][1] >= width - 1):
+    if rest and not (left + rest[0][0] <= edges[0] + 1 or left + rest[-1][1] >= edges[2] - 1):
         runs = rest
     first, last = left + runs[0][0] - BEHIND * ascender, left + runs[-1][1] + BEHIND * ascender
     first = max(first, float(line.baseline[0, 0])) if at_edge[0] else float(line.baseline[0, 0])
@@ -200,26 +232,26 @@ def _covered(x: float, y: float, lines: Sequence[TextLine]) -> bool:
     return False
 
 
-def _without_remnants(lines: Sequence[TextLine], ink: Ink) -> list[TextLine]:
+def _without_remnants(lines: Sequence[TextLine], ink: Ink, edges: Box) -> list[TextLine]:
     """Lines but those of which the upper or the lower edge of the image leaves only the tails or tops of letters."""
-    height = ink.labels.shape[0] / ink.scale
+    upper, lower = edges[1] / ink.scale, edges[3] / ink.scale
     kept = []
     for line in lines:
         rows = line.polygon[:, 1]
-        top, bottom = max(float(rows.min()), 0.0), min(float(rows.max()), height)
-        at_edge = min(top, height - bottom) < AT_EDGE * line.ascender
+        top, bottom = max(float(rows.min()), upper), min(float(rows.max()), lower)
+        at_edge = min(top - upper, lower - bottom) < AT_EDGE * line.ascender
         taller = any(
             bottom - top < REMNANT * (other.ascender + other.descender)
             and min(other.baseline[-1, 0], line.baseline[-1, 0]) > max(other.baseline[0, 0], line.baseline[0, 0])
             for other in lines
             if other is not line
         )
-        if not (at_edge and taller and _is_cut(line.rescaled(ink.scale), ink)):
+        if not (at_edge and taller and _is_cut(line.rescaled(ink.scale), ink, edges)):
             kept.append(line)
     return kept
 
 
-def _is_cut(line: TextLine, ink: Ink) -> bool:
+def _is_cut(line: TextLine, ink: Ink, edges: Box) -> bool:
     """Whether most of a line's ink is cut by the upper or the lower edge of the image."""
     middle, y = (ink.left + ink.right) / 2, (ink.top + ink.bottom) / 2
     level = np.interp(middle, *line.baseline.T)
@@ -227,4 +259,4 @@ def _is_cut(line: TextLine, ink: Ink) -> bool:
     own &= np.minimum(ink.bottom, level + line.descender) > np.maximum(ink.top, level - line.ascender)
     own &= (y > level - 1.2 * line.ascender) & (y < level + line.descender + 0.2 * line.ascender)
     area = ink.area[own]
-    return bool(area.sum() > 0 and area[_cut(ink)[own]].sum() > CUT * area.sum())
+    return bool(area.sum() > 0 and area[_cut(ink, edges)[own]].sum() > CUT * area.sum())

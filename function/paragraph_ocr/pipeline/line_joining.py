@@ -142,7 +142,7 @@ class CompleteLines(NamedTuple):
     page: NDArray[np.uint8]
 
 
-def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLines:
+def complete_lines(page: NDArray[np.uint8], lines: list[TextLine], margin: int = 0) -> CompleteLines:
     """Lines of a page, as far as its ink goes.
 
     Parameters
@@ -151,6 +151,8 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
         Dark strokes on light paper, upright.
     lines : list of TextLine
         As the detector found them, in any order.
+    margin : int
+        Pixels of paper around what the image was, as `crops.with_margin` adds them.
 
     Returns
     -------
@@ -161,7 +163,7 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine]) -> CompleteLi
     ink = find_ink(page, scale, _contrast(page, lines))
     if ascender is None and (ascender := letter_height(ink)) is None:
         return CompleteLines(lines, [], ink, [], page)
-    cut_out = complete_cut_out(lines, ink)
+    cut_out = complete_cut_out(lines, ink, margin)
     lines, page = cut_out.lines, cut_out.wiped(page, ink)
     pieces = _without_doubles([_Piece(line.rescaled(ink.scale), line) for line in lines])
     # Small letters that a large word overlaps may be parts of small lines, but no lines of their own: so are its dots.

@@ -27,6 +27,9 @@ SIDEWAYS_GAIN = 0.2
 LIKE_DIGITS = frozenset("lIO")
 # Minimum confidence gain before a page counts as upside down, so that illegible pages are not turned.
 UPSIDE_DOWN_GAIN = 0.05
+# What a turn needs more for a page of hardly a character, and less for more, up to `MIN_CHARACTERS`: a few letters may
+# be others upside down, and a word alone is mostly upright.
+FEW_GAIN = 0.15
 # Confidence gain of the longest line, of at least `MIN_CHARACTERS`, above which no other line is read upside down.
 CLEAR_GAIN = 0.2
 # Pages read with less confidence than this are tried on their side against the detector's prediction.
@@ -136,7 +139,7 @@ def find_upright(
             turn = 1 if ways.upright >= ways.upside_down else 3
             found = detector.find(np.rot90(page, turn)).lines
             evidence = weigh(np.rot90(page, turn), found, recognizer, None)
-    if evidence.upside_down > evidence.upright + UPSIDE_DOWN_GAIN:
+    if evidence.upside_down > evidence.upright + UPSIDE_DOWN_GAIN + _few_gain(evidence.characters):
         check()
         turn = (turn + 2) % 4
         found = detector.find(np.rot90(page, turn)).lines
@@ -155,9 +158,14 @@ def _best_turn(page: NDArray[np.uint8], lines: Sequence[TextLine], detector: Det
     if max(as_it_is.characters, turned.characters) < MIN_CHARACTERS or max(as_it_is.best, turned.best) < MIN_CONFIDENCE:
         as_it_is = weigh(page, detector.find(page).lines, recognizer)
         turned = weigh(across, detector.find(across).lines, recognizer)
-    if turned.best > as_it_is.best:
+    if turned.best > as_it_is.best + _few_gain(max(as_it_is.characters, turned.characters)):
         return 1 if turned.upright >= turned.upside_down else 3
-    return 0 if as_it_is.upright >= as_it_is.upside_down else 2
+    return 0 if as_it_is.upright + _few_gain(as_it_is.characters) >= as_it_is.upside_down else 2
+
+
+def _few_gain(characters: int) -> float:
+    """The gain that a turn of a page needs for having so few characters."""
+    return FEW_GAIN * max(0.0, 1.0 - characters / MIN_CHARACTERS)
 
 
 def weigh(

@@ -26,6 +26,7 @@ from paragraph_ocr.pipeline.acceptance import accepted_lines
 from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.cells import decide_by_columns
 from paragraph_ocr.pipeline.confidence import line_features
+from paragraph_ocr.pipeline.crops import with_margin
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.dashes import DASHES, with_length
 from paragraph_ocr.pipeline.detection import Detector, TextLine
@@ -274,21 +275,23 @@ class PageReader:
         height, width = pixels.shape
         pixels = without_specks(even_light(dark_on_light_everywhere(with_square_pixels(pixels, pixel_aspect))))
         shown_height, shown_width = pixels.shape
+        scale = width / shown_width, height / shown_height
+        pixels, margin = with_margin(pixels)
         _check(deadline)
         upright = find_upright(pixels, self.detector, self.recognizer, partial(_check, deadline))
         page = np.rot90(pixels, upright.turn)
-        complete = complete_lines(page, upright.lines)
+        complete = complete_lines(page, upright.lines, margin)
         page = complete.page
         clear = take_leaders_off(page, upright.lines, complete.ink)
         if clear.page is not page:
             # Lines that a leader was part of or beside are read anew, since they are new objects.
             page = clear.page
-            complete = complete_lines(page, clear.lines)
+            complete = complete_lines(page, clear.lines, margin)
         boxes = find_form_boxes(page, complete.lines, complete.ink)
         if boxes.page is not None:
             # The walls of boxes and ticks may have been detected as letters.
             page = boxes.page
-            complete = complete_lines(page, self.detector.find(page).lines)
+            complete = complete_lines(page, self.detector.find(page).lines, margin)
         _check(deadline)
         if (count := len(complete.lines) + sum(map(len, complete.instead))) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {count:,} lines; the limit is {self.limits.max_lines:,}.")
@@ -312,7 +315,7 @@ class PageReader:
         if faintest:
             # Lines of both sides may be merged: detect again on the page without the show-through.
             page = wiped(page, faintest)
-            complete = complete_lines(page, self.detector.find(page).lines)
+            complete = complete_lines(page, self.detector.find(page).lines, margin)
             found, vertical = self._with_upright(page, complete, deadline, options)
             looks = {}
             again = self.read_lines(page, found, deadline, options=options, looks=looks)
@@ -323,7 +326,8 @@ class PageReader:
         if not is_text(lines, mean_confidence(lines), length_per_character(found, lines) > 0):
             lines = []
         blocks = find_blocks(lines, page.shape[1], page.shape[0], rows)
-        to_image = _Placement(upright.turn, (shown_width, shown_height), (width / shown_width, height / shown_height))
+        shown = shown_width + 2 * margin, shown_height + 2 * margin
+        to_image = _Placement(upright.turn, shown, scale, (-margin * scale[0], -margin * scale[1]))
         # Text in a restricted charset, such as digits, is improbable in every language.
         languages = None if options.charset else self.recognizer.languages
         length = 0.0 if options.charset else length_per_character(found, lines)
