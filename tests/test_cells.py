@@ -173,3 +173,24 @@ def test_a_stop_that_the_others_of_a_column_lack_is_none() -> None:
     assert decided("12", "345", "7", "64.")[-1] == "64."
     assert decided("12", "345.", "7", doubtful)[-1] == "64."
     assert decided("12", "345", doubtful)[-1] == "64."
+
+
+def test_the_letters_of_a_list_follow_each_other() -> None:
+    items = [f"{letter}. item" for letter in "abcdefghijkl"]
+    read: list[tuple[str, Doubts] | str] = list(items)
+    read[2] = ("C. item", {0: {"c": 0.1}})
+    read[8] = ("1. item", {0: {"i": 0.01}})
+    read[11] = ("I. item", {0: {"l": 0.2}})
+    assert decided(*read) == items
+    # Capitals, as the letters around show.
+    capitals = [item.capitalize() for item in items]
+    read = list(capitals)
+    read[2] = ("c. item", {0: {"C": 0.1}})
+    assert decided(*read) == capitals
+    # What cannot be the letter stays, as do numbers, and letters that do not follow the alphabet.
+    read[2] = "7. item"
+    assert decided(*read)[2] == "7. item"
+    numbers = [f"{number}. item" for number in range(1, 10)]
+    assert decided(*numbers) == numbers
+    initials = [f"{letter}. Smith" for letter in "JKACMEJRJ"]
+    assert decided(*initials) == initials

@@ -8,6 +8,9 @@ The numbers of a column have their marks in the same places: the decimal points 
 one lacks its mark and the recogniser holds it possible there, it is read; and a full stop that none of the others has
 is none. Most have a minus before them or none has.
 
+The letters before the items of a list follow each other, as "a." to "z." do: what stands between them is the one that
+is missing, in their case.
+
 Most pages have amounts in one currency, whose sign the recogniser knows from all of them where it is unsure of some.
 """
 
@@ -57,6 +60,9 @@ MARKS, STOPS = frozenset(".,/-:"), frozenset(".,:")
 POINTS = frozenset(".,")
 # Other numbers of a column that show where its marks are, and the least probability of a mark between two figures.
 NUMBERS, BETWEEN = 3, 0.02
+# A letter of a list is told by the entries that are so many rows above and below it at most, of which so many, and this
+# share, follow the alphabet with it; and its least probability.
+NEAR_ITEMS, ITEMS, ITEM_SHARE, ITEM, LETTERS = 8, 4, 0.6, 0.0001, 26
 # The sign before negative numbers, what a blurred one may be taken for, and the least probability that one of both is
 # there.
 MINUS, LIKE_MINUS, SIGN = "-", "~", 0.1
@@ -144,6 +150,8 @@ def decide_by_columns(
         for entry in same if (text := _of_case(letter, odds)) and len(same) > ENTRIES else ():
             if entry.text != text and shown.probability(entry.line, entry.start, text) >= POSSIBLE:
                 decided[entry.line][entry.start] = shown.changed(entry.line, entry.start, text)
+    for line, at, text in _letters_of_lists(entries, sides, decided, shown):
+        decided[line][at] = shown.changed(line, at, text)
     for line, start, end, mark in sorted(changes, key=lambda change: change[:2], reverse=True):
         decided[line][start:end] = [mark] if mark else []
     return decided
@@ -208,6 +216,63 @@ def _signs_of_columns(
             if probability >= SIGN:
                 changes.append((entry.line, 0, 0, Character(MINUS, probability, step, step)))
     return changes
+
+
+def _letters_of_lists(
+    entries: Sequence[_Entry], sides: NDArray[np.float64], read: Sequence[Sequence[Character]], shown: _Shown
+) -> list[tuple[int, int, str]]:
+    """Lines and places of the letters before the items of a list, and what letters they are by those around them."""
+    items = [
+        place
+        for place, entry in enumerate(entries)
+        if entry.is_single and entry.start <= 1 and any(each.text in ".)" for each in read[entry.line][entry.end :][:1])
+    ]
+    # In most lists of letters most of these are read as letters.
+    if sum(entries[place].text.isalpha() for place in items) < ITEMS:
+        return []
+    left, _, level, ascender = sides[items].T
+    usual = float(np.median(ascender))
+    found: list[tuple[int, int, str]] = []
+    for index, place in enumerate(items):
+        column = np.flatnonzero(np.abs(left - left[index]) <= 2 * EDGE * usual)
+        column = column[np.argsort(level[column])]
+        gaps = np.diff(level[column])
+        if len(column) <= ITEMS or (pitch := float(np.median(gaps))) < usual / 2:
+            continue
+        # An item whose letter was not found counts, too.
+        ranks = np.concatenate([[0], np.cumsum(np.maximum(np.rint(gaps / pitch), 1))]).astype(int).tolist()
+        at = ranks[column.tolist().index(index)]
+        near = [
+            (rank, entries[items[other]])
+            for rank, other in zip(ranks, column.tolist(), strict=True)
+            if other != index and abs(rank - at) <= NEAR_ITEMS
+        ]
+        letters = Counter(
+            (ord(other.text.lower()) - ord("a") - rank) % LETTERS
+            for rank, other in near
+            if other.text.isascii() and other.text.isalpha()
+        )
+        first, count = letters.most_common(1)[0] if letters else (0, 0)
+        if count < max(ITEMS, ITEM_SHARE * len(near)):
+            continue
+        letter = chr(ord("a") + (first + at) % LETTERS)
+        small = [
+            other.text.islower()
+            for rank, other in near
+            if other.text.lower() == chr(ord("a") + (first + rank) % LETTERS)
+            and other.text.lower() not in ALIKE_IN_BOTH_CASES
+        ]
+        case = ""
+        if max(small.count(True), small.count(False)) >= max(ENTRIES, SHARE * len(small)):
+            case = letter if 2 * sum(small) > len(small) else letter.upper()
+        entry = entries[place]
+        text = case or (entry.text if entry.text.lower() == letter else letter)
+        if text != read[entry.line][entry.start].text and (
+            entry.text.lower() == letter
+            or max(shown.probability(entry.line, entry.start, each) for each in (letter, letter.upper())) >= ITEM
+        ):
+            found.append((entry.line, entry.start, text))
+    return found
 
 
 def _figures_of(text: str) -> int:

@@ -56,7 +56,7 @@ from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
 from paragraph_ocr.pipeline.reading_order import has_columns, order_between_rules
 from paragraph_ocr.pipeline.recognition import Recognizer
 from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with_square_pixels
-from paragraph_ocr.pipeline.ruling import find_rules
+from paragraph_ocr.pipeline.ruling import MIN_RULES, Rule, are_crossed, find_rules, find_upright_rules, without_rules
 from paragraph_ocr.pipeline.slant import find_slant
 from paragraph_ocr.pipeline.specks import without_specks
 from paragraph_ocr.pipeline.text_layer import read_page
@@ -292,6 +292,16 @@ class PageReader:
             # The walls of boxes and ticks may have been detected as letters.
             page = boxes.page
             complete = complete_lines(page, self.detector.find(page).lines, margin)
+        rules = _rules_of(page, complete.lines)
+        ruled = strips = page
+        if len(rules) >= MIN_RULES:
+            strips = without_rules(page, rules, _usual_ascender(complete.lines))
+        if strips is not page:
+            # Rules part the cells of a table when lines are found, unless they hide letters.
+            if are_crossed(rules, complete.lines):
+                page = strips
+                complete = complete_lines(page, self.detector.find(page).lines, margin)
+            strips = np.maximum(strips, _without_upright_rules(ruled, complete))
         _check(deadline)
         if (count := len(complete.lines) + sum(map(len, complete.instead))) > self.limits.max_lines:
             raise TooLarge(f"Page {number} has {count:,} lines; the limit is {self.limits.max_lines:,}.")
@@ -309,8 +319,8 @@ class PageReader:
             for comb in boxes.combs
         ]
         looks: dict[int, Look] = {}
-        read = self.read_lines(page, found, deadline, progress, readings, options, looks)
-        self._read_fitted(page, found, read, complete.ink, deadline, options)
+        read = self.read_lines(strips, found, deadline, progress, readings, options, looks)
+        self._read_fitted(strips, found, read, complete.ink, deadline, options)
         accepted, faintest = self._accepted(page, found, read, looks, combs)
         if faintest:
             # Lines of both sides may be merged: detect again on the page without the show-through.
@@ -320,7 +330,7 @@ class PageReader:
             looks = {}
             again = self.read_lines(page, found, deadline, options=options, looks=looks)
             accepted, _ = self._accepted(page, found, again, looks, combs)
-        lines, rows = _in_order(page, accepted, clear.leaders)
+        lines, rows = _in_order(accepted, rules, clear.leaders)
         lines = label(lines, boxes.check_boxes)
         lines += vertical
         if not is_text(lines, mean_confidence(lines), length_per_character(found, lines) > 0):
@@ -468,7 +478,7 @@ class PageReader:
         looks: dict[int, Look] = {}
         read = self.read_lines(turned, found, deadline, options=options, looks=looks)
         accepted, _ = self._accepted(turned, found, read, looks)
-        lines, _ = _in_order(turned, accepted)
+        lines, _ = _in_order(accepted, _rules_of(turned, [line for line, _ in accepted]))
         place = _Placement(turn, (part.shape[1], part.shape[0]), (1.0, 1.0), (x, y))
         return [place.line(line) for line in lines]
 
@@ -641,12 +651,30 @@ class PageReader:
         ]
 
 
+def _usual_ascender(lines: Sequence[TextLine]) -> float:
+    return float(np.median([line.ascender for line in lines]))
+
+
+def _rules_of(page: NDArray[np.uint8], lines: Sequence[TextLine]) -> list[Rule]:
+    """The horizontal rules of a page whose lines stand beside each other; those of another one are of no use."""
+    return find_rules(page, _usual_ascender(lines)) if has_columns(lines) else []
+
+
+def _without_upright_rules(page: NDArray[np.uint8], complete: CompleteLines) -> NDArray[np.uint8]:
+    """A page without the upright rules of its ink, which are read as figures beside the letters of close cells."""
+    if not complete.lines:
+        return page
+    ascender, scale = _usual_ascender(complete.lines), complete.ink.scale
+    rules = [rule.turned(1 / scale) for rule in find_upright_rules(complete.ink, ascender * scale)]
+    return without_rules(page.T, rules, ascender).T if rules else page
+
+
 def _in_order(
-    page: NDArray[np.uint8], accepted: Sequence[tuple[TextLine, Line]], leaders: Sequence[Leader] = ()
+    accepted: Sequence[tuple[TextLine, Line]], rules: Sequence[Rule], leaders: Sequence[Leader] = ()
 ) -> tuple[list[Line], list[Box]]:
     """Lines in reading order, and the boxes of the rows of tables with rules."""
     placed, lines = [found for found, _ in accepted], [line for _, line in accepted]
-    rules = find_rules(page, float(np.median([each.ascender for each in placed]))) if has_columns(placed) else []
+    rules = rules if has_columns(placed) else []
     order = order_between_rules(placed, [line.text for line in lines], rules, leaders)
     rows = []
     for row in order.rows:

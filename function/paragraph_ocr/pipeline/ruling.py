@@ -1,4 +1,7 @@
-"""Find the rules of a page, the rows of tables between horizontal ones, and upright ones between columns."""
+"""Find the rules of a page, the rows of tables between horizontal ones, and upright ones between columns.
+
+Rules that run through letters, as in tables whose rows are close, are taken off.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import Grey, Ink, components, resized
 
 # Ascenders have at most so many pixels where rules are searched.
@@ -30,6 +35,21 @@ MIN_RULES = 3
 MIN_EVEN_SHARE, EVEN = 0.6, 0.2
 # In ascenders, of upright rules: shortest straight stroke, widest break, shortest rule, and maximum thickness.
 MIN_UPRIGHT_STROKE, MAX_UPRIGHT_BREAK, MIN_UPRIGHT_RULE, MAX_UPRIGHT_THICKNESS = 3.5, 2.5, 5.0, 0.4
+# In ascenders above the baseline, where a rule runs through letters or touches their tops; and the number of lines, and
+# the share of all, that rules run through on a page from which they are taken off.
+THROUGH, CROSSED_LINES, CROSSED_SHARE = (0.3, 0.95), 5, 0.5
+# Taking off, in ascenders: rows on each side of a rule, how far it may go on beyond its ends, and the length over which
+# its level is measured. Its darkness is that which all but this share of its columns exceed, since others have letters;
+# it ends where it has so much of its greatest. Positions are told by so many parts of a pixel, and so many times its
+# darkness is taken off.
+TAKEN_ROWS, TAKEN_BEYOND, TAKEN_LEVEL = 0.4, 0.3, 6.0
+TAKEN_SHARE, TAKEN_EDGE, TAKEN_PARTS, TAKEN_MORE = 40, 0.1, 4, 1.2
+# So many columns of it are measured, or up to twice as many.
+MEASURED = 250
+# What is less dark along most of its length than so much of its darkest parts is a row of letters, or so faint that
+# writing on it is read well.
+TAKEN_EVEN = 0.55
+TAKEN_MORE = 1.3
 
 
 @dataclass(frozen=True)
@@ -97,6 +117,92 @@ def find_rules(page: Grey, ascender: float) -> list[Rule]:
     return sorted(rules, key=lambda rule: rule.left_y + rule.right_y)
 
 
+def are_crossed(rules: Sequence[Rule], lines: Sequence[TextLine]) -> bool:
+    """Whether rules run through the letters of many lines, or touch their tops.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+    lines : sequence of TextLine
+        Of the same page.
+    """
+    if not rules or len(lines) < CROSSED_LINES:
+        return False
+    middles = np.array([line.baseline[[0, -1]].mean(axis=0) for line in lines])
+    ascender = np.array([line.ascender for line in lines])
+    left, left_y, right, right_y = np.array([(rule.left, rule.left_y, rule.right, rule.right_y) for rule in rules]).T
+    x, y = middles[:, :1], middles[:, 1:]
+    above = (y - left_y - (x - left) / (right - left) * (right_y - left_y)) / ascender[:, None]
+    through = (x > left) & (x < right) & (above > THROUGH[0]) & (above < THROUGH[1])
+    return int(through.any(axis=1).sum()) >= max(CROSSED_LINES, CROSSED_SHARE * len(lines))
+
+
+def without_rules(page: Grey, rules: Sequence[Rule], ascender: float) -> Grey:
+    """Return a page without some rules, or as it is if most of them are faint.
+
+    What they cross stays, but for the rows that they hide.
+
+    The darkness of a rule across its thickness is measured along all of it, and taken from the page, so that the edges
+    of letters that touch it stay as they are.
+
+    Parameters
+    ----------
+    page : uint8 (H, W)
+    rules : sequence of Rule
+        As `find_rules` found them on this page.
+    ascender : float
+        Height of its letters with ascenders, pixels.
+    """
+    taken, count = page.copy(), 0
+    reach = max(3, round(TAKEN_ROWS * ascender))
+    length = round(TAKEN_LEVEL * ascender) | 1
+    offsets = np.arange(-reach - 2, reach + 3)[:, None]
+    grid = np.arange(-reach, reach + 1 / TAKEN_PARTS, 1 / TAKEN_PARTS)
+    for rule in rules:
+        first = max(int(rule.left - TAKEN_BEYOND * ascender), 0)
+        columns = np.arange(first, min(int(rule.right + TAKEN_BEYOND * ascender) + 1, page.shape[1]))
+        level = rule.left_y - 0.5 + (columns - rule.left) / (rule.right - rule.left) * (rule.right_y - rule.left_y)
+        nearest = np.rint(level).astype(np.intp)
+        rows = np.clip(nearest + offsets, 0, page.shape[0] - 1)
+        band = page[rows, columns].astype(np.float32)
+        # It is measured at some of its columns.
+        some = np.arange(0, len(columns), max(len(columns) // MEASURED, 1))
+        near = round(length / (some[1] - some[0])) | 1
+        around = nearest + offsets - level
+        paper = _usual_nearby(np.percentile(band[:, some], 75, axis=0), near)
+        dark = np.maximum(paper - band[:, some], 0)
+        darkest = float(np.percentile(dark.max(axis=0), 95))
+        thick = float(np.median((dark > darkest / 2).sum(axis=0)))
+        weights = np.where(np.abs(around[:, some]) <= 2.5 + thick / 2, dark * dark, 0) + 1e-3
+        middle = _usual_nearby((weights * around[:, some]).sum(axis=0) / weights.sum(axis=0), near)
+        places = grid[:, None] - (around[0, some] - middle)
+        upper = np.clip(places.astype(np.intp), 0, len(offsets) - 2)
+        share = np.clip(places - upper, 0, 1)
+        own = (1 - share) * np.take_along_axis(dark, upper, 0) + share * np.take_along_axis(dark, upper + 1, 0)
+        profile = np.percentile(own, TAKEN_SHARE, axis=1)
+        peak = int(profile.argmax())
+        if profile[peak] < max(MIN_CONTRAST, TAKEN_EVEN * darkest):
+            continue
+        ends = np.flatnonzero(profile <= TAKEN_EDGE * profile[peak])
+        profile[: ends[ends < peak].max(initial=-1) + 1] = 0
+        profile[ends[ends > peak].min(initial=len(profile)) :] = 0
+        # A little wider and darker, since its level is not exact; the paper does not become lighter by that.
+        wide = TAKEN_MORE * sliding_window_view(np.pad(profile, 1), 3).max(axis=1)
+        every = np.arange(len(columns))
+        hidden = np.interp(around - np.interp(every, some, middle), grid, wide, 0, 0)
+        rest = np.maximum(np.minimum(band + hidden, np.interp(every, some, paper)), band)
+        taken[rows, columns] = np.rint(rest).astype(np.uint8)
+        count += 1
+    return taken if 2 * count > len(rules) else page
+
+
+def _usual_nearby(values: NDArray[np.floating], length: int) -> NDArray[np.float64]:
+    """The median of an odd number of values around each."""
+    step = max(length // 6, 1)
+    medians = np.median(sliding_window_view(np.pad(values, length // 2, "symmetric"), length)[::step], axis=1)
+    return np.asarray(np.interp(np.arange(len(values)), np.arange(0, len(values), step), medians), np.float64)
+
+
 @dataclass(frozen=True)
 class UprightRule:
     """An upright rule: its ends from above, its column at the upper end and by row, and its thickness, pixels."""
@@ -110,6 +216,11 @@ class UprightRule:
     def across(self, y: float) -> float:
         """The column of the rule, or of its continuation, at a row."""
         return self.column + self.slope * (y - self.top)
+
+    def turned(self, scale: float) -> Rule:
+        """The rule on the transposed page enlarged by `scale`, where it is a horizontal one."""
+        ends = self.top, self.across(self.top), self.bottom, self.across(self.bottom)
+        return Rule(*(scale * end for end in ends))
 
 
 def find_upright_rules(ink: Ink, ascender: float) -> list[UprightRule]:
