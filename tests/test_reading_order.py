@@ -79,6 +79,15 @@ TABLES = {
     "questions": ((20, 400, 520), [
         ("Do you smoke?", "Yes", "No"), ("Any allergies?", "Yes", "No"), ("Are you over 18?", "Yes", "No"),
     ]),
+    "departures": ((20, 140, 300, 520, 760, 840), [
+        ("Time", "Train", "To", "Via", "Track", "Remark"), ("14:05", "IC 563", "Prague", "Pardubice", "3", "on time"),
+        ("14:20", "R 771", "Pilsen", "Beroun", "7", "on time"), ("14:31", "EC 278", "Bratislava", "Brno", "2", "late"),
+    ]),
+    "staff": ((20, 240, 420, 640), [
+        ("Albers, Karin", "Purchase", "Main", "214"), ("Demir, Aylin", "Personnel", "Annexe", "205"),
+        ("Ehlers, Frank", "Stores", "West Hall", "418"), ("Fuchs, Miriam", "Reception", "Annexe", "100"),
+        ("Grey, Peter", "Workshop", "East Hall", "422"), ("Hahn, Ulla", "Kitchen", "Main", "316"),
+    ]),
     "labels": ((20, 300), [("Surname:", "MARTINEZ"), ("First name:", "ISABELLE"), ("Town:", "LEEDS")]),
 }  # fmt: skip
 
@@ -150,6 +159,14 @@ def test_a_list_of_words_in_two_columns_stays_in_columns() -> None:
     table = cells((20, 420), [("apples", "plums"), ("pears and figs", "quinces"), ("melons", "cherries in jars")])
     lines, texts = [line for line, _ in table], [text for _, text in table]
     assert ordered(lines, texts) == [*lines[::2], *lines[1::2]]
+
+
+def test_an_address_beside_the_numbers_of_a_letter_is_read_before_them() -> None:
+    address = ["Mr Carl Petersen", "Baker", "18 High Street", "Flint", "Wales"]
+    numbers = ["Invoice", "Customer", "Date", "Delivered", "Page"], ["2026-0417", "10884", "12.05.26", "08.05.26", "1"]
+    table = cells((20, 420, 620), list(zip(address, *numbers, strict=True)))
+    lines, texts = [line for line, _ in table], [text for _, text in table]
+    assert ordered(lines, texts)[:5] == lines[::3]
 
 
 def test_columns_round_a_picture_are_read_to_their_end() -> None:

@@ -20,6 +20,9 @@ from paragraph_ocr.pipeline.ruling import Rule, RuledTable, ruled_tables
 MIN_AMOUNTS, AMOUNT_GAP, AMOUNT_SHARE = 4, 0.2, 0.5
 # So many cells of a column, and this share of them numbers, make it one of a table whose rows are read across.
 MIN_CELLS, NUMBER_SHARE = 2, 0.5
+# Two columns of words are those of one table if at least so many rows of both, and this share of them, are beside each
+# other, and both are in rows with numbers; or if so many rows are, and one of the two is.
+MIN_WORD_ROWS, MANY_WORD_ROWS, ROW_SHARE = 3, 6, 0.8
 # Columns of prose have at least so many lines, and of all lines at most this share goes across the gutter.
 MIN_PROSE_LINES, MAX_CROSSING_SHARE = 4, 0.2
 # Lines of prose have at least so many characters, and this share of a column's are nearly as long as its longest.
@@ -647,6 +650,7 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
     prose = {column: _is_prose(column, texts, ends[:, 0] - starts[:, 0]) for column in set(columns)}
     amounts = {pair[1] for pair in _rows(lines, ascender) if len(pair) == 2}
     links: dict[int, int] = {}
+    words: list[tuple[list[tuple[int, int]], frozenset[int], frozenset[int]]] = []
     for left, right in following.items():
         # The links between the same two columns are kept or cut together.
         pairs = [
@@ -672,6 +676,16 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
             _are_labels([texts[one] for one, _ in pairs]) or _are_choices([texts[other] for _, other in pairs])
         ):
             links[left] = right
+        elif len(pairs) >= MIN_WORD_ROWS:
+            words.append((pairs, first, second))
+    levels = np.array([_level(line) for line in lines])
+    count = -1
+    while count != len(links):
+        # Columns that are tied to numbers tie those beside them.
+        count = len(links)
+        for pairs, first, second in words:
+            if _are_rows_of_words(pairs, first, second, levels, ({*links.values()}, set(links))):
+                links |= dict(pairs)
     rows = []
     for index in range(len(lines)):
         if index not in links.values():
@@ -680,6 +694,40 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
                 row.append(links[row[-1]])
             rows.append(row)
     return rows
+
+
+def _are_rows_of_words(
+    pairs: Sequence[tuple[int, int]],
+    first: frozenset[int],
+    second: frozenset[int],
+    levels: NDArray[np.float64],
+    tied: tuple[set[int], set[int]],
+) -> bool:
+    """Whether pairs of cells of two columns of words are those of a table's rows, since its rows go on beyond them.
+
+    An address beside the numbers of a letter has fewer lines, and lists of words have no numbers beside them.
+
+    Parameters
+    ----------
+    pairs : sequence of tuple of int
+        Places of lines of the first column and of those beside them in the second.
+    first, second : frozenset of int
+        Places of all lines of the columns.
+    levels : float (N,)
+        Heights of all lines on the page.
+    tied : tuple of set of int
+        Places of the lines that are tied to one at their left, and of those that are to one at their right.
+    """
+    own = [one for one, _ in pairs], [other for _, other in pairs]
+    for column, cells in zip((first, second), own, strict=True):
+        top, bottom = min(levels[cells]), max(levels[cells])
+        inside = [index for index in column if top <= levels[index] <= bottom]
+        if len(set(cells)) < ROW_SHARE * len(inside):
+            return False
+    rows_beyond = [
+        sum(cell in some for cell in cells) >= ROW_SHARE * len(pairs) for cells, some in zip(own, tied, strict=True)
+    ]
+    return all(rows_beyond) or (any(rows_beyond) and len(pairs) >= MANY_WORD_ROWS)
 
 
 def _neighbours(
