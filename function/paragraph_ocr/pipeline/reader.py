@@ -23,6 +23,7 @@ from paragraph_ocr.io.pdf_text import LayerLine
 from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model, limited
 from paragraph_ocr.pipeline.acceptance import accepted_lines
+from paragraph_ocr.pipeline.bars import take_bars_off
 from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.cells import decide_by_columns
 from paragraph_ocr.pipeline.confidence import line_features
@@ -284,6 +285,10 @@ class PageReader:
             # Lines that a leader was part of or beside are read anew, since they are new objects.
             page = clear.page
             complete = complete_lines(page, clear.lines)
+        uncovered = take_bars_off(page, clear.lines, complete.ink)
+        if uncovered.page is not page:
+            page = uncovered.page
+            complete = complete_lines(page, uncovered.lines)
         boxes = find_form_boxes(page, complete.lines, complete.ink)
         if boxes.page is not None:
             # The walls of boxes and ticks may have been detected as letters.
