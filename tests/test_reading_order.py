@@ -496,5 +496,43 @@ def test_the_dates_of_a_diary_are_read_with_their_entries() -> None:
     assert ordered([*dates, *entries], texts) == expected
 
 
+def conversation(*messages: tuple[str, float, float, str]) -> list[tuple[TextLine, str]]:
+    """Lines of messages, each at the left or the right with the time at its end, from the top down."""
+    lines, base = [], 0.0
+    for text, left, right, time in messages:
+        for part in text.split("|"):
+            base += 30
+            lines.append((text_line(left, right, base), part))
+        lines += [(text_line(right + 20, right + 60, base + 6, 12), time)] if time else []
+        base += 50
+    return lines
+
+
+def test_the_messages_of_a_conversation_are_read_from_the_top_down() -> None:
+    table = conversation(
+        ("Good morning, has it come?", 20, 300, "8:15"), ("Not yet 8:20", 500, 650, ""),
+        ("Strange, it was to come yesterday", 20, 330, "8:21 W"), ("Fine", 20, 60, "8:31"),
+        ("I called them, they say it is|on its way", 360, 600, "8:30"), ("Tell me", 20, 100, "8:31"),
+        ("Of course, as soon as the bell|rings", 360, 600, "8:33"), ("Thank you", 20, 120, "8:34"),
+    )  # fmt: skip
+    # The upper edges of bubbles may be taken for rules.
+    rules = [Rule(0, y, 700, y) for y in (235, 300, 375)]
+    lines, texts = [line for line, _ in table], [text for _, text in table]
+    shuffled = np.random.default_rng(4).permutation(len(lines)).tolist()
+    order = order_between_rules([lines[index] for index in shuffled], [texts[index] for index in shuffled], rules)
+    assert [texts[shuffled[index]] for index in order.lines] == texts
+    assert order.rows == []
+
+
+def test_columns_with_times_are_no_conversation() -> None:
+    """As the programmes of two stations."""
+    hours = range(12, 20)
+    left = [(text_line(20, 300, 40 * hour), f"News and weather {hour}:15") for hour in hours]
+    right = [(text_line(500, 800, 40 * hour), f"A film of some length {hour}:20") for hour in hours]
+    mixed = [each for pair in zip(left, right, strict=True) for each in pair]
+    order = order_between_rules([line for line, _ in mixed], [text for _, text in mixed], [])
+    assert [mixed[index] for index in order.lines] == [*left, *right]
+
+
 def test_leaders_of_a_page_without_lines_have_no_order() -> None:
     assert order_between_rules([], [], [], [Leader(100.0, 400.0, 50.0, 0.0, 4.0)]).lines == []

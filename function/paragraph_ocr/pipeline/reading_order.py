@@ -63,6 +63,12 @@ DATE = re.compile(
     r"\s*(?:\d{1,2}(?:\.|st|nd|rd|th)?\s+[^\W\d]{3,9}|[^\W\d]{2,9}[.,]?\s+\d{1,2}(?:st|nd|rd|th)?)[.,:]?\s*"
 )
 
+# A time of day, with the ticks of a message that has arrived.
+CLOCK = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?:\s?[ap]\.?m\.?)?(?:\s*[^\d\s]{1,3})?", re.IGNORECASE)
+# Messages of a conversation: their least number of times, how near the levels of lines beside each other are in
+# ascenders, and how many of these pairs have no time, as a share of the times.
+MIN_CLOCKS, ON_LEVEL, WITHOUT_CLOCK = 3, 0.8, 0.25
+
 
 class Order(NamedTuple):
     """Places of lines in reading order, and those in each row that rules of a table tell."""
@@ -96,6 +102,31 @@ def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]
         within = _order_of_block([lines[index] for index in block], [texts[index] for index in block] if texts else ())
         order += [block[place] for place in within]
     return order + below
+
+
+def _messages(lines: list[TextLine], texts: Sequence[str]) -> list[int] | None:
+    """Places of the lines of a conversation from the top down; None for other pages.
+
+    Nothing stands beside a message but the time at which it was sent.
+    """
+    clocks = np.array([bool(CLOCK.fullmatch(text.strip())) for text in texts], bool)
+    sent = sum(bool(CLOCK.fullmatch(text.rpartition(" ")[2])) for text in texts)
+    if max(int(clocks.sum()), sent) < MIN_CLOCKS:
+        return None
+    starts, ends = _ends(lines)
+    levels = np.array([_level(line) for line in lines])
+    ascender = float(np.median([line.ascender for line in lines]))
+    beside = (ends[:, None, 0] <= starts[None, :, 0]) & (np.abs(levels[:, None] - levels) < ON_LEVEL * ascender)
+    if (beside & ~clocks[:, None] & ~clocks).sum() > WITHOUT_CLOCK * max(int(clocks.sum()), sent):
+        return None
+    # What stands beside a line is read with it, from the left.
+    rows: list[list[int]] = []
+    for index in np.argsort(levels, kind="stable").tolist():
+        if rows and any(beside[index, other] or beside[other, index] for other in rows[-1]):
+            rows[-1].append(index)
+        else:
+            rows.append([index])
+    return [index for row in rows for index in sorted(row, key=lambda index: float(starts[index, 0]))]
 
 
 def _bars(lines: list[TextLine]) -> tuple[list[int], list[int], list[int]]:
@@ -139,6 +170,7 @@ def order_between_rules(
 
     Between two rules of a table that has lines beside each other, rows are read one after the other, and a row cell by
     cell; all else is in `reading_order`. What stands on a rule of its own, as the value of a field, follows its label.
+    The messages of a conversation, at the left and the right in turn, are read from the top down.
 
     Parameters
     ----------
@@ -156,6 +188,8 @@ def order_between_rules(
             [index for place in inner.lines for index in entries[place]],
             [[index for place in row for index in entries[place]] for row in inner.rows],
         )
+    if lines and (messages := _messages(_levelled(lines), texts)) is not None:
+        return Order(messages, [])
     lines = [replace(line, boxed=True) if _is_field(line, rules) else line for line in lines]
     middles = np.array([line.baseline.mean(axis=0) - (0.0, line.ascender / 3) for line in lines], np.float64)
     units: list[list[int]] = []
