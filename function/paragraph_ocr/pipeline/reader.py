@@ -30,6 +30,7 @@ from paragraph_ocr.pipeline.confidence import line_features
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.dashes import DASHES, with_length
 from paragraph_ocr.pipeline.detection import Detector, TextLine
+from paragraph_ocr.pipeline.exclamation import marks_in_question, with_marks
 from paragraph_ocr.pipeline.false_lines import Look, find_false_lines, look_at, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
@@ -616,12 +617,15 @@ class PageReader:
             if options.charset:
                 break
             places = in_question(read[index], output, card.charset, card.blank)
-            if not (places or dashed[index]):
+            marks = marks_in_question(read[index], output, card.charset, card.blank)
+            if not (places or marks or dashed[index]):
                 continue
             _check(deadline)
             strip, baseline = strip_dark_on_light(cut(pixels, within)), recognizer.geometry.baseline
             if places:
                 read[index] = with_case(read[index], places, strip, step, baseline)
+            if marks:
+                read[index] = with_marks(read[index], marks, strip, step, baseline)
             if dashed[index]:
                 aspect = within.column_width / max(float(np.hypot(*within.downs[0])), 1e-6)
                 read[index] = with_length(read[index], strip, output, card.charset, card.blank, step, baseline, aspect)
