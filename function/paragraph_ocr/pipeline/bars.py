@@ -81,28 +81,33 @@ def take_bars_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -> W
 
 def _bars(ink: Ink, unit: float) -> list[Bar]:
     """The solid bars among the ink of a page whose ascenders have so many pixels of it."""
-    bounds = ink.height * ink.width
-    likely = (ink.height >= TALL * unit) & (ink.area >= FULL_ASKEW * bounds)
-    if not (likely & (ink.width >= WIDE * ink.height)).any():
+    likely = (ink.height >= TALL * unit) & (ink.area >= FULL_ASKEW * ink.height * ink.width)
+    wide = likely & (ink.width >= WIDE * ink.height)
+    bars = [bar for index in np.flatnonzero(wide).tolist() if (bar := _bar(ink, index, WIDE)) is not None]
+    if not bars:
         return []
-    likely &= ink.width >= NARROW * ink.height
-    bars: list[Bar] = []
-    narrow: list[Bar] = []
-    for index in np.flatnonzero(likely).tolist():
-        left, top, right, bottom = (int(each[index]) for each in (ink.left, ink.top, ink.right, ink.bottom))
-        own = (ink.labels[top:bottom, left:right] == index + 1).astype(np.uint8)
-        points = cv2.findNonZero(own)
-        # From the middle of a pixel to that of another one, it is a pixel less.
-        sides = np.add(cv2.minAreaRect(points)[1], 1.0)
-        inner = cv2.erode(own, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
-        if ink.area[index] < FULL * sides.min() * sides.max() or not inner.any():
-            continue
-        dark, light = np.percentile(ink.page[top:bottom, left:right][inner], (5, 95)).tolist()
-        if light - dark <= EVEN * (255 - dark):
-            edges = (value / ink.scale for value in (left, top, right, bottom))
-            is_wide = right - left >= WIDE * (bottom - top) and sides.max() >= WIDE * sides.min()
-            (bars if is_wide else narrow).append(Bar(index + 1, *edges))
-    return bars + [each for each in narrow if any(_are_beside(each, bar) for bar in bars)]
+    narrow = likely & ~wide & (ink.width >= NARROW * ink.height)
+    for index in np.flatnonzero(narrow).tolist():
+        edges = (float(each[index]) / ink.scale for each in (ink.left, ink.top, ink.right, ink.bottom))
+        own = Bar(index + 1, *edges)
+        if any(_are_beside(own, bar) for bar in bars) and _bar(ink, index, 0.0) is not None:
+            bars.append(own)
+    return bars
+
+
+def _bar(ink: Ink, index: int, wide: float) -> Bar | None:
+    """A component if it is a solid bar so many times as wide as it is tall."""
+    left, top, right, bottom = (int(each[index]) for each in (ink.left, ink.top, ink.right, ink.bottom))
+    own = (ink.labels[top:bottom, left:right] == index + 1).astype(np.uint8)
+    inner = cv2.erode(own, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    # From the middle of a pixel to that of another one, it is a pixel less.
+    sides = np.add(cv2.minAreaRect(cv2.findNonZero(own))[1], 1.0)
+    if ink.area[index] < FULL * sides.min() * sides.max() or sides.max() < wide * sides.min() or not inner.any():
+        return None
+    dark, light = np.percentile(ink.page[top:bottom, left:right][inner], (5, 95)).tolist()
+    if light - dark > EVEN * (255 - dark):
+        return None
+    return Bar(index + 1, *(value / ink.scale for value in (left, top, right, bottom)))
 
 
 def _are_beside(one: Bar, other: Bar) -> bool:
