@@ -238,6 +238,57 @@ def test_short_leaders_are_found_beside_longer_ones() -> None:
     assert [end - start > 60 for start, end in ends(clear.lines)] == [True, True]
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.02])
+def test_blanks_are_wiped_where_something_is_written_on_them(slope: float) -> None:
+    image = sheet(*((40, y, "Name:") for y in ROWS))
+    written = [(160, "gave"), (290, "more"), (420, "than")]
+    for y, words in zip(ROWS, (written[:1], written[:2], []), strict=True):
+        for left, word in words:
+            level = round(y + slope * (left - 130))
+            ImageDraw.Draw(image).text((left, level - 4), word, fill=0, font=FONT, anchor="ls")
+    clean = np.asarray(image).copy()
+    for y in ROWS:
+        dotted(image, 130, 600, y, 7, slope)
+    lines = [line(40, 500, y) for y in ROWS]
+    page, clear = taken(image, *lines)
+    # The dots that touch no letter are gone, and no line ends at them.
+    for y in ROWS[:2]:
+        left = clear.page[y - 32 : y + 20, 120:620].astype(int) - clean[y - 32 : y + 20, 120:620]
+        before = page[y - 32 : y + 20, 120:620].astype(int) - clean[y - 32 : y + 20, 120:620]
+        assert (left < -100).sum() < 0.2 * (before < -100).sum()
+    assert (clear.page[:, :115] == clean[:, :115]).all()
+    assert ends(clear.lines) == [(40, 500)] * 3
+    assert clear.leaders == []
+    # The line that nothing is written on is the same as before.
+    assert [new is old for new, old in zip(clear.lines, lines, strict=True)] == [False, False, True]
+    assert (clear.page[ROWS[2] - 25 : ROWS[2] + 15] == page[ROWS[2] - 25 : ROWS[2] + 15]).all()
+
+
+def test_blank_that_is_full_of_writing_is_found_by_another_one() -> None:
+    image = sheet(*((40, y, "Name:") for y in ROWS), (135, ROWS[2] - 4, "nine men came on sea once more"))
+    ImageDraw.Draw(image).text((160, ROWS[0] - 4), "one", fill=0, font=FONT, anchor="ls")
+    clean = np.asarray(image).copy()
+    for y in ROWS:
+        dotted(image, 130, 545, y, 7)
+    page, clear = taken(image, *(line(40, 560, y) for y in ROWS))
+    part = np.s_[ROWS[2] - 32 : ROWS[2] + 20, 120:620]
+    left, before = (each[part].astype(int) - clean[part] < -100 for each in (clear.page, page))
+    assert left.sum() < 0.3 * before.sum()
+
+
+def test_colon_before_a_leader_stays_whole() -> None:
+    image = sheet(*((40, y, "Chapter") for y in ROWS), *((700, y, "12.50") for y in ROWS))
+    for y in ROWS:
+        ImageDraw.Draw(image).rectangle((150, y - 12, 151, y - 11), fill=0)
+        dotted(image, 150, 152, y)
+        dotted(image, 172, 690, y)
+    _, clear = taken(image, *(line(40, 760, y) for y in ROWS))
+    assert len(clear.leaders) == len(ROWS)
+    for y in ROWS:
+        assert clear.page[y - 3, 150] == 0
+        assert clear.page[y - 3, 172] > 200
+
+
 def dots_alone(image: Image.Image, y: int) -> None:
     dotted(image, 240, 690, y + 30)
 

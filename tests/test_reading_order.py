@@ -79,6 +79,15 @@ TABLES = {
     "questions": ((20, 400, 520), [
         ("Do you smoke?", "Yes", "No"), ("Any allergies?", "Yes", "No"), ("Are you over 18?", "Yes", "No"),
     ]),
+    "departures": ((20, 140, 300, 520, 760, 840), [
+        ("Time", "Train", "To", "Via", "Track", "Remark"), ("14:05", "IC 563", "Prague", "Pardubice", "3", "on time"),
+        ("14:20", "R 771", "Pilsen", "Beroun", "7", "on time"), ("14:31", "EC 278", "Bratislava", "Brno", "2", "late"),
+    ]),
+    "staff": ((20, 240, 420, 640), [
+        ("Albers, Karin", "Purchase", "Main", "214"), ("Demir, Aylin", "Personnel", "Annexe", "205"),
+        ("Ehlers, Frank", "Stores", "West Hall", "418"), ("Fuchs, Miriam", "Reception", "Annexe", "100"),
+        ("Grey, Peter", "Workshop", "East Hall", "422"), ("Hahn, Ulla", "Kitchen", "Main", "316"),
+    ]),
     "labels": ((20, 300), [("Surname:", "MARTINEZ"), ("First name:", "ISABELLE"), ("Town:", "LEEDS")]),
 }  # fmt: skip
 
@@ -150,6 +159,14 @@ def test_a_list_of_words_in_two_columns_stays_in_columns() -> None:
     table = cells((20, 420), [("apples", "plums"), ("pears and figs", "quinces"), ("melons", "cherries in jars")])
     lines, texts = [line for line, _ in table], [text for _, text in table]
     assert ordered(lines, texts) == [*lines[::2], *lines[1::2]]
+
+
+def test_an_address_beside_the_numbers_of_a_letter_is_read_before_them() -> None:
+    address = ["Mr Carl Petersen", "Baker", "18 High Street", "Flint", "Wales"]
+    numbers = ["Invoice", "Customer", "Date", "Delivered", "Page"], ["2026-0417", "10884", "12.05.26", "08.05.26", "1"]
+    table = cells((20, 420, 620), list(zip(address, *numbers, strict=True)))
+    lines, texts = [line for line, _ in table], [text for _, text in table]
+    assert ordered(lines, texts)[:5] == lines[::3]
 
 
 def test_columns_round_a_picture_are_read_to_their_end() -> None:
@@ -477,6 +494,44 @@ def test_the_dates_of_a_diary_are_read_with_their_entries() -> None:
     texts = [f"{day} June" for day in range(9, 13)] + ["what was written of the day, to its end"] * 12
     expected = [line for day in range(4) for line in (dates[day], *entries[3 * day : 3 * day + 3])]
     assert ordered([*dates, *entries], texts) == expected
+
+
+def conversation(*messages: tuple[str, float, float, str]) -> list[tuple[TextLine, str]]:
+    """Lines of messages, each at the left or the right with the time at its end, from the top down."""
+    lines, base = [], 0.0
+    for text, left, right, time in messages:
+        for part in text.split("|"):
+            base += 30
+            lines.append((text_line(left, right, base), part))
+        lines += [(text_line(right + 20, right + 60, base + 6, 12), time)] if time else []
+        base += 50
+    return lines
+
+
+def test_the_messages_of_a_conversation_are_read_from_the_top_down() -> None:
+    table = conversation(
+        ("Good morning, has it come?", 20, 300, "8:15"), ("Not yet 8:20", 500, 650, ""),
+        ("Strange, it was to come yesterday", 20, 330, "8:21 W"), ("Fine", 20, 60, "8:31"),
+        ("I called them, they say it is|on its way", 360, 600, "8:30"), ("Tell me", 20, 100, "8:31"),
+        ("Of course, as soon as the bell|rings", 360, 600, "8:33"), ("Thank you", 20, 120, "8:34"),
+    )  # fmt: skip
+    # The upper edges of bubbles may be taken for rules.
+    rules = [Rule(0, y, 700, y) for y in (235, 300, 375)]
+    lines, texts = [line for line, _ in table], [text for _, text in table]
+    shuffled = np.random.default_rng(4).permutation(len(lines)).tolist()
+    order = order_between_rules([lines[index] for index in shuffled], [texts[index] for index in shuffled], rules)
+    assert [texts[shuffled[index]] for index in order.lines] == texts
+    assert order.rows == []
+
+
+def test_columns_with_times_are_no_conversation() -> None:
+    """As the programmes of two stations."""
+    hours = range(12, 20)
+    left = [(text_line(20, 300, 40 * hour), f"News and weather {hour}:15") for hour in hours]
+    right = [(text_line(500, 800, 40 * hour), f"A film of some length {hour}:20") for hour in hours]
+    mixed = [each for pair in zip(left, right, strict=True) for each in pair]
+    order = order_between_rules([line for line, _ in mixed], [text for _, text in mixed], [])
+    assert [mixed[index] for index in order.lines] == [*left, *right]
 
 
 def test_leaders_of_a_page_without_lines_have_no_order() -> None:

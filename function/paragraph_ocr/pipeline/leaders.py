@@ -1,6 +1,7 @@
 """Find leaders, the rows of dots between an item and its page number or price, and take them off a page.
 
-The detector lets lines end anywhere on them, and the recogniser reads as many full stops as the strip shows.
+The detector lets lines end anywhere on them, and the recogniser reads as many full stops as the strip shows. So it does
+with the dotted blanks of forms, which are taken off where something is written on them.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ TEXT_GAP = 3.0
 SHORTEST = 0.3
 # The strip of a line shows what is beside its ends, up to so far.
 BESIDE = 1.0
+# Dots of a blank go on among the writing on it: the next one is so near, so far from its place in distances between
+# dots, and so far from their level. Letters on a blank, so wide together, end so far above it at most.
+BLANK_GAP, OUT_OF_PLACE, OUT_OF_LEVEL, WRITTEN, ON_BLANK = 8.0, 0.25, 0.1, 1.5, 0.3
 
 
 class Leader(NamedTuple):
@@ -60,6 +64,10 @@ class Leader(NamedTuple):
     level: float
     slope: float
     dot: float
+
+
+# The dots of a row, their left, top, right, bottom and area, int64 (N, 5), and the row.
+Row = tuple[NDArray[np.int64], Leader]
 
 
 class WithoutLeaders(NamedTuple):
@@ -98,13 +106,14 @@ def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -
     leaders: list[Leader] = []
     wiped = np.zeros_like(mask)
     unit = ascender * scale
-    found = _leaders(dots, letters, mask, unit, MIN_DOTS) if len(dots) >= MIN_DOTS else []
+    found, blanks = _leaders(dots, letters, mask, unit, MIN_DOTS) if len(dots) >= MIN_DOTS else ([], [])
     if sum(leader.right - leader.left >= MIN_LEADER * unit for _, leader in found) >= LEADERS:
-        found = _leaders(dots, letters, mask, unit, MIN_DOTS_BESIDE)
+        found, _ = _leaders(dots, letters, mask, unit, MIN_DOTS_BESIDE)
     else:
         found = []
     found += _blurred_leaders(bars, letters, mask, unit)
-    for chain, leader in found:
+    written = _written_on(blanks, dots, letters, unit)
+    for chain, leader in (*found, *written):
         for left, top, right, bottom, _ in chain.tolist():
             wiped[top:bottom, left:right] = 1
         left, right, level, dot = (value / scale for value in (leader.left, leader.right, leader.level, leader.dot))
@@ -114,7 +123,11 @@ def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -
     clear, others = page.copy(), mask > wiped
     for leader in leaders:
         _wipe(clear, wiped, others, leader, scale, ascender)
-    return WithoutLeaders(clear, [part for line in lines for part in _without(line, leaders)], leaders)
+    # The writing on a blank is no part of it.
+    count = len(found)
+    kept = [replace(line) if any(_is_beside(line, blank) for blank in leaders[count:]) else line for line in lines]
+    parts = [part for line in kept for part in _without(line, leaders[:count])]
+    return WithoutLeaders(clear, parts, leaders[:count])
 
 
 def _has_rows_of_marks(ink: Ink, unit: float) -> bool:
@@ -151,12 +164,12 @@ def _components(mask: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.int64]
 
 def _blurred_leaders(
     bars: NDArray[np.int64], letters: NDArray[np.int64], mask: NDArray[np.uint8], unit: float
-) -> list[tuple[NDArray[np.int64], Leader]]:
+) -> list[Row]:
     """Leaders that are bars in a blurred picture: as in a list, they begin anywhere and end below each other.
 
     The blanks of a form may look the same, but do not stand between two columns of text.
     """
-    found: list[tuple[NDArray[np.int64], Leader]] = []
+    found: list[Row] = []
     for left, top, right, bottom, area in bars.tolist():
         part = mask[top:bottom, left:right].astype(np.float64)
         levels = top + (np.arange(0.5, bottom - top) @ part) / np.maximum(part.sum(axis=0), 1)
@@ -181,14 +194,94 @@ def _blurred_leaders(
 
 def _leaders(
     dots: NDArray[np.int64], letters: NDArray[np.int64], mask: NDArray[np.uint8], unit: float, fewest: int
-) -> list[tuple[NDArray[np.int64], Leader]]:
-    """Leaders of at least so many dots, with their dots."""
-    found = []
+) -> tuple[list[Row], list[Row]]:
+    """Leaders of at least so many dots, with their dots; and rows that are the same, but not between letters."""
+    found: list[Row] = []
+    others: list[Row] = []
     for chain in _chains(dots, mask, unit, fewest):
         leader = _leader(chain, unit)
-        if leader is not None and _is_between(leader, letters, unit):
-            found.append((chain, leader))
+        if leader is not None:
+            (found if _is_between(leader, letters, unit) else others).append((chain, leader))
+    return found, others
+
+
+def _written_on(rows: list[Row], dots: NDArray[np.int64], letters: NDArray[np.int64], unit: float) -> list[Row]:
+    """Of rows of dots, the blanks of a form that something is written on, with the dots among the writing.
+
+    Writing may leave too few dots free for a row to be among these; it is found by the pitch of another blank.
+    """
+    found = [blank for row in rows if (blank := _blank(row, dots, letters, unit)) is not None]
+    if not found:
+        return []
+    middles, levels = (dots[:, 0] + dots[:, 2]) / 2, (dots[:, 1] + dots[:, 3]) / 2
+    out_of_level = max(OUT_OF_LEVEL * unit, 1.5)
+    far = np.min([np.abs(levels - _level_at(row, middles)) for _, row in (*rows, *found)], axis=0)
+    slope = float(np.median([row.slope for _, row in found]))
+    heights = levels - slope * middles
+    rest = np.flatnonzero(far > out_of_level)
+    rest = rest[np.argsort(heights[rest])]
+    for level in np.split(rest, np.flatnonzero(np.diff(heights[rest]) > out_of_level) + 1):
+        if len(level) < MIN_DOTS:
+            continue
+        level = level[np.argsort(middles[level])]
+        pitch = _pitch(min(found, key=lambda row: abs(row[1].level - levels[level[0]]))[0])
+        steps = np.diff(middles[level])
+        next_to = np.abs(steps / pitch - 1) <= max(OUT_OF_PLACE, 1.0 / pitch)
+        for part in np.split(np.arange(len(level)), np.flatnonzero(steps > BLANK_GAP * unit) + 1):
+            if len(part) < MIN_DOTS or next_to[part[:-1]].mean() < ALIKE:
+                continue
+            own = dots[level[part]]
+            dot = float(np.median(own[:, 3] - own[:, 1]))
+            row = Leader(float(own[0, 0]), float(own[-1, 2]), float(levels[level[part]].mean()), slope, dot)
+            blank = _blank((own, row), dots, letters, unit)
+            found += [blank] if blank is not None else []
     return found
+
+
+def _pitch(chain: NDArray[np.int64]) -> float:
+    """The distance between the middles of most neighbours."""
+    return float(np.median(np.diff(np.sort((chain[:, 0] + chain[:, 2]) / 2))))
+
+
+def _level_at(leader: Leader, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The level of a leader, or of its continuation, at some columns."""
+    return leader.level + leader.slope * (x - (leader.left + leader.right) / 2)
+
+
+def _blank(row: Row, dots: NDArray[np.int64], letters: NDArray[np.int64], unit: float) -> Row | None:
+    """A row of dots with those among what is written on it, if something is."""
+    chain, leader = row
+    middles, levels = (dots[:, 0] + dots[:, 2]) / 2, (dots[:, 1] + dots[:, 3]) / 2
+    pitch, area = _pitch(chain), float(np.median(chain[:, 4]))
+    own = np.abs(levels - _level_at(leader, middles)) <= max(OUT_OF_LEVEL * unit, 1.5)
+    own &= np.abs(dots[:, 4] - area) <= max(0.6 * area, 2)
+    parts = [chain]
+    for side, end in ((-1, leader.left), (1, leader.right)):
+        last = end - side * leader.dot / 2
+        beyond = np.flatnonzero(own & (side * (middles - end) > 0))
+        steps: list[float] = []
+        more: list[int] = []
+        for index in beyond[np.argsort(side * middles[beyond])].tolist():
+            step = float(side * (middles[index] - last)) / pitch
+            if step * pitch > BLANK_GAP * unit:
+                break
+            if abs(step - max(round(step), 1)) <= max(OUT_OF_PLACE, 1.0 / pitch):
+                steps.append(step)
+                more.append(index)
+                last = middles[index]
+        # A dot alone at the end may be the full stop of the label.
+        while steps and steps[-1] > UNEVEN:
+            del steps[-1], more[-1]
+        parts.append(dots[more])
+    whole = np.concatenate(parts)
+    left, right = int(whole[:, 0].min()), int(whole[:, 2].max())
+    level = _level_at(leader, (letters[:, 0] + letters[:, 2]) / 2)
+    on = (letters[:, 0] >= left) & (letters[:, 2] <= right) & (letters[:, 1] < level - 0.5 * unit)
+    on &= letters[:, 3] > level - ON_BLANK * unit
+    if (letters[on, 2] - letters[on, 0]).sum() < WRITTEN * unit:
+        return None
+    middle = float(_level_at(leader, np.array([(left + right) / 2]))[0])
+    return whole, Leader(float(left), float(right), middle, leader.slope, leader.dot)
 
 
 def _chains(dots: NDArray[np.int64], mask: NDArray[np.uint8], unit: float, fewest: int) -> list[NDArray[np.int64]]:
@@ -234,9 +327,12 @@ def _chains(dots: NDArray[np.int64], mask: NDArray[np.uint8], unit: float, fewes
 
 
 def _without_full_stops(chain: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A chain but for a larger dot at either end."""
+    """A chain but for a dot at either end that is larger, or farther from its neighbour, as that of a colon is."""
     most = max(FULL_STOP * float(np.median(chain[:, 4])), float(np.median(chain[:, 4])) + 3)
-    return chain[int(chain[0, 4] > most) : len(chain) - int(chain[-1, 4] > most)]
+    steps = np.diff(chain[:, 0] + chain[:, 2])
+    farthest = max(UNEVEN * float(np.median(steps)), float(np.median(steps)) + 4)
+    first, last = (chain[end, 4] > most or steps[end] > farthest for end in (0, -1))
+    return chain[int(first) : len(chain) - int(last)]
 
 
 def _leader(chain: NDArray[np.int64], unit: float) -> Leader | None:
@@ -280,18 +376,26 @@ def _is_between(leader: Leader, letters: NDArray[np.int64], unit: float) -> bool
     return True
 
 
+def _is_beside(line: TextLine, leader: Leader) -> bool:
+    """Whether a leader is on a line or near its ends."""
+    first, last = float(line.baseline[0, 0]), float(line.baseline[-1, 0])
+    middle = min(max((leader.left + leader.right) / 2, first), last)
+    level = leader.level + leader.slope * (middle - (leader.left + leader.right) / 2)
+    on_line = abs(float(np.interp(middle, *line.baseline.T)) - level) <= 0.5 * line.ascender
+    reach = BESIDE * line.ascender
+    return on_line and leader.left < last + reach and leader.right > first - reach
+
+
 def _without(line: TextLine, leaders: Sequence[Leader]) -> list[TextLine]:
     """The parts of a line that are no leaders: the line itself if there are none in it, a copy if one is beside it."""
     first, last = float(line.baseline[0, 0]), float(line.baseline[-1, 0])
     spans = [(first, last)]
     beside = False
     for leader in leaders:
-        middle = min(max((leader.left + leader.right) / 2, first), last)
-        level = leader.level + leader.slope * (middle - (leader.left + leader.right) / 2)
-        on_line = abs(float(np.interp(middle, *line.baseline.T)) - level) <= 0.5 * line.ascender
-        reach = BESIDE * line.ascender
-        beside |= on_line and leader.left < last + reach and leader.right > first - reach
-        if on_line and leader.left < last and leader.right > first:
+        if not _is_beside(line, leader):
+            continue
+        beside = True
+        if leader.left < last and leader.right > first:
             spans = [
                 span
                 for start, end in spans

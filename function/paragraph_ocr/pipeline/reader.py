@@ -23,6 +23,7 @@ from paragraph_ocr.io.pdf_text import LayerLine
 from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model, limited
 from paragraph_ocr.pipeline.acceptance import accepted_lines
+from paragraph_ocr.pipeline.bars import take_bars_off
 from paragraph_ocr.pipeline.blocks import find_blocks
 from paragraph_ocr.pipeline.cells import decide_by_columns
 from paragraph_ocr.pipeline.confidence import line_features
@@ -30,6 +31,7 @@ from paragraph_ocr.pipeline.crops import with_margin
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.dashes import DASHES, with_length
 from paragraph_ocr.pipeline.detection import Detector, TextLine
+from paragraph_ocr.pipeline.exclamation import marks_in_question, with_marks
 from paragraph_ocr.pipeline.false_lines import Look, find_false_lines, look_at, wiped
 from paragraph_ocr.pipeline.form_boxes import find_form_boxes, label
 from paragraph_ocr.pipeline.hyphenation import soft_hyphens
@@ -287,6 +289,10 @@ class PageReader:
             # Lines that a leader was part of or beside are read anew, since they are new objects.
             page = clear.page
             complete = complete_lines(page, clear.lines, margin)
+        uncovered = take_bars_off(page, clear.lines, complete.ink)
+        if uncovered.page is not page:
+            page = uncovered.page
+            complete = complete_lines(page, uncovered.lines, margin)
         boxes = find_form_boxes(page, complete.lines, complete.ink)
         if boxes.page is not None:
             # The walls of boxes and ticks may have been detected as letters.
@@ -625,12 +631,15 @@ class PageReader:
             if options.charset:
                 break
             places = in_question(read[index], output, card.charset, card.blank)
-            if not (places or dashed[index]):
+            marks = marks_in_question(read[index], output, card.charset, card.blank)
+            if not (places or marks or dashed[index]):
                 continue
             _check(deadline)
             strip, baseline = strip_dark_on_light(cut(pixels, within)), recognizer.geometry.baseline
             if places:
                 read[index] = with_case(read[index], places, strip, step, baseline)
+            if marks:
+                read[index] = with_marks(read[index], marks, strip, step, baseline)
             if dashed[index]:
                 aspect = within.column_width / max(float(np.hypot(*within.downs[0])), 1e-6)
                 read[index] = with_length(read[index], strip, output, card.charset, card.blank, step, baseline, aspect)

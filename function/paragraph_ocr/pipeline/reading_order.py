@@ -20,6 +20,9 @@ from paragraph_ocr.pipeline.ruling import Rule, RuledTable, ruled_tables
 MIN_AMOUNTS, AMOUNT_GAP, AMOUNT_SHARE = 4, 0.2, 0.5
 # So many cells of a column, and this share of them numbers, make it one of a table whose rows are read across.
 MIN_CELLS, NUMBER_SHARE = 2, 0.5
+# Two columns of words are those of one table if at least so many rows of both, and this share of them, are beside each
+# other, and both are in rows with numbers; or if so many rows are, and one of the two is.
+MIN_WORD_ROWS, MANY_WORD_ROWS, ROW_SHARE = 3, 6, 0.8
 # Columns of prose have at least so many lines, and of all lines at most this share goes across the gutter.
 MIN_PROSE_LINES, MAX_CROSSING_SHARE = 4, 0.2
 # Lines of prose have at least so many characters, and this share of a column's are nearly as long as its longest.
@@ -60,6 +63,12 @@ DATE = re.compile(
     r"\s*(?:\d{1,2}(?:\.|st|nd|rd|th)?\s+[^\W\d]{3,9}|[^\W\d]{2,9}[.,]?\s+\d{1,2}(?:st|nd|rd|th)?)[.,:]?\s*"
 )
 
+# A time of day, with the ticks of a message that has arrived.
+CLOCK = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?:\s?[ap]\.?m\.?)?(?:\s*[^\d\s]{1,3})?", re.IGNORECASE)
+# Messages of a conversation: their least number of times, how near the levels of lines beside each other are in
+# ascenders, and how many of these pairs have no time, as a share of the times.
+MIN_CLOCKS, ON_LEVEL, WITHOUT_CLOCK = 3, 0.8, 0.25
+
 
 class Order(NamedTuple):
     """Places of lines in reading order, and those in each row that rules of a table tell."""
@@ -93,6 +102,31 @@ def reading_order(lines: list[TextLine], texts: Sequence[str] = ()) -> list[int]
         within = _order_of_block([lines[index] for index in block], [texts[index] for index in block] if texts else ())
         order += [block[place] for place in within]
     return order + below
+
+
+def _messages(lines: list[TextLine], texts: Sequence[str]) -> list[int] | None:
+    """Places of the lines of a conversation from the top down; None for other pages.
+
+    Nothing stands beside a message but the time at which it was sent.
+    """
+    clocks = np.array([bool(CLOCK.fullmatch(text.strip())) for text in texts], bool)
+    sent = sum(bool(CLOCK.fullmatch(text.rpartition(" ")[2])) for text in texts)
+    if max(int(clocks.sum()), sent) < MIN_CLOCKS:
+        return None
+    starts, ends = _ends(lines)
+    levels = np.array([_level(line) for line in lines])
+    ascender = float(np.median([line.ascender for line in lines]))
+    beside = (ends[:, None, 0] <= starts[None, :, 0]) & (np.abs(levels[:, None] - levels) < ON_LEVEL * ascender)
+    if (beside & ~clocks[:, None] & ~clocks).sum() > WITHOUT_CLOCK * max(int(clocks.sum()), sent):
+        return None
+    # What stands beside a line is read with it, from the left.
+    rows: list[list[int]] = []
+    for index in np.argsort(levels, kind="stable").tolist():
+        if rows and any(beside[index, other] or beside[other, index] for other in rows[-1]):
+            rows[-1].append(index)
+        else:
+            rows.append([index])
+    return [index for row in rows for index in sorted(row, key=lambda index: float(starts[index, 0]))]
 
 
 def _bars(lines: list[TextLine]) -> tuple[list[int], list[int], list[int]]:
@@ -136,6 +170,7 @@ def order_between_rules(
 
     Between two rules of a table that has lines beside each other, rows are read one after the other, and a row cell by
     cell; all else is in `reading_order`. What stands on a rule of its own, as the value of a field, follows its label.
+    The messages of a conversation, at the left and the right in turn, are read from the top down.
 
     Parameters
     ----------
@@ -153,6 +188,8 @@ def order_between_rules(
             [index for place in inner.lines for index in entries[place]],
             [[index for place in row for index in entries[place]] for row in inner.rows],
         )
+    if lines and (messages := _messages(_levelled(lines), texts)) is not None:
+        return Order(messages, [])
     lines = [replace(line, boxed=True) if _is_field(line, rules) else line for line in lines]
     middles = np.array([line.baseline.mean(axis=0) - (0.0, line.ascender / 3) for line in lines], np.float64)
     units: list[list[int]] = []
@@ -647,6 +684,7 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
     prose = {column: _is_prose(column, texts, ends[:, 0] - starts[:, 0]) for column in set(columns)}
     amounts = {pair[1] for pair in _rows(lines, ascender) if len(pair) == 2}
     links: dict[int, int] = {}
+    words: list[tuple[list[tuple[int, int]], frozenset[int], frozenset[int]]] = []
     for left, right in following.items():
         # The links between the same two columns are kept or cut together.
         pairs = [
@@ -672,6 +710,16 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
             _are_labels([texts[one] for one, _ in pairs]) or _are_choices([texts[other] for _, other in pairs])
         ):
             links[left] = right
+        elif len(pairs) >= MIN_WORD_ROWS:
+            words.append((pairs, first, second))
+    levels = np.array([_level(line) for line in lines])
+    count = -1
+    while count != len(links):
+        # Columns that are tied to numbers tie those beside them.
+        count = len(links)
+        for pairs, first, second in words:
+            if _are_rows_of_words(pairs, first, second, levels, ({*links.values()}, set(links))):
+                links |= dict(pairs)
     rows = []
     for index in range(len(lines)):
         if index not in links.values():
@@ -680,6 +728,40 @@ def _table_rows(lines: list[TextLine], texts: Sequence[str], ascender: float) ->
                 row.append(links[row[-1]])
             rows.append(row)
     return rows
+
+
+def _are_rows_of_words(
+    pairs: Sequence[tuple[int, int]],
+    first: frozenset[int],
+    second: frozenset[int],
+    levels: NDArray[np.float64],
+    tied: tuple[set[int], set[int]],
+) -> bool:
+    """Whether pairs of cells of two columns of words are those of a table's rows, since its rows go on beyond them.
+
+    An address beside the numbers of a letter has fewer lines, and lists of words have no numbers beside them.
+
+    Parameters
+    ----------
+    pairs : sequence of tuple of int
+        Places of lines of the first column and of those beside them in the second.
+    first, second : frozenset of int
+        Places of all lines of the columns.
+    levels : float (N,)
+        Heights of all lines on the page.
+    tied : tuple of set of int
+        Places of the lines that are tied to one at their left, and of those that are to one at their right.
+    """
+    own = [one for one, _ in pairs], [other for _, other in pairs]
+    for column, cells in zip((first, second), own, strict=True):
+        top, bottom = min(levels[cells]), max(levels[cells])
+        inside = [index for index in column if top <= levels[index] <= bottom]
+        if len(set(cells)) < ROW_SHARE * len(inside):
+            return False
+    rows_beyond = [
+        sum(cell in some for cell in cells) >= ROW_SHARE * len(pairs) for cells, some in zip(own, tied, strict=True)
+    ]
+    return all(rows_beyond) or (any(rows_beyond) and len(pairs) >= MANY_WORD_ROWS)
 
 
 def _neighbours(
