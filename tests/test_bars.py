@@ -43,6 +43,17 @@ def test_bars_over_words_are_wiped(angle: float, scale: float) -> None:
     assert np.abs(without.page.astype(int) - clean).max() < 40
 
 
+def test_a_dark_heading_with_letters_on_it_is_no_bar() -> None:
+    image, draw = sheet()
+    draw.rectangle((30, 130, 860, 170), fill=10)
+    draw.text((60, 162), "Date", fill=245, font=FONT, anchor="ls")
+    page = np.asarray(image)
+    found = [line(40, 660), line(60, 120, 162)]
+    without = take_bars_off(page, found, find_ink(page))
+    assert without.page is page
+    assert without.lines is found
+
+
 def test_a_line_of_bars_is_left_out() -> None:
     image, draw = sheet()
     for left, right in ((40, 180), (200, 420)):

@@ -55,6 +55,17 @@ def test_rules_are_taken_off_without_the_letters_that_they_touch(thickness: int,
     assert (taken[paper & hidden] < 180).mean() < 0.02
 
 
+def test_the_edges_of_a_dark_heading_are_not_taken_off() -> None:
+    page = np.full((300, 900), 240, np.uint8)
+    page[60:110, 80:820] = 20
+    for level in (150, 190, 230):
+        page[level : level + 3, 80:820] = 60
+    rules = [Rule(80.0, float(level), 820.0, float(level)) for level in (60, 110, 151, 191, 231)]
+    clear = without_rules(page, rules, 24.0)
+    assert (clear[60:110, 90:810] == 20).all()
+    assert (clear[145:240, 90:810] > 200).all()
+
+
 def test_rows_of_letters_and_faint_rules_are_not_taken_off() -> None:
     page = page_of_text()
     cv2.line(page, (40, 130), (860, 130), 215, 2, cv2.LINE_AA)

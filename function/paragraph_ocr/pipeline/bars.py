@@ -19,6 +19,8 @@ from paragraph_ocr.pipeline.ink import Ink
 # A bar is so many times as wide as it is tall, so tall at least in ascenders of the page's lines and of its own one,
 # fills this share of the smallest rectangle around it, and is nearly as dark as its darkest part within.
 WIDE, TALL, TALL_ON_LINE, FULL, EVEN = 1.2, 0.5, 0.7, 0.9, 0.25
+# A hole of so many ascenders in height is a letter.
+HOLE = 0.3
 # A bar that lies askew fills less of its upright bounds.
 FULL_ASKEW = 0.5
 # A bar over a short word is narrower; it begins and ends where one beside it does, within this share of its height.
@@ -83,26 +85,30 @@ def _bars(ink: Ink, unit: float) -> list[Bar]:
     """The solid bars among the ink of a page whose ascenders have so many pixels of it."""
     likely = (ink.height >= TALL * unit) & (ink.area >= FULL_ASKEW * ink.height * ink.width)
     wide = likely & (ink.width >= WIDE * ink.height)
-    bars = [bar for index in np.flatnonzero(wide).tolist() if (bar := _bar(ink, index, WIDE)) is not None]
+    bars = [bar for index in np.flatnonzero(wide).tolist() if (bar := _bar(ink, index, WIDE, unit)) is not None]
     if not bars:
         return []
     narrow = likely & ~wide & (ink.width >= NARROW * ink.height)
     for index in np.flatnonzero(narrow).tolist():
         edges = (float(each[index]) / ink.scale for each in (ink.left, ink.top, ink.right, ink.bottom))
         own = Bar(index + 1, *edges)
-        if any(_are_beside(own, bar) for bar in bars) and _bar(ink, index, 0.0) is not None:
+        if any(_are_beside(own, bar) for bar in bars) and _bar(ink, index, 0.0, unit) is not None:
             bars.append(own)
     return bars
 
 
-def _bar(ink: Ink, index: int, wide: float) -> Bar | None:
-    """A component if it is a solid bar so many times as wide as it is tall."""
+def _bar(ink: Ink, index: int, wide: float, unit: float) -> Bar | None:
+    """A component if it is a solid bar so many times as wide as it is tall, where ascenders have `unit` pixels."""
     left, top, right, bottom = (int(each[index]) for each in (ink.left, ink.top, ink.right, ink.bottom))
     own = (ink.labels[top:bottom, left:right] == index + 1).astype(np.uint8)
     inner = cv2.erode(own, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
     # From the middle of a pixel to that of another one, it is a pixel less.
     sides = np.add(cv2.minAreaRect(cv2.findNonZero(own))[1], 1.0)
     if ink.area[index] < FULL * sides.min() * sides.max() or sides.max() < wide * sides.min() or not inner.any():
+        return None
+    # Letters in a dark heading are holes.
+    outlines, _ = cv2.findContours(own, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if sum(cv2.boundingRect(outline)[3] - 2 >= max(3, HOLE * unit) for outline in outlines) > 1:
         return None
     dark, light = np.percentile(ink.page[top:bottom, left:right][inner], (5, 95)).tolist()
     if light - dark > EVEN * (255 - dark):

@@ -184,8 +184,11 @@ def without_rules(page: Grey, rules: Sequence[Rule], ascender: float) -> Grey:
         if profile[peak] < max(MIN_CONTRAST, TAKEN_EVEN * darkest):
             continue
         ends = np.flatnonzero(profile <= TAKEN_EDGE * profile[peak])
-        profile[: ends[ends < peak].max(initial=-1) + 1] = 0
-        profile[ends[ends > peak].min(initial=len(profile)) :] = 0
+        if not ends.size or not ends[0] < peak < ends[-1]:
+            # The edge of a dark heading, or of the sheet.
+            continue
+        profile[: ends[ends < peak].max() + 1] = 0
+        profile[ends[ends > peak].min() :] = 0
         # A little wider and darker, since its level is not exact; the paper does not become lighter by that.
         wide = TAKEN_MORE * sliding_window_view(np.pad(profile, 1), 3).max(axis=1)
         every = np.arange(len(columns))
