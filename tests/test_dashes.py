@@ -80,6 +80,22 @@ def test_what_the_recogniser_holds_impossible_and_a_likely_hyphen_stay() -> None
     assert decided("some room -m as seen", 0.9, 0.1) == "some room -m as seen"
 
 
+@pytest.mark.parametrize("stretch", [1, 2])
+@pytest.mark.parametrize("text", ["9:00-11:00", "Atlas, 34, 112-115", "open 18:30-20:30", "(1914-1918)"])
+def test_a_long_dash_between_numbers_is_an_en_dash(text: str, stretch: int) -> None:
+    assert decided(text, 1.0, 1e-4, stretch=stretch) == text.replace("-", "–")
+    assert decided(text, 0.6, 1e-4, stretch=stretch) == text
+
+
+@pytest.mark.parametrize("text", ["2026-05-12", "call 555-0199", "040-3391 at home", "A12-14", "well-known"])
+def test_dashes_within_codes_and_words_are_no_ranges(text: str) -> None:
+    assert decided(text, 1.0, 1e-4) == text
+
+
+def test_figures_of_uneven_heights_tell_no_range() -> None:
+    assert decided("1914-1918", 1.0, 1e-4, (24, 36, 30, 40)) == "1914-1918"
+
+
 def test_uneven_letters_and_too_few_tell_nothing() -> None:
     assert decided("some room - as seen", 1.4, 0.1, (24, 36, 30, 40)) == "some room - as seen"
     assert decided("no - 12", 1.4, 0.1) == "no - 12"

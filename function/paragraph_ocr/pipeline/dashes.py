@@ -7,12 +7,17 @@ em dash 1.07 or more, and a hyphen 0.7 or less, but in monospaced typefaces up t
 Whether a space is beside a dash depends on the language and the age of a print: the gap tells it. On made-up pages, 131
 of 132 gaps beside the longer dashes that were up to 0.6 of those between words were none, and 256 of 257 wider ones
 were spaces, of which the recogniser had read 33 otherwise.
+
+Between two numbers, as of hours and pages, the recogniser reads every en dash as a hyphen. There the figures tell how
+long it is: on made-up pages in 36 typefaces, 210 of 320 are told so, and no hyphen of a date or code is taken for one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +34,13 @@ REFERENCES = 4
 EN_LENGTH, EM_LENGTH = 0.73, 1.07
 # Least probability of an en dash that was read as a hyphen, since some hyphens are as long; it stands between spaces.
 LIKELY = 0.05
+# A range of numbers, none of them a code that begins with 0, and the least length of its dash in heights of the tallest
+# figure, and in distances between figures beside each other: some old figures are as low as small letters, and hyphens
+# are long beside them.
+RANGE = re.compile(r"(?<![^\s(\[])(?!0\d\d)\d[\d:.,]*[-—](?!0\d\d)\d[\d:.,]*(?![^\s)\];%])")
+RANGE_HEIGHT, RANGE_PITCH = 0.57, 0.65
+# Height of small letters in heights of figures.
+SMALL_TO_FIGURES = 0.7
 # Other spaces of a line from which the usual gap is known, and what it is otherwise, in heights of small letters.
 SPACES, USUAL = 2, 0.65
 # Shares of it: a gap up to the one is no space, from the other on it is one.
@@ -71,8 +83,8 @@ def with_length(
     aspect : float
         Width of a column of the strip relative to the height of a row, on the page.
     """
-    decided = list(characters)
     height_of = letter_heights(characters, strip, step, baseline)
+    decided = _with_ranges(characters, height_of, strip, charset, step, baseline, aspect)
     small = [height_of(place) for place, character in enumerate(characters) if character.text in SMALL]
     small = [height for height in small if not np.isnan(height)]
     if len(small) < REFERENCES:
@@ -80,7 +92,7 @@ def with_length(
     low, height, high = np.percentile(small, (25, 50, 75))
     if high - low > UNEVEN * height:
         # Handwriting, in which dashes are of any length.
-        return decided
+        return list(characters)
     line = _Line(round(baseline * len(strip)), float(height), aspect)
     ink, faint = components(dark_pixels(strip)), None
     strokes = line.strokes(ink)
@@ -99,7 +111,7 @@ def with_length(
         places[place] = own[0]
         length = (own[0][1] - own[0][0]) * aspect / height
         text = EM if length >= EM_LENGTH else EN if length >= EN_LENGTH else character.text
-        if text == character.text or text not in charset:
+        if decided[place].text != character.text or text == character.text or text not in charset:
             continue
         # Monospaced typefaces have hyphens as long as en dashes, in options such as "-m" and before amounts.
         around = [each.text for each in (*characters[max(place - 1, 0) : place], *characters[place + 1 : place + 2])]
@@ -109,6 +121,47 @@ def with_length(
         if float(np.exp(shown.max())) >= (LIKELY if (character.text, text) == (HYPHEN, EN) else POSSIBLE):
             decided[place] = replace(character, text=text)
     return _spaced(decided, places, line.columns(ink), step, USUAL * line.height / aspect) if places else decided
+
+
+def _with_ranges(
+    characters: Sequence[Character],
+    height_of: Callable[[int], float],
+    strip: NDArray[np.uint8],
+    charset: str,
+    step: float,
+    baseline: float,
+    aspect: float,
+) -> list[Character]:
+    """Characters of a line, the dashes between its numbers en dashes where they are as long."""
+    decided = list(characters)
+    texts = [character.text for character in characters]
+    if EN not in charset or any(len(text) != 1 for text in texts):
+        return decided
+    found = list(RANGE.finditer("".join(texts)))
+    if not found:
+        return decided
+    figures = [place for place, text in enumerate(texts) if text.isdigit()]
+    heights = np.array([height for place in figures if not np.isnan(height := height_of(place))])
+    pitches = [
+        (other.first + other.last - one.first - one.last) / 2 * step * aspect
+        for one, other in pairwise(characters)
+        if one.text.isdigit() and other.text.isdigit()
+    ]
+    if not len(heights) or np.subtract(*np.percentile(heights, (75, 25))) > UNEVEN * np.median(heights):
+        return decided
+    least = RANGE_HEIGHT * float(heights.max())
+    if pitches:
+        least = max(least, RANGE_PITCH * float(np.mean(pitches)))
+    line = _Line(round(baseline * len(strip)), SMALL_TO_FIGURES * float(heights.max()), aspect)
+    strokes = line.strokes(components(dark_pixels(strip)))
+    for match in found:
+        place = next(place for place in range(*match.span()) if texts[place] in DASHES)
+        dash = characters[place]
+        middle = (dash.first + dash.last + 1) / 2 * step
+        own = [stroke for stroke in strokes if stroke[0] <= middle < stroke[1]]
+        if len(own) == 1 and (own[0][1] - own[0][0]) * aspect >= least:
+            decided[place] = replace(dash, text=EN)
+    return decided
 
 
 class _Line(NamedTuple):
