@@ -24,7 +24,7 @@ SMALL_SIDE, MARGIN = 400, 0.15
 # An image has been cut out around so many lines at most.
 LINES = 3
 # A line has few letters up to this length, in its ascenders; of more, the detector tells the height well.
-SHORT = 12.0
+SHORT = 9.0
 # A component belongs to a line if so much of its box lies within the line's polygon, and if it is so many ascenders
 # longer than the line at most.
 INSIDE, LONGER = 0.4, 2.5
@@ -62,7 +62,7 @@ class CutOut(NamedTuple):
         # The rims of strokes are lighter than ink.
         reach = 2 * math.ceil(1 / ink.scale) + 1
         mask = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
-        return np.asarray(cv2.inpaint(page, mask, reach, cv2.INPAINT_TELEA), np.uint8)
+        return np.where(mask > 0, _paper(page), page)
 
 
 def with_margin(page: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
@@ -78,13 +78,18 @@ def with_margin(page: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
     smaller = min(page.shape)
     if smaller > SMALL_SIDE:
         return page, 0
-    darkest, paper = float(page.min()), int(np.percentile(page, 80))
+    darkest, paper = float(page.min()), int(_paper(page))
     rim = [page[:2], page[-2:], page[:, :2], page[:, -2:]]
     if min(float(each.min()) for each in rim) > (darkest + paper) / 2:
         return page, 0
     margin = math.ceil(MARGIN * smaller)
     around = cv2.copyMakeBorder(page, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=paper)
     return np.asarray(around, np.uint8), margin
+
+
+def _paper(page: NDArray[np.uint8]) -> np.uint8:
+    """The grey of the paper of a small image."""
+    return np.uint8(np.percentile(page, 80))
 
 
 def complete_cut_out(lines: Sequence[TextLine], ink: Ink, margin: int = 0) -> CutOut:

@@ -29,7 +29,7 @@ LIKE_DIGITS = frozenset("lIO")
 UPSIDE_DOWN_GAIN = 0.05
 # What a turn needs more for a page of hardly a character, and less for more, up to `MIN_CHARACTERS`: a few letters may
 # be others upside down, and a word alone is mostly upright.
-FEW_GAIN = 0.15
+FEW_GAIN = 0.05
 # Confidence gain of the longest line, of at least `MIN_CHARACTERS`, above which no other line is read upside down.
 CLEAR_GAIN = 0.2
 # Pages read with less confidence than this are tried on their side against the detector's prediction.
