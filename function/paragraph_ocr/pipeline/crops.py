@@ -244,14 +244,16 @@ def _without_remnants(lines: Sequence[TextLine], ink: Ink, edges: Box) -> list[T
     for line in lines:
         rows = line.polygon[:, 1]
         top, bottom = max(float(rows.min()), upper), min(float(rows.max()), lower)
-        at_edge = min(top - upper, lower - bottom) < AT_EDGE * line.ascender
+        if min(top - upper, lower - bottom) >= AT_EDGE * line.ascender:
+            kept.append(line)
+            continue
         taller = any(
             bottom - top < REMNANT * (other.ascender + other.descender)
             and min(other.baseline[-1, 0], line.baseline[-1, 0]) > max(other.baseline[0, 0], line.baseline[0, 0])
             for other in lines
             if other is not line
         )
-        if not (at_edge and taller and _is_cut(line.rescaled(ink.scale), ink, edges)):
+        if not (taller and _is_cut(line.rescaled(ink.scale), ink, edges)):
             kept.append(line)
     return kept
 
