@@ -1,129 +1,83 @@
-"""Recorded strokes: one scale for a hand, the baseline where it belongs, ink where the text is, hands kept apart."""
-
-from __future__ import annotations
-
-from pathlib import Path
+"""Straight strokes of print are slashes, backslashes, bars and underscores by their shapes."""
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
-from paragraph_ocr.pipeline.rectification import Geometry
-from training.data.strokes import (
-    Pen,
-    PenLines,
-    choose_pen,
-    draw_item,
-    join_words,
-    load_items,
-    measure_line,
-    smooth_stroke,
+from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.strokes import strokes_in_question, with_strokes
+
+CHARSET = "".join(map(chr, range(32, 127)))
+STEP, HEIGHT, BASELINE = 4.0, 60, 42
+
+
+def read_anew(
+    shown: str, read: str, probability: float = 0.3, lean: float = 0.0, sizes: tuple[int, ...] = (34,)
+) -> str:
+    """What is made of a line that was read otherwise than it is drawn; `probability` is that of each sign, everywhere.
+
+    The line leans to the right by so many columns for a row up, and its letters have these sizes by turns.
+    """
+    image = Image.new("L", (40 * len(shown) + 20, HEIGHT), 255)
+    draw, x, middles = ImageDraw.Draw(image), 20.0, []
+    for place, letter in enumerate(shown):
+        font = ImageFont.load_default(sizes[place % len(sizes)])
+        draw.text((x, BASELINE), letter, fill=0, font=font, anchor="ls")
+        middles.append(int((x + font.getlength(letter) / 2) / STEP))
+        x += font.getlength(letter) + 2
+    sheared = (1, lean, -lean * BASELINE, 0, 1, 0)
+    image = image.transform(image.size, Image.Transform.AFFINE, sheared, Image.Resampling.BICUBIC, fillcolor=255)
+    characters = [Character(text, 0.6, middle, middle) for text, middle in zip(read, middles, strict=True)]
+    output = np.full((image.width, len(CHARSET) + 1), 1e-5, np.float32)
+    output[:, [CHARSET.index(sign) + 1 for sign in "/\\|_"]] = probability
+    output = np.log(output)
+    places = strokes_in_question(characters, output, CHARSET, 0)
+    strip = np.asarray(image)
+    decided = with_strokes(characters, places, strip, output, CHARSET, 0, STEP, BASELINE / HEIGHT, 1.0)
+    return "".join(each.text for each in decided)
+
+
+@pytest.mark.parametrize("lean", [0.0, 0.2])
+@pytest.mark.parametrize(
+    ("shown", "read"),
+    [
+        ("cost per month / year", "cost per month l year"),
+        ("some and/or none", "some andIor none"),
+        ("usr/home/some", "usr1home!some"),
+        ("125 / 380 / 400", "125 1 380 | 400"),
+    ],
 )
-
-GEOMETRY = Geometry(64, 1280)
-ROUND = Pen(width=2.0, nib=0.0, nib_angle=0.7, pressure=0.0, ink=0.0, flow=0.0, grain=0.0)
-
-
-def letters(count: int, x_height: float, baseline: float, tall: bool = False) -> list[np.ndarray]:
-    """Zigzags as high as small letters, the first of them as high as an l where `tall`."""
-    strokes = []
-    for index in range(count):
-        x = index * x_height
-        top = baseline - (2 if tall and not index else 1) * x_height
-        rows = [top, baseline, top + 0.02 * x_height, baseline - 0.01 * x_height, top]
-        columns = x + np.linspace(0, 0.7, 5) * x_height
-        fine = np.linspace(0, 4, 33)
-        strokes.append(
-            np.stack([np.interp(fine, range(5), columns), np.interp(fine, range(5), rows)], axis=1).astype(np.float32)
-        )
-    return strokes
+def test_strokes_that_lean_to_the_right_are_slashes(shown: str, read: str, lean: float) -> None:
+    assert read_anew(shown, read, lean=lean) == shown
 
 
-def write(folder: Path) -> Path:
-    """Pen data of two hands, one of either split, of different scale."""
-    for name, text in (("lines", "mmmmmmmm"), ("words", "mmmm")):
-        points, strokes, items, hands, splits, texts = [], [], [], [], [], []
-        for hand, scale in ((0, 100.0), (1, 400.0)):
-            for _ in range(6):
-                items.append(len(strokes))
-                hands.append(hand)
-                splits.append(hand)
-                texts.append(text)
-                for stroke in letters(len(text), scale, 5 * scale, tall=True):
-                    strokes.append(sum(map(len, points)))
-                    points.append(stroke.astype(np.int16))
-        np.savez(
-            folder / f"{name}.npz",
-            points=np.concatenate(points),
-            strokes=np.array(strokes, np.uint32),
-            items=np.array(items, np.uint32),
-            hand=np.array(hands, np.uint16),
-            split=np.array(splits, np.uint8),
-            text=np.array(texts),
-        )
-    return folder
+@pytest.mark.parametrize("lean", [0.0, 0.1])
+@pytest.mark.parametrize("read", ["Uxerslannaldocs", "Uxers/anna/docs"])
+def test_strokes_that_lean_to_the_left_are_backslashes(read: str, lean: float) -> None:
+    assert read_anew("Uxers\\anna\\docs", read, lean=lean) == "Uxers\\anna\\docs"
 
 
-def test_baseline_and_x_height_are_where_the_pen_turns() -> None:
-    measured = measure_line(letters(12, 80.0, 500.0, tall=True))
-    assert measured is not None
-    _, level, x_height = measured
-    assert level == pytest.approx(500, abs=4)
-    assert x_height == pytest.approx(80, abs=4)
-    assert measure_line(letters(1, 80.0, 500.0)[:1]) is None
+@pytest.mark.parametrize("read", ["name / town / code", "name I town I code", "name 1 town l code"])
+def test_upright_strokes_below_the_baseline_are_bars(read: str) -> None:
+    assert read_anew("name | town | code", read) == "name | town | code"
 
 
-def test_each_hand_is_brought_to_its_own_scale_and_split(tmp_path: Path) -> None:
-    write(tmp_path)
-    for split, hand in (("train", 0), ("val", 1)):
-        items = load_items(tmp_path / "lines.npz", split)
-        assert {item.hand for item in items} == {hand}
-        points = np.concatenate(items[0].strokes)
-        assert points[:, 0].min() == pytest.approx(0)
-        assert points[:, 1].max() == pytest.approx(0, abs=0.1), "the baseline is at 0"
-        assert points[:, 1].min() == pytest.approx(-2, abs=0.15), "an ascender has two x-heights"
+def test_spaces_with_a_stroke_on_the_baseline_are_underscores() -> None:
+    assert read_anew("some_name_2.txt or none", "some name 2.txt or none") == "some_name_2.txt or none"
 
 
-def test_words_stand_beside_each_other(tmp_path: Path) -> None:
-    words = load_items(write(tmp_path) / "words.npz", "train")[:3]
-    line = join_words(words, np.random.default_rng(0))
-    assert line.text == "mmmm mmmm mmmm"
-    assert len(line.strokes) == 12
-    ends = [max(float(stroke[:, 0].max()) for stroke in line.strokes[at : at + 4]) for at in (0, 4)]
-    begins = [min(float(stroke[:, 0].min()) for stroke in line.strokes[at : at + 4]) for at in (4, 8)]
-    assert all(begin - end > 0.3 for end, begin in zip(ends, begins, strict=True))
+@pytest.mark.parametrize(
+    "shown",
+    ["all ill 1 I will", "chapter I, 11 lines", "hello world", "Uxers\\anna\\docs", "some and/or none", "a | b | oxo"],
+)
+@pytest.mark.parametrize("lean", [0.0, 0.2])
+def test_what_was_read_as_it_is_stays(shown: str, lean: float) -> None:
+    assert read_anew(shown, shown, lean=lean) == shown
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_the_ink_of_a_line_stands_on_its_baseline(tmp_path: Path, seed: int) -> None:
-    item = load_items(write(tmp_path) / "lines.npz", "train")[0]
-    strip = draw_item(item, GEOMETRY, np.random.default_rng(seed), ROUND)
-    assert strip.dtype == np.uint8
-    assert strip.shape[0] == 64
-    rows = np.flatnonzero((strip < 100).any(axis=1))
-    assert rows.max() == pytest.approx(GEOMETRY.baseline * 64, abs=5)
-    assert 8 < np.ptp(rows) < 50
+def test_signs_that_the_recogniser_does_not_see_are_not_made() -> None:
+    assert read_anew("some and/or none", "some andlor none", probability=0.001) == "some andlor none"
 
 
-def test_every_kind_of_pen_leaves_ink(tmp_path: Path) -> None:
-    item = load_items(write(tmp_path) / "lines.npz", "train")[0]
-    rng = np.random.default_rng(3)
-    for _ in range(20):
-        pen = choose_pen(rng)
-        strip = draw_item(item, GEOMETRY, rng, pen)
-        assert np.percentile(strip, 1) < np.percentile(strip, 90) - 15, pen
-
-
-def test_lines_are_drawn_of_one_split_alone(tmp_path: Path) -> None:
-    lines = PenLines(write(tmp_path), "val", GEOMETRY)
-    rng = np.random.default_rng(0)
-    drawn = [lines.line(rng), *(lines.line_of_words(rng) for _ in range(5))]
-    assert {item.hand for item in drawn} == {1}
-    assert lines.draw(drawn[0], rng).shape[0] == 64
-
-
-def test_a_smooth_stroke_goes_through_its_points() -> None:
-    stroke = np.array([[0, 0], [10, 5], [20, 0], [30, 8]], np.float32)
-    curve = smooth_stroke(stroke, 2.0)
-    assert len(curve) > 12
-    for point in stroke:
-        assert np.hypot(*(curve - point).T).min() < 1e-4
+def test_letters_of_handwriting_stay() -> None:
+    assert read_anew("some and/or none", "some andlor none", sizes=(34, 22, 40)) == "some andlor none"

@@ -61,6 +61,7 @@ from paragraph_ocr.pipeline.rectification import Frame, Points, cut, frame, with
 from paragraph_ocr.pipeline.ruling import MIN_RULES, Rule, are_crossed, find_rules, find_upright_rules, without_rules
 from paragraph_ocr.pipeline.slant import find_slant
 from paragraph_ocr.pipeline.specks import without_specks
+from paragraph_ocr.pipeline.strokes import strokes_in_question, with_strokes
 from paragraph_ocr.pipeline.text_layer import read_page
 
 # A line is recognised again if its best width differs from the width of its strip by more than these factors.
@@ -632,7 +633,8 @@ class PageReader:
                 break
             places = in_question(read[index], output, card.charset, card.blank)
             marks = marks_in_question(read[index], output, card.charset, card.blank)
-            if not (places or marks or dashed[index]):
+            strokes = strokes_in_question(read[index], output, card.charset, card.blank)
+            if not (places or marks or strokes or dashed[index]):
                 continue
             _check(deadline)
             strip, baseline = strip_dark_on_light(cut(pixels, within)), recognizer.geometry.baseline
@@ -640,9 +642,12 @@ class PageReader:
                 read[index] = with_case(read[index], places, strip, step, baseline)
             if marks:
                 read[index] = with_marks(read[index], marks, strip, step, baseline)
+            seen = (strip, output, card.charset, card.blank, step, baseline)
+            aspect = within.column_width / max(float(np.hypot(*within.downs[0])), 1e-6)
+            if strokes:
+                read[index] = with_strokes(read[index], strokes, *seen, aspect)
             if dashed[index]:
-                aspect = within.column_width / max(float(np.hypot(*within.downs[0])), 1e-6)
-                read[index] = with_length(read[index], strip, output, card.charset, card.blank, step, baseline, aspect)
+                read[index] = with_length(read[index], *seen, aspect)
         read = without_false_spaces(_read_lines(lines, read, steps))
         if not options.charset:
             read = in_forms_of_columns(lines, read, probabilities, card.charset, card.blank)
