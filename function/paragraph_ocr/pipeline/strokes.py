@@ -20,8 +20,8 @@ from paragraph_ocr.pipeline.ink import Components, components
 from paragraph_ocr.pipeline.letter_case import SMALL, TALL, UNEVEN, dark_pixels, letter_heights
 
 SLASH, BACKSLASH, BAR, UNDERSCORE = SIGNS = "/\\|_"
-# What the upright signs are taken for, and least probability of the sign.
-ALIKE, POSSIBLE = frozenset("lI1i!/\\|"), 0.01
+# What the upright signs are taken for, and least probability of the sign: a backslash is like nothing else.
+ALIKE, POSSIBLE = frozenset("lI1i!/\\|"), {SLASH: 0.01, BACKSLASH: 0.002, BAR: 0.01, UNDERSCORE: 0.01}
 # Letters of a line that tell the height of its letters, from which it is known to be print.
 REFERENCES = 4
 # Letters that are nearly symmetrical, whose middles lean as the line does, and others that hardly lean otherwise. Lean
@@ -71,7 +71,7 @@ def _possible(character: Character, output: NDArray[np.float32], charset: str, b
         for sign in signs
         if sign != character.text
         and sign in charset
-        and float(np.exp(steps[:, charset.index(sign) + (blank == 0)].max())) >= POSSIBLE
+        and float(np.exp(steps[:, charset.index(sign) + (blank == 0)].max())) >= POSSIBLE[sign]
     )
 
 
