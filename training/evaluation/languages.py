@@ -11,7 +11,6 @@ amounts, codes, addresses, IBANs and the like. `error` is the character error of
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import crc32
@@ -28,6 +27,7 @@ from paragraph_ocr.pipeline.reader import PageReader
 from training.data.lines import Composer, Texts
 from training.evaluation.metrics import ErrorRate, normalise_text
 from training.synthesis.fonts import Face, files_of, load_faces, open_font
+from training.synthesis.hands import runs
 
 # The languages with a text, by their codes; `signs` are in none.
 LANGUAGES = {
@@ -90,21 +90,12 @@ def print_page(texts: list[str], face: Face, rng: Generator) -> NDArray[np.uint8
     draw = ImageDraw.Draw(image)
     for row, text in enumerate(texts, 1):
         x = float(margin)
-        for piece, file in _pieces(text, files):
+        for piece, file in runs(face, text):
             font = open_font(file, size)
             draw.text((x, pitch * row + size), piece, fill=ink, font=font, anchor="ls")
             x += font.getlength(piece)
     pixels = cv2.GaussianBlur(np.asarray(image, np.float32), (0, 0), rng.uniform(0.3, 0.9))
     return np.asarray(np.clip(pixels + rng.normal(0, rng.uniform(1, 5), pixels.shape), 0, 255), np.uint8)
-
-
-def _pieces(text: str, files: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """The longest parts of a text that one file of a face draws, and the file."""
-    start = 0
-    for end in range(1, len(text) + 1):
-        if end == len(text) or (files[text[end]] != files[text[start]] and text[end] != " "):
-            yield text[start:end], files[text[start]]
-            start = end
 
 
 def measure(reader: PageReader, texts: Texts, faces: list[Face], language: str, lines: int) -> Outcome:
