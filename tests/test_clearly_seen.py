@@ -212,3 +212,26 @@ def test_addresses_have_no_spaces_that_are_unsure() -> None:
 def test_a_figure_of_an_unsure_line_of_handwriting_stays() -> None:
     assert restored("p. 42 a", {3: ("H", 0.8)}) == "p. H2 a"
     assert restored("p. 42 a", {3: ("H", 0.8), 0: ("b", 0.3), 6: ("o", 0.3)}) == "p. 42 a"
+
+
+@pytest.mark.parametrize(
+    ("read", "missed", "text"),
+    [
+        ("they called it home", (15, "'", 0.8), "they called it 'home"),
+        ("they called it home", (11, "'", 0.8), "they called' it home"),
+        ("they called it home", (19, "'", 0.7), "they called it home'"),
+        ("they called it home", (0, "'", 0.7), "'they called it home"),
+        # Within a word it is the edge of a letter, and otherwise no more than possible.
+        ("they called it home", (8, "'", 0.9), "they called it home"),
+        ("they called it home", (15, "'", 0.4), "they called it home"),
+        # A mark that was read is seen once.
+        ("they called it 'home", (15, "'", 0.8), "they called it 'home"),
+    ],
+)
+def test_quotation_marks_around_words_are_put_back(read: str, missed: tuple[int, str, float], text: str) -> None:
+    assert restored(read, {}, missed) == text
+
+
+def test_no_quotation_marks_are_put_into_lines_that_are_unsure() -> None:
+    unsure = dict.fromkeys((0, 1, 2, 5, 6, 7, 8, 9), ("x", 0.3))
+    assert restored("they called it home", unsure, (15, "'", 0.8)) == "they called it home"

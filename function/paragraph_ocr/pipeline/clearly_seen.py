@@ -3,9 +3,9 @@
 The language model is fitted on prose and on records. It knows how words of a language go on, but not what stands in
 codes, nor that the entries of forms, lists and tables mostly begin with a capital: it takes "87A365" for 874365, "9K"
 for 9, and "Von" at the beginning of a line for "von". There, what the recogniser sees decides if it is clear, as it
-does for the sign of a currency before an amount and for the backslashes of paths. What stands around is as good a
-witness: a bracket ends with one of its kind, addresses have no spaces, and after the point of "n.º" and "3.º", and in
-"n°", no other sign stands.
+does for the sign of a currency before an amount, for quotation marks and for the backslashes of paths. What stands
+around is as good a witness: a bracket ends with one of its kind, addresses have no spaces, and after the point of "n.º"
+and "3.º", and in "n°", no other sign stands.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ CLEAR_SLASH = 0.6
 ORDINAL, DEGREE = 0.1, 0.02
 # Signs that the language model takes for figures before others, and for letters within words.
 BEFORE_FIGURES, WITHIN_WORDS = "$€£#", "\\"
+# Marks around words that prose seldom has.
+QUOTES = "'\""
 # Brackets, and the least probability of one that belongs to another.
 PAIRS, POSSIBLE = {"(": ")", "[": "]", "{": "}"}, 0.02
 # Most of the probability of a space within an address.
@@ -91,6 +93,8 @@ def with_what_is_seen(
             seen += word
     seen = _with_ordinals(_with_capital(seen, output, charset, blank), output, charset, blank)
     seen = _with_signs(seen, output, charset, blank)
+    if surplus >= 0:
+        seen = _with_quotes(seen, output, charset, blank)
     if any(each.text in ")]}" for each in seen):
         seen = _with_pairs(seen, output, charset, blank)
     return _without_spaces_in_addresses(seen)
@@ -193,6 +197,33 @@ def _with_signs(characters: list[Character], output: NDArray[np.float32], charse
         if (seen := float(values.max())) >= max(CLEAR, TIMES * each.confidence):
             text = charset[int(likely[int(values.argmax())]) - (blank == 0)]
             characters[place] = replace(each, text=text, confidence=seen)
+    return characters
+
+
+def _with_quotes(characters: list[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[Character]:
+    """The characters of a line, with the quotation marks around words that are seen where nothing was read."""
+    likely = _classes(charset, QUOTES, blank)
+    values = np.exp(output[:, likely])
+    letters = [place for place, each in enumerate(characters) if each.text != " "]
+    missed: list[tuple[int, Character]] = []
+    for at in np.flatnonzero(values.max(axis=1) >= CLEAR).tolist():
+        following = next((index for index, place in enumerate(letters) if characters[place].last >= at), len(letters))
+        after = characters[letters[following]].first if following < len(letters) else len(output)
+        before = characters[letters[following - 1]].last if following else -1
+        end = letters[following] if following < len(letters) else len(characters)
+        start = letters[following - 1] + 1 if following else 0
+        # Within a word, it is an apostrophe, or the edge of a letter.
+        if after <= at or (start == end and 0 < following < len(letters)):
+            continue
+        text = charset[int(likely[int(values[at].argmax())]) - (blank == 0)]
+        mark = Character(text, float(values[at].max()), at, at)
+        beside = [characters[place] for place in (start - 1, end) if 0 <= place < len(characters)]
+        beside += [other for _, other in missed[-1:]]
+        if any(other.text in QUOTES and min(abs(other.first - at), abs(other.last - at)) <= 1 for other in beside):
+            continue
+        missed.append((end if after - at < at - before else start, mark))
+    for place, mark in reversed(missed):
+        characters.insert(place, mark)
     return characters
 
 
