@@ -235,3 +235,20 @@ def test_quotation_marks_around_words_are_put_back(read: str, missed: tuple[int,
 def test_no_quotation_marks_are_put_into_lines_that_are_unsure() -> None:
     unsure = dict.fromkeys((0, 1, 2, 5, 6, 7, 8, 9), ("x", 0.3))
     assert restored("they called it home", unsure, (15, "'", 0.8)) == "they called it home"
+
+
+@pytest.mark.parametrize(
+    ("read", "place", "sign", "share", "text"),
+    [
+        ("No 12", 1, "°", 0.7, "N° 12"),
+        ("le no de tel", 4, "°", 0.7, "le n° de tel"),
+        ("No12", 1, "º", 0.7, "Nº12"),
+        ("No 12", 1, "°", 0.3, "No 12"),
+        ("Yes no 12", 5, "°", 0.7, "Yes n° 12"),
+        # Only the abbreviation has it.
+        ("mono 12", 3, "°", 0.7, "mono 12"),
+        ("to 12", 1, "°", 0.7, "to 12"),
+    ],
+)
+def test_the_sign_of_a_number_is_put_back(read: str, place: int, sign: str, share: float, text: str) -> None:
+    assert restored(read, {place: (sign, share)}) == text

@@ -35,6 +35,9 @@ LIKE_ONE, CLEAR_ONE = frozenset("Il"), 0.7
 CLEAR_SLASH = 0.6
 # Least probability of an ordinal sign after a point, and of a degree sign that was read as an apostrophe.
 ORDINAL, DEGREE = 0.1, 0.02
+# What the sign of a number is taken for besides a point and an apostrophe, and its least probability: that of both
+# signs, which look alike.
+LIKE_SIGN, NUMBER_SIGN = frozenset("oOe0"), 0.4
 # Signs that the language model takes for figures before others, and for letters within words.
 BEFORE_FIGURES, WITHIN_WORDS = "$€£#", "\\"
 # Marks around words that prose seldom has.
@@ -292,11 +295,15 @@ def _with_ordinals(
     found: list[Character] = []
     for place, each in enumerate(characters):
         found.append(each)
-        if each.text not in ".'" or not place:
+        if not place or not (each.text in ".'" or each.text in LIKE_SIGN):
             continue
         before, after = characters[place - 1], characters[place + 1 : place + 2]
         # Of the abbreviation of "number", which is a word.
         is_number = before.text in "nN" and not (place > 1 and characters[place - 2].text.isalnum())
+        if each.text in LIKE_SIGN:
+            if is_number and (number := _number_sign(each, output, charset, blank)) is not None:
+                found[-1] = number
+            continue
         if after and after[0].text not in " :,":
             continue
         if each.text == "'" and is_number:
@@ -310,6 +317,14 @@ def _with_ordinals(
                 at, sign = divmod(int(values.argmax()), len(signs))
                 found.append(Character(signs[sign], seen, start + at, start + at))
     return found
+
+
+def _number_sign(character: Character, output: NDArray[np.float32], charset: str, blank: int) -> Character | None:
+    """The sign of "N°" or "Nº" that is seen where a character was read, if one is."""
+    degree, ordinal = (_seen(character, sign, output, charset, blank) for sign in "°º")
+    if (seen := degree + ordinal) < max(NUMBER_SIGN, TIMES * character.confidence):
+        return None
+    return replace(character, text="°" if TIMES * degree >= ordinal else "º", confidence=min(seen, 1.0))
 
 
 def _code(
