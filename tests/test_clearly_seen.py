@@ -1,5 +1,7 @@
 """What is seen clearly stays where the language model knows little: letters of codes, capitals of entries."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,12 @@ CHARSET = " ,-./0123456789ºª°':$€()[]{}\\@" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" 
 BLANK = len(CHARSET)
 
 
-def restored(read: str, seen: dict[int, tuple[str, float]], missed: tuple[int, str, float] | None = None) -> str:
+def restored(
+    read: str, seen: Mapping[int, tuple[str | None, float]], missed: tuple[int, str, float] | None = None
+) -> str:
     """A line as read, of whose characters some are seen as others, by their places, with so much of the probability.
 
-    `missed` is a character that is seen before a place and was not read.
+    None among these is no character. `missed` is a character that is seen before a place and was not read.
     """
     output = np.full((2 * len(read) + 1, BLANK + 1), 1e-6)
     output[::2, BLANK] = 1.0
@@ -21,7 +25,7 @@ def restored(read: str, seen: dict[int, tuple[str, float]], missed: tuple[int, s
     for place, text in enumerate(read):
         step = 2 * place + 1
         other, share = seen.get(place, (" ", 0.0))
-        output[step, CHARSET.index(other)] = share
+        output[step, BLANK if other is None else CHARSET.index(other)] = share
         output[step, CHARSET.index(text)] += (1.0 - share) * 0.995
         characters.append(Character(text, float(output[step, CHARSET.index(text)]), step, step))
     if missed:
@@ -203,10 +207,10 @@ def test_a_bracket_ends_with_one_of_its_kind(read: str, seen: dict[int, tuple[st
 
 
 def test_addresses_have_no_spaces_that_are_unsure() -> None:
-    assert restored("www. a.com", {4: ("a", 0.8)}) == "www.a.com"
-    assert restored("j. van@mail.com", {2: ("a", 0.8)}) == "j.van@mail.com"
+    assert restored("www. a.com", {4: (None, 0.8)}) == "www.a.com"
+    assert restored("j. van@mail.com", {2: (None, 0.8)}) == "j.van@mail.com"
     assert restored("j. van@mail.com", {}) == "j. van@mail.com"
-    assert restored("mail. Then a", {5: ("a", 0.8)}) == "mail. Then a"
+    assert restored("mail. Then a", {5: (None, 0.8)}) == "mail. Then a"
 
 
 def test_a_figure_of_an_unsure_line_of_handwriting_stays() -> None:
@@ -252,3 +256,19 @@ def test_no_quotation_marks_are_put_into_lines_that_are_unsure() -> None:
 )
 def test_the_sign_of_a_number_is_put_back(read: str, place: int, sign: str, share: float, text: str) -> None:
     assert restored(read, {place: (sign, share)}) == text
+
+
+def test_addresses_stay_without_the_spaces_that_are_not_seen() -> None:
+    # The recogniser sees no character where these spaces were read.
+    for read, false, text in (
+        ("mail maia 92@lou.net,", [9], "mail maia92@lou.net,"),
+        ("loureiro-co @lacerda.co.uk", [11], "loureiro-co@lacerda.co.uk"),
+        ("see www.dust mail.org", [12], "see www.dustmail.org"),
+        ("at 3 @ 5 a. b", [4, 6], "at 3 @ 5 a. b"),
+    ):
+        assert restored(read, dict.fromkeys(false, (None, 0.9))) == text
+
+
+def test_what_is_seen_of_an_address_is_taken_with_its_letters_where_it_was_read_with_a_space() -> None:
+    assert restored("simoest sousa@pires.eu", {6: ("-", 0.9), 7: (None, 0.9)}) == "simoes-sousa@pires.eu"
+    assert restored("simoestsousa@pires.eu", {6: ("-", 0.9)}) == "simoestsousa@pires.eu"

@@ -5,7 +5,8 @@ codes, nor that the entries of forms, lists and tables mostly begin with a capit
 for 9, and "Von" at the beginning of a line for "von". There, what the recogniser sees decides if it is clear, as it
 does for the sign of a currency before an amount, for quotation marks and for the backslashes of paths. What stands
 around is as good a witness: a bracket ends with one of its kind, addresses have no spaces, and after the point of "n.º"
-and "3.º", and in "n°", no other sign stands.
+and "3.º", and in "n°", no other sign stands. E-mail and web addresses that were read with spaces are taken as they
+are seen.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.ctc import Character, greedy
 
 # Least probability of what is put back, and by how many times it is more probable than what it was taken for.
 CLEAR, TIMES = 0.5, 2.0
@@ -46,6 +47,8 @@ QUOTES = "'\""
 PAIRS, POSSIBLE = {"(": ")", "[": "]", "{": "}"}, 0.02
 # Most of the probability of a space within an address.
 SPACE = 0.3
+# E-mail and web addresses.
+ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:https?://|www\.)[\w-]+(?:\.[\w-]+)+[\w/=?&%#~+-]*")
 # Letters of units that stand alone after a number, as in "200 g", and by how many times such a letter is more probable.
 UNITS, UNIT_TIMES = "ghlmstVWAJKN", 1.4
 # Least probability of a capital that was read as a bracket at the beginning of a word, where none was begun.
@@ -76,6 +79,7 @@ def with_what_is_seen(
     """
     if not characters:
         return []
+    characters = _with_addresses(characters, output, charset, blank)
     # How much surer the line is than it has to be, apart from the character that is asked for.
     surplus = sum(character.confidence - CLEAR_FIGURES for character in characters)
     spaces = [index for index, character in enumerate(characters) if character.text == " "]
@@ -273,6 +277,23 @@ def _initial(bracket: Character, output: NDArray[np.float32], charset: str, blan
     """The capital that is seen where a bracket was read, if any is."""
     text, seen = _likeliest(bracket, string.ascii_uppercase, output, charset, blank)
     return replace(bracket, text=text, confidence=seen) if seen >= max(INITIAL, bracket.confidence) else None
+
+
+def _with_addresses(
+    characters: Sequence[Character], output: NDArray[np.float32], charset: str, blank: int
+) -> Sequence[Character]:
+    """The characters of a line, with e-mail and web addresses as they are seen where they were read with spaces."""
+    read = "".join(each.text for each in characters)
+    if "@" not in read and "www" not in read and "//" not in read:
+        return characters
+    seen = greedy(output, charset, blank)
+    for found in ADDRESS.finditer("".join(each.text for each in seen)):
+        address = seen[found.start() : found.end()]
+        first, last = address[0].first, address[-1].last
+        if any(each.text == " " and first < each.first < last for each in characters):
+            before = [each for each in characters if each.last < first]
+            characters = [*before, *address, *(each for each in characters if each.first > last)]
+    return characters
 
 
 def _without_spaces_in_addresses(characters: list[Character]) -> list[Character]:
