@@ -113,6 +113,19 @@ def test_only_the_first_letter_is_in_question_if_its_other_case_is_possible() ->
     assert places("Tst xs", 0.05) == places("Tst sx12", 0.05) == []
 
 
+def test_all_letters_but_the_first_are_in_question_in_words_of_programs() -> None:
+    charset = "_nosz"
+
+    def places(text: str) -> list[int]:
+        output = np.full((len(text), 2 * len(charset) + 1), np.log(0.05), np.float32)
+        characters = [Character(letter, 0.9, index, index) for index, letter in enumerate(text)]
+        return in_question(characters, output, charset + charset.upper(), 2 * len(charset))
+
+    assert places("nose") == [0]
+    # The beginning of a word stays as it is.
+    assert places("nos_noz") == [0, 1, 2, 5, 6]
+
+
 def test_a_letter_alone_has_the_case_that_figures_near_it_tell() -> None:
     tall = [21.0, 20.5, 22.0, 21.0]
     assert case_alone("X", 15.0, tall) == case_alone("x", 15.0, tall) == "x"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from paragraph_ocr.pipeline.ctc import Character
 from paragraph_ocr.pipeline.detection import TextLine
 from paragraph_ocr.pipeline.ink import components
+from paragraph_ocr.pipeline.program_text import PROGRAM_WORD
 from paragraph_ocr.pipeline.rectification import percentiles
 
 # Small letters without ascenders, many of which have capitals of the same shape.
@@ -49,7 +51,8 @@ WIDEST = 2.2
 
 
 def in_question(characters: Sequence[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[int]:
-    """Places of the characters of a line that may be of the other case: its first letter, and the x of "x12".
+    """Places of the characters of a line that may be of the other case: its first letter, the x of "x12", and letters
+    within the words of programs.
 
     Parameters
     ----------
@@ -75,6 +78,13 @@ def in_question(characters: Sequence[Character], output: NDArray[np.float32], ch
         for place, (before, own, after) in enumerate(zip(characters, characters[1:], characters[2:], strict=False))
         if own.text in "xX" and after.text.isdigit() and (before.text == " " or before.text.isdigit())
     ]
+    # In the words of programs, capitals begin words without a space.
+    if PROGRAM_WORD.search("".join(each.text for each in characters)):
+        places += [
+            place + 1
+            for place, (before, after) in enumerate(pairwise(characters))
+            if before.text.isalpha() and before.text.islower() and after.text.islower()
+        ]
     # Words of capitals are written in capitals, however uneven.
     if len(characters) > 1 and characters[1].text.islower():
         places.insert(0, 0)

@@ -15,6 +15,7 @@ from paragraph_ocr.pipeline.clearly_seen import with_what_is_seen
 from paragraph_ocr.pipeline.confidence import FEATURES, TERMS, combine, with_page
 from paragraph_ocr.pipeline.ctc import Character, decode, greedy, join
 from paragraph_ocr.pipeline.language import LanguageModel, Languages, Mixture
+from paragraph_ocr.pipeline.program_text import may_show_programs, with_program_words
 from paragraph_ocr.pipeline.rectification import Geometry, Normalisation, to_ink
 
 # Share of the difference between two frequencies that letters gain, and the most that they gain, nats.
@@ -138,6 +139,8 @@ class Recognizer:
                 yield output
 
         lines = decode(keep(), card.charset, card.blank, language, self.gains(language))
+        possible = [may_show_programs(output, card.charset, card.blank) for output in kept]
+        lines = with_program_words(lines, possible, lambda index: self.best_path(kept[index]))
         return [
             with_what_is_seen(characters, output, card.charset, card.blank)
             for characters, output in zip(lines, kept, strict=True)
