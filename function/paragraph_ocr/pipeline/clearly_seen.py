@@ -41,8 +41,8 @@ ORDINAL, DEGREE = 0.1, 0.02
 LIKE_SIGN, NUMBER_SIGN = frozenset("oOe0"), 0.4
 # Signs that the language model takes for figures before others, and for letters within words.
 BEFORE_FIGURES, WITHIN_WORDS = "$€£#", "\\"
-# Marks around words that prose seldom has.
-QUOTES = "'\""
+# Marks around words that prose seldom has, and the least probability of one: specks look like them.
+QUOTES, CLEAR_QUOTE = "'\"", 0.65
 # Brackets, and the least probability of one that belongs to another.
 PAIRS, POSSIBLE = {"(": ")", "[": "]", "{": "}"}, 0.02
 # Most of the probability of a space within an address.
@@ -213,7 +213,7 @@ def _with_quotes(characters: list[Character], output: NDArray[np.float32], chars
     values = np.exp(output[:, likely])
     letters = [place for place, each in enumerate(characters) if each.text != " "]
     missed: list[tuple[int, Character]] = []
-    for at in np.flatnonzero(values.max(axis=1) >= CLEAR).tolist():
+    for at in np.flatnonzero(values.max(axis=1) >= CLEAR_QUOTE).tolist():
         following = next((index for index, place in enumerate(letters) if characters[place].last >= at), len(letters))
         after = characters[letters[following]].first if following < len(letters) else len(output)
         before = characters[letters[following - 1]].last if following else -1
@@ -224,14 +224,21 @@ def _with_quotes(characters: list[Character], output: NDArray[np.float32], chars
             continue
         text = charset[int(likely[int(values[at].argmax())]) - (blank == 0)]
         mark = Character(text, float(values[at].max()), at, at)
+        # Of one mark, until another character is seen.
         beside = [characters[place] for place in (start - 1, end) if 0 <= place < len(characters)]
         beside += [other for _, other in missed[-1:]]
-        if any(other.text in QUOTES and min(abs(other.first - at), abs(other.last - at)) <= 1 for other in beside):
+        if any(other.text in QUOTES and _lasts_to(other, at, values) for other in beside):
             continue
         missed.append((end if after - at < at - before else start, mark))
     for place, mark in reversed(missed):
         characters.insert(place, mark)
     return characters
+
+
+def _lasts_to(mark: Character, at: int, values: NDArray[np.float32]) -> bool:
+    """Whether a mark lasts to a time step: it is beside it, or such a mark is likely, as `values` say, in between."""
+    first, last = min(mark.first, at), max(mark.last, at)
+    return last - first <= 1 or bool((values[first : last + 1].max(axis=1) >= 1 - CLEAR_QUOTE).all())
 
 
 def _with_pairs(characters: list[Character], output: NDArray[np.float32], charset: str, blank: int) -> list[Character]:
