@@ -1,11 +1,15 @@
 """AWS on this machine, for the tests that ask for it: moto's server over loopback, with the stack in it."""
 
 import json
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
+# A shell starts what it runs in the background with SIGINT ignored, and so would be the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)

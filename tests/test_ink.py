@@ -18,7 +18,7 @@ def test_ink_is_what_is_darker_than_the_limit_or_its_neighbourhood(dark: int, li
 
 @pytest.mark.parametrize("connectivity", [4, 8])
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.98, 1.0])
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (57, 83)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (57, 83), (300, 400)])
 def test_components_are_those_of_opencv(shape: tuple[int, int], share: float, connectivity: int) -> None:
     mask = (np.random.default_rng(0).random(shape) < share).view(np.uint8)
     count, labels, boxes, centres = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)

@@ -563,7 +563,7 @@ def _cells(walls: Grey, unit: float) -> list[Box]:
             walls[max(top - 2, 0) : top, left:right].T,
             walls[bottom : bottom + 2, left:right].T,
         )
-        if all(side.size and side.any(axis=1).mean() >= DRAWN for side in sides):
+        if all(side.size and np.count_nonzero(side.any(axis=1)) >= DRAWN * len(side) for side in sides):
             # Dilation widened the walls by a pixel.
             cells.append((left - 1.0, top - 1.0, right + 1.0, bottom + 1.0))
     return cells
@@ -944,7 +944,7 @@ def _without_walls(ink: Grey, height: int) -> Grey:
     left, _, width, _, _ = boxes.T
     slivers = ((left == 0) | (left + width == ink.shape[1])) & (width <= max(SLIVER * height, 2))
     slivers[0] = False
-    return ink if slivers.sum() == count - 1 else np.asarray(np.where(slivers[labels], np.uint8(0), ink))
+    return ink if np.count_nonzero(slivers) == count - 1 else np.asarray(np.where(slivers[labels], np.uint8(0), ink))
 
 
 def _is_filled(ink: Grey, height: int) -> bool:
@@ -967,7 +967,7 @@ def _is_mark(ink: Grey, height: int, least: float | None = None) -> bool:
     count, _, boxes, _ = components(ink)
     if count < 2:
         return False
-    left, top, width, tall, area = boxes[1 + int(boxes[1:, 4].argmax())]
+    left, top, width, tall, area = boxes[1 + int(boxes[1:, 4].argmax())].tolist()
     apart = left > 0 and top > 0 and left + width < ink.shape[1] and top + tall < ink.shape[0]
     least = max(SMALLEST, MARK * height * height) if least is None else least
     return bool(apart and area >= least and area >= 0.7 * ink.sum())
@@ -986,7 +986,7 @@ def _paint(page: Grey, box: Box) -> None:
     """Fill a box of a page with the colour of its paper."""
     left, top, right, bottom = (max(round(value), 0) for value in box)
     part = page[top:bottom, left:right]
-    part[:] = np.percentile(part, 90) if part.size else PAPER
+    part[:] = percentiles(part, (90,))[0] if part.size else PAPER
 
 
 def _scaled(box: Box, to_page: Sequence[float]) -> Box:

@@ -293,6 +293,8 @@ export class Editor {
     };
     field.addEventListener("input", () => {
       fit();
+      // Its last row is not behind the tools.
+      item.scrollIntoView({ block: "nearest" });
       this.draft({ page, line, text: field.value });
     });
     field.addEventListener("blur", () => this.field?.field === field && this.applyText());
