@@ -17,8 +17,13 @@ Doubts = dict[int, dict[str, float]]
 BEFORE: Doubts = {1000: {"~": 0.4, "-": 0.3}}
 
 
-def decided(*lines: tuple[str, Doubts] | str, left: float = 100.0, right: float | None = None) -> list[str]:
-    """The texts of lines above each other, aligned at the left, or at the right if that is given."""
+def decided(
+    *lines: tuple[str, Doubts] | str, left: float = 100.0, right: float | None = None, apart: float = 0.0
+) -> list[str]:
+    """The texts of lines above each other, aligned at the left, or at the right if that is given.
+
+    The last one stands so much apart from their column.
+    """
     found, read, outputs = [], [], []
     for row, line in enumerate(lines):
         text, doubts = (line, {}) if isinstance(line, str) else line
@@ -36,7 +41,7 @@ def decided(*lines: tuple[str, Doubts] | str, left: float = 100.0, right: float 
             characters.append(Character(character, own, step, step))
         for shown, probability in doubts.get(1000, {}).items():
             probabilities[0, CHARSET.index(shown)] = probability
-        start = left if right is None else right - 14.0 * len(text)
+        start = (left if right is None else right - 14.0 * len(text)) + apart * (row == len(lines) - 1)
         baseline = np.array([[start, 40.0 * row], [start + 14.0 * len(text), 40.0 * row]], np.float32)
         found.append(TextLine(baseline, ASCENDER, 7.0, 0.9))
         read.append(characters)
@@ -88,6 +93,19 @@ def test_a_column_of_ones_and_signs_has_noughts() -> None:
     zero, likely_o, o = ("0", {0: {"o": 0.88}}), ("0", {0: {"o": 0.92}}), ("o", {0: {"0": 0.08}})
     assert decided("1", "+", zero, "-", likely_o, likely_o, o, o) == ["1", "+", "0", "-", "0", "0", "0", "0"]
     assert decided("a", "k", "o", "t", zero)[-1] == "o"
+
+
+def test_the_heading_of_a_column_is_no_entry_of_it() -> None:
+    zero = ("O", {0: {"0": 0.2}})
+    assert decided("Price", zero, "1", "2") == ["Price", "0", "1", "2"]
+    assert decided("Price", zero, "1", "2", "none") == ["Price", "O", "1", "2", "none"]
+
+
+def test_a_nought_beside_no_figures_is_one_where_the_others_of_the_page_are() -> None:
+    zero, unlike = ("O", {0: {"0": 0.2}}), ("O", {0: {"0": 0.02}})
+    assert decided("1", zero, "2", zero, "3", zero, zero, apart=200.0)[-1] == "0"
+    assert decided("1", zero, "2", "3", zero, apart=200.0)[-1] == "O"
+    assert decided("1", zero, "2", zero, "3", zero, unlike, apart=200.0)[-1] == "O"
 
 
 def test_a_letter_in_a_column_of_letters_has_their_case() -> None:

@@ -175,6 +175,29 @@ def test_dashes_elsewhere_are_no_lines() -> None:
         assert dashes(crowded, found) == []
 
 
+def touching_rules(*rows: tuple[str, str]) -> list[tuple[int, int]]:
+    """As `dashes`, of rows with a rule under each that its letters touch, whose figures 4 and 7 were not found."""
+    texts = [
+        (left, 100 + 50 * row, text)
+        for row, each in enumerate(rows)
+        for left, text in zip((60, 500), each, strict=True)
+    ]
+    shown = [each for each in texts if each[2] not in ("4", "7", "")]
+    found = [line(left, left + FONT.getlength(text), level) for left, level, text in shown]
+    image = drawn(*texts)
+    for row in range(len(rows)):
+        ImageDraw.Draw(image).line((40, 100 + 50 * row, 640, 100 + 50 * row), fill=0, width=2)
+    return dashes(image, found)
+
+
+def test_a_figure_alone_that_touches_a_rule_of_its_table_is_a_line() -> None:
+    rows = [("Anna Weber", "1"), ("Robert Moreau", "7"), ("Louis Krause", "2"), ("Maria Duval", "4")]
+    assert touching_rules(*rows) == [(pytest.approx(501, abs=3), 150), (pytest.approx(501, abs=3), 250)]
+    # Of no row, and of no column.
+    assert touching_rules(*rows[:3], ("", "4")) == [(pytest.approx(501, abs=3), 150)]
+    assert touching_rules(*((name, mark if mark == "7" else "") for name, mark in rows)) == []
+
+
 def test_whole_lines_stay_the_same_objects() -> None:
     found = [line(60, 60 + FONT.getlength(TEXT), 200)]
     assert complete_lines(np.asarray(drawn((60, 200, TEXT))), found).lines[0] is found[0]

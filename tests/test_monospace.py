@@ -51,6 +51,18 @@ def test_spaces_within_the_cells_of_monospaced_numbers_and_codes_are_taken_out()
     assert texts(lines) == [*PROSE, "16-03-2019", "4,42", "#83"]
 
 
+def test_short_lines_of_a_table_show_that_it_is_monospaced() -> None:
+    cells = ["2002-", "02/07", "3060/", "1228/", "0192/", "2009-", "8859/", "5585/", "1899-", "3385/", "2013-", "6038/"]
+    numbers = ["69654", "71362"]
+    assert texts([*map(monospaced, numbers), *map(monospaced, cells), monospaced("52406", (2,))])[-1] == "52406"
+
+
+def test_a_letter_beside_a_false_space_may_be_read_early() -> None:
+    read = zip("#7 512", (3, 9, 13, 17, 21, 27), strict=True)
+    line = ReadLine([Character(letter, 0.9, at, at) for letter, at in read], 4.0, 30.0)
+    assert texts([*map(monospaced, PROSE), line])[-1] == "#7512"
+
+
 def test_spaces_between_words_and_numbers_stay() -> None:
     rows = ("Rue 5 a, 12 - 14", "1 234,50 EUR", "the end, a 3")
     assert texts([*map(monospaced, (*PROSE, *rows))]) == [*PROSE, *rows]

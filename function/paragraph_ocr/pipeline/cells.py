@@ -144,6 +144,8 @@ def decide_by_columns(
             continue
         for at, text in _as_figures(entry, others, shown) or _as_letter(entry, others, shown):
             decided[entry.line][at] = shown.changed(entry.line, at, text)
+    for entry in _zeros(entries, decided, shown):
+        decided[entry.line][entry.start] = shown.changed(entry.line, entry.start, "0")
     for letter in ALIKE_IN_BOTH_CASES:
         same = [entry for entry in entries if entry.text.lower() == letter and _stands_apart(entry, read[entry.line])]
         odds = [shown.case(entry.line, entry.start, letter) for entry in same]
@@ -155,6 +157,16 @@ def decide_by_columns(
     for line, start, end, mark in sorted(changes, key=lambda change: change[:2], reverse=True):
         decided[line][start:end] = [mark] if mark else []
     return decided
+
+
+def _zeros(entries: Sequence[_Entry], decided: Sequence[Sequence[Character]], shown: _Shown) -> list[_Entry]:
+    """Those entries of a page that are zeros, though their columns do not tell, since the others like them are."""
+    alone = [entry for entry in entries if entry.is_single and entry.text in ROUND and len(decided[entry.line]) == 1]
+    zeros = sum(decided[entry.line][entry.start].text == "0" for entry in alone)
+    if zeros < max(ENTRIES, SHARE * len(alone)):
+        return []
+    letters = [entry for entry in alone if decided[entry.line][entry.start].text != "0"]
+    return [entry for entry in letters if shown.probability(entry.line, entry.start, "0") >= LIKELY]
 
 
 # The line and the places of characters, and the mark that they are; none if they are left out.
@@ -471,6 +483,10 @@ def _as_figures(entry: _Entry, others: Sequence[_Entry], shown: _Shown) -> list[
     if not figures:
         return []
     told = [_tells(other, shown) for other in others if _has_text(other)]
+    # The topmost may be the heading of a column of anything.
+    top = min(others, key=lambda other: other.level)
+    if top.level < entry.level and len(top.text) > 1 and top.text.isalpha():
+        told = [_tells(other, shown) for other in others if _has_text(other) and other is not top]
     signs = sum(other.text in SIGNS for other in others)
     sure = sum(each > 0 for each in told)
     against = sum(each < 0 for each in told)

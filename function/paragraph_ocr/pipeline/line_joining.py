@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from paragraph_ocr.document import Box
 from paragraph_ocr.pipeline.crops import complete_cut_out
 from paragraph_ocr.pipeline.detection import TextLine
-from paragraph_ocr.pipeline.ink import SMALLEST, Ink, find_ink, letter_height
+from paragraph_ocr.pipeline.ink import SMALLEST, Ink, components, find_ink, letter_height
 from paragraph_ocr.pipeline.rectification import Points
 from paragraph_ocr.pipeline.ruling import UprightRule, find_upright_rules
 
@@ -99,6 +99,11 @@ MAX_COLUMNS = 2000
 # A line of one letter with an ascender of at most this share of the page's, and of the letter, was found in part, if
 # the letter has so many times the height of the page's ascenders.
 PART_OF_LETTER, WHOLE_LETTER = 0.8, (0.75, 1.35)
+# A letter alone in a cell that touches a rule, which is so many ascender heights long: its least and greatest height
+# without the rule, its width in that at least, the most of its box that it fills, how far its foot is from the baseline
+# of its row, and how long the other entries of its column are. A page with more such marks is a drawing.
+RULED, LONE_LETTER, LONE_WIDTH, LONE_FILL, LONE_LEVEL, LONE_ENTRY = 8.0, (0.6, 1.3), 0.25, 0.75, 0.35, 1.6
+MAX_LONE_LETTERS = 300
 # A line of one letter is shorter than this many ascender heights.
 SINGLE = 1.5
 # Length in ascender heights from which straight ink is a rule, of a table or of paper; and that from which it is a wall
@@ -194,7 +199,11 @@ def complete_lines(page: NDArray[np.uint8], lines: list[TextLine], margin: int =
         instead.append(_on_page(own, letters, ink))
     alone = _unassigned_lines(ink, unassigned, whole, ascender * ink.scale)
     return CompleteLines(
-        _on_page(whole, alone + _dashes_alone(ink, unassigned, whole), ink),
+        _on_page(
+            whole,
+            alone + _dashes_alone(ink, unassigned, whole) + _letters_on_rules(ink, whole, ascender * ink.scale),
+            ink,
+        ),
         [
             (left / ink.scale, top / ink.scale, right / ink.scale, bottom / ink.scale)
             for left, top, right, bottom in upright
@@ -1160,6 +1169,55 @@ def _dashes_alone(ink: Ink, unassigned: NDArray[np.bool_], pieces: list[_Piece])
         baseline = np.array([[box[0], 0], [box[2], 0]], np.float32)
         baseline[:, 1] = level[dash, nearest[dash]]
         lines.append(TextLine(baseline, other.line.ascender, other.line.descender, CONFIDENCE))
+    return lines
+
+
+def _letters_on_rules(ink: Ink, pieces: list[_Piece], ascender: float) -> list[TextLine]:
+    """Lines of the letters and figures that stand alone in a column of a table and touch a rule above or below."""
+    long = np.flatnonzero(ink.width >= RULED * ascender)
+    if len(pieces) < CELLS or not len(long):
+        return []
+    labels = _without_rules(ink, ascender)
+    touching = np.zeros(len(ink.area) + 1, np.bool_)
+    touching[long + 1] = True
+    _, _, boxes, _ = components(touching[labels])
+    left, top, width, height, area = boxes[1:].T
+    about = (height >= LONE_LETTER[0] * ascender) & (height <= LONE_LETTER[1] * ascender) & (width <= 1.2 * height)
+    about &= (width >= LONE_WIDTH * height) & (area >= SMALLEST) & (area <= LONE_FILL * width * height)
+    left, top, right, bottom = (side[about].astype(float) for side in (left, top, left + width, top + height))
+    if not 0 < len(left) <= MAX_LONE_LETTERS:
+        return []
+    first, last, first_level, last_level, tall = np.array([piece.ends[:5] for piece in pieces]).T
+    middle = (left + right) / 2
+    # How far each piece is beside a letter, below 0 where it is above or below, letters by pieces.
+    gap = np.maximum(first - right[:, None], left[:, None] - last)
+    level = np.where(first > left[:, None], first_level, last_level)
+    off = (level - bottom[:, None]) / tall
+    alike = (tall >= ROW_LINE[0] * ascender) & (tall <= ROW_LINE[1] * ascender)
+    beside = (gap > CELL_CLEAR * tall) & (gap <= CELL_TEXT * tall) & (np.abs(off) <= LONE_LEVEL) & alike
+    covered = (gap <= 0) & (np.abs(off) <= 0.7)
+    close = (gap > 0) & (gap <= CELL_FREE[0] * tall) & (np.abs(off) <= 0.7)
+    on_line = np.flatnonzero(beside.any(axis=1) & ~(covered | close).any(axis=1))
+    nearest = np.where(beside, gap, np.inf).argmin(axis=1)
+    entry = (last - first <= LONE_ENTRY * tall) & alike
+    edges = np.stack([first, last, (first + last) / 2]), np.stack([left, right, middle])
+    lines = []
+    for letter in on_line.tolist():
+        reach = CELL_EDGE * ascender
+        near = np.abs(edges[1][:, on_line] - edges[1][:, letter, None]).min(axis=0) <= reach
+        # What else there is on its line, closer than a cell, are the other letters of a word.
+        row = np.abs(bottom[on_line] - bottom[letter]) <= 0.5 * ascender
+        if (row & (np.abs(middle[on_line] - middle[letter]) <= 2 * ascender)).sum() > 1:
+            continue
+        entries = entry & (np.abs(edges[0] - edges[1][:, letter, None]).min(axis=0) <= reach)
+        if (entries & (np.abs(last_level - bottom[letter]) > 0.5 * ascender)).sum() == 0:
+            continue
+        if entries.sum() + near.sum() < CELLS:
+            continue
+        other = pieces[nearest[letter]].line
+        baseline = np.array([[left[letter], 0], [right[letter], 0]], np.float32)
+        baseline[:, 1] = level[letter, nearest[letter]]
+        lines.append(TextLine(baseline, other.ascender, other.descender, CONFIDENCE))
     return lines
 
 

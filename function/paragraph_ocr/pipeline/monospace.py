@@ -29,6 +29,8 @@ EVEN_SHARE, EVEN, PAGE_EVEN_SHARE = 0.75, 0.25, 0.7
 # Across a space, characters are two pitches apart; less than this is none, between words, where a figure or a sign is
 # beside it, and between two signs.
 MIN_WORD_SPACE, MIN_SPACE, MIN_SIGN_SPACE = 1.2, 1.3, 1.5
+# So many characters on either side of a space tell how wide it is.
+REACH = 3
 
 
 class ReadLine(NamedTuple):
@@ -77,11 +79,20 @@ def _measure(lines: Sequence[ReadLine]) -> tuple[list[_Pairs], list[float]] | No
     """Return the pairs and the pitch of each line; None if the page is not monospaced."""
     pairs = [_pairs(line) for line in lines]
     pitches = [_pitch(each.distances[~each.narrow]) for each in pairs]
-    known = [(each.distances / pitch, each.narrow) for each, pitch in zip(pairs, pitches, strict=True) if pitch > 0]
-    narrow = np.concatenate([*(distances[slim] for distances, slim in known), []])
+    known = [each.distances / pitch for each, pitch in zip(pairs, pitches, strict=True) if pitch > 0]
+    if not known:
+        return None
+    # Narrow characters are few in the short lines of tables, which have the page's pitch.
+    usual = float(np.nanmedian([pitch / line.ascender for pitch, line in zip(pitches, lines, strict=True)]))
+    narrow = np.concatenate(
+        [
+            each.distances[each.narrow] / (pitch if pitch > 0 else usual * line.ascender)
+            for line, each, pitch in zip(lines, pairs, pitches, strict=True)
+        ]
+    )
     if len(narrow) < MIN_PAIRS or not DISTANCE[0] <= float(narrow.clip(0, 2).mean()) <= DISTANCE[1]:
         return None
-    if float((np.abs(np.concatenate([distances for distances, _ in known]) - 1) <= EVEN).mean()) < PAGE_EVEN_SHARE:
+    if float((np.abs(np.concatenate(known) - 1) <= EVEN).mean()) < PAGE_EVEN_SHARE:
         return None
     return pairs, pitches
 
@@ -111,20 +122,26 @@ def _with_true_spaces(line: ReadLine, pitch: float) -> list[Character]:
     def is_space(index: int) -> bool:
         """Whether the letters around a space are farther apart than neighbours are.
 
-        A mark may be read a little early or late, so that the letters beyond it count, too.
+        A letter may be read a little early or late, so that those beyond it count, too.
         """
         first, last = index - 1, index + 1
-        apart = [middles[last] - middles[first]]
-        if first > 0 and texts[first - 1] != " ":
-            apart.append(middles[last] - middles[first - 1] - pitch)
-        if last + 1 < len(texts) and texts[last + 1] != " ":
-            apart.append(middles[last + 1] - middles[first] - pitch)
+        before, after = _reach(texts[first::-1]), _reach(texts[last:])
+        apart = [
+            middles[last + right] - middles[first - left] - (left + right) * pitch
+            for left in range(before)
+            for right in range(after)
+        ]
         words = texts[last].isalpha() and (texts[first].isalpha() or texts[first] in STOPS)
         signs = not (texts[first].isalnum() or texts[last].isalnum())
         least = MIN_WORD_SPACE if words else MIN_SIGN_SPACE if signs else MIN_SPACE
-        return max(apart) >= least * pitch
+        return float(np.median(apart)) >= least * pitch
 
     inner = range(1, len(texts) - 1)
     return [
         each for index, each in enumerate(line.characters) if each.text != " " or index not in inner or is_space(index)
     ]
+
+
+def _reach(texts: Sequence[str]) -> int:
+    """How many characters from a space on are not parted by another, at most `REACH`."""
+    return next((index for index, text in enumerate(texts[:REACH]) if text == " "), min(len(texts), REACH))
