@@ -22,6 +22,7 @@ from paragraph_ocr.io.limits import DEFAULT_LIMITS, Limits
 from paragraph_ocr.io.pdf_text import LayerLine
 from paragraph_ocr.model_set import ModelSet, load_manifest
 from paragraph_ocr.models import FOLDER, Model, limited
+from paragraph_ocr.pipeline.accents import accents_in_question, with_accents
 from paragraph_ocr.pipeline.acceptance import accepted_lines
 from paragraph_ocr.pipeline.bars import take_bars_off
 from paragraph_ocr.pipeline.blocks import find_blocks
@@ -634,7 +635,8 @@ class PageReader:
             places = in_question(read[index], output, card.charset, card.blank)
             marks = marks_in_question(read[index], output, card.charset, card.blank)
             strokes = strokes_in_question(read[index], output, card.charset, card.blank)
-            if not (places or marks or strokes or dashed[index]):
+            accents = accents_in_question(read[index], output, card.charset, card.blank)
+            if not (places or marks or strokes or accents or dashed[index]):
                 continue
             _check(deadline)
             strip, baseline = strip_dark_on_light(cut(pixels, within)), recognizer.geometry.baseline
@@ -643,6 +645,8 @@ class PageReader:
             if marks:
                 read[index] = with_marks(read[index], marks, strip, step, baseline)
             seen = (strip, output, card.charset, card.blank, step, baseline)
+            if accents:
+                read[index] = with_accents(read[index], accents, *seen, language.accents if language else {})
             aspect = within.column_width / max(float(np.hypot(*within.downs[0])), 1e-6)
             if strokes:
                 read[index] = with_strokes(read[index], strokes, *seen, aspect)

@@ -109,7 +109,7 @@ def with_strokes(
         Width of a column of the strip relative to the height of a row, on the page.
     """
     decided = list(characters)
-    if not places or not _is_print(characters, strip, step, baseline):
+    if not places or not is_print(characters, strip, step, baseline):
         return decided
     line = _Line(components(dark_pixels(strip)), round(baseline * len(strip)), step, aspect)
     usual: float | None = None
@@ -139,7 +139,7 @@ def with_strokes(
     return decided
 
 
-def _is_print(characters: Sequence[Character], strip: NDArray[np.uint8], step: float, baseline: float) -> bool:
+def is_print(characters: Sequence[Character], strip: NDArray[np.uint8], step: float, baseline: float) -> bool:
     """Whether the small letters of a line, or else its capitals and figures, are all as tall."""
     height_of = letter_heights(characters, strip, step, baseline)
     for letters in (SMALL, TALL):
