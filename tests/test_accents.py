@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from paragraph_ocr.models import FOLDER
 from paragraph_ocr.pipeline.accents import accents_in_question, with_accents
 from paragraph_ocr.pipeline.ctc import Character
+from paragraph_ocr.pipeline.language import Languages
 
 CHARSET = "".join(map(chr, range(32, 127))) + "àáâäåāġğģķłťıº"
 STEP, HEIGHT, BASELINE = 4.0, 60, 42
@@ -76,3 +78,11 @@ def test_an_apostrophe_beside_a_letter_is_its_mark_only_where_the_language_has_i
 @pytest.mark.parametrize("read", ["some code 4ag7 here", "mail anag@host.com", "some/mag or none"])
 def test_codes_and_addresses_have_no_marks(read: str) -> None:
     assert read_anew(read, {read.index("ag") + 1: {"ğ": 0.8}}) == read
+
+
+def test_the_models_of_languages_with_prose_know_their_words() -> None:
+    languages = Languages.load(FOLDER / "language.npz")
+    assert not any(languages.models[code].is_small for code in ("en", "fr", "de", "es", "it", "pt", "xx", "zxx"))
+    assert all(languages.models[code].is_small for code in ("lv", "ca", "mt", "pl"))
+    assert languages.model({"lv": 0.7, "en": 0.3}).is_small
+    assert not languages.model({"lv": 0.3, "en": 0.7}).is_small

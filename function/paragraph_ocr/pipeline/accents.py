@@ -1,10 +1,11 @@
 """Give letters of print their accents, dots, cedillas and strokes that are seen and that the language model drops.
 
-The language model is fitted on texts that lack many words of a language. Where it does not know a word it takes the
+The models of most languages are fitted on little text. Where one does not know a word it takes the
 frequent letter without a mark for the rare one with it, though the recogniser sees the mark: on made-up lines in faces
 that it has not seen it held a mark to be likelier than none at 53 of 72 letters whose mark was lost, and at none that
 has no mark. It is not as sure which mark it sees, which the language tells in part. Of marks that were read and are not
-seen, and of those that were read as others, the language model is mostly right.
+seen, and of those that were read as others, the language model is mostly right. The models of languages with prose know
+their words: they drop no marks of clean print, and specks of worn type look like marks.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ OTHERS = "xx"
 RECORDS = "zxx"
 # The name of the model of the texts that a model set was adapted to.
 OWN = "own"
+# A model of fewer contexts was fitted on lists and a short text, and lacks many words; those of prose have 140,000.
+FEW_CONTEXTS = 60_000
 # Cached steps, at about 200 bytes each.
 CACHE_SIZE = 30_000
 # Log probability of a character that a model lacks.
@@ -214,6 +216,11 @@ class LanguageModel:
         self._begins_word = [not character.isalnum() for character in charset] + [True]
         self.step = lru_cache(CACHE_SIZE)(self._step)
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it was fitted on so little text that it lacks many words of its language."""
+        return self._arrays["characters"][2] < FEW_CONTEXTS
+
     # Most pages need few of the languages: these are computed when a model is first used.
     @cached_property
     def _longer(self) -> memoryview:
@@ -303,6 +310,11 @@ class Mixture:
         ]
         self.start: tuple[int, ...] = tuple(model.start for model in models)
         self.step = lru_cache(CACHE_SIZE)(self._step)
+
+    @property
+    def is_small(self) -> bool:
+        """As that of a model, of the one with most weight."""
+        return self._models[0].is_small
 
     @cached_property
     def accents(self) -> dict[str, float]:

@@ -635,7 +635,9 @@ class PageReader:
             places = in_question(read[index], output, card.charset, card.blank)
             marks = marks_in_question(read[index], output, card.charset, card.blank)
             strokes = strokes_in_question(read[index], output, card.charset, card.blank)
-            accents = accents_in_question(read[index], output, card.charset, card.blank)
+            accents: list[int] = []
+            if language is not None and language.is_small:
+                accents = accents_in_question(read[index], output, card.charset, card.blank)
             if not (places or marks or strokes or accents or dashed[index]):
                 continue
             _check(deadline)
@@ -645,8 +647,8 @@ class PageReader:
             if marks:
                 read[index] = with_marks(read[index], marks, strip, step, baseline)
             seen = (strip, output, card.charset, card.blank, step, baseline)
-            if accents:
-                read[index] = with_accents(read[index], accents, *seen, language.accents if language else {})
+            if accents and language is not None:
+                read[index] = with_accents(read[index], accents, *seen, language.accents)
             aspect = within.column_width / max(float(np.hypot(*within.downs[0])), 1e-6)
             if strokes:
                 read[index] = with_strokes(read[index], strokes, *seen, aspect)
