@@ -167,6 +167,22 @@ def test_dots_that_are_tall_for_small_letters_are_leaders() -> None:
     assert ends(clear.lines) == [(40, 160)]
 
 
+def test_dots_of_items_are_leaders_where_most_lines_are_in_smaller_type() -> None:
+    """A menu has a line of small type below each dish, and the dots of the dishes are large for these."""
+    image = Image.new("L", (900, 400), 255)
+    font, draw = ImageFont.load_default(20), ImageDraw.Draw(image)
+    for y in ROWS:
+        draw.text((40, y), "Chapter one", fill=0, font=font, anchor="ls")
+        draw.text((700, y), "12.50", fill=0, font=font, anchor="ls")
+        for x in range(160, 690, 7):
+            draw.rectangle((x, y - 4, x + 3, y - 1), fill=0)
+    small = [TextLine(np.array([[40, y + 20], [300, y + 20]], np.float32), 12.5, 5, 0.95) for y in ROWS]
+    dish = TextLine(np.array([[40, 120], [300, 120]], np.float32), 15, 5, 0.95)
+    clear = take_leaders_off(np.asarray(image), [dish, *small], find_ink(np.asarray(image)))
+    assert len(clear.leaders) == 3
+    assert ends(clear.lines)[0] == (40, 160)
+
+
 def test_leaders_of_a_bent_page_are_wiped() -> None:
     image = sheet(*((40, y, "Chapter one") for y in ROWS), *((700, y, "12.50") for y in ROWS))
     before = np.asarray(image).copy()

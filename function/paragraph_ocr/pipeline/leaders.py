@@ -22,8 +22,9 @@ from paragraph_ocr.pipeline.ink import Ink, components, find_ink_mask, resized
 ASCENDER = 24.0
 # Greatest height and width of a dot, and the greatest distance between the middles of two of a leader.
 DOT, PITCH = 0.3, 1.3
-# Pixels that the height and the width of a dot may have on a small page, too: its edges fall between pixels.
-SMALL_DOT = 3
+# Pixels that the height and the width of a dot may have on a small page, too, and by which those of any may be greater:
+# its edges fall between pixels.
+SMALL_DOT, EDGES = 3, 1.2
 # Dots of a page whose ascenders have fewer pixels may touch: widest of what they make, and their pitch, in its height.
 TOUCHING_UNIT, TOUCHING, TOUCHING_PITCH = 20, 4.0, 1.5
 # Dots of a leader, fewer are an ellipsis, and its length; and the dots of one on a page that has so many long ones.
@@ -132,7 +133,7 @@ def take_leaders_off(page: NDArray[np.uint8], lines: list[TextLine], ink: Ink) -
 
 def _has_rows_of_marks(ink: Ink, unit: float) -> bool:
     """Whether marks that are no taller than dots, which may touch where the page is reduced, follow each other."""
-    small = np.concatenate([[False], ink.height <= max(DOT * unit, 2)])
+    small = np.concatenate([[False], ink.height <= max(DOT * unit + EDGES, 2)])
     if np.count_nonzero(small) == 0:
         return False
     marks = small[ink.labels].view(np.uint8)
@@ -146,7 +147,7 @@ def _components(mask: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.int64]
     count, _, stats, _ = components(mask)
     left, top, width, height, area = (stats[1:count, column].astype(np.int64) for column in range(5))
     boxes = np.column_stack([left, top, left + width, top + height, area])
-    largest = max(DOT * unit, SMALL_DOT)
+    largest = max(DOT * unit + EDGES, SMALL_DOT)
     dots = (height <= largest) & (width <= largest)
     letters = (height >= 0.4 * unit) & (height <= 3 * unit) & (width <= 12 * unit)
     # Of a small page, dots that touch are parted.
