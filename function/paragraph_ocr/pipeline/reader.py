@@ -54,6 +54,7 @@ from paragraph_ocr.pipeline.light import dark_on_light_everywhere, even_light, s
 from paragraph_ocr.pipeline.line_joining import CompleteLines, complete_lines, fitted_lines
 from paragraph_ocr.pipeline.monospace import ReadLine, is_monospaced, without_false_spaces
 from paragraph_ocr.pipeline.number_forms import in_forms_of_columns
+from paragraph_ocr.pipeline.number_lists import with_lists_of_numbers
 from paragraph_ocr.pipeline.options import NO_OPTIONS, ReadOptions
 from paragraph_ocr.pipeline.orientation import Readings, find_upright, weigh
 from paragraph_ocr.pipeline.reading_order import has_columns, order_between_rules
@@ -656,6 +657,7 @@ class PageReader:
                 read[index] = with_length(read[index], *seen, aspect)
         read = without_false_spaces(_read_lines(lines, read, steps))
         if not options.charset:
+            read = with_lists_of_numbers(read, probabilities, card.charset, card.blank)
             read = in_forms_of_columns(lines, read, probabilities, card.charset, card.blank)
             read = decide_by_columns(lines, read, probabilities, card.charset, card.blank)
             alone = alone_in_question(read, probabilities, card.charset, card.blank)
