@@ -90,6 +90,27 @@ def test_a_bar_at_the_edge_of_a_sheet_is_told_from_the_dark_table_around_it(tabl
     assert np.array_equal(changed[200:], page[200:])
 
 
+@pytest.mark.parametrize("table", [45, 100])
+@pytest.mark.parametrize("bold", [False, True])
+def test_writing_on_the_dark_band_of_a_card_on_a_dark_table_becomes_dark(table: int, bold: bool) -> None:
+    image = Image.new("L", (1200, 900), table)
+    draw = ImageDraw.Draw(image)
+    draw.polygon([(70, 110), (1100, 70), (1130, 850), (80, 860)], fill=250)
+    draw.polygon([(70, 110), (1100, 70), (1105, 215), (72, 255)], fill=75)
+    name = f"fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / name), 50)
+    draw.text((590, 160), "HELLO", fill=245, font=font, anchor="mm")
+    draw.text((590, 480), "Paul", fill=20, font=font.font_variant(size=120), anchor="mm")
+    noise = np.random.default_rng(0).normal(0, 3, (900, 1200))
+    page = np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
+    seen = dark_on_light_everywhere(page)
+    word = np.s_[130:190, 500:680]
+    writing = page[word] > 200
+    assert seen[word][writing].mean() < 80
+    assert seen[word][~writing].mean() > 200
+    assert np.array_equal(seen[300:, 100:1000], page[300:, 100:1000])
+
+
 def test_a_dark_wedge_at_the_edge_of_a_page_is_no_bar() -> None:
     image = Image.fromarray(np.pad(banner(255, 30), ((0, 300), (0, 300)), constant_values=235))
     draw = ImageDraw.Draw(image)

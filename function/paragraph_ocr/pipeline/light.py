@@ -32,6 +32,11 @@ MIN_SKEW = 1.0
 MIN_WRITING_SHARE, MAX_WRITING_SHARE = 0.01, 0.4
 # The share of a page from which what is as light as paper and connected is paper, not writing on a dark part.
 PAPER_SHARE = 0.01
+# The share of a page from which a dark part may be the table around a card that has a dark band: writing on it is told
+# by its places, of so many letters at least that are so tall.
+LARGE_PART, PLACE_LETTERS, PLACE_LETTER = 0.1, 3, 3
+# What a large letter leaves out of a part: the greatest share of the page, and the least share of it that is dark.
+LARGEST_HOLE, DARK_HOLE = 0.02, 0.3
 # The side of a place in a part, in these pixels; by which share of it more is dark than light, where it has dark
 # writing; and the greatest share of a part with light writing that such places have.
 PLACE, DARK_PLACE, DARK_PLACES = 41, 0.05, 0.005
@@ -399,12 +404,85 @@ def _dark_parts(small: Grey, background: Grey, paper: int, polarity: Grey, groun
         inverted[part] = _is_light_on_dark(
             small[around], background[around], within, paper=open_paper[around]
         ) and not _has_dark_writing(small[around], background[around], within)
-    if not inverted.any() and not polarity.any():
+    parts = inverted[labels]
+    for part in (np.flatnonzero(boxes[1:, cv2.CC_STAT_AREA] >= LARGE_PART * small.size) + 1).tolist():
+        if not inverted[part]:
+            parts |= _light_places(small, background, (labels == part) & inner, open_paper, paper)
+    if not parts.any() and not polarity.any():
         return polarity
-    marked = np.asarray(cv2.resize(inverted[labels], size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    marked = np.asarray(cv2.resize(parts, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     marked[polarity > 0] = polarity[polarity > 0] == LIGHT_ON_DARK
     rest = (polarity == 0) | (ground == 0)
     ground[rest] = cv2.resize(background, size, interpolation=cv2.INTER_LINEAR)[rest]
+    _fill_holes(marked, ground, np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.uint8), paper)
+    return marked
+
+
+def _fill_holes(parts: Grey, ground: Grey, page: Grey, paper: int) -> None:
+    """Add to dark parts the large letters on them, and set the ground there to what is dark between these.
+
+    In the median, a large letter is as light as paper; paper within a part has less that is dark.
+    """
+    outlines, levels = cv2.findContours(parts, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for outline, (_, _, _, parent) in zip(outlines, levels[0] if outlines else (), strict=True):
+        left, top, width, height = cv2.boundingRect(outline)
+        if parent < 0 or width * height > LARGEST_HOLE * page.size:
+            continue
+        box = np.s_[top : top + height, left : left + width]
+        hole = cv2.fillPoly(np.zeros((height, width), np.uint8), [outline], 1, offset=(-left, -top)) > 0
+        dark = hole & (page[box] < paper - PART_CONTRAST)
+        if np.count_nonzero(dark) >= DARK_HOLE * np.count_nonzero(hole):
+            parts[box][hole] = 1
+            ground[box][hole] = np.median(page[box][dark])
+
+
+def _light_places(
+    small: Grey, background: Grey, within: NDArray[np.bool_], open_paper: NDArray[np.bool_], paper: int
+) -> Grey:
+    """Mark the places of a large dark part where writing is light: as on a band of a card that lies on a dark table.
+
+    Parameters
+    ----------
+    small, background : uint8 (h, w)
+    within : bool (h, w)
+        The part.
+    open_paper : bool (h, w)
+        The page's paper.
+    paper : int
+        Its grey level.
+
+    Returns
+    -------
+    uint8 (h, w)
+        1 around such writing, else 0.
+    """
+    strokes = within & (cv2.subtract(small, background) > PART_CONTRAST) & ~open_paper
+    darker = cv2.subtract(background, small) > PART_CONTRAST
+    marked = np.zeros(small.shape, np.uint8)
+    around = np.ones((PART_WINDOW, 2 * PART_WINDOW + 1), np.uint8)
+    near = np.asarray(cv2.dilate(strokes.view(np.uint8), around), np.uint8) & within.view(np.uint8)
+    _, labels, boxes, _ = components(near)
+    for place in range(1, len(boxes)):
+        left, top, width, height, area = boxes[place]
+        # A pattern is everywhere.
+        if width < height or area > LARGE_PART * small.size:
+            continue
+        box = np.s_[top : top + height, left : left + width]
+        own = labels[box] == place
+        writing = strokes[box] & own
+        letters = components(writing).boxes[1:]
+        if np.count_nonzero(letters[:, cv2.CC_STAT_HEIGHT] >= PLACE_LETTER) < PLACE_LETTERS:
+            continue
+        level = float(np.median(background[box][own]))
+        bright = float(np.percentile(small[box][writing], 90))
+        even = np.ptp(np.percentile(background[box][own & ~writing], (10, 90))) <= BAR_SHADING
+        if (
+            even
+            and bright - level >= BAR_BRIGHTNESS * (paper - level)
+            and np.count_nonzero(writing) <= MAX_WRITING_SHARE * np.count_nonzero(own)
+            and np.count_nonzero(own & darker[box]) <= np.count_nonzero(writing) / 4
+        ):
+            marked[box][own] = 1
     return marked
 
 
