@@ -32,9 +32,9 @@ MIN_SKEW = 1.0
 MIN_WRITING_SHARE, MAX_WRITING_SHARE = 0.01, 0.4
 # The share of a page from which what is as light as paper and connected is paper, not writing on a dark part.
 PAPER_SHARE = 0.01
-# The share of a page from which a dark part may be the table around a card that has a dark band: writing on it is told
-# by its places, of so many letters at least that are so tall.
-LARGE_PART, PLACE_LETTERS, PLACE_LETTER = 0.1, 3, 3
+# The share of a page, and of its edges, from which a dark part may be the table around a card that has a dark band:
+# writing on it is told by its places, of so many letters at least that are so tall.
+LARGE_PART, AROUND_CARD, PLACE_LETTERS, PLACE_LETTER = 0.1, 0.5, 3, 3
 # What a large letter leaves out of a part: the greatest share of the page, and the least share of it that is dark.
 LARGEST_HOLE, DARK_HOLE = 0.02, 0.3
 # The side of a place in a part, in these pixels; by which share of it more is dark than light, where it has dark
@@ -406,7 +406,8 @@ def _dark_parts(small: Grey, background: Grey, paper: int, polarity: Grey, groun
         ) and not _has_dark_writing(small[around], background[around], within)
     parts = inverted[labels]
     for part in (np.flatnonzero(boxes[1:, cv2.CC_STAT_AREA] >= LARGE_PART * small.size) + 1).tolist():
-        if not inverted[part]:
+        edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+        if not inverted[part] and (edges == part).mean() >= AROUND_CARD:
             parts |= _light_places(small, background, (labels == part) & inner, open_paper, paper)
     if not parts.any() and not polarity.any():
         return polarity
