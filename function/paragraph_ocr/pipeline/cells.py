@@ -482,11 +482,10 @@ def _as_figures(entry: _Entry, others: Sequence[_Entry], shown: _Shown) -> list[
     figures = _figures(entry, shown)
     if not figures:
         return []
-    told = [_tells(other, shown) for other in others if _has_text(other)]
     # The topmost may be the heading of a column of anything.
     top = min(others, key=lambda other: other.level)
-    if top.level < entry.level and len(top.text) > 1 and top.text.isalpha():
-        told = [_tells(other, shown) for other in others if _has_text(other) and other is not top]
+    is_heading = top.level < entry.level and len(top.text) > 1 and top.text.isalpha()
+    told = [_tells(other, shown) for other in others if _has_text(other) and not (is_heading and other is top)]
     signs = sum(other.text in SIGNS for other in others)
     sure = sum(each > 0 for each in told)
     against = sum(each < 0 for each in told)

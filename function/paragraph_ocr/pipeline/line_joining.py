@@ -1177,6 +1177,12 @@ def _letters_on_rules(ink: Ink, pieces: list[_Piece], ascender: float) -> list[T
     long = np.flatnonzero(ink.width >= RULED * ascender)
     if len(pieces) < CELLS or not len(long):
         return []
+    first, last, first_level, last_level, tall = np.array([piece.ends[:5] for piece in pieces]).T
+    alike = (tall >= ROW_LINE[0] * ascender) & (tall <= ROW_LINE[1] * ascender)
+    entry = (last - first <= LONE_ENTRY * tall) & alike
+    # Most pages have no such column.
+    if not entry.any():
+        return []
     labels = _without_rules(ink, ascender)
     touching = np.zeros(len(ink.area) + 1, np.bool_)
     touching[long + 1] = True
@@ -1187,19 +1193,16 @@ def _letters_on_rules(ink: Ink, pieces: list[_Piece], ascender: float) -> list[T
     left, top, right, bottom = (side[about].astype(float) for side in (left, top, left + width, top + height))
     if not 0 < len(left) <= MAX_LONE_LETTERS:
         return []
-    first, last, first_level, last_level, tall = np.array([piece.ends[:5] for piece in pieces]).T
     middle = (left + right) / 2
     # How far each piece is beside a letter, below 0 where it is above or below, letters by pieces.
     gap = np.maximum(first - right[:, None], left[:, None] - last)
     level = np.where(first > left[:, None], first_level, last_level)
     off = (level - bottom[:, None]) / tall
-    alike = (tall >= ROW_LINE[0] * ascender) & (tall <= ROW_LINE[1] * ascender)
     beside = (gap > CELL_CLEAR * tall) & (gap <= CELL_TEXT * tall) & (np.abs(off) <= LONE_LEVEL) & alike
     covered = (gap <= 0) & (np.abs(off) <= 0.7)
     close = (gap > 0) & (gap <= CELL_FREE[0] * tall) & (np.abs(off) <= 0.7)
     on_line = np.flatnonzero(beside.any(axis=1) & ~(covered | close).any(axis=1))
     nearest = np.where(beside, gap, np.inf).argmin(axis=1)
-    entry = (last - first <= LONE_ENTRY * tall) & alike
     edges = np.stack([first, last, (first + last) / 2]), np.stack([left, right, middle])
     lines = []
     for letter in on_line.tolist():
